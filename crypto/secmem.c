@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "crypto/secmem.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <openssl/crypto.h>
+
+// What stands in front of every block of secmem_malloc(); keeps malloc()'s alignment.
+struct block {
+	_Alignas(max_align_t) size_t size; // octets after this header
+};
+
+void secmem_wipe(void *p, size_t size)
+{
+	explicit_bzero(p, size);
+}
+
+bool secmem_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void *secmem_map(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	// A forked child must not inherit a copy that nobody wipes.
+	if (madvise(p, size, MADV_DONTDUMP) < 0 || madvise(p, size, MADV_DONTFORK) < 0) {
+		int error = errno;
+		munmap(p, size);
+		errno = error;
+		return NULL;
+	}
+	(void)mlock2(p, size, MLOCK_ONFAULT);
+	return p;
+}
+
+void secmem_unmap(void *p, size_t size)
+{
+	if (p)
+		munmap(p, size);
+}
+
+void *secmem_malloc(size_t size)
+{
+	if (size > SIZE_MAX - sizeof(struct block)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	struct block *block = malloc(sizeof(*block) + size);
+	if (!block)
+		return NULL;
+	block->size = size;
+	return block + 1;
+}
+
+void *secmem_realloc(void *p, size_t size)
+{
+	void *moved = secmem_malloc(size);
+	if (!moved || !p)
+		return moved;
+	// Moved by hand even if it shrinks: realloc() could leave the old octets behind.
+	const struct block *block = (const struct block *)p - 1;
+	memcpy(moved, p, block->size < size ? block->size : size);
+	secmem_free(p);
+	return moved;
+}
+
+void secmem_free(void *p)
+{
+	if (!p)
+		return;
+	struct block *block = (struct block *)p - 1;
+	secmem_wipe(block, sizeof(*block) + block->size);
+	free(block);
+}

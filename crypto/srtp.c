@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "crypto/srtp.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <string.h>
+
+#include "crypto/secmem.h"
+
+enum {
+	RTP_VERSION = 2,
+	RTP_CSRC_LEN = 4,
+	RTP_EXTENSION_HEAD_LEN = 4,
+	SRTCP_TRAILER_LEN = SRTP_GCM_TAG_LEN + SRTCP_INDEX_LEN,
+};
+
+#define SRTCP_E_BIT (UINT32_C(1) << 31)
+
+const char *srtp_status_text(enum srtp_status status)
+{
+	static const char *const texts[] = {
+#define _(name, text) [SRTP_##name] = text,
+		SRTP_STATUSES(_)
+#undef _
+	};
+	return texts[status];
+}
+
+uint16_t rtp_header_len(const uint8_t *packet, size_t len)
+{
+	if (len < RTP_HEADER_MIN || packet[0] >> 6 != RTP_VERSION)
+		return 0;
+	size_t head_len = RTP_HEADER_MIN + (size_t)(packet[0] & 15) * RTP_CSRC_LEN;
+	if (packet[0] & 0x10) {
+		if (head_len + RTP_EXTENSION_HEAD_LEN > len)
+			return 0;
+		const uint8_t *words = packet + head_len + 2;
+		head_len += RTP_EXTENSION_HEAD_LEN + 4 * (size_t)(words[0] << 8 | words[1]);
+	}
+	return head_len <= len && head_len <= UINT16_MAX ? (uint16_t)head_len : 0;
+}
+
+bool rtcp_header_ok(const uint8_t *packet, size_t len)
+{
+	return len >= RTCP_HEADER_LEN && packet[0] >> 6 == RTP_VERSION;
+}
+
+bool rtcp_compound_ok(const uint8_t *packet, size_t len)
+{
+	if (!rtcp_header_ok(packet, len))
+		return false;
+	// Packets after the first may be as short as their first word (an empty BYE, RFC 3550 6.6).
+	for (size_t at = 0; at < len;) {
+		if (len - at < 4 || packet[at] >> 6 != RTP_VERSION)
+			return false;
+		size_t packet_len = 4 * ((size_t)(packet[at + 2] << 8 | packet[at + 3]) + 1);
+		if (packet_len > len - at)
+			return false;
+		at += packet_len;
+	}
+	return true;
+}
+
+bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_protocol protocol,
+	uint16_t head_len, uint8_t mki_len, bool has_roc, struct srtp_trailer *trailer)
+{
+	size_t after = mki_len + (has_roc ? SRTP_ROC_LEN : 0U);
+	size_t least = SRTP_GCM_TAG_LEN + (protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0U);
+
+	if (mki_len != 0 && mki_len != 4 && mki_len != 8)
+		return false;
+	if (has_roc && protocol == SRTP_RTCP) // RFC 4771 knows no SRTCP
+		return false;
+	if (len > UINT16_MAX || head_len + least + after > len)
+		return false;
+	const uint8_t *end = packet + len - after;
+	*trailer = (struct srtp_trailer){
+		.body = (uint16_t)(len - after),
+		.mki_len = mki_len,
+		.has_roc = has_roc,
+	};
+	if (mki_len >= 4)
+		trailer->mki = (uint64_t)srtp_read32(end) << 32;
+	if (mki_len == 8)
+		trailer->mki |= srtp_read32(end + 4);
+	if (has_roc)
+		trailer->roc = srtp_read32(end + mki_len);
+	return true;
+}
+
+// The IV of RFC 7714: 8.1 is 0000 || SSRC || ROC || SEQ, 9.1 is 0000 || SSRC || 0000 || SRTCP
+// index, both xored with the salt. With a 48-bit and a 31-bit index these are one formula.
+static inline void iv_form(
+	uint8_t iv[CIPHER_IV_LEN], const uint8_t *salt, uint32_t ssrc, uint64_t index)
+{
+	uint64_t high, high_salt;
+	uint32_t low, low_salt;
+
+	memcpy(&high_salt, salt, 8);
+	memcpy(&low_salt, salt + 8, 4);
+	high = htobe64((uint64_t)ssrc << 16 | index >> 32) ^ high_salt;
+	low = htobe32((uint32_t)index) ^ low_salt;
+	memcpy(iv, &high, 8);
+	memcpy(iv + 8, &low, 4);
+}
+
+static inline bool tags_equal(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t a_words[2], b_words[2];
+
+	memcpy(a_words, a, sizeof(a_words));
+	memcpy(b_words, b, sizeof(b_words));
+	return ((a_words[0] ^ b_words[0]) | (a_words[1] ^ b_words[1])) == 0;
+}
+
+// What both directions of SRTP share: header, IV, AAD, and text_len octets after the header.
+static inline void srtp_prepare(struct srtp_op *op, uint16_t text_len)
+{
+	struct cipher_op *cipher = &op->cipher;
+
+	if (op->dst != op->src) {
+		memcpy(op->dst, op->src, RTP_HEADER_MIN);
+		if (op->head_len > RTP_HEADER_MIN)
+			memcpy(op->dst + RTP_HEADER_MIN, op->src + RTP_HEADER_MIN,
+				op->head_len - RTP_HEADER_MIN);
+	}
+	cipher->aad = op->src;
+	cipher->aad_len = op->head_len;
+	cipher->src = op->src + op->head_len;
+	cipher->dst = op->dst + op->head_len;
+	cipher->len = text_len;
+	iv_form(cipher->iv, op->salt, rtp_ssrc(op->src), op->index);
+}
+
+// The same of SRTCP, for a compound packet of rtcp_len octets. If it stays in clear, the AAD is the
+// packet and the index word (RFC 7714 9.3), which meet at dst: there the word takes the place of
+// the tag's first octets, and finishing puts the tag back.
+static inline void srtcp_prepare(struct srtp_op *op, uint16_t rtcp_len)
+{
+	struct cipher_op *cipher = &op->cipher;
+	uint32_t word = (op->e_flag ? SRTCP_E_BIT : 0) | (uint32_t)op->index;
+
+	iv_form(cipher->iv, op->salt, rtcp_ssrc(op->src), op->index);
+	if (op->e_flag) {
+		memcpy(op->aad, op->src, RTCP_HEADER_LEN);
+		srtp_write32(op->aad + RTCP_HEADER_LEN, word);
+		if (op->dst != op->src)
+			memcpy(op->dst, op->src, RTCP_HEADER_LEN);
+		cipher->aad = op->aad;
+		cipher->aad_len = RTCP_HEADER_LEN + SRTCP_INDEX_LEN;
+		cipher->src = op->src + RTCP_HEADER_LEN;
+		cipher->dst = op->dst + RTCP_HEADER_LEN;
+		cipher->len = rtcp_len - (uint32_t)RTCP_HEADER_LEN;
+	} else {
+		if (op->dst != op->src)
+			memcpy(op->dst, op->src, rtcp_len);
+		srtp_write32(op->dst + rtcp_len, word);
+		cipher->aad = op->dst;
+		cipher->aad_len = rtcp_len + SRTCP_INDEX_LEN;
+		cipher->src = op->dst + rtcp_len;
+		cipher->dst = op->dst + rtcp_len;
+		cipher->len = 0;
+	}
+}
+
+// Makes op ready for the cipher: status OK. Otherwise nothing at dst was written.
+static inline void op_unprotect_prepare(struct srtp_op *op)
+{
+	bool rtcp = op->protocol == SRTP_RTCP;
+	uint16_t head_len = rtcp ? RTCP_HEADER_LEN : op->head_len;
+	uint16_t trailer_len = rtcp ? SRTCP_TRAILER_LEN : SRTP_GCM_TAG_LEN;
+
+	if (head_len < (rtcp ? RTCP_HEADER_LEN : RTP_HEADER_MIN) ||
+		op->len < (uint32_t)head_len + trailer_len) {
+		op->status = SRTP_TOO_SHORT;
+		return;
+	}
+	uint16_t plain_len = op->len - trailer_len;
+	if (rtcp) {
+		uint32_t word = srtcp_index_word(op->src, op->len);
+		op->e_flag = word & SRTCP_E_BIT;
+		op->index = word & ~SRTCP_E_BIT;
+	} else if (op->index > SRTP_INDEX_MAX) {
+		op->status = SRTP_INDEX_LIMIT;
+		return;
+	}
+	op->status = SRTP_OK;
+	op->cipher.key = op->key;
+	op->cipher.suite = op->suite;
+	op->cipher.failed = false;
+	memcpy(op->tag, op->src + plain_len, SRTP_GCM_TAG_LEN);
+	if (rtcp)
+		srtcp_prepare(op, plain_len);
+	else
+		srtp_prepare(op, plain_len - head_len);
+}
+
+static inline void op_protect_prepare(struct srtp_op *op)
+{
+	bool rtcp = op->protocol == SRTP_RTCP;
+	uint16_t head_len = rtcp ? RTCP_HEADER_LEN : op->head_len;
+
+	if (head_len < (rtcp ? RTCP_HEADER_LEN : RTP_HEADER_MIN) || op->len < head_len) {
+		op->status = SRTP_TOO_SHORT;
+		return;
+	}
+	if (op->index > (rtcp ? SRTCP_INDEX_MAX : SRTP_INDEX_MAX)) {
+		op->status = SRTP_INDEX_LIMIT;
+		return;
+	}
+	op->status = SRTP_OK;
+	op->cipher.key = op->key;
+	op->cipher.suite = op->suite;
+	op->cipher.failed = false;
+	if (rtcp)
+		srtcp_prepare(op, op->len);
+	else
+		srtp_prepare(op, op->len - head_len);
+}
+
+// dst of a failed op as if nothing had been decrypted. len octets of it were written at most.
+static void op_wipe(struct srtp_op *op, uint16_t len)
+{
+	if (op->dst != op->src)
+		secmem_wipe(op->dst, len);
+}
+
+static inline void op_unprotect_finish(struct srtp_op *op)
+{
+	bool rtcp = op->protocol == SRTP_RTCP;
+
+	if (op->cipher.failed)
+		op->status = SRTP_CIPHER_FAIL;
+	else if (!tags_equal(op->cipher.tag, op->tag))
+		op->status = SRTP_AUTH_FAIL;
+	if (op->status == SRTP_OK)
+		op->len -= rtcp ? SRTCP_TRAILER_LEN : SRTP_GCM_TAG_LEN;
+	else
+		op_wipe(op, op->len - SRTP_GCM_TAG_LEN);
+}
+
+static inline void op_protect_finish(struct srtp_op *op)
+{
+	if (op->cipher.failed) {
+		op->status = SRTP_CIPHER_FAIL;
+		op_wipe(op, op->len);
+		return;
+	}
+	uint8_t *end = op->dst + op->len;
+	memcpy(end, op->cipher.tag, SRTP_GCM_TAG_LEN);
+	end += SRTP_GCM_TAG_LEN;
+	if (op->protocol == SRTP_RTCP) {
+		srtp_write32(end, (op->e_flag ? SRTCP_E_BIT : 0) | (uint32_t)op->index);
+		end += SRTCP_INDEX_LEN;
+	}
+	if (op->mki_len >= 4) {
+		srtp_write32(end, (uint32_t)(op->mki >> 32));
+		end += 4;
+	}
+	if (op->mki_len == 8) {
+		srtp_write32(end, (uint32_t)op->mki);
+		end += 4;
+	}
+	if (op->append_roc && op->protocol == SRTP_RTP) {
+		srtp_write32(end, (uint32_t)(op->index >> 16));
+		end += SRTP_ROC_LEN;
+	}
+	op->len = (uint16_t)(end - op->dst);
+}
+
+// Moves the ops whose status is OK to the front, keeping both orders. Returns their number.
+static uint16_t ops_sort(struct srtp_op *ops[], uint16_t n)
+{
+	struct srtp_op *failed[SRTP_BURST_MAX];
+	uint16_t n_good = 0, n_failed = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (ops[i]->status == SRTP_OK)
+			ops[n_good++] = ops[i];
+		else
+			failed[n_failed++] = ops[i];
+	}
+	for (uint16_t i = 0; i < n_failed; i++)
+		ops[n_good + i] = failed[i];
+	return n_good;
+}
+
+uint16_t srtp_unprotect_prepare_burst(struct srtp_op *ops[], uint16_t n)
+{
+	assert(n <= SRTP_BURST_MAX);
+	for (uint16_t i = 0; i < n; i++)
+		op_unprotect_prepare(ops[i]);
+	return ops_sort(ops, n);
+}
+
+uint16_t srtp_protect_prepare_burst(struct srtp_op *ops[], uint16_t n)
+{
+	assert(n <= SRTP_BURST_MAX);
+	for (uint16_t i = 0; i < n; i++)
+		op_protect_prepare(ops[i]);
+	return ops_sort(ops, n);
+}
+
+uint16_t srtp_unprotect_finish_burst(struct srtp_op *ops[], uint16_t n)
+{
+	assert(n <= SRTP_BURST_MAX);
+	for (uint16_t i = 0; i < n; i++)
+		op_unprotect_finish(ops[i]);
+	return ops_sort(ops, n);
+}
+
+uint16_t srtp_protect_finish_burst(struct srtp_op *ops[], uint16_t n)
+{
+	assert(n <= SRTP_BURST_MAX);
+	for (uint16_t i = 0; i < n; i++)
+		op_protect_finish(ops[i]);
+	return ops_sort(ops, n);
+}
+
+// The cipher's view of the ops that are ready for it. Returns their number.
+static uint16_t ciphers_collect(struct srtp_op *ops[], uint16_t n, struct cipher_op *ciphers[])
+{
+	uint16_t n_ready = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (ops[i]->status == SRTP_OK)
+			ciphers[n_ready++] = &ops[i]->cipher;
+	}
+	return n_ready;
+}
+
+// Sorts once, at the end: sorting between the halves as well would put the failures of the first
+// half behind those of the second.
+uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n)
+{
+	struct cipher_op *ciphers[SRTP_BURST_MAX];
+
+	assert(n <= SRTP_BURST_MAX);
+	for (uint16_t i = 0; i < n; i++)
+		op_unprotect_prepare(ops[i]);
+	cipher->decrypt_burst(ciphers, ciphers_collect(ops, n, ciphers));
+	for (uint16_t i = 0; i < n; i++) {
+		if (ops[i]->status == SRTP_OK)
+			op_unprotect_finish(ops[i]);
+	}
+	return ops_sort(ops, n);
+}
+
+uint16_t srtp_protect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n)
+{
+	struct cipher_op *ciphers[SRTP_BURST_MAX];
+
+	assert(n <= SRTP_BURST_MAX);
+	for (uint16_t i = 0; i < n; i++)
+		op_protect_prepare(ops[i]);
+	cipher->encrypt_burst(ciphers, ciphers_collect(ops, n, ciphers));
+	for (uint16_t i = 0; i < n; i++) {
+		if (ops[i]->status == SRTP_OK)
+			op_protect_finish(ops[i]);
+	}
+	return ops_sort(ops, n);
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/cipher.h"
+#include "crypto/srtp_kdf.h"
+
+// SRTP and SRTCP packets with the AEAD suites of RFC 7714, MKI of RFC 3711 and ROC transport of RFC
+// 4771 (mode 3: the ROC alone, after the MKI, in packets whose SEQ is a multiple of the ROC rate).
+//
+//   SRTP   header, CSRC, extension | ciphertext | tag (16) | MKI (0, 4, 8) | ROC (0, 4)
+//   SRTCP  8 octets | ciphertext | tag (16) | E bit and SRTCP index (4) | MKI (0, 4, 8)
+//
+// All functions are pure computation on the caller's memory, safe in any thread.
+
+enum {
+	RTP_HEADER_MIN = 12,
+	RTCP_HEADER_LEN = 8, // octets of an RTCP packet that SRTCP leaves in clear
+	SRTCP_INDEX_LEN = 4,
+	SRTP_ROC_LEN = 4,
+	SRTP_MKI_MAX = 8,
+	SRTP_OVERHEAD_MAX = SRTP_GCM_TAG_LEN + SRTCP_INDEX_LEN + SRTP_MKI_MAX,
+};
+
+#define SRTP_INDEX_MAX	((UINT64_C(1) << 48) - 1) // RFC 3711 9.2
+#define SRTCP_INDEX_MAX ((UINT32_C(1) << 31) - 1)
+
+// Whether a packet on a port that carries both is RTCP: packet types 192 to 223 (RFC 5761 4).
+static inline bool rtcp_is(const uint8_t *packet)
+{
+	return packet[1] >= 192 && packet[1] <= 223;
+}
+
+// Octets of the header with CSRC list and extension (RFC 3550 5.1, 5.3.1), 0 if packet is not RTP
+// version 2 or is shorter than its header says.
+uint16_t rtp_header_len(const uint8_t *packet, size_t len);
+
+// Whether the clear part of an RTCP or SRTCP packet is well formed: version 2 and at least 8
+// octets.
+bool rtcp_header_ok(const uint8_t *packet, size_t len);
+
+// Whether a decrypted compound packet is well formed: version 2 and lengths that add up to len.
+bool rtcp_compound_ok(const uint8_t *packet, size_t len);
+
+static inline uint16_t rtp_seq(const uint8_t *packet)
+{
+	return (uint16_t)(packet[2] << 8 | packet[3]);
+}
+
+static inline uint32_t srtp_read32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline void srtp_write32(uint8_t *p, uint32_t value)
+{
+	p[0] = (uint8_t)(value >> 24);
+	p[1] = (uint8_t)(value >> 16);
+	p[2] = (uint8_t)(value >> 8);
+	p[3] = (uint8_t)value;
+}
+
+static inline uint32_t rtp_ssrc(const uint8_t *packet)
+{
+	return srtp_read32(packet + 8);
+}
+
+static inline uint32_t rtcp_ssrc(const uint8_t *packet)
+{
+	return srtp_read32(packet + 4);
+}
+
+// What follows the authenticated part of a packet. An MKI of 4 octets sits in the upper half of
+// mki, one of 0 octets is 0.
+struct srtp_trailer {
+	uint64_t mki;
+	uint32_t roc;	 // if has_roc
+	uint16_t body;	 // octets of the packet before the MKI: up to and including tag (SRTP) or
+			 // index (SRTCP)
+	uint8_t mki_len; // octets: 0, 4 or 8
+	bool has_roc;
+};
+
+// Reads the trailer of a packet under the assumption that it has an MKI of mki_len octets and, if
+// has_roc, a ROC. head_len is the header's length (RTCP_HEADER_LEN for SRTCP). Returns false if the
+// packet is too short to be that and hold a tag.
+bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_protocol protocol,
+	uint16_t head_len, uint8_t mki_len, bool has_roc, struct srtp_trailer *trailer);
+
+// One list: enum, text.
+#define SRTP_STATUSES(_)                                                                           \
+	_(OK, "ok")                                                                                \
+	_(AUTH_FAIL, "tag does not match")                                                         \
+	_(INDEX_LIMIT, "index beyond the key's lifetime")                                          \
+	_(TOO_SHORT, "shorter than its header, tag and index")                                     \
+	_(CIPHER_FAIL, "cipher failed")
+
+enum srtp_status {
+#define _(name, text) SRTP_##name,
+	SRTP_STATUSES(_)
+#undef _
+};
+
+const char *srtp_status_text(enum srtp_status status);
+
+// One packet to protect or unprotect. Filled by the caller but for status and what follows user.
+// src and dst are the same, or do not overlap.
+struct srtp_op {
+	const void *key;     // expanded session key
+	const uint8_t *salt; // session salt, SRTP_SALT_LEN octets
+	const uint8_t *src;  // first octet of the RTP or RTCP header
+	uint8_t *dst;	     // room for len octets, len + SRTP_OVERHEAD_MAX when protecting
+	uint64_t
+		index; // packet index (48 bits) or SRTCP index (31 bits; unprotect reads it itself)
+	uint64_t mki;  // protect: MKI to append, as struct srtp_trailer has it
+	uint16_t len;  // in: octets at src (unprotect: struct srtp_trailer.body; protect: at most
+		       // UINT16_MAX - SRTP_OVERHEAD_MAX); out, if status is OK: at dst
+	uint16_t head_len; // SRTP: header, CSRC and extension; SRTCP: unused
+	uint8_t suite;	   // enum srtp_suite
+	uint8_t protocol;  // enum srtp_protocol
+	uint8_t mki_len;   // protect: 0, 4 or 8
+	bool append_roc;   // protect SRTP: the ROC of index goes after the MKI
+	bool e_flag;	   // SRTCP: payload encrypted; unprotect reports what the packet had
+	uint8_t status;	   // out: enum srtp_status
+	void *user;	   // the caller's
+	uint8_t tag[SRTP_GCM_TAG_LEN];			// unprotect: as received
+	uint8_t aad[RTCP_HEADER_LEN + SRTCP_INDEX_LEN]; // SRTCP with the E bit set
+	struct cipher_op cipher;
+};
+
+// Whether RFC 4771 puts a ROC into the packet with this SEQ: rate 0 never.
+static inline bool srtp_carries_roc(uint16_t roc_rate, uint16_t seq)
+{
+	return roc_rate != 0 && seq % roc_rate == 0;
+}
+
+// E bit and SRTCP index of a packet whose MKI was cut off: body octets.
+static inline uint32_t srtcp_index_word(const uint8_t *packet, uint16_t body)
+{
+	return srtp_read32(packet + body - SRTCP_INDEX_LEN);
+}
+
+// The half before the cipher: IV (RFC 7714 8.1, 9.1), AAD, borders. Sorts ops so that those ready
+// for the cipher come first and returns their number; the others have their status.
+uint16_t srtp_unprotect_prepare_burst(struct srtp_op *ops[], uint16_t n);
+uint16_t srtp_protect_prepare_burst(struct srtp_op *ops[], uint16_t n);
+
+// The half after it: compares tags in constant time or writes tag, index, MKI and ROC. Sorts the
+// good first and returns their number. What failed has its plaintext wiped from dst if dst is not
+// src.
+uint16_t srtp_unprotect_finish_burst(struct srtp_op *ops[], uint16_t n);
+uint16_t srtp_protect_finish_burst(struct srtp_op *ops[], uint16_t n);
+
+// Both halves around a synchronous cipher. ops[ret..n) failed, see ->status; order within the good
+// and within the failed is kept. n is at most SRTP_BURST_MAX.
+enum { SRTP_BURST_MAX = 256 };
+uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n);
+uint16_t srtp_protect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n);
