@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+// The configuration file (libconfig), read once into one immutable structure. Nothing here knows
+// DPDK.
+
+struct config_address {
+	int family; // AF_INET or AF_INET6
+	union {
+		struct in_addr v4; // network byte order, as all addresses here
+		struct in6_addr v6;
+	};
+	uint8_t prefix_len; // bits
+};
+
+struct config_port {
+	char *name;   // unique, [A-Za-z0-9_.-]{1,31}
+	char *device; // vdev ("net_af_packet0,iface=eth1") or PCI address ("0000:03:00.0")
+	struct config_address *addresses;
+	unsigned n_addresses; // at least 1; no address on two ports
+	bool has_gateway, has_gateway6;
+	struct in_addr gateway;	  // inside one of the port's IPv4 prefixes
+	struct in6_addr gateway6; // inside one of the port's IPv6 prefixes, or link-local
+	uint16_t vlan;		  // 0: untagged, 1..4094
+	uint16_t mtu; // octets of an IP packet, 576..9000; at least 1280 if the port has an IPv6
+		      // address
+};
+
+struct config_tls {
+	bool enabled;
+	char *listen;		      // "192.0.2.1:7443" or "[2001:db8::1]:7443"
+	char *certificate, *key, *ca; // paths
+};
+
+struct config_limits {
+	uint32_t keys; // root keys, and key contexts
+	uint32_t sessions;
+	uint32_t legs;
+	uint32_t streams;
+};
+
+enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
+
+struct config {
+	char *path;
+	unsigned n_workers; // 1..64
+	unsigned *lcores;   // CPU of each worker, or NULL: chosen at start
+	char **eal;	    // n_eal arguments for DPDK
+	unsigned n_eal;
+	char *cipher; // "ipsec-mb", "openssl" or "cryptodev:NAME"
+	struct config_port *ports;
+	unsigned n_ports;      // 1..16
+	char *control_unix;    // path, at most 107 octets
+	unsigned control_mode; // permission bits
+	char *control_group;   // NULL: leave the group alone
+	struct config_tls control_tls;
+	char *metrics_listen; // NULL: off
+	char *state_directory;
+	struct config_limits limits;
+	enum config_log_level log_level;
+};
+
+// Reads and checks the file. Every mistake found is written to errors as one line
+// "FILE:LINE: SETTING: what is wrong; accepted: what is" and all are looked for, not just the
+// first. Returns NULL if there was any. The caller frees with config_free(). No thread
+// restrictions.
+struct config *config_load(const char *path, FILE *errors);
+
+void config_free(struct config *config);
