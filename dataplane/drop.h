@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+// Every reason for which a packet, or one copy of it, is not forwarded: enum, name in relay.stats
+// and metrics, text. Counted per worker and, where the leg is known, per leg.
+#define DROP_REASONS(_)                                                                            \
+	/* stage_parse */                                                                          \
+	_(FRAME_SHORT, "frame_short", "frame shorter than its headers say")                        \
+	_(VLAN, "vlan", "frame of another VLAN than the port's")                                   \
+	_(ETHERTYPE, "ethertype", "neither IPv4, IPv6 nor ARP")                                    \
+	_(IP_HEADER, "ip_header", "malformed IP header or wrong header checksum")                  \
+	_(IP_FRAGMENT, "ip_fragment", "IP fragment")                                               \
+	_(IP_PROTOCOL, "ip_protocol", "neither UDP nor ICMP")                                      \
+	_(NOT_LOCAL, "not_local", "destination is no address of the port")                         \
+	_(UDP_LENGTH, "udp_length", "UDP length disagrees with the IP packet")                     \
+	_(PUNT_FULL, "punt_full", "more ARP, ND and ICMP than the control thread takes")           \
+	/* stage_leg */                                                                            \
+	_(NO_LEG, "no_leg", "no leg on this address and port")                                     \
+	_(LEG_MUTED, "leg_muted", "the leg may not send to the relay (receive is false)")          \
+	_(SOURCE, "source_mismatch", "not from the remote address of an unauthenticated leg")      \
+	_(NOT_RTP, "not_rtp", "neither well-formed RTP nor RTCP")                                  \
+	_(RTCP_OFF, "rtcp_off", "RTCP on a leg with rtcp none")                                    \
+	_(MEDIA_ON_CONTROL, "media_on_control", "RTP on a leg for control traffic")                \
+	/* stage_key */                                                                            \
+	_(UNKNOWN_MKI, "unknown_mki",                                                              \
+		"MKI is not that of the leg's key, or the key is not active")                      \
+	_(UNKNOWN_USER, "unknown_user", "GUK-ID of no user of a GMK that lists its users")         \
+	_(NO_KEY, "no_key", "the leg's key is not installed or not active")                        \
+	_(DERIVE_LIMIT, "derive_limit", "too many unknown talkers on the leg at once")             \
+	_(HOLD_FULL, "hold_full", "too many packets wait for one key context")                     \
+	/* stage_stream */                                                                         \
+	_(REPLAYED, "replayed", "packet index was received before")                                \
+	_(TOO_OLD, "too_old", "packet index behind the replay list")                               \
+	_(STREAM_LIMIT, "stream_limit", "as many streams as limits.streams allows")                \
+	_(SSRC_COLLISION, "ssrc_collision", "two senders with one SSRC under one key")             \
+	_(SSRC_POOL, "ssrc_pool", "no fresh SSRC at hand for media that entered in plain")         \
+	_(HANDOFF_FULL, "handoff_full", "the worker that owns the stream takes no more")           \
+	/* stage_unprotect */                                                                      \
+	_(SRTP_SHORT, "srtp_short", "shorter than header, tag, index and MKI")                     \
+	_(AUTH_FAIL, "auth_fail", "authentication tag does not match")                             \
+	_(INDEX_LIMIT, "index_limit", "packet index beyond the lifetime of the key")               \
+	_(CIPHER_FAIL, "cipher_fail", "the cipher reported an error")                              \
+	_(MALFORMED_CLEAR, "malformed_clear", "authentic, but no well-formed RTCP inside")         \
+	/* stage_route and stage_protect, per copy */                                              \
+	_(NO_RECEIVER, "no_receiver", "no other leg of the session takes it")                      \
+	_(UNKNOWN_TALKER, "unknown_talker", "user unknown who would be the talker under the GMK")  \
+	_(NO_CONVERSION, "no_conversion", "one of two legs is opaque: no key to convert with")     \
+	_(RTCP_UNTRANSLATED, "rtcp_untranslated", "plain RTCP is not protected")                   \
+	/* stage_output, per copy */                                                               \
+	_(TOO_BIG, "larger_than_mtu", "larger than the port's MTU after protection")               \
+	_(NEXT_HOP, "next_hop_unresolved", "link-layer address of the next hop not known yet")     \
+	_(NO_BUFFER, "no_buffer", "packet buffers used up")                                        \
+	_(TX_FULL, "tx_full", "the port takes no more packets")
+
+enum drop_reason {
+	DROP_NONE,
+#define _(name, label, text) DROP_##name,
+	DROP_REASONS(_)
+#undef _
+		DROP_N_REASONS,
+};
+
+// Label in relay.stats and metrics; "" for DROP_NONE.
+const char *drop_label(enum drop_reason reason);
+
+// What it means, for people.
+const char *drop_text(enum drop_reason reason);

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// A transport address: IPv4 in the first 4 octets with the other 12 zero, or IPv6; network byte
+// order.
+struct endpoint {
+	union {
+		uint8_t addr[16];
+		uint64_t words[2];
+	};
+	uint16_t port;	// network byte order
+	uint8_t family; // AF_INET or AF_INET6; AF_UNSPEC: none
+	uint8_t zero;
+};
+
+static inline bool endpoint_same_addr(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->words[0] == b->words[0] && a->words[1] == b->words[1] && a->family == b->family;
+}
+
+static inline bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	return endpoint_same_addr(a, b) && a->port == b->port;
+}
+
+static inline bool endpoint_is_multicast(const struct endpoint *e)
+{
+	return e->family == AF_INET ? e->addr[0] >> 4 == 0xe : e->addr[0] == 0xff;
+}
+
+static inline uint8_t endpoint_addr_len(const struct endpoint *e)
+{
+	return e->family == AF_INET ? 4 : 16;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// Where packets of one protocol go: immutable, shared by the legs of a session, built by the
+// control thread. A leg finds itself in it and is left out.
+
+// One copy: a receiving leg with its headers ready but for lengths and checksums. One cache line.
+struct fanout_dest {
+	uint32_t leg;
+	uint32_t neighbour; // index in neighbour_table
+	uint16_t l3_sum;    // ones' complement sum of the IPv4 header's constant fields
+	uint16_t l4_sum;    // the same of pseudo header and UDP ports
+	uint8_t port;
+	uint8_t header_len; // octets of header: 28 (IPv4) or 48 (IPv6)
+	uint8_t reserved[2];
+	uint8_t header[48]; // IP and UDP
+};
+
+static_assert(sizeof(struct fanout_dest) == 64, "a cache line a copy");
+
+// Receivers that get the same octets: protected once, copied n_dests times.
+struct fanout_group {
+	uint8_t mode;	 // enum leg_mode
+	bool by_talker;	 // GMK: one key context per talker, found by name
+	uint8_t mki_len; // octets
+	uint8_t cs_id;
+	uint8_t suite;	   // enum srtp_suite
+	uint16_t roc_rate; // 0: no ROC
+	uint32_t root;	   // index of the root key
+	uint32_t ctx;	   // key context; KEY_NONE if by_talker, or if the key is not active
+	uint32_t first_dest;
+	uint32_t n_dests;
+};
+
+enum { FANOUT_TALKER_GROUPS_MAX = 8 }; // groups with by_talker, the first in the list
+
+struct fanout {
+	uint32_t n_dests;
+	uint32_t n_groups;
+	uint8_t n_talker_groups; // these come first
+	bool has_opaque;
+	struct fanout_group *groups; // in the same allocation
+	struct fanout_dest dests[];
+};

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/hold.h"
+
+#include "dataplane/worker.h"
+
+// Brings the leg's tokens up to date and takes one: invariant 5, derivations are bounded per
+// source.
+static bool derive_token_take(struct worker *worker, struct leg_counters *leg)
+{
+	uint64_t per_token = worker->tsc_hz / DERIVE_PER_SECOND;
+	if (leg->derive_tsc == 0) {
+		leg->derive_tsc = worker->now;
+		leg->derive_tokens = DERIVE_BURST;
+	}
+	uint64_t earned = (worker->now - leg->derive_tsc) / per_token;
+	leg->derive_tsc += earned * per_token;
+	if (earned > DERIVE_BURST - leg->derive_tokens)
+		leg->derive_tokens = DERIVE_BURST;
+	else
+		leg->derive_tokens += (uint32_t)earned;
+	if (leg->derive_tokens == 0)
+		return false;
+	leg->derive_tokens--;
+	return true;
+}
+
+// The slot that waits for name, else a free one, else NULL. Reads the tags, 1 KiB, not the slots.
+static struct hold_slot *hold_find(struct worker *worker, const struct key_name *name, uint32_t tag)
+{
+	struct hold_slot *unused = NULL;
+	for (unsigned i = 0; i < HOLD_SLOTS; i++) {
+		if (worker->hold_tags[i] == tag && key_name_equal(&worker->hold[i].name, name))
+			return &worker->hold[i];
+		if (worker->hold_tags[i] == 0 && !unused)
+			unused = &worker->hold[i];
+	}
+	return unused;
+}
+
+static enum drop_reason hold_ask(
+	struct worker *worker, struct hold_slot *slot, uint32_t leg, const struct key_name *name)
+{
+	struct leg_counters *counters = &worker->legs[leg];
+	if (counters->held_slots >= HOLD_SLOTS_PER_LEG || !derive_token_take(worker, counters))
+		return DROP_DERIVE_LIMIT;
+	struct control_mail mail = {
+		.type = MAIL_DERIVE,
+		.leg = leg,
+		.derive = {.name = *name, .slot = (uint32_t)(slot - worker->hold)},
+	};
+	if (!worker_post(worker, &mail))
+		return DROP_DERIVE_LIMIT;
+	counters->held_slots++;
+	slot->name = *name;
+	slot->leg = leg;
+	return DROP_NONE;
+}
+
+enum drop_reason hold_packet(
+	struct worker *worker, struct packet *packet, const struct key_name *name)
+{
+	uint32_t tag = (uint32_t)key_name_hash(&worker->relay->keys, name) | 1;
+	struct hold_slot *slot = hold_find(worker, name, tag);
+	if (!slot)
+		return DROP_HOLD_FULL;
+	if (slot->n == 0) {
+		enum drop_reason reason = hold_ask(worker, slot, packet->leg->index, name);
+		if (reason != DROP_NONE)
+			return reason;
+		worker->hold_tags[slot - worker->hold] = tag;
+	}
+	if (slot->n == HOLD_PACKETS)
+		return DROP_HOLD_FULL;
+	slot->packets[slot->n++] = packet_unparse(packet);
+	worker->counters.held++;
+	return DROP_NONE;
+}
+
+void hold_resume(struct worker *worker, const struct worker_mail *mail)
+{
+	struct hold_slot *slot = &worker->hold[mail->value];
+	struct rte_mbuf *packets[HOLD_PACKETS];
+	uint16_t n = slot->n;
+	for (uint16_t i = 0; i < n; i++)
+		packets[i] = slot->packets[i];
+	slot->n = 0;
+	worker->hold_tags[mail->value] = 0;
+	// 0 if control gave the leg's index to another leg meanwhile
+	if (worker->legs[slot->leg].held_slots > 0)
+		worker->legs[slot->leg].held_slots--;
+	worker->resumed = true;
+	worker->refused = mail->refused;
+	worker_process_burst(worker, packets, n);
+	worker->resumed = false;
+	worker->refused = DROP_NONE;
+}
+
+void hold_clear(struct worker *worker)
+{
+	for (unsigned i = 0; i < HOLD_SLOTS; i++) {
+		rte_pktmbuf_free_bulk(worker->hold[i].packets, worker->hold[i].n);
+		worker->hold[i].n = 0;
+		worker->hold_tags[i] = 0;
+	}
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/drop.h"
+#include "dataplane/key_table.h"
+
+struct packet;
+struct worker;
+struct worker_mail;
+
+// Packets whose key context does not exist yet wait here while the control thread derives it; none
+// is lost for being the first. Bounded for each context, each leg and each worker.
+
+// Holds a packet until the context of that name exists, asking control for it if nobody did.
+// Returns DROP_NONE if the packet is held, or why it cannot be: the packet is the caller's then.
+enum drop_reason hold_packet(
+	struct worker *worker, struct packet *packet, const struct key_name *name);
+
+// Takes the packets of the slot in mail through the stages again.
+void hold_resume(struct worker *worker, const struct worker_mail *mail);
+
+// Frees all that waits. After the worker's loop ended.
+void hold_clear(struct worker *worker);

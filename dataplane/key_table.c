@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/key_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "crypto/secmem.h"
+
+int key_table_init(struct key_table *table, uint32_t size)
+{
+	// Two names a context, about half of the slots used when all contexts are.
+	uint64_t n_buckets = 1;
+	while (n_buckets * KEY_BUCKET_SLOTS < UINT64_C(4) * size)
+		n_buckets *= 2;
+	*table = (struct key_table){.bucket_mask = n_buckets - 1, .size = size};
+	if (getrandom(table->seed, sizeof(table->seed), 0) != sizeof(table->seed))
+		return -EIO;
+	table->buckets = secmem_map(n_buckets * sizeof(struct key_bucket));
+	table->ctxs = secmem_map(size * sizeof(struct key_ctx));
+	table->free = malloc(size * sizeof(uint32_t));
+	if (!table->buckets || !table->ctxs || !table->free) {
+		key_table_fini(table);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void key_table_fini(struct key_table *table)
+{
+	if (table->ctxs)
+		secmem_wipe(table->ctxs, table->n_touched * sizeof(struct key_ctx));
+	secmem_unmap(table->ctxs, table->size * sizeof(struct key_ctx));
+	secmem_unmap(table->buckets, (table->bucket_mask + 1) * sizeof(struct key_bucket));
+	free(table->free);
+	*table = (struct key_table){};
+}
+
+static bool ctx_has_name(const struct key_ctx *ctx, const struct key_name *name)
+{
+	return key_name_equal(name->kind == KEY_BY_MKI ? &ctx->by_mki : &ctx->by_talker, name);
+}
+
+uint32_t key_table_find(const struct key_table *table, const struct key_name *name, uint64_t hash)
+{
+	uint32_t tag = (uint32_t)(hash >> 32);
+	for (uint64_t b = hash & table->bucket_mask;; b = (b + 1) & table->bucket_mask) {
+		struct key_bucket *bucket = &table->buckets[b];
+		for (unsigned i = 0; i < KEY_BUCKET_SLOTS; i++) {
+			// acquire: the context was filled before its slot was (key_table_publish)
+			uint64_t slot =
+				atomic_load_explicit(&bucket->slots[i], memory_order_acquire);
+			if (slot == 0 || (uint32_t)(slot >> 32) != tag)
+				continue;
+			uint32_t ctx = (uint32_t)slot - 1;
+			if (ctx_has_name(&table->ctxs[ctx], name))
+				return ctx;
+		}
+		if (atomic_load_explicit(&bucket->overflow, memory_order_acquire) == 0)
+			return KEY_NONE;
+	}
+}
+
+uint32_t key_table_alloc(struct key_table *table)
+{
+	uint32_t ctx;
+	if (table->n_free > 0)
+		ctx = table->free[--table->n_free];
+	else if (table->n_touched < table->size)
+		ctx = table->n_touched++;
+	else
+		return KEY_NONE;
+	table->n_used++;
+	return ctx;
+}
+
+static void name_insert(struct key_table *table, const struct key_name *name, uint32_t ctx)
+{
+	uint64_t hash = key_name_hash(table, name);
+	uint64_t entry = hash >> 32 << 32 | (ctx + 1);
+	for (uint64_t b = hash & table->bucket_mask;; b = (b + 1) & table->bucket_mask) {
+		struct key_bucket *bucket = &table->buckets[b];
+		for (unsigned i = 0; i < KEY_BUCKET_SLOTS; i++) {
+			if (atomic_load_explicit(&bucket->slots[i], memory_order_relaxed) != 0)
+				continue;
+			atomic_store_explicit(&bucket->slots[i], entry, memory_order_release);
+			return;
+		}
+		atomic_fetch_add_explicit(&bucket->overflow, 1, memory_order_release);
+	}
+}
+
+static void name_remove(struct key_table *table, const struct key_name *name, uint32_t ctx)
+{
+	uint64_t hash = key_name_hash(table, name);
+	uint64_t entry = hash >> 32 << 32 | (ctx + 1);
+	uint64_t home = hash & table->bucket_mask, found = home;
+	for (;; found = (found + 1) & table->bucket_mask) {
+		struct key_bucket *bucket = &table->buckets[found];
+		unsigned i = 0;
+		while (i < KEY_BUCKET_SLOTS &&
+			atomic_load_explicit(&bucket->slots[i], memory_order_relaxed) != entry)
+			i++;
+		if (i < KEY_BUCKET_SLOTS) {
+			atomic_store_explicit(&bucket->slots[i], 0, memory_order_release);
+			break;
+		}
+	}
+	for (uint64_t b = home; b != found; b = (b + 1) & table->bucket_mask)
+		atomic_fetch_sub_explicit(&table->buckets[b].overflow, 1, memory_order_release);
+}
+
+void key_table_publish(struct key_table *table, uint32_t ctx)
+{
+	name_insert(table, &table->ctxs[ctx].by_mki, ctx);
+	if (table->ctxs[ctx].by_talker.kind == KEY_BY_TALKER)
+		name_insert(table, &table->ctxs[ctx].by_talker, ctx);
+}
+
+void key_table_name_talker(struct key_table *table, uint32_t ctx, const struct key_name *by_talker)
+{
+	table->ctxs[ctx].by_talker = *by_talker;
+	name_insert(table, by_talker, ctx);
+}
+
+void key_table_unpublish(struct key_table *table, uint32_t ctx)
+{
+	name_remove(table, &table->ctxs[ctx].by_mki, ctx);
+	if (table->ctxs[ctx].by_talker.kind == KEY_BY_TALKER)
+		name_remove(table, &table->ctxs[ctx].by_talker, ctx);
+}
+
+void key_table_free(struct key_table *table, uint32_t ctx)
+{
+	secmem_wipe(&table->ctxs[ctx], sizeof(struct key_ctx));
+	table->free[table->n_free++] = ctx;
+	table->n_used--;
+}

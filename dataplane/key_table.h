@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/cipher.h"
+
+// Key contexts and the table that finds them. The control thread writes; workers read without a
+// lock, between two of their quiescent states (rte_rcu_qsbr). A context is removed from the table
+// first, wiped and used again only after every worker passed a quiescent state.
+
+#define KEY_NONE UINT32_MAX
+
+enum key_name_kind { KEY_BY_MKI, KEY_BY_TALKER };
+
+// A name of a key context; each context has up to two. Compared as a whole.
+//   by MKI:    scope, and mki: GMK-ID || GUK-ID, or a 4-octet key id in the upper half
+//   by talker: scope 0, and mki: index of the root key in the upper half, of the user (0: none) in
+//   the lower
+struct key_name {
+	uint64_t mki;
+	uint32_t scope;	  // number of the domain or session to which the root key belongs
+	uint8_t cs_id;	  // TS 33.180 table E.1.3-1
+	uint8_t protocol; // enum srtp_protocol
+	uint8_t suite;	  // enum srtp_suite
+	uint8_t kind;	  // enum key_name_kind
+};
+
+// What a worker uses of a key: one protocol, one crypto session, one sender's CSB-ID. 1,088 octets.
+struct key_ctx {
+	struct key_name by_mki; // control: rw before publication, worker: ro
+	struct key_name
+		by_talker; // kind KEY_BY_MKI: has none. control: rw before publication, worker: ro
+	uint8_t salt[SRTP_SALT_LEN]; // session salt
+	_Atomic uint32_t
+		streams; // newest stream under this key + 1, 0: none. worker: rw, control: rw
+	_Atomic uint32_t
+		proven;	 // a tag verified, or a packet was sent under it. worker: wo, control: ro
+	uint32_t serial; // control: which of all contexts ever published this is
+	uint32_t root;	 // index of the root key
+	uint8_t reserved[4];
+	alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE]; // expanded session key
+};
+
+static_assert(sizeof(struct key_name) == 16, "compared and hashed as two words");
+static_assert(offsetof(struct key_ctx, key) == 64, "all but the key in one cache line");
+static_assert(sizeof(struct key_ctx) == 1088, "17 cache lines");
+
+enum { KEY_BUCKET_SLOTS = 7 };
+
+// One cache line: slots of (tag << 32 | context + 1), 0 empty, and how many names passed by here
+// because it was full: a look-up goes on to the next bucket only if that is not 0.
+struct key_bucket {
+	alignas(64) _Atomic uint64_t slots[KEY_BUCKET_SLOTS];
+	_Atomic uint64_t overflow;
+};
+
+struct key_table {
+	struct key_bucket *buckets;
+	uint64_t bucket_mask;
+	struct key_ctx *ctxs; // secmem, size entries
+	uint32_t size;
+	uint32_t n_used;    // control only
+	uint32_t n_touched; // control only: contexts ever used
+	uint32_t *free;	    // control only: stack of contexts to use again
+	uint32_t n_free;    // control only
+	uint64_t seed[2];   // random: names are chosen by others
+};
+
+// Room for size contexts; memory is reserved, not used, until contexts come. 0 or -ENOMEM.
+int key_table_init(struct key_table *table, uint32_t size);
+void key_table_fini(struct key_table *table);
+
+static inline bool key_name_equal(const struct key_name *a, const struct key_name *b)
+{
+	uint64_t x[2], y[2];
+	__builtin_memcpy(x, a, sizeof(x));
+	__builtin_memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
+
+// Two rounds of a folded 128-bit product, keyed by the table's seed.
+static inline uint64_t key_name_hash(const struct key_table *table, const struct key_name *name)
+{
+	uint64_t w[2];
+	__builtin_memcpy(w, name, sizeof(w));
+	unsigned __int128 m = (unsigned __int128)(w[0] ^ table->seed[0]) * (w[1] ^ table->seed[1]);
+	uint64_t h = (uint64_t)m ^ (uint64_t)(m >> 64);
+	m = (unsigned __int128)(h ^ table->seed[0]) * UINT64_C(0x9e3779b97f4a7c15);
+	return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+static inline struct key_bucket *key_table_bucket(const struct key_table *table, uint64_t hash)
+{
+	return &table->buckets[hash & table->bucket_mask];
+}
+
+// The context of that name, or KEY_NONE. Any worker, or control. hash is key_name_hash() of name.
+uint32_t key_table_find(const struct key_table *table, const struct key_name *name, uint64_t hash);
+
+// Takes an unused context for the control thread to fill; KEY_NONE if there is none left.
+uint32_t key_table_alloc(struct key_table *table);
+
+// Makes a filled context visible under by_mki, and under by_talker. The other members are written
+// before.
+void key_table_publish(struct key_table *table, uint32_t ctx);
+
+// Gives a published context a name by talker; it had none. Control thread.
+void key_table_name_talker(struct key_table *table, uint32_t ctx, const struct key_name *by_talker);
+
+// Takes both names out of the table. Workers may use the context until their next quiescent state.
+void key_table_unpublish(struct key_table *table, uint32_t ctx);
+
+// Wipes a context that no worker can reach and makes it available again.
+void key_table_free(struct key_table *table, uint32_t ctx);

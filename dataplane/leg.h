@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crypto/srtp_kdf.h"
+#include "dataplane/endpoint.h"
+#include "dataplane/fanout.h"
+
+// A leg as workers see it: immutable, built by the control thread, published in leg_table and given
+// back after every worker passed a quiescent state.
+
+#define LEG_NONE UINT32_MAX
+
+enum leg_mode { LEG_OPAQUE, LEG_PLAIN, LEG_SRTP };
+
+// How what arrives of one protocol is protected.
+struct leg_protection {
+	uint8_t mode;	// enum leg_mode; opaque with has_key: forwarded unchanged after its tag
+			// verified
+	bool has_key;	// the leg's key is installed and active
+	bool named_key; // the leg names a key
+	bool is_gmk;
+	bool verify;	 // false: what can be forwarded unchanged is, unverified
+	uint8_t mki_len; // octets, of the profile
+	uint8_t cs_id;
+	uint8_t suite;	   // enum srtp_suite
+	uint16_t roc_rate; // of the profile, 0: no ROC
+	uint32_t scope;	   // of the key
+	uint32_t key_id;
+	uint32_t user;	  // index of who speaks on the leg, 0: not named
+	uint64_t own_mki; // key name if the packet's MKI does not tell the talker; 0: none
+};
+
+struct leg {
+	uint32_t index;
+	uint8_t port;
+	bool receive; // takes packets from it
+	bool learn;   // its remote address follows authenticated packets
+	bool control; // RTCP only
+	bool rtcp_mux;
+	struct endpoint remote;
+	struct leg_protection in[SRTP_N_PROTOCOLS];
+	const struct fanout *fanout[SRTP_N_PROTOCOLS]; // where its packets go; control owns it
+};
+
+struct leg_table {
+	struct leg *_Atomic *legs; // by index; control: rw, worker: ro
+	_Atomic uint32_t *streams; // by index: newest stream of plain media from the leg + 1.
+				   // worker: rw, control: rw
+	uint32_t size;
+};
+
+// Workers, between two quiescent states. NULL: there is none.
+static inline const struct leg *leg_get(const struct leg_table *table, uint32_t index)
+{
+	return atomic_load_explicit(&table->legs[index], memory_order_acquire);
+}

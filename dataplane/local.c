@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/local.h"
+
+#include <string.h>
+
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/relay.h"
+
+struct rte_mbuf *local_frame(struct relay *relay, uint8_t port, const struct rte_ether_addr *to,
+	uint16_t ether_type, uint16_t size, uint8_t **payload)
+{
+	const struct port *p = &relay->ports[port];
+	uint16_t l2_len = RTE_ETHER_HDR_LEN + (p->vlan ? RTE_VLAN_HLEN : 0);
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(relay->pool);
+	if (!mbuf)
+		return NULL;
+	uint8_t *frame = (uint8_t *)rte_pktmbuf_append(mbuf, (uint16_t)(l2_len + size));
+	if (!frame) {
+		rte_pktmbuf_free(mbuf);
+		return NULL;
+	}
+	memset(frame, 0, l2_len + size);
+	memcpy(frame, to, RTE_ETHER_ADDR_LEN);
+	memcpy(frame + 6, &p->mac, RTE_ETHER_ADDR_LEN);
+	rte_be16_t tag[2] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(p->vlan)};
+	rte_be16_t type = rte_cpu_to_be_16(ether_type);
+	if (p->vlan)
+		memcpy(frame + 12, tag, sizeof(tag));
+	memcpy(frame + l2_len - 2, &type, sizeof(type));
+	*payload = frame + l2_len;
+	return mbuf;
+}
+
+bool local_icmp6_checksum_ok(const struct rte_ipv6_hdr *ip, const uint8_t *message)
+{
+	uint32_t sum = rte_ipv6_phdr_cksum(ip, 0);
+	sum += rte_raw_cksum(message, rte_be_to_cpu_16(ip->payload_len));
+	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+}
+
+void local_input(struct relay *relay, struct rte_mbuf *mbuf)
+{
+	uint8_t port = relay->port_of_ethdev[mbuf->port];
+	const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	struct rte_ether_addr from;
+	memcpy(&from, frame + 6, sizeof(from));
+	// stage_parse has checked that these octets are there.
+	uint16_t l2_len = RTE_ETHER_HDR_LEN;
+	uint16_t type = (uint16_t)(frame[12] << 8 | frame[13]);
+	if (type == RTE_ETHER_TYPE_VLAN) {
+		l2_len += RTE_VLAN_HLEN;
+		type = (uint16_t)(frame[16] << 8 | frame[17]);
+	}
+	const uint8_t *packet = frame + l2_len;
+	uint16_t len = mbuf->data_len - l2_len;
+	if (type == RTE_ETHER_TYPE_ARP) {
+		arp_input(relay, port, packet, len);
+	} else {
+		if (type == RTE_ETHER_TYPE_IPV6)
+			nd_input(relay, port, packet, len);
+		echo_input(relay, port, &from, packet, len);
+	}
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/drop.h"
+#include "dataplane/endpoint.h"
+#include "dataplane/key_table.h"
+
+struct rte_mbuf;
+
+// Messages between a worker and the control thread: one ring each way for each worker, one
+// producer, one consumer, never blocking. What finds a ring full is dropped (and counted) or tried
+// again by its sender.
+
+enum mail_to_worker {
+	MAIL_RESUME, // packets held in slot wait for nothing any more
+	MAIL_SEND,   // transmit mbuf, an Ethernet frame, on a port
+	MAIL_SSRC,   // a fresh SSRC for the worker's pool
+};
+
+struct worker_mail {
+	uint32_t type;	  // enum mail_to_worker
+	uint32_t value;	  // RESUME: slot; SEND: port; SSRC: the SSRC
+	uint32_t refused; // RESUME: DROP_NONE, or why there is no context
+	uint32_t reserved;
+	struct rte_mbuf *mbuf; // SEND: ownership passes
+};
+
+enum mail_to_control {
+	MAIL_DERIVE, // a key context is missing: name, slot, leg
+	MAIL_STREAM, // a stream was born: stream, leg
+	MAIL_LEARN,  // an authenticated packet came from a new address: leg, addr
+};
+
+struct control_mail {
+	uint32_t type; // enum mail_to_control
+	uint32_t leg;
+	union {
+		struct {
+			struct key_name name;
+			uint32_t slot;
+		} derive;
+		uint32_t stream;
+		struct endpoint addr;
+	};
+};
+
+enum {
+	MAILBOX_SIZE = 4096,  // messages
+	PUNT_SIZE = 512,      // packets for the control thread
+	HANDOFF_SIZE = 4096,  // packets for another worker
+	SSRC_POOL_SIZE = 256, // fresh SSRCs of a worker
+};

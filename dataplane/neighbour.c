@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/neighbour.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_common.h>
+#include <rte_jhash.h>
+
+#include "crypto/secmem.h"
+#include "dataplane/local.h"
+#include "dataplane/relay.h"
+
+enum {
+	NEIGHBOUR_TICK_MS = 100,
+	NEIGHBOUR_TICK_ENTRIES = 10000, // looked at in one tick
+};
+
+int neighbour_table_init(struct neighbour_table *table, uint32_t size)
+{
+	uint32_t n_buckets = rte_align32pow2(size);
+	*table = (struct neighbour_table){.bucket_mask = n_buckets - 1, .size = size};
+	table->entries = secmem_map(size * sizeof(struct neighbour));
+	table->buckets = secmem_map(n_buckets * sizeof(uint32_t));
+	if (table->entries && table->buckets)
+		return 0;
+	neighbour_table_fini(table);
+	return -ENOMEM;
+}
+
+void neighbour_table_fini(struct neighbour_table *table)
+{
+	secmem_unmap(table->entries, table->size * sizeof(struct neighbour));
+	secmem_unmap(table->buckets, (table->bucket_mask + 1) * sizeof(uint32_t));
+	*table = (struct neighbour_table){};
+}
+
+static uint32_t *neighbour_bucket(
+	struct neighbour_table *table, uint8_t port, const struct endpoint *addr)
+{
+	uint32_t hash = rte_jhash(addr->addr, sizeof(addr->addr), port);
+	return &table->buckets[hash & table->bucket_mask];
+}
+
+static struct neighbour *neighbour_find(
+	struct neighbour_table *table, uint8_t port, const struct endpoint *addr)
+{
+	for (uint32_t i = *neighbour_bucket(table, port, addr); i != 0;) {
+		struct neighbour *n = &table->entries[i - 1];
+		if (n->port == port && endpoint_same_addr(&n->addr, addr))
+			return n;
+		i = n->hash_next;
+	}
+	return NULL;
+}
+
+static struct neighbour *neighbour_alloc(struct neighbour_table *table)
+{
+	if (table->free_head != 0) {
+		struct neighbour *n = &table->entries[table->free_head - 1];
+		table->free_head = n->hash_next;
+		return n;
+	}
+	return table->n_touched < table->size ? &table->entries[table->n_touched++] : NULL;
+}
+
+static void neighbour_set_mac(struct neighbour *n, const struct rte_ether_addr *mac)
+{
+	uint64_t word = 0;
+	memcpy(&word, mac, sizeof(*mac));
+	atomic_store_explicit(&n->mac, word | NEIGHBOUR_RESOLVED, memory_order_relaxed);
+}
+
+static void neighbour_set_multicast(struct neighbour *n)
+{
+	const uint8_t *a = n->addr.addr;
+	struct rte_ether_addr v4 = {{0x01, 0x00, 0x5e, a[1] & 0x7f, a[2], a[3]}};
+	struct rte_ether_addr v6 = {{0x33, 0x33, a[12], a[13], a[14], a[15]}};
+	neighbour_set_mac(n, n->addr.family == AF_INET ? &v4 : &v6);
+}
+
+static void neighbour_solicit(struct relay *relay, struct neighbour *n, uint64_t now_ms)
+{
+	struct rte_ether_addr mac;
+	uint32_t index = (uint32_t)(n - relay->neighbours.entries);
+	bool known = neighbour_mac(&relay->neighbours, index, &mac);
+	if (n->addr.family == AF_INET)
+		arp_solicit(relay, n->port, &n->addr, known ? &mac : NULL);
+	else
+		nd_solicit(relay, n->port, &n->addr, known ? &mac : NULL);
+	n->due_ms = now_ms + NEIGHBOUR_RETRY_MS;
+}
+
+uint32_t neighbour_take(struct relay *relay, uint8_t port, const struct endpoint *addr)
+{
+	struct neighbour_table *table = &relay->neighbours;
+	struct neighbour *n = neighbour_find(table, port, addr);
+	if (!n) {
+		n = neighbour_alloc(table);
+		if (!n)
+			return NEIGHBOUR_NONE;
+		uint32_t *bucket = neighbour_bucket(table, port, addr);
+		*n = (struct neighbour){.addr = *addr, .port = port, .hash_next = *bucket};
+		n->addr.port = 0;
+		*bucket = (uint32_t)(n - table->entries) + 1;
+		if (endpoint_is_multicast(addr))
+			neighbour_set_multicast(n);
+		else
+			neighbour_solicit(relay, n, relay_now_ms());
+	}
+	n->users++;
+	return (uint32_t)(n - table->entries);
+}
+
+void neighbour_release(struct relay *relay, uint32_t neighbour)
+{
+	struct neighbour_table *table = &relay->neighbours;
+	struct neighbour *n = &table->entries[neighbour];
+	if (--n->users > 0)
+		return;
+	uint32_t *link = neighbour_bucket(table, n->port, &n->addr);
+	while (*link != neighbour + 1)
+		link = &table->entries[*link - 1].hash_next;
+	*link = n->hash_next;
+	atomic_store_explicit(&n->mac, 0, memory_order_relaxed);
+	n->hash_next = table->free_head;
+	table->free_head = neighbour + 1;
+}
+
+void neighbour_learn(struct relay *relay, uint8_t port, const struct endpoint *addr,
+	const struct rte_ether_addr *mac)
+{
+	struct neighbour *n = neighbour_find(&relay->neighbours, port, addr);
+	if (!n || !rte_is_valid_assigned_ether_addr(mac))
+		return;
+	neighbour_set_mac(n, mac);
+	n->probes = 0;
+	n->due_ms = relay_now_ms() + NEIGHBOUR_REACHABLE_MS;
+}
+
+static void neighbour_check(struct relay *relay, struct neighbour *n, uint64_t now_ms)
+{
+	if (n->users == 0 || endpoint_is_multicast(&n->addr) || now_ms < n->due_ms)
+		return;
+	// One that no longer answers is forgotten and asked for by broadcast again.
+	if (n->probes >= NEIGHBOUR_PROBES)
+		atomic_store_explicit(&n->mac, 0, memory_order_relaxed);
+	else
+		n->probes++;
+	neighbour_solicit(relay, n, now_ms);
+}
+
+void neighbour_tick(struct relay *relay, uint64_t now_ms)
+{
+	struct neighbour_table *table = &relay->neighbours;
+	if (now_ms < table->tick_ms || table->n_touched == 0)
+		return;
+	table->tick_ms = now_ms + NEIGHBOUR_TICK_MS;
+	uint32_t n = RTE_MIN(table->n_touched, (uint32_t)NEIGHBOUR_TICK_ENTRIES);
+	for (uint32_t i = 0; i < n; i++) {
+		table->cursor = (table->cursor + 1) % table->n_touched;
+		neighbour_check(relay, &table->entries[table->cursor], now_ms);
+	}
+}

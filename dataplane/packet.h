@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "crypto/srtp.h"
+#include "dataplane/endpoint.h"
+#include "dataplane/fanout.h"
+#include "dataplane/key_table.h"
+#include "dataplane/leg.h"
+
+struct rte_mbuf;
+struct stream;
+
+#define NO_INDEX UINT64_MAX
+
+// One packet on its way through the stages of a burst, in the worker's own memory. Valid for one
+// burst.
+struct packet {
+	struct rte_mbuf *mbuf;	// as received; data begins at the RTP header after stage_parse
+	struct rte_mbuf *clear; // decrypted: mbuf itself, a second buffer, or NULL
+	const uint8_t *data;	// RTP or RTCP header in mbuf
+	uint16_t len;		// octets at data
+	uint16_t head_len;	// octets of the header that stays in clear
+	uint16_t clear_len;	// octets at clear's data
+	uint8_t protocol;	// enum srtp_protocol
+	uint8_t port;		// on which it came
+	uint16_t udp_dst;	// host byte order
+	uint16_t address;	// index of the local address it came to
+	bool keep_original;	// a receiver gets the octets as they came
+	bool decrypt;		// its tag is to be verified
+	uint8_t clear_uses; // groups of receivers that need the clear packet, at most 255 counted
+	bool authentic;	    // its tag verified
+	uint32_t ssrc;
+	uint32_t ctx_index;	// KEY_NONE: none
+	uint32_t talker;	// index of the user who speaks, 0: unknown
+	uint64_t index;		// packet index or SRTCP index
+	uint64_t carried_index; // by the packet's ROC, if it differs from index; NO_INDEX: none
+	const struct leg *leg;
+	struct key_ctx *ctx;
+	struct stream *stream; // NULL: not born yet
+	struct srtp_trailer trailer;
+	struct endpoint source;
+	uint32_t out_ctx[FANOUT_TALKER_GROUPS_MAX]; // context of each talker group; KEY_NONE:
+						    // cannot be had
+	struct srtp_op op;
+};
+
+// Whether a group has no receiver but the leg that the packet came from.
+static inline bool fanout_group_is_self(
+	const struct fanout *fanout, const struct fanout_group *group, uint32_t leg)
+{
+	return group->n_dests == 1 && fanout->dests[group->first_dest].leg == leg;
+}
+
+// The key context under which a group gets this packet, KEY_NONE if none.
+static inline uint32_t packet_out_ctx(
+	const struct packet *p, const struct fanout *fanout, const struct fanout_group *group)
+{
+	return group->by_talker ? p->out_ctx[group - fanout->groups] : group->ctx;
+}
+
+// Whether a group gets the very octets that came: opaque, or the same key in the same layout.
+static inline bool packet_passes(
+	const struct packet *p, const struct fanout *fanout, const struct fanout_group *group)
+{
+	if (group->mode != LEG_SRTP || p->ctx_index == KEY_NONE)
+		return group->mode == LEG_OPAQUE;
+	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(p->data));
+	return packet_out_ctx(p, fanout, group) == p->ctx_index &&
+	       group->mki_len == p->trailer.mki_len && roc == p->trailer.has_roc;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/port.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+
+#include "crypto/secmem.h"
+
+enum {
+	PORT_RX_DESCRIPTORS = 1024,
+	PORT_TX_DESCRIPTORS = 1024,
+	PORT_LEGS_SIZE = 65536 * sizeof(uint32_t),
+};
+
+// Software ports make as many queues as they are told to; the relay wants one for each worker.
+static void device_add_queues(char device[PORT_DEVICE_MAX], unsigned n_workers)
+{
+	static const struct {
+		const char *driver, *argument;
+	} drivers[] = {{"net_af_packet", "qpairs"}, {"net_af_xdp", "queue_count"}};
+	for (unsigned i = 0; n_workers > 1 && i < RTE_DIM(drivers); i++) {
+		size_t len = strlen(device);
+		if (strncmp(device, drivers[i].driver, strlen(drivers[i].driver)) == 0 &&
+			!strstr(device, drivers[i].argument))
+			snprintf(device + len, PORT_DEVICE_MAX - len, ",%s=%u", drivers[i].argument,
+				n_workers);
+	}
+}
+
+static int device_probe(struct port *port, char *why, size_t why_size)
+{
+	struct rte_dev_iterator iterator;
+	int rc = rte_dev_probe(port->device);
+	// A PCI device was probed by the EAL already.
+	if (rc != 0 && rc != -EEXIST) {
+		snprintf(why, why_size, "port %s: device \"%s\" cannot be opened: %s", port->name,
+			port->device, strerror(-rc));
+		return rc;
+	}
+	char name[PORT_DEVICE_MAX];
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(port->device, ","), port->device);
+	if (rte_eth_dev_get_port_by_name(name, &port->ethdev) == 0)
+		return 0;
+	RTE_ETH_FOREACH_MATCHING_DEV(port->ethdev, port->device, &iterator)
+	{
+		rte_eth_iterator_cleanup(&iterator);
+		return 0;
+	}
+	snprintf(why, why_size, "port %s: device \"%s\" is not an Ethernet device", port->name,
+		port->device);
+	return -ENODEV;
+}
+
+static int device_configure(struct port *port, unsigned n_workers, char *why, size_t why_size)
+{
+	struct rte_eth_dev_info info;
+	int rc = rte_eth_dev_info_get(port->ethdev, &info);
+	if (rc != 0)
+		goto failed;
+	if (info.max_tx_queues < n_workers) {
+		snprintf(why, why_size,
+			"port %s: device \"%s\" has %u transmit queues, %u workers need one each",
+			port->name, port->device, info.max_tx_queues, n_workers);
+		return -ENOSPC;
+	}
+	port->n_tx_queues = (uint16_t)n_workers;
+	port->n_rx_queues = (uint16_t)RTE_MIN(n_workers, (unsigned)info.max_rx_queues);
+	struct rte_eth_conf conf = {.rxmode.mtu = port->mtu};
+	uint64_t rss = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
+	if (port->n_rx_queues > 1 && rss != 0) {
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf = rss;
+	}
+	rc = rte_eth_dev_configure(port->ethdev, port->n_rx_queues, port->n_tx_queues, &conf);
+	if (rc == 0)
+		return 0;
+failed:
+	snprintf(why, why_size, "port %s: device \"%s\" refuses %u queues and mtu %u: %s",
+		port->name, port->device, n_workers, port->mtu, strerror(-rc));
+	return rc;
+}
+
+static int device_start(struct port *port, struct rte_mempool *pool, char *why, size_t why_size)
+{
+	uint16_t n_rx = PORT_RX_DESCRIPTORS, n_tx = PORT_TX_DESCRIPTORS;
+	int socket = rte_eth_dev_socket_id(port->ethdev);
+	unsigned on = socket < 0 ? (unsigned)SOCKET_ID_ANY : (unsigned)socket;
+	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->ethdev, &n_rx, &n_tx);
+	for (uint16_t q = 0; rc == 0 && q < port->n_rx_queues; q++)
+		rc = rte_eth_rx_queue_setup(port->ethdev, q, n_rx, on, NULL, pool);
+	for (uint16_t q = 0; rc == 0 && q < port->n_tx_queues; q++)
+		rc = rte_eth_tx_queue_setup(port->ethdev, q, n_tx, on, NULL);
+	if (rc == 0)
+		rc = rte_eth_dev_start(port->ethdev);
+	if (rc == 0)
+		rc = rte_eth_macaddr_get(port->ethdev, &port->mac);
+	if (rc != 0) {
+		snprintf(why, why_size, "port %s: device \"%s\" does not start: %s", port->name,
+			port->device, strerror(-rc));
+		return rc;
+	}
+	// For Neighbour Solicitations; ports that take all frames anyway do not know the call.
+	rte_eth_allmulticast_enable(port->ethdev);
+	return 0;
+}
+
+static int addresses_open(struct port *port, const struct port_options *options)
+{
+	port->addresses = calloc(options->n_prefixes, sizeof(*port->addresses));
+	if (!port->addresses)
+		return -ENOMEM;
+	for (unsigned i = 0; i < options->n_prefixes; i++) {
+		struct port_address *address = &port->addresses[port->n_addresses];
+		address->addr = options->prefixes[i].addr;
+		address->prefix_len = options->prefixes[i].prefix_len;
+		address->legs = secmem_map(PORT_LEGS_SIZE);
+		if (!address->legs)
+			return -ENOMEM;
+		port->n_addresses++;
+	}
+	return 0;
+}
+
+static void addresses_close(struct port *port)
+{
+	for (unsigned i = 0; i < port->n_addresses; i++)
+		secmem_unmap(port->addresses[i].legs, PORT_LEGS_SIZE);
+	free(port->addresses);
+}
+
+int port_open(struct port *port, const struct port_options *options, unsigned n_workers,
+	struct rte_mempool *pool, char *why, size_t why_size)
+{
+	*port = (struct port){
+		.vlan = options->vlan,
+		.mtu = options->mtu,
+		.gateway = options->gateway,
+		.gateway6 = options->gateway6,
+	};
+	snprintf(port->name, sizeof(port->name), "%s", options->name);
+	snprintf(port->device, sizeof(port->device), "%s", options->device);
+	device_add_queues(port->device, n_workers);
+	int rc = device_probe(port, why, why_size);
+	if (rc != 0)
+		return rc;
+	rc = device_configure(port, n_workers, why, why_size);
+	if (rc == 0)
+		rc = device_start(port, pool, why, why_size);
+	if (rc == 0) {
+		rc = addresses_open(port, options);
+		if (rc != 0)
+			snprintf(why, why_size, "port %s: no memory", port->name);
+	}
+	if (rc != 0)
+		port_close(port);
+	return rc;
+}
+
+void port_close(struct port *port)
+{
+	addresses_close(port);
+	rte_eth_dev_stop(port->ethdev);
+	rte_eth_dev_close(port->ethdev);
+	*port = (struct port){};
+}
+
+struct port_address *port_find_address(const struct port *port, const struct endpoint *addr)
+{
+	for (unsigned i = 0; i < port->n_addresses; i++)
+		if (endpoint_same_addr(&port->addresses[i].addr, addr))
+			return &port->addresses[i];
+	return NULL;
+}
+
+static bool address_on_link(const struct port_address *address, const struct endpoint *remote)
+{
+	if (address->addr.family != remote->family)
+		return false;
+	for (unsigned bit = 0; bit < address->prefix_len; bit++) {
+		uint8_t differ = address->addr.addr[bit / 8] ^ remote->addr[bit / 8];
+		if (differ >> (7 - bit % 8) & 1)
+			return false;
+	}
+	return true;
+}
+
+struct endpoint port_next_hop(const struct port *port, const struct endpoint *remote)
+{
+	struct endpoint hop = *remote;
+	hop.port = 0;
+	if (endpoint_is_multicast(remote))
+		return hop;
+	for (unsigned i = 0; i < port->n_addresses; i++)
+		if (address_on_link(&port->addresses[i], remote))
+			return hop;
+	return remote->family == AF_INET ? port->gateway : port->gateway6;
+}
+
+const struct endpoint *port_source_address(const struct port *port, const struct endpoint *addr)
+{
+	const struct endpoint *source = NULL;
+	for (unsigned i = 0; i < port->n_addresses; i++) {
+		if (address_on_link(&port->addresses[i], addr))
+			return &port->addresses[i].addr;
+		if (!source && port->addresses[i].addr.family == addr->family)
+			source = &port->addresses[i].addr;
+	}
+	return source;
+}

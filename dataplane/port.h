@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+#include <rte_mempool.h>
+
+#include "dataplane/endpoint.h"
+
+// Ports: DPDK ethdevs with the relay's addresses.
+
+enum { PORT_MAX = 16, PORT_NAME_MAX = 32, PORT_DEVICE_MAX = 256 };
+
+// What main takes from the configuration.
+struct port_prefix {
+	struct endpoint addr; // port unused
+	uint8_t prefix_len;   // bits
+};
+
+struct port_options {
+	const char *name, *device;
+	const struct port_prefix *prefixes;
+	unsigned n_prefixes;
+	struct endpoint gateway, gateway6; // AF_UNSPEC: none
+	uint16_t vlan, mtu;
+};
+
+// One of the port's addresses, and the leg behind each of its UDP ports: look-up is an array index.
+struct port_address {
+	struct endpoint addr;
+	uint8_t prefix_len;
+	_Atomic uint32_t
+		*legs; // 65,536, by UDP port in host byte order: leg + 1. control: rw, worker: ro
+};
+
+struct port {
+	char name[PORT_NAME_MAX];
+	char device[PORT_DEVICE_MAX];
+	uint16_t ethdev;
+	uint16_t vlan; // 0: untagged
+	uint16_t mtu;  // octets of an IP packet
+	uint16_t n_rx_queues, n_tx_queues;
+	struct rte_ether_addr mac;
+	struct port_address *addresses;
+	unsigned n_addresses;
+	struct endpoint gateway, gateway6;
+};
+
+// Probes the device, configures a receive and a transmit queue for each of n_workers (RSS over the
+// workers if there is more than one), and starts it. Packets come from pool. Returns 0, or -errno
+// with a sentence in why[why_size]. Main thread, before the workers run.
+int port_open(struct port *port, const struct port_options *options, unsigned n_workers,
+	struct rte_mempool *pool, char *why, size_t why_size);
+
+// Stops and closes the device. After the workers.
+void port_close(struct port *port);
+
+// The port's address that is addr, or NULL.
+struct port_address *port_find_address(const struct port *port, const struct endpoint *addr);
+
+// Next hop towards remote: itself if it is on link or multicast, else the gateway of its family;
+// AF_UNSPEC if there is none.
+struct endpoint port_next_hop(const struct port *port, const struct endpoint *remote);
+
+// The port's own address for talking to addr: one on the same link, else one of its family, else
+// NULL.
+const struct endpoint *port_source_address(const struct port *port, const struct endpoint *addr);

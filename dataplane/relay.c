@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/relay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+
+#include "crypto/secmem.h"
+#include "crypto/srtp.h"
+#include "dataplane/local.h"
+#include "dataplane/worker.h"
+
+enum {
+	POOL_PACKETS_PER_WORKER = 16384,
+	POOL_CACHE = 256,
+	PUNT_BATCH = 64, // packets for the control thread that one poll takes
+};
+
+static int pool_open(struct relay *relay, const struct relay_options *options)
+{
+	unsigned room = RTE_MBUF_DEFAULT_DATAROOM;
+	for (unsigned i = 0; i < options->n_ports; i++) {
+		unsigned need = options->ports[i].mtu + RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN +
+				SRTP_OVERHEAD_MAX;
+		if (room < need)
+			room = RTE_ALIGN(need, 64);
+	}
+	relay->pool =
+		rte_pktmbuf_pool_create("packets", POOL_PACKETS_PER_WORKER * options->n_workers - 1,
+			POOL_CACHE, 0, (uint16_t)(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+	return relay->pool ? 0 : -rte_errno;
+}
+
+static int tables_open(struct relay *relay, const struct relay_options *options)
+{
+	size_t rcu_size = rte_rcu_qsbr_get_memsize(options->n_workers);
+	relay->rcu = rte_zmalloc("rcu", rcu_size, RTE_CACHE_LINE_SIZE);
+	relay->punt = rte_ring_create("punt", PUNT_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	relay->legs.size = options->max_legs;
+	relay->legs.legs = secmem_map(options->max_legs * sizeof(*relay->legs.legs));
+	relay->legs.streams = secmem_map(options->max_legs * sizeof(*relay->legs.streams));
+	if (!relay->rcu || !relay->punt || !relay->legs.legs || !relay->legs.streams)
+		return -ENOMEM;
+	rte_rcu_qsbr_init(relay->rcu, options->n_workers);
+	int rc = key_table_init(&relay->keys, options->max_keys);
+	if (rc == 0)
+		rc = stream_table_init(&relay->streams, options->max_streams);
+	if (rc == 0)
+		rc = neighbour_table_init(&relay->neighbours, options->max_legs);
+	return rc;
+}
+
+static int workers_open(struct relay *relay, const struct relay_options *options)
+{
+	for (unsigned i = 0; i < options->n_workers; i++) {
+		relay->workers[i] = worker_new(relay, (uint8_t)i, options->lcores[i]);
+		if (!relay->workers[i])
+			return -ENOMEM;
+		relay->n_workers++;
+		int rc = rte_rcu_qsbr_thread_register(relay->rcu, i);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+int relay_open(struct relay *relay, const struct relay_options *options, char *why, size_t why_size)
+{
+	*relay = (struct relay){.cipher = options->cipher};
+	int rc = pool_open(relay, options);
+	if (rc == 0)
+		rc = tables_open(relay, options);
+	if (rc == 0)
+		rc = workers_open(relay, options);
+	if (rc != 0) {
+		snprintf(why, why_size, "no memory for tables and packet buffers: %s",
+			strerror(-rc));
+		goto close;
+	}
+	for (unsigned i = 0; i < options->n_ports; i++) {
+		rc = port_open(&relay->ports[i], &options->ports[i], options->n_workers,
+			relay->pool, why, why_size);
+		if (rc != 0)
+			goto close;
+		relay->n_ports++;
+		relay->port_of_ethdev[relay->ports[i].ethdev] = (uint8_t)i;
+	}
+	return 0;
+
+close:
+	relay_close(relay);
+	return rc;
+}
+
+int relay_start(struct relay *relay)
+{
+	for (unsigned i = 0; i < relay->n_workers; i++) {
+		int rc = rte_eal_remote_launch(
+			worker_run, relay->workers[i], relay->workers[i]->lcore);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+void relay_stop(struct relay *relay)
+{
+	for (unsigned i = 0; i < relay->n_workers; i++)
+		atomic_store_explicit(&relay->workers[i]->quit, true, memory_order_relaxed);
+	for (unsigned i = 0; i < relay->n_workers; i++)
+		rte_eal_wait_lcore(relay->workers[i]->lcore);
+}
+
+void relay_close(struct relay *relay)
+{
+	for (unsigned i = 0; i < relay->n_ports; i++)
+		port_close(&relay->ports[i]);
+	for (unsigned i = 0; i < relay->n_workers; i++)
+		worker_free(relay->workers[i]);
+	void *mbuf;
+	while (relay->punt && rte_ring_dequeue(relay->punt, &mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+	neighbour_table_fini(&relay->neighbours);
+	stream_table_fini(&relay->streams);
+	key_table_fini(&relay->keys);
+	secmem_unmap(relay->legs.legs, relay->legs.size * sizeof(*relay->legs.legs));
+	secmem_unmap(relay->legs.streams, relay->legs.size * sizeof(*relay->legs.streams));
+	rte_ring_free(relay->punt);
+	rte_free(relay->rcu);
+	rte_mempool_free(relay->pool);
+	*relay = (struct relay){};
+}
+
+void relay_wait_workers(struct relay *relay)
+{
+	rte_rcu_qsbr_synchronize(relay->rcu, RTE_QSBR_THRID_INVALID);
+}
+
+void relay_poll_network(struct relay *relay, uint64_t now_ms)
+{
+	void *mbufs[PUNT_BATCH];
+	unsigned n = rte_ring_dequeue_burst(relay->punt, mbufs, PUNT_BATCH, NULL);
+	for (unsigned i = 0; i < n; i++) {
+		local_input(relay, mbufs[i]);
+		rte_pktmbuf_free(mbufs[i]);
+	}
+	neighbour_tick(relay, now_ms);
+}
+
+void relay_send_frame(struct relay *relay, uint8_t port, struct rte_mbuf *mbuf)
+{
+	struct worker_mail mail = {.type = MAIL_SEND, .value = port, .mbuf = mbuf};
+	if (!worker_mail_put(relay->workers[0], &mail))
+		rte_pktmbuf_free(mbuf);
+}
+
+uint64_t relay_now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}

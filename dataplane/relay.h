@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_config.h>
+#include <rte_mempool.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include "crypto/cipher.h"
+#include "dataplane/key_table.h"
+#include "dataplane/leg.h"
+#include "dataplane/neighbour.h"
+#include "dataplane/port.h"
+#include "dataplane/stream_table.h"
+
+// What workers and the control thread share: tables, ports and rings. docs/threads.md says who
+// touches what.
+
+enum { RELAY_WORKERS_MAX = 64 };
+
+struct worker;
+
+struct relay_options {
+	const struct cipher *cipher;
+	const unsigned *lcores; // DPDK lcore of each worker
+	unsigned n_workers;
+	const struct port_options *ports;
+	unsigned n_ports;
+	uint32_t max_keys, max_legs, max_streams;
+};
+
+struct relay {
+	const struct cipher *cipher;
+	struct port ports[PORT_MAX];
+	unsigned n_ports;
+	uint8_t port_of_ethdev[RTE_MAX_ETHPORTS]; // mbuf->port to index in ports
+	struct worker *workers[RELAY_WORKERS_MAX];
+	unsigned n_workers;
+	struct rte_mempool *pool;
+	struct rte_rcu_qsbr *rcu;
+	struct rte_ring *punt; // ARP, ND, ICMP: mbufs from workers to control
+	struct key_table keys;
+	struct stream_table streams;
+	struct leg_table legs;
+	struct neighbour_table neighbours;
+};
+
+// Opens ports and tables; no worker runs yet. 0, or -errno with a sentence in why. Main thread.
+// Needs an initialised EAL.
+int relay_open(
+	struct relay *relay, const struct relay_options *options, char *why, size_t why_size);
+
+// Launches the workers on their lcores. 0 or -errno.
+int relay_start(struct relay *relay);
+
+// Ends the workers' loops and waits for them.
+void relay_stop(struct relay *relay);
+
+// Frees all; the workers have stopped.
+void relay_close(struct relay *relay);
+
+// Waits until no worker can reach what was unpublished before the call: a few microseconds while
+// all run. Control thread.
+void relay_wait_workers(struct relay *relay);
+
+// Does the relay's own network work: answers ARP, ND and echo requests, resolves next hops. Control
+// thread, about once a millisecond.
+void relay_poll_network(struct relay *relay, uint64_t now_ms);
+
+// Has worker 0 transmit an Ethernet frame. Takes mbuf in any case. Control thread.
+void relay_send_frame(struct relay *relay, uint8_t port, struct rte_mbuf *mbuf);
+
+// Milliseconds of a clock that never goes back.
+uint64_t relay_now_ms(void);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/stages.h"
+#include "dataplane/worker.h"
+
+// The stream of an authentic packet whose SSRC was new when the burst began. Another packet of the
+// burst, or another worker, may have given birth to it since.
+static enum drop_reason packet_bear_stream(struct worker *worker, struct packet *p)
+{
+	p->stream = stream_create(&worker->relay->streams, &p->ctx->streams, p->ctx_index, p->ssrc,
+		worker->id, p->protocol, STREAM_NONE);
+	if (!p->stream)
+		return DROP_STREAM_LIMIT;
+	if (p->stream->source != STREAM_NONE)
+		return DROP_SSRC_COLLISION;
+	return DROP_NONE;
+}
+
+// Another worker owns the stream after all: it gets the packet as it came.
+static void packet_give_up(struct worker *worker, struct packet *p)
+{
+	rte_pktmbuf_free(p->clear);
+	p->clear = NULL;
+	struct rte_ring *owner = worker->relay->workers[p->stream->worker]->handoff;
+	if (rte_ring_enqueue(owner, packet_unparse(p)) == 0)
+		worker->counters.handoffs++;
+	else
+		worker_drop(worker, p, DROP_HANDOFF_FULL);
+}
+
+// A plain sender that began anew under its old SSRC: two packets in sequence, far behind the last
+// one (RFC 3550 A.1). It becomes a new stream with a fresh SSRC, so that no packet index is used
+// twice.
+static bool plain_sender_restarted(struct stream *s, uint16_t seq)
+{
+	if (s->bad_seq_set && s->bad_seq == seq) {
+		s->replay = (struct replay_list){};
+		s->out_ssrc = 0;
+		s->bad_seq_set = false;
+		s->packets = 0;
+		return true;
+	}
+	s->bad_seq = (uint16_t)(seq + 1);
+	s->bad_seq_set = true;
+	return false;
+}
+
+static enum drop_reason packet_commit_replay(struct packet *p)
+{
+	struct stream *s = p->stream;
+	enum replay_verdict verdict = replay_commit(&s->replay, p->index);
+	if (verdict == REPLAY_OLD && !p->ctx && plain_sender_restarted(s, rtp_seq(p->data))) {
+		p->index = rtp_seq(p->data);
+		verdict = replay_commit(&s->replay, p->index);
+	}
+	if (verdict == REPLAY_NEW)
+		return DROP_NONE;
+	return verdict == REPLAY_SEEN ? DROP_REPLAYED : DROP_TOO_OLD;
+}
+
+static void stream_report(struct worker *worker, struct stream *s)
+{
+	struct control_mail mail = {
+		.type = MAIL_STREAM,
+		.leg = s->leg,
+		.stream = stream_index(&worker->relay->streams, s),
+	};
+	s->reported = worker_post(worker, &mail);
+}
+
+static void stream_count(struct worker *worker, struct packet *p)
+{
+	struct stream *s = p->stream;
+	if (s->packets == 0)
+		s->first_index = p->index;
+	s->packets++;
+	s->octets += p->len;
+	s->last_tsc = worker->now;
+	if (s->leg != p->leg->index) {
+		s->leg = p->leg->index;
+		s->reported = false;
+	}
+	if (p->protocol == SRTP_RTP)
+		s->payload_type = p->data[1] & 0x7f;
+	if (unlikely(!s->reported))
+		stream_report(worker, s);
+}
+
+// The remote address follows the newest authentic packet (control decides and publishes).
+static void leg_learn(struct worker *worker, const struct packet *p)
+{
+	if (!p->leg->learn || endpoint_equal(&p->leg->remote, &p->source) ||
+		p->index + 1 != p->stream->replay.next)
+		return;
+	struct control_mail mail = {.type = MAIL_LEARN, .leg = p->leg->index, .addr = p->source};
+	worker_post(worker, &mail); // if the mailbox is full the next packet tries again
+}
+
+static enum drop_reason packet_commit_stream(struct worker *worker, struct packet *p)
+{
+	enum drop_reason reason = packet_commit_replay(p);
+	if (reason != DROP_NONE)
+		return reason;
+	if (p->ctx && !atomic_load_explicit(&p->ctx->proven, memory_order_relaxed))
+		atomic_store_explicit(&p->ctx->proven, 1, memory_order_relaxed);
+	stream_count(worker, p);
+	if (p->authentic)
+		leg_learn(worker, p);
+	return DROP_NONE;
+}
+
+uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	uint16_t out = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = packets[i];
+		enum drop_reason reason = DROP_NONE;
+		if (p->decrypt && !p->stream)
+			reason = packet_bear_stream(worker, p);
+		if (reason == DROP_NONE && p->stream && p->stream->worker != worker->id) {
+			packet_give_up(worker, p);
+			continue;
+		}
+		if (reason == DROP_NONE && p->stream)
+			reason = packet_commit_stream(worker, p);
+		if (reason != DROP_NONE) {
+			worker_drop(worker, p, reason);
+			continue;
+		}
+		struct leg_counters *counters = &worker->legs[p->leg->index];
+		counters->rx_packets++;
+		counters->rx_octets += p->len;
+		counters->last_rx_tsc = worker->now;
+		packets[out++] = p;
+	}
+	return out;
+}

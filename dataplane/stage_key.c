@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <rte_prefetch.h>
+
+#include "dataplane/hold.h"
+#include "dataplane/stages.h"
+#include "dataplane/worker.h"
+
+// Reads the trailer in one layout; true if its MKI is one of the leg's key. There is no length of
+// the MKI on the wire, nor a mark that a ROC follows (RFC 3711 3.1, RFC 4771 2).
+static bool trailer_matches(struct packet *p, const struct leg_protection *in, uint8_t mki_len,
+	bool has_roc, struct key_name *name)
+{
+	if (!srtp_trailer_read(
+		    p->data, p->len, p->protocol, p->head_len, mki_len, has_roc, &p->trailer))
+		return false;
+	name->mki = p->trailer.mki;
+	if (mki_len > 0 && p->trailer.mki >> 32 != in->key_id)
+		return false;
+	if (mki_len == 0 || (mki_len == 4 && in->is_gmk))
+		name->mki = in->own_mki; // the packet does not tell the talker, the leg does
+	return name->mki != 0;
+}
+
+// The layout of the profile first, then what a peer with another idea of it would send: the ROC
+// there or not (RFC 4771 2.1), a GMK's MKI of 8 or of 4 octets (TS 33.180 7.5.1).
+static bool trailer_find(struct packet *p, const struct leg_protection *in, struct key_name *name)
+{
+	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(in->roc_rate, rtp_seq(p->data));
+	if (trailer_matches(p, in, in->mki_len, roc, name))
+		return true;
+	if (in->mki_len == 0)
+		return false;
+	bool other_roc = p->protocol == SRTP_RTP && !roc;
+	if (other_roc != roc && trailer_matches(p, in, in->mki_len, other_roc, name))
+		return true;
+	if (!in->is_gmk)
+		return false;
+	uint8_t other_len = in->mki_len == 8 ? 4 : 8;
+	return trailer_matches(p, in, other_len, roc, name) ||
+	       (other_roc != roc && trailer_matches(p, in, other_len, other_roc, name));
+}
+
+// Whether a packet needs a key context, and under which name.
+static enum drop_reason packet_name_key(struct packet *p, struct key_name *name, bool *needed)
+{
+	const struct leg_protection *in = &p->leg->in[p->protocol];
+	p->ctx = NULL;
+	p->ctx_index = KEY_NONE;
+	p->authentic = false;
+	p->trailer = (struct srtp_trailer){.body = p->len};
+	*needed = in->named_key && (in->mode == LEG_SRTP || in->verify);
+	if (!*needed)
+		return DROP_NONE;
+	if (!in->has_key)
+		return DROP_NO_KEY;
+	if (!trailer_find(p, in, name))
+		return DROP_UNKNOWN_MKI;
+	name->scope = in->scope;
+	name->cs_id = in->cs_id;
+	name->protocol = p->protocol;
+	name->suite = in->suite;
+	name->kind = KEY_BY_MKI;
+	return DROP_NONE;
+}
+
+// A name without context: that of a GMK's user is derived now, if it was not refused just before.
+static enum drop_reason packet_miss_key(
+	struct worker *worker, struct packet *p, const struct key_name *name)
+{
+	if (!p->leg->in[p->protocol].is_gmk)
+		return DROP_UNKNOWN_MKI;
+	if (worker->resumed && worker->refused != DROP_NONE)
+		return worker->refused;
+	return hold_packet(worker, p, name);
+}
+
+uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	const struct key_table *keys = &worker->relay->keys;
+	struct key_name names[WORKER_BURST];
+	uint64_t hashes[WORKER_BURST];
+	bool needed[WORKER_BURST];
+	uint16_t named = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = packets[i];
+		enum drop_reason reason = packet_name_key(p, &names[named], &needed[named]);
+		if (reason != DROP_NONE) {
+			worker_drop(worker, p, reason);
+			continue;
+		}
+		if (needed[named]) {
+			hashes[named] = key_name_hash(keys, &names[named]);
+			rte_prefetch0(key_table_bucket(keys, hashes[named]));
+		}
+		packets[named++] = p;
+	}
+	uint16_t out = 0;
+	for (uint16_t i = 0; i < named; i++) {
+		struct packet *p = packets[i];
+		if (needed[i]) {
+			p->ctx_index = key_table_find(keys, &names[i], hashes[i]);
+			if (p->ctx_index == KEY_NONE) {
+				enum drop_reason reason = packet_miss_key(worker, p, &names[i]);
+				if (reason != DROP_NONE)
+					worker_drop(worker, p, reason);
+				continue;
+			}
+			p->ctx = &keys->ctxs[p->ctx_index];
+		}
+		packets[out++] = p;
+	}
+	return out;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/stages.h"
+#include "dataplane/worker.h"
+
+static const struct leg *leg_of_packet(const struct relay *relay, const struct packet *p)
+{
+	const struct port_address *address = &relay->ports[p->port].addresses[p->address];
+	uint32_t leg = atomic_load_explicit(&address->legs[p->udp_dst], memory_order_acquire);
+	return leg == 0 ? NULL : leg_get(&relay->legs, leg - 1);
+}
+
+// RTP or RTCP by its second octet (RFC 5761 4), and what it needs of its header.
+static enum drop_reason packet_classify(struct packet *p)
+{
+	if (p->len < RTCP_HEADER_LEN)
+		return DROP_NOT_RTP;
+	if (rtcp_is(p->data)) {
+		if (!rtcp_header_ok(p->data, p->len))
+			return DROP_NOT_RTP;
+		p->protocol = SRTP_RTCP;
+		p->head_len = RTCP_HEADER_LEN;
+		p->ssrc = rtcp_ssrc(p->data);
+		return DROP_NONE;
+	}
+	p->protocol = SRTP_RTP;
+	p->head_len = rtp_header_len(p->data, p->len);
+	if (p->head_len == 0)
+		return DROP_NOT_RTP;
+	p->ssrc = rtp_ssrc(p->data);
+	return DROP_NONE;
+}
+
+static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
+{
+	if (!leg->receive)
+		return DROP_LEG_MUTED;
+	enum drop_reason reason = packet_classify(p);
+	if (reason != DROP_NONE)
+		return reason;
+	if (p->protocol == SRTP_RTP && leg->control)
+		return DROP_MEDIA_ON_CONTROL;
+	if (p->protocol == SRTP_RTCP && !leg->control && !leg->rtcp_mux)
+		return DROP_RTCP_OFF;
+	// Where no tag says who sent it the address must: nobody else may speak into the call.
+	const struct leg_protection *in = &leg->in[p->protocol];
+	bool authenticated = in->named_key && in->verify;
+	if (!authenticated && !endpoint_equal(&leg->remote, &p->source))
+		return DROP_SOURCE;
+	return DROP_NONE;
+}
+
+uint16_t stage_leg(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	uint16_t out = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = packets[i];
+		p->leg = leg_of_packet(worker->relay, p);
+		enum drop_reason reason = p->leg ? leg_admit(p->leg, p) : DROP_NO_LEG;
+		if (reason == DROP_NONE)
+			packets[out++] = p;
+		else
+			worker_drop(worker, p, reason);
+	}
+	return out;
+}

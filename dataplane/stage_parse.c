@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <string.h>
+
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_prefetch.h>
+#include <rte_udp.h>
+
+#include "dataplane/stages.h"
+#include "dataplane/worker.h"
+
+// Where the borders of a frame are, while it is being parsed.
+struct frame {
+	struct rte_mbuf *mbuf;
+	const struct port *port;
+	uint16_t l2_len, l3_len; // octets; l3_len without UDP
+	uint16_t ip_len;	 // octets from the IP header on, as the header says
+	uint8_t protocol;	 // of the IP payload
+	struct endpoint source, destination;
+	bool punt; // for the control thread
+};
+
+static enum drop_reason parse_ethernet(struct frame *f, uint16_t *ether_type)
+{
+	const uint8_t *data = rte_pktmbuf_mtod(f->mbuf, const uint8_t *);
+	if (f->mbuf->data_len < RTE_ETHER_HDR_LEN || f->mbuf->nb_segs != 1)
+		return DROP_FRAME_SHORT;
+	uint16_t type = (uint16_t)(data[12] << 8 | data[13]);
+	uint16_t vlan = 0;
+	f->l2_len = RTE_ETHER_HDR_LEN;
+	if (f->mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
+		vlan = f->mbuf->vlan_tci & 0x0fff;
+	} else if (type == RTE_ETHER_TYPE_VLAN) {
+		if (f->mbuf->data_len < RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
+			return DROP_FRAME_SHORT;
+		vlan = (uint16_t)(data[14] << 8 | data[15]) & 0x0fff;
+		type = (uint16_t)(data[16] << 8 | data[17]);
+		f->l2_len += RTE_VLAN_HLEN;
+	}
+	if (vlan != f->port->vlan)
+		return DROP_VLAN;
+	*ether_type = type;
+	return DROP_NONE;
+}
+
+// RFC 791; options are skipped, fragments refused: media is never fragmented, and reassembly is
+// state.
+static enum drop_reason parse_ipv4(struct frame *f)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len);
+	uint16_t room = f->mbuf->data_len - f->l2_len;
+	if (room < sizeof(struct rte_ipv4_hdr))
+		return DROP_FRAME_SHORT;
+	f->l3_len = (uint16_t)((ip[0] & 0x0f) * 4);
+	f->ip_len = (uint16_t)(ip[2] << 8 | ip[3]);
+	if (f->ip_len > room)
+		return DROP_FRAME_SHORT;
+	if (ip[0] >> 4 != 4 || f->l3_len < sizeof(struct rte_ipv4_hdr) || f->l3_len > f->ip_len ||
+		rte_raw_cksum(ip, f->l3_len) != 0xffff)
+		return DROP_IP_HEADER;
+	if ((ip[6] & 0x3f) != 0 || ip[7] != 0)
+		return DROP_IP_FRAGMENT;
+	f->protocol = ip[9];
+	f->source = (struct endpoint){.family = AF_INET};
+	f->destination = (struct endpoint){.family = AF_INET};
+	memcpy(f->source.addr, ip + 12, 4);
+	memcpy(f->destination.addr, ip + 16, 4);
+	return DROP_NONE;
+}
+
+// RFC 8200; extension headers are refused as an unknown protocol: no MCX client sends any with
+// media.
+static enum drop_reason parse_ipv6(struct frame *f)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len);
+	uint16_t room = f->mbuf->data_len - f->l2_len;
+	if (room < sizeof(struct rte_ipv6_hdr))
+		return DROP_FRAME_SHORT;
+	unsigned len = (unsigned)(ip[4] << 8 | ip[5]) + sizeof(struct rte_ipv6_hdr);
+	if (len > room)
+		return DROP_FRAME_SHORT;
+	if (ip[0] >> 4 != 6)
+		return DROP_IP_HEADER;
+	f->l3_len = sizeof(struct rte_ipv6_hdr);
+	f->ip_len = (uint16_t)len;
+	f->protocol = ip[6];
+	if (f->protocol == IPPROTO_FRAGMENT)
+		return DROP_IP_FRAGMENT;
+	f->source = (struct endpoint){.family = AF_INET6};
+	f->destination = (struct endpoint){.family = AF_INET6};
+	memcpy(f->source.addr, ip + 8, 16);
+	memcpy(f->destination.addr, ip + 24, 16);
+	return DROP_NONE;
+}
+
+// RFC 768. The checksum is not verified: veth peers leave it to offload, and media has its tag.
+static enum drop_reason parse_udp(struct frame *f, struct packet *p)
+{
+	const struct port_address *address = port_find_address(f->port, &f->destination);
+	if (!address)
+		return DROP_NOT_LOCAL;
+	unsigned udp_len = f->ip_len - f->l3_len;
+	const uint8_t *udp =
+		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
+	if (udp_len < sizeof(struct rte_udp_hdr) || (unsigned)(udp[4] << 8 | udp[5]) != udp_len)
+		return DROP_UDP_LENGTH;
+	p->address = (uint16_t)(address - f->port->addresses);
+	p->udp_dst = (uint16_t)(udp[2] << 8 | udp[3]);
+	p->source = f->source;
+	memcpy(&p->source.port, udp, 2);
+	// What follows the IP packet is padding of the frame.
+	f->mbuf->l2_len = f->l2_len;
+	f->mbuf->l3_len = f->l3_len + sizeof(struct rte_udp_hdr);
+	rte_pktmbuf_trim(f->mbuf, (uint16_t)(f->mbuf->data_len - f->l2_len - f->ip_len));
+	p->data = (const uint8_t *)rte_pktmbuf_adj(f->mbuf, f->mbuf->l2_len + f->mbuf->l3_len);
+	p->len = f->mbuf->data_len;
+	return DROP_NONE;
+}
+
+static enum drop_reason parse_frame(struct frame *f, struct packet *p)
+{
+	uint16_t ether_type = 0;
+	enum drop_reason reason = parse_ethernet(f, &ether_type);
+	if (reason != DROP_NONE)
+		return reason;
+	switch (ether_type) {
+	case RTE_ETHER_TYPE_ARP:
+		f->punt = true;
+		return DROP_NONE;
+	case RTE_ETHER_TYPE_IPV4:
+		reason = parse_ipv4(f);
+		break;
+	case RTE_ETHER_TYPE_IPV6:
+		reason = parse_ipv6(f);
+		break;
+	default:
+		return DROP_ETHERTYPE;
+	}
+	if (reason != DROP_NONE)
+		return reason;
+	if (f->protocol == IPPROTO_UDP)
+		return parse_udp(f, p);
+	if (f->protocol != IPPROTO_ICMP && f->protocol != IPPROTO_ICMPV6)
+		return DROP_IP_PROTOCOL;
+	f->mbuf->l2_len = f->l2_len;
+	f->punt = true;
+	return DROP_NONE;
+}
+
+uint16_t stage_parse(
+	struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
+{
+	for (uint16_t i = 0; i < n; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+	uint16_t out = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = &worker->packets[out];
+		p->mbuf = mbufs[i];
+		p->clear = NULL;
+		p->leg = NULL;
+		p->port = worker->relay->port_of_ethdev[mbufs[i]->port];
+		struct frame frame = {.mbuf = mbufs[i], .port = &worker->relay->ports[p->port]};
+		enum drop_reason reason = parse_frame(&frame, p);
+		if (reason == DROP_NONE && frame.punt) {
+			if (rte_ring_enqueue(worker->relay->punt, mbufs[i]) == 0)
+				continue;
+			reason = DROP_PUNT_FULL;
+		}
+		if (reason == DROP_NONE)
+			packets[out++] = p;
+		else
+			worker_drop(worker, p, reason);
+	}
+	return out;
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <string.h>
+
+#include "dataplane/stages.h"
+#include "dataplane/worker.h"
+
+enum { PROTECT_JOBS = 64 };
+
+// One packet to protect for one group of receivers.
+struct protect_job {
+	struct packet *packet;
+	const struct fanout_group *group;
+	struct rte_mbuf *mbuf; // that holds the result
+	struct srtp_op op;
+};
+
+struct protect_batch {
+	uint16_t n;
+	struct protect_job jobs[PROTECT_JOBS];
+};
+
+static void batch_flush(struct worker *worker, struct protect_batch *batch)
+{
+	struct srtp_op *ops[PROTECT_JOBS];
+	for (uint16_t i = 0; i < batch->n; i++)
+		ops[i] = &batch->jobs[i].op;
+	srtp_protect_burst(worker->relay->cipher, ops, batch->n);
+	for (uint16_t i = 0; i < batch->n; i++) {
+		struct protect_job *job = &batch->jobs[i];
+		struct packet *p = job->packet;
+		if (job->op.status != SRTP_OK) {
+			worker_count_drop(worker, p->leg,
+				job->op.status == SRTP_INDEX_LIMIT ? DROP_INDEX_LIMIT
+								   : DROP_CIPHER_FAIL);
+			rte_pktmbuf_free(job->mbuf);
+			continue;
+		}
+		// The buffer was made as long as the result can be.
+		rte_pktmbuf_trim(job->mbuf, (uint16_t)(job->mbuf->data_len - job->op.len));
+		stage_output(
+			worker, p->leg, p->leg->fanout[p->protocol], job->group, job->mbuf, true);
+	}
+	batch->n = 0;
+}
+
+static uint32_t stream_fresh_ssrc(struct worker *worker, struct stream *s)
+{
+	if (s->out_ssrc == 0 && worker->n_ssrcs > 0) {
+		s->out_ssrc = worker->ssrcs[--worker->n_ssrcs];
+		atomic_fetch_add_explicit(&worker->ssrcs_taken, 1, memory_order_relaxed);
+	}
+	return s->out_ssrc;
+}
+
+// Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a key
+// once, and only for the one stream that this SSRC belongs to.
+static enum drop_reason index_claim(
+	struct worker *worker, const struct packet *p, uint32_t ctx, uint32_t ssrc)
+{
+	struct stream_table *streams = &worker->relay->streams;
+	uint32_t source = stream_index(streams, p->stream);
+	if (ctx == p->ctx_index)
+		return DROP_NONE; // the same octets again, in another layout: claimed when they
+				  // came
+	struct stream *out = stream_create(streams, &worker->relay->keys.ctxs[ctx].streams, ctx,
+		ssrc, worker->id, p->protocol, source);
+	if (!out)
+		return DROP_STREAM_LIMIT;
+	if (out->worker != worker->id || out->source != source)
+		return DROP_SSRC_COLLISION;
+	if (replay_commit(&out->replay, p->index) != REPLAY_NEW)
+		return DROP_REPLAYED;
+	return DROP_NONE;
+}
+
+// The packet's own clear buffer, which is the packet's no more. Nobody else needs it.
+static struct rte_mbuf *packet_take_clear_buffer(struct packet *p)
+{
+	struct rte_mbuf *clear = p->clear;
+	if (!rte_pktmbuf_append(clear, SRTP_OVERHEAD_MAX))
+		return NULL;
+	if (clear == p->mbuf)
+		p->mbuf = NULL;
+	p->clear = p->mbuf;
+	return clear;
+}
+
+// A buffer with the clear packet to protect in place.
+static struct rte_mbuf *job_buffer(struct worker *worker, struct packet *p)
+{
+	if (p->clear_uses == 1 && (p->clear != p->mbuf || !p->keep_original))
+		return packet_take_clear_buffer(p);
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->relay->pool);
+	if (!mbuf)
+		return NULL;
+	uint8_t *data =
+		(uint8_t *)rte_pktmbuf_append(mbuf, (uint16_t)(p->clear_len + SRTP_OVERHEAD_MAX));
+	if (!data) {
+		rte_pktmbuf_free(mbuf);
+		return NULL;
+	}
+	memcpy(data, rte_pktmbuf_mtod(p->clear, void *), p->clear_len);
+	return mbuf;
+}
+
+static void job_fill(struct worker *worker, struct protect_job *job, struct packet *p,
+	const struct fanout_group *group, uint32_t ctx_index, uint32_t ssrc)
+{
+	struct key_ctx *ctx = &worker->relay->keys.ctxs[ctx_index];
+	uint8_t *data = rte_pktmbuf_mtod(job->mbuf, uint8_t *);
+	if (p->protocol == SRTP_RTP)
+		srtp_write32(data + 8, ssrc);
+	job->packet = p;
+	job->group = group;
+	job->op = (struct srtp_op){
+		.key = ctx->key,
+		.salt = ctx->salt,
+		.src = data,
+		.dst = data,
+		.index = p->index,
+		.mki = ctx->by_mki.mki,
+		.len = p->clear_len,
+		.head_len = p->head_len,
+		.suite = group->suite,
+		.protocol = p->protocol,
+		.mki_len = group->mki_len,
+		.append_roc =
+			p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(data)),
+		.e_flag = p->protocol == SRTP_RTCP && p->op.e_flag,
+	};
+	if (!atomic_load_explicit(&ctx->proven, memory_order_relaxed))
+		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
+}
+
+static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
+	const struct fanout_group *group, struct protect_batch *batch)
+{
+	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	bool plain = p->leg->in[p->protocol].mode == LEG_PLAIN;
+	uint32_t ctx = packet_out_ctx(p, fanout, group);
+	if (ctx == KEY_NONE)
+		return group->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER : DROP_NO_KEY;
+	if (plain && p->protocol == SRTP_RTCP)
+		return DROP_RTCP_UNTRANSLATED;
+	uint32_t ssrc = plain ? stream_fresh_ssrc(worker, p->stream) : p->ssrc;
+	if (ssrc == 0 && plain)
+		return DROP_SSRC_POOL;
+	enum drop_reason reason = index_claim(worker, p, ctx, ssrc);
+	if (reason != DROP_NONE)
+		return reason;
+	struct protect_job *job = &batch->jobs[batch->n];
+	job->mbuf = job_buffer(worker, p);
+	if (!job->mbuf)
+		return DROP_NO_BUFFER;
+	job_fill(worker, job, p, group, ctx, ssrc);
+	if (++batch->n == PROTECT_JOBS)
+		batch_flush(worker, batch);
+	return DROP_NONE;
+}
+
+static enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
+	const struct fanout_group *group, struct protect_batch *batch)
+{
+	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	uint8_t mode = p->leg->in[p->protocol].mode;
+	if (packet_passes(p, fanout, group)) {
+		if (mode == LEG_PLAIN)
+			return DROP_NO_CONVERSION;
+		stage_output(worker, p->leg, fanout, group, p->mbuf, false);
+		return DROP_NONE;
+	}
+	if (mode == LEG_OPAQUE)
+		return DROP_NO_CONVERSION;
+	if (group->mode == LEG_SRTP)
+		return packet_protect(worker, p, group, batch);
+	stage_output(worker, p->leg, fanout, group, p->clear, false);
+	return DROP_NONE;
+}
+
+static void packet_serve(struct worker *worker, struct packet *p, struct protect_batch *batch)
+{
+	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	unsigned served = 0;
+	for (unsigned i = 0; i < fanout->n_groups; i++) {
+		const struct fanout_group *group = &fanout->groups[i];
+		if (fanout_group_is_self(fanout, group, p->leg->index))
+			continue;
+		enum drop_reason reason = packet_serve_group(worker, p, group, batch);
+		if (reason != DROP_NONE)
+			worker_count_drop(worker, p->leg, reason);
+		served++;
+	}
+	if (served == 0)
+		worker_count_drop(worker, p->leg, DROP_NO_RECEIVER);
+}
+
+void stage_protect(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	struct protect_batch batch;
+	batch.n = 0;
+	for (uint16_t i = 0; i < n; i++)
+		packet_serve(worker, packets[i], &batch);
+	batch_flush(worker, &batch);
+	for (uint16_t i = 0; i < n; i++) {
+		if (packets[i]->clear != packets[i]->mbuf)
+			rte_pktmbuf_free(packets[i]->clear);
+		rte_pktmbuf_free(packets[i]->mbuf);
+	}
+}

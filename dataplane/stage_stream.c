@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "crypto/packet_index.h"
+#include "dataplane/stages.h"
+#include "dataplane/worker.h"
+
+// The packet index, from what is known of the stream and what the packet carries. A carried ROC is
+// a hint: who is in sync ignores it (RFC 4771 2.1), unless the tag says otherwise
+// (stage_unprotect).
+static void packet_find_index(struct packet *p)
+{
+	uint16_t seq = rtp_seq(p->data);
+	p->carried_index = NO_INDEX;
+	if (p->protocol == SRTP_RTCP) {
+		p->index = srtcp_index_word(p->data, p->trailer.body) & SRTCP_INDEX_MAX;
+		return;
+	}
+	p->index = packet_index_estimate(p->stream ? p->stream->replay.next : 0, seq);
+	if (!p->trailer.has_roc)
+		return;
+	uint64_t carried = (uint64_t)p->trailer.roc << 16 | seq;
+	if (!p->stream)
+		p->index = carried;
+	else if (carried != p->index)
+		p->carried_index = carried;
+}
+
+static enum drop_reason replay_reason(enum replay_verdict verdict)
+{
+	switch (verdict) {
+	case REPLAY_SEEN:
+		return DROP_REPLAYED;
+	case REPLAY_OLD:
+		return DROP_TOO_OLD;
+	default:
+		return DROP_NONE;
+	}
+}
+
+// Gives a packet to the worker that owns its stream, or drops it.
+static void packet_handoff(struct worker *worker, struct packet *p, uint8_t owner)
+{
+	if (rte_ring_enqueue(worker->relay->workers[owner]->handoff, packet_unparse(p)) == 0)
+		worker->counters.handoffs++;
+	else
+		worker_drop(worker, p, DROP_HANDOFF_FULL);
+}
+
+static enum drop_reason packet_check_protected(struct packet *p)
+{
+	packet_find_index(p);
+	if (!p->stream) {
+		// Until its tag verified nobody owns the stream; another worker may get there
+		// first.
+		p->keep_original = true;
+		return DROP_NONE;
+	}
+	// The relay's own SSRC: what it sends under this key, a client must not (RFC 7714 8.4).
+	if (p->stream->source != STREAM_NONE)
+		return DROP_SSRC_COLLISION;
+	if (p->carried_index != NO_INDEX) {
+		if (replay_check(&p->stream->replay, p->carried_index) != REPLAY_NEW)
+			p->carried_index = NO_INDEX;
+		p->keep_original = true; // for a second try
+	}
+	return replay_reason(replay_check(&p->stream->replay, p->index));
+}
+
+// Plain media needs a stream to get its packet index. Nothing verifies it, so it is born here.
+static enum drop_reason packet_check_plain(struct worker *worker, struct packet *p)
+{
+	if (!p->stream)
+		p->stream = stream_create(&worker->relay->streams,
+			&worker->relay->legs.streams[p->leg->index],
+			stream_plain_scope(p->leg->index, SRTP_RTP), p->ssrc, worker->id, SRTP_RTP,
+			STREAM_NONE);
+	if (!p->stream)
+		return DROP_STREAM_LIMIT;
+	p->index = packet_index_estimate(p->stream->replay.next, rtp_seq(p->data));
+	p->carried_index = NO_INDEX;
+	return DROP_NONE;
+}
+
+uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	uint16_t out = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = packets[i];
+		bool plain = p->leg->in[p->protocol].mode == LEG_PLAIN && p->protocol == SRTP_RTP;
+		p->stream = NULL;
+		p->clear = NULL;
+		if (!p->decrypt && !plain) {
+			packets[out++] = p;
+			continue;
+		}
+		uint32_t scope = plain ? stream_plain_scope(p->leg->index, SRTP_RTP) : p->ctx_index;
+		p->stream = stream_find(&worker->relay->streams, scope, p->ssrc);
+		enum drop_reason reason = DROP_NONE;
+		if (!p->stream || p->stream->worker == worker->id)
+			reason = plain ? packet_check_plain(worker, p) : packet_check_protected(p);
+		if (reason != DROP_NONE)
+			worker_drop(worker, p, reason);
+		else if (p->stream && p->stream->worker != worker->id)
+			packet_handoff(worker, p, p->stream->worker);
+		else
+			packets[out++] = p;
+	}
+	return out;
+}

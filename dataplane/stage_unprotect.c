@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/stages.h"
+#include "dataplane/worker.h"
+
+// Where the clear packet goes: over the protected one, or beside it if that is still needed.
+static bool packet_clear_place(struct worker *worker, struct packet *p)
+{
+	p->clear = p->mbuf;
+	if (!p->keep_original)
+		return true;
+	p->clear = rte_pktmbuf_alloc(worker->relay->pool);
+	return p->clear && rte_pktmbuf_append(p->clear, p->len);
+}
+
+static void packet_fill_op(struct packet *p)
+{
+	p->op = (struct srtp_op){
+		.key = p->ctx->key,
+		.salt = p->ctx->salt,
+		.src = p->data,
+		.dst = rte_pktmbuf_mtod(p->clear, uint8_t *),
+		.index = p->index,
+		.len = p->trailer.body,
+		.head_len = p->head_len,
+		.suite = p->ctx->by_mki.suite,
+		.protocol = p->protocol,
+		.user = p,
+	};
+}
+
+// A sender that is a rollover away from what the relay knows says so by its ROC. One more try, as
+// long as there are not many: a flood of forged packets costs one cipher pass each.
+static bool packet_try_carried_index(struct worker *worker, struct packet *p)
+{
+	if (p->op.status != SRTP_AUTH_FAIL || p->carried_index == NO_INDEX)
+		return false;
+	uint64_t per_try = worker->tsc_hz / RESYNC_PER_SECOND;
+	if (worker->now - worker->resync_tsc < per_try)
+		return false;
+	worker->resync_tsc = worker->now;
+	p->index = p->carried_index;
+	packet_fill_op(p);
+	struct srtp_op *op = &p->op;
+	return srtp_unprotect_burst(worker->relay->cipher, &op, 1) == 1;
+}
+
+static enum drop_reason op_reason(const struct srtp_op *op)
+{
+	switch (op->status) {
+	case SRTP_AUTH_FAIL:
+		return DROP_AUTH_FAIL;
+	case SRTP_INDEX_LIMIT:
+		return DROP_INDEX_LIMIT;
+	case SRTP_CIPHER_FAIL:
+		return DROP_CIPHER_FAIL;
+	default:
+		return DROP_SRTP_SHORT;
+	}
+}
+
+static bool packet_take_clear(struct packet *p)
+{
+	p->authentic = true;
+	p->clear_len = p->op.len;
+	rte_pktmbuf_trim(p->clear, (uint16_t)(p->clear->data_len - p->clear_len));
+	return p->protocol == SRTP_RTP ||
+	       rtcp_compound_ok(rte_pktmbuf_mtod(p->clear, const uint8_t *), p->clear_len);
+}
+
+uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	struct srtp_op *ops[WORKER_BURST];
+	uint16_t n_ops = 0, kept = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = packets[i];
+		if (!p->decrypt) {
+			// Plain packets are clear as they came; opaque ones never are.
+			p->clear = p->leg->in[p->protocol].mode == LEG_PLAIN ? p->mbuf : NULL;
+			p->clear_len = p->len;
+		} else if (packet_clear_place(worker, p)) {
+			packet_fill_op(p);
+			ops[n_ops++] = &p->op;
+		} else {
+			worker_drop(worker, p, DROP_NO_BUFFER);
+			continue;
+		}
+		packets[kept++] = p;
+	}
+	srtp_unprotect_burst(worker->relay->cipher, ops, n_ops);
+	uint16_t out = 0;
+	for (uint16_t i = 0; i < kept; i++) {
+		struct packet *p = packets[i];
+		enum drop_reason reason = DROP_NONE;
+		if (p->decrypt && p->op.status != SRTP_OK && !packet_try_carried_index(worker, p))
+			reason = op_reason(&p->op);
+		else if (p->decrypt && !packet_take_clear(p))
+			reason = DROP_MALFORMED_CLEAR;
+		if (reason == DROP_NONE)
+			packets[out++] = p;
+		else
+			worker_drop(worker, p, reason);
+	}
+	return out;
+}

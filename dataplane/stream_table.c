@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/stream_table.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <rte_common.h>
+#include <rte_ring_elem.h>
+
+#include "crypto/secmem.h"
+
+int stream_table_init(struct stream_table *table, uint32_t size)
+{
+	uint64_t n_buckets = rte_align64pow2(size);
+	*table = (struct stream_table){.bucket_mask = n_buckets - 1, .size = size};
+	if (getrandom(&table->seed, sizeof(table->seed), 0) != sizeof(table->seed))
+		return -EIO;
+	table->buckets = secmem_map(n_buckets * sizeof(uint32_t));
+	table->streams = secmem_map(size * sizeof(struct stream));
+	table->unused = rte_ring_create_elem(
+		"streams_unused", sizeof(uint32_t), rte_align32pow2(size + 1), SOCKET_ID_ANY, 0);
+	if (!table->buckets || !table->streams || !table->unused) {
+		stream_table_fini(table);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void stream_table_fini(struct stream_table *table)
+{
+	secmem_unmap(table->streams, table->size * sizeof(struct stream));
+	secmem_unmap(table->buckets, (table->bucket_mask + 1) * sizeof(uint32_t));
+	rte_ring_free(table->unused);
+	*table = (struct stream_table){};
+}
+
+static struct stream *stream_take(struct stream_table *table)
+{
+	uint32_t i;
+	if (rte_ring_dequeue_elem(table->unused, &i, sizeof(i)) == 0)
+		return &table->streams[i];
+	if (atomic_load_explicit(&table->n_touched, memory_order_relaxed) >= table->size)
+		return NULL;
+	i = atomic_fetch_add_explicit(&table->n_touched, 1, memory_order_relaxed);
+	if (i < table->size)
+		return &table->streams[i];
+	atomic_fetch_sub_explicit(&table->n_touched, 1, memory_order_relaxed);
+	return NULL;
+}
+
+static void stream_put_back(struct stream_table *table, struct stream *stream)
+{
+	uint32_t i = stream_index(table, stream);
+	rte_ring_enqueue_elem(table->unused, &i, sizeof(i)); // as large as the table: never full
+}
+
+static void stream_add_sibling(
+	struct stream_table *table, _Atomic uint32_t *siblings, struct stream *born)
+{
+	uint32_t head = atomic_load_explicit(siblings, memory_order_relaxed);
+	do
+		born->sibling = head;
+	while (!atomic_compare_exchange_weak_explicit(siblings, &head,
+		stream_index(table, born) + 1, memory_order_release, memory_order_relaxed));
+}
+
+struct stream *stream_create(struct stream_table *table, _Atomic uint32_t *siblings, uint32_t scope,
+	uint32_t ssrc, uint8_t worker, uint8_t protocol, uint32_t source)
+{
+	struct stream *stream = stream_find(table, scope, ssrc);
+	if (stream)
+		return stream;
+	struct stream *born = stream_take(table);
+	if (!born)
+		return NULL;
+	*born = (struct stream){
+		.scope = scope,
+		.ssrc = ssrc,
+		.source = source,
+		.worker = worker,
+		.protocol = protocol,
+	};
+	_Atomic uint32_t *bucket = stream_bucket(table, scope, ssrc);
+	uint32_t head = atomic_load_explicit(bucket, memory_order_acquire);
+	do {
+		// Another worker may have added it since: it must not be there twice.
+		stream = stream_find(table, scope, ssrc);
+		if (stream) {
+			stream_put_back(table, born);
+			return stream;
+		}
+		atomic_store_explicit(&born->next, head, memory_order_relaxed);
+		// release: a reader that finds the stream finds it filled
+	} while (!atomic_compare_exchange_weak_explicit(bucket, &head,
+		stream_index(table, born) + 1, memory_order_acq_rel, memory_order_acquire));
+	stream_add_sibling(table, siblings, born);
+	return born;
+}
+
+void stream_unlink(struct stream_table *table, struct stream *stream)
+{
+	_Atomic uint32_t *bucket = stream_bucket(table, stream->scope, stream->ssrc);
+	uint32_t self = stream_index(table, stream) + 1;
+	uint32_t next = atomic_load_explicit(&stream->next, memory_order_relaxed);
+	for (;;) {
+		// Workers change nothing but the head; if they do meanwhile the stream is behind
+		// it.
+		uint32_t head = self;
+		if (atomic_compare_exchange_strong_explicit(
+			    bucket, &head, next, memory_order_acq_rel, memory_order_acquire))
+			return;
+		for (uint32_t i = head; i != 0;) {
+			_Atomic uint32_t *link = &table->streams[i - 1].next;
+			i = atomic_load_explicit(link, memory_order_acquire);
+			if (i == self) {
+				atomic_store_explicit(link, next, memory_order_release);
+				return;
+			}
+		}
+		if (head == 0)
+			return;
+	}
+}
+
+void stream_free(struct stream_table *table, struct stream *stream)
+{
+	secmem_wipe(stream, sizeof(*stream));
+	stream_put_back(table, stream);
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ring.h>
+
+#include "crypto/replay.h"
+
+// Streams: what the relay remembers of one SSRC under one key context. An inbound stream is born
+// when its first tag verified; an outbound stream when the relay first sends under that key and
+// SSRC. Both are of one name space, so that nobody else's index can be used to encrypt (RFC
+// 3711 9.1).
+//
+// Each stream belongs to the worker that bore it: only that one writes it, others hand packets
+// over. Workers add to the table by compare-and-swap at the head of a chain; only the control
+// thread takes out, and reuses a stream after every worker passed a quiescent state.
+
+#define STREAM_NONE UINT32_MAX
+
+// Scope of a stream whose leg is plain: the place of a key context's index.
+#define STREAM_PLAIN UINT32_C(0x80000000)
+
+static inline uint32_t stream_plain_scope(uint32_t leg, uint8_t protocol)
+{
+	return STREAM_PLAIN | leg << 1 | protocol;
+}
+
+struct stream {
+	// who it is; written before publication
+	alignas(64) uint32_t scope; // key context, or stream_plain_scope()
+	uint32_t ssrc;
+	_Atomic uint32_t next; // next in the bucket + 1
+	uint32_t source;       // outbound: the inbound stream that may use it; STREAM_NONE: inbound
+	uint8_t worker;	       // that owns it
+	uint8_t protocol;      // enum srtp_protocol
+	// owner: rw, control: relaxed reads
+	bool reported;	      // control knows of it
+	uint8_t payload_type; // of the last RTP packet
+	uint32_t leg;	      // on which the last packet was accepted
+	uint32_t out_ssrc;    // plain: the fresh SSRC that its protected copies have
+	uint16_t bad_seq;     // plain: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
+	bool bad_seq_set;
+	uint32_t transit;     // RTP timestamp units, for the jitter
+	uint32_t jitter16;    // 16 * jitter, RTP timestamp units (RFC 3550 A.8)
+	uint64_t first_index; // of the first packet accepted
+	uint64_t packets,
+		octets;	   // accepted; octets of the packets as received, from the RTP header on
+	uint64_t last_tsc; // when the last packet was accepted
+	uint32_t sibling;  // next stream of its key context, or plain leg, + 1; constant
+	struct replay_list replay;
+};
+
+struct stream_table {
+	_Atomic uint32_t *buckets; // head of each chain: stream + 1
+	uint64_t bucket_mask;
+	struct stream *streams;
+	uint32_t size;
+	_Atomic uint32_t n_touched; // streams ever used
+	struct rte_ring *unused;    // indices to use again
+	uint64_t seed;
+};
+
+// Room for size streams, reserved but not used until they come. 0, -ENOMEM or -EIO.
+int stream_table_init(struct stream_table *table, uint32_t size);
+void stream_table_fini(struct stream_table *table);
+
+static inline _Atomic uint32_t *stream_bucket(
+	const struct stream_table *table, uint32_t scope, uint32_t ssrc)
+{
+	uint64_t name = (uint64_t)scope << 32 | ssrc;
+	unsigned __int128 m =
+		(unsigned __int128)(name ^ table->seed) * UINT64_C(0x9e3779b97f4a7c15);
+	return &table->buckets[((uint64_t)m ^ (uint64_t)(m >> 64)) & table->bucket_mask];
+}
+
+// The stream of that scope and SSRC, or NULL. Any worker.
+static inline struct stream *stream_find(
+	const struct stream_table *table, uint32_t scope, uint32_t ssrc)
+{
+	// acquire: pairs with the release in stream_create(), which filled the stream before
+	uint32_t i = atomic_load_explicit(stream_bucket(table, scope, ssrc), memory_order_acquire);
+	while (i != 0) {
+		struct stream *stream = &table->streams[i - 1];
+		if (stream->scope == scope && stream->ssrc == ssrc)
+			return stream;
+		i = atomic_load_explicit(&stream->next, memory_order_acquire);
+	}
+	return NULL;
+}
+
+static inline uint32_t stream_index(const struct stream_table *table, const struct stream *stream)
+{
+	return (uint32_t)(stream - table->streams);
+}
+
+// The stream of that scope and SSRC; if there is none a new one, owned by worker, whose source is
+// as given, which is also put at the head of siblings. Its worker and source tell the caller
+// whether it is its own. NULL if the table is full. Any worker.
+struct stream *stream_create(struct stream_table *table, _Atomic uint32_t *siblings, uint32_t scope,
+	uint32_t ssrc, uint8_t worker, uint8_t protocol, uint32_t source);
+
+// Takes a stream out of its chain. Control thread; workers may use it until their next quiescent
+// state.
+void stream_unlink(struct stream_table *table, struct stream *stream);
+
+// Gives back a stream that no worker can reach. Control thread.
+void stream_free(struct stream_table *table, struct stream *stream);

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/worker.h"
+
+#include <stdio.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_ring_elem.h>
+
+#include "crypto/secmem.h"
+#include "dataplane/hold.h"
+#include "dataplane/stages.h"
+
+static size_t counters_size(const struct relay *relay)
+{
+	return relay->legs.size * sizeof(struct leg_counters);
+}
+
+static struct rte_ring *ring_new(
+	const char *what, uint8_t id, unsigned element_size, unsigned size, unsigned flags)
+{
+	char name[RTE_RING_NAMESIZE];
+	snprintf(name, sizeof(name), "%s_%u", what, id);
+	return rte_ring_create_elem(name, element_size, size, SOCKET_ID_ANY, flags);
+}
+
+struct worker *worker_new(struct relay *relay, uint8_t id, unsigned lcore)
+{
+	struct worker *worker = rte_zmalloc_socket(
+		"worker", sizeof(*worker), RTE_CACHE_LINE_SIZE, (int)rte_lcore_to_socket_id(lcore));
+	if (!worker)
+		return NULL;
+	unsigned one_to_one = RING_F_SP_ENQ | RING_F_SC_DEQ;
+	worker->relay = relay;
+	worker->id = id;
+	worker->lcore = lcore;
+	worker->tsc_hz = rte_get_tsc_hz();
+	worker->legs = secmem_map(counters_size(relay));
+	worker->from_control =
+		ring_new("from_control", id, sizeof(struct worker_mail), MAILBOX_SIZE, one_to_one);
+	worker->to_control =
+		ring_new("to_control", id, sizeof(struct control_mail), MAILBOX_SIZE, one_to_one);
+	worker->handoff = ring_new("handoff", id, sizeof(void *), HANDOFF_SIZE, RING_F_SC_DEQ);
+	if (!worker->legs || !worker->from_control || !worker->to_control || !worker->handoff) {
+		worker_free(worker);
+		return NULL;
+	}
+	return worker;
+}
+
+static void ring_free_mbufs(struct rte_ring *ring)
+{
+	void *mbuf;
+	while (ring && rte_ring_dequeue(ring, &mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+}
+
+void worker_free(struct worker *worker)
+{
+	if (!worker)
+		return;
+	struct worker_mail mail;
+	while (worker->from_control &&
+		rte_ring_dequeue_elem(worker->from_control, &mail, sizeof(mail)) == 0)
+		if (mail.type == MAIL_SEND)
+			rte_pktmbuf_free(mail.mbuf);
+	ring_free_mbufs(worker->handoff);
+	hold_clear(worker);
+	for (unsigned i = 0; i < PORT_MAX; i++)
+		rte_pktmbuf_free_bulk(worker->tx[i].packets, worker->tx[i].n);
+	secmem_unmap(worker->legs, counters_size(worker->relay));
+	rte_ring_free(worker->from_control);
+	rte_ring_free(worker->to_control);
+	rte_ring_free(worker->handoff);
+	rte_free(worker);
+}
+
+bool worker_post(struct worker *worker, const struct control_mail *mail)
+{
+	return rte_ring_enqueue_elem(worker->to_control, (void *)(uintptr_t)mail, sizeof(*mail)) ==
+	       0;
+}
+
+bool worker_mail_put(struct worker *worker, const struct worker_mail *mail)
+{
+	// An answer to a held packet always finds room: there are HOLD_SLOTS of them at most.
+	if (mail->type != MAIL_RESUME && rte_ring_free_count(worker->from_control) <= HOLD_SLOTS)
+		return false;
+	return rte_ring_enqueue_elem(
+		       worker->from_control, (void *)(uintptr_t)mail, sizeof(*mail)) == 0;
+}
+
+bool worker_mail_take(struct worker *worker, struct control_mail *mail)
+{
+	return rte_ring_dequeue_elem(worker->to_control, mail, sizeof(*mail)) == 0;
+}
+
+void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason reason)
+{
+	worker_count_drop(worker, packet->leg, reason);
+	if (packet->clear != packet->mbuf)
+		rte_pktmbuf_free(packet->clear);
+	rte_pktmbuf_free(packet->mbuf);
+}
+
+static void tx_flush(struct worker *worker, uint8_t port)
+{
+	struct tx_queue *queue = &worker->tx[port];
+	uint64_t octets = 0;
+	for (uint16_t i = 0; i < queue->n; i++)
+		octets += queue->packets[i]->pkt_len;
+	uint16_t sent = rte_eth_tx_burst(
+		worker->relay->ports[port].ethdev, worker->id, queue->packets, queue->n);
+	for (uint16_t i = sent; i < queue->n; i++)
+		octets -= queue->packets[i]->pkt_len;
+	worker->counters.tx_packets += sent;
+	worker->counters.tx_octets += octets;
+	worker->counters.drops[DROP_TX_FULL] += queue->n - sent;
+	rte_pktmbuf_free_bulk(queue->packets + sent, queue->n - sent);
+	queue->n = 0;
+}
+
+void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf)
+{
+	struct tx_queue *queue = &worker->tx[port];
+	queue->packets[queue->n++] = mbuf;
+	if (queue->n == WORKER_TX_BURST)
+		tx_flush(worker, port);
+}
+
+void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+{
+	struct packet *packets[WORKER_BURST];
+	worker->now = rte_rdtsc();
+	n = stage_parse(worker, mbufs, n, packets);
+	n = stage_leg(worker, packets, n);
+	n = stage_key(worker, packets, n);
+	n = stage_route(worker, packets, n);
+	n = stage_stream(worker, packets, n);
+	n = stage_unprotect(worker, packets, n);
+	n = stage_commit(worker, packets, n);
+	stage_protect(worker, packets, n);
+}
+
+static unsigned mail_process(struct worker *worker)
+{
+	struct worker_mail mail;
+	unsigned n = 0;
+	while (n < WORKER_BURST &&
+		rte_ring_dequeue_elem(worker->from_control, &mail, sizeof(mail)) == 0) {
+		n++;
+		switch (mail.type) {
+		case MAIL_RESUME:
+			hold_resume(worker, &mail);
+			break;
+		case MAIL_SEND:
+			worker_send(worker, (uint8_t)mail.value, mail.mbuf);
+			break;
+		case MAIL_SSRC:
+			if (worker->n_ssrcs < SSRC_POOL_SIZE)
+				worker->ssrcs[worker->n_ssrcs++] = mail.value;
+			break;
+		}
+	}
+	return n;
+}
+
+static unsigned handoff_process(struct worker *worker)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	unsigned n = rte_ring_dequeue_burst(worker->handoff, (void **)mbufs, WORKER_BURST, NULL);
+	if (n > 0)
+		worker_process_burst(worker, mbufs, (uint16_t)n);
+	return n;
+}
+
+static unsigned port_process(struct worker *worker, const struct port *port)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	if (worker->id >= port->n_rx_queues)
+		return 0;
+	uint16_t n = rte_eth_rx_burst(port->ethdev, worker->id, mbufs, WORKER_BURST);
+	if (n == 0)
+		return 0;
+	for (uint16_t i = 0; i < n; i++)
+		worker->counters.rx_octets += mbufs[i]->pkt_len;
+	worker->counters.rx_packets += n;
+	worker_process_burst(worker, mbufs, n);
+	return n;
+}
+
+int worker_run(void *arg)
+{
+	struct worker *worker = arg;
+	struct relay *relay = worker->relay;
+	if (relay->cipher->thread_init() != 0)
+		return -1;
+	rte_rcu_qsbr_thread_online(relay->rcu, worker->id);
+	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed)) {
+		unsigned work = mail_process(worker) + handoff_process(worker);
+		for (unsigned i = 0; i < relay->n_ports; i++)
+			work += port_process(worker, &relay->ports[i]);
+		for (unsigned i = 0; i < relay->n_ports; i++)
+			if (worker->tx[i].n > 0)
+				tx_flush(worker, (uint8_t)i);
+		worker->counters.loops++;
+		worker->counters.busy_loops += work > 0;
+		rte_rcu_qsbr_quiescent(relay->rcu, worker->id);
+	}
+	rte_rcu_qsbr_thread_offline(relay->rcu, worker->id);
+	relay->cipher->thread_fini();
+	return 0;
+}

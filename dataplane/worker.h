@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "dataplane/drop.h"
+#include "dataplane/mailbox.h"
+#include "dataplane/packet.h"
+#include "dataplane/relay.h"
+
+// A poll-mode worker: one loop on one core, no lock, no allocation, no system call.
+
+enum {
+	WORKER_BURST = 32,	  // packets taken from a queue at once
+	WORKER_TX_BURST = 64,	  // packets collected for a port before they are sent
+	HOLD_SLOTS = 256,	  // key contexts for which packets wait
+	HOLD_PACKETS = 16,	  // packets that wait for one of them
+	HOLD_SLOTS_PER_LEG = 4,	  // of these contexts, on account of one leg
+	DERIVE_BURST = 64,	  // derivations a leg may ask for at once,
+	DERIVE_PER_SECOND = 64,	  // and in the long run
+	RESYNC_PER_SECOND = 1000, // packets that get a second try with the ROC they carry
+};
+
+// What one worker counts of one leg. Written by the worker, read relaxed by control, zeroed by
+// control when no worker can reach the leg.
+struct leg_counters {
+	alignas(64) uint64_t rx_packets, rx_octets; // accepted; octets from the RTP header on
+	uint64_t tx_packets, tx_octets; // handed to the port; octets from the RTP header on
+	uint64_t last_rx_tsc;
+	uint64_t derive_tsc;	// when derive_tokens was brought up to date
+	uint32_t derive_tokens; // derivations the leg may still ask for
+	uint32_t held_slots;	// hold slots that wait on its account
+	uint32_t drops[DROP_N_REASONS];
+};
+
+// Packets that wait for a key context.
+struct hold_slot {
+	struct key_name name;
+	uint32_t leg;
+	uint16_t n; // 0: free
+	struct rte_mbuf *packets[HOLD_PACKETS];
+};
+
+struct tx_queue {
+	uint16_t n;
+	struct rte_mbuf *packets[WORKER_TX_BURST];
+};
+
+struct worker_counters {
+	uint64_t rx_packets, rx_octets; // frames received, octets of frames
+	uint64_t tx_packets, tx_octets; // frames handed to ports
+	uint64_t loops, busy_loops;	// turns of the loop, and those that had anything to do
+	uint64_t handoffs;		// packets given to the worker that owns their stream
+	uint64_t held;			// packets that waited for a key context
+	uint64_t drops[DROP_N_REASONS];
+};
+
+struct worker {
+	alignas(64) struct relay *relay;
+	unsigned lcore;
+	uint8_t id;
+	_Atomic bool quit; // control: wo, worker: ro
+	uint64_t now;	   // TSC at the begin of the burst
+	uint64_t tsc_hz;
+	uint64_t resync_tsc;	   // when a packet last got a second try
+	bool resumed;		   // the burst was held before
+	uint32_t refused;	   // enum drop_reason: why what the burst waited for does not exist
+	struct leg_counters *legs; // by leg
+	struct tx_queue tx[PORT_MAX];
+	uint32_t ssrcs[SSRC_POOL_SIZE];
+	uint32_t n_ssrcs;
+	_Atomic uint32_t ssrcs_taken; // so far; worker: wo, control: ro
+	struct packet packets[WORKER_BURST];
+	uint32_t hold_tags[HOLD_SLOTS]; // hash of the slot's name, odd; 0: free
+	struct hold_slot hold[HOLD_SLOTS];
+	struct rte_ring *from_control;		     // struct worker_mail
+	struct rte_ring *to_control;		     // struct control_mail
+	struct rte_ring *handoff;		     // mbufs; any worker puts, this one takes
+	alignas(64) struct worker_counters counters; // worker: rw, control: relaxed reads
+};
+
+// Makes a worker with its rings. NULL if memory is short.
+struct worker *worker_new(struct relay *relay, uint8_t id, unsigned lcore);
+
+// Frees what it still holds. After its loop ended.
+void worker_free(struct worker *worker);
+
+// The loop, on its lcore (lcore_function_t). Returns 0 after worker->quit, -1 if the cipher has no
+// memory.
+int worker_run(void *worker);
+
+// Takes n <= WORKER_BURST frames through all stages. Takes the mbufs in any case.
+void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n);
+
+// Posts to control; false if the mailbox is full. Control's side of it.
+bool worker_post(struct worker *worker, const struct control_mail *mail);
+bool worker_mail_put(struct worker *worker, const struct worker_mail *mail);
+bool worker_mail_take(struct worker *worker, struct control_mail *mail);
+
+// Counts a drop of reason, by packet's leg too if it is known, and frees its buffers.
+void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason reason);
+
+// Counts one copy, or one frame, that is dropped; leg may be NULL.
+static inline void worker_count_drop(
+	struct worker *worker, const struct leg *leg, enum drop_reason reason)
+{
+	worker->counters.drops[reason]++;
+	if (leg)
+		worker->legs[leg->index].drops[reason]++;
+}
+
+// The frame again as it was received, to start anew: puts back the headers that stage_parse took
+// off.
+static inline struct rte_mbuf *packet_unparse(struct packet *packet)
+{
+	rte_pktmbuf_prepend(packet->mbuf, (uint16_t)(packet->mbuf->l2_len + packet->mbuf->l3_len));
+	return packet->mbuf;
+}
+
+// Queues an Ethernet frame for a port; sends when a burst is full. Takes mbuf.
+void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf);
