@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "dataplane/endpoint.h"
+
+// "192.0.2.1:5004" or "[2001:db8::1]:5004"; port 1 to 65,535.
+bool address_read(const char *text, struct endpoint *out);
+
+enum { ADDRESS_TEXT_SIZE = 64 };
+
+// The same back, into text.
+void address_write(const struct endpoint *address, char text[ADDRESS_TEXT_SIZE]);

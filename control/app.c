@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/app.h"
+
+#include "dataplane/worker.h"
+
+enum {
+	APP_MAILS = 1024, // of one worker in one poll
+	APP_TICK_MS = 100,
+};
+
+static void answer_derive(struct app *app, struct worker *worker, const struct control_mail *mail)
+{
+	struct worker_mail answer = {
+		.type = MAIL_RESUME,
+		.value = mail->derive.slot,
+		.refused = key_ctx_derive(app, &mail->derive.name),
+	};
+	worker_mail_put(worker, &answer);
+}
+
+static void read_mail(struct app *app, struct worker *worker)
+{
+	struct control_mail mail;
+	for (unsigned n = 0; n < APP_MAILS && worker_mail_take(worker, &mail); n++) {
+		switch (mail.type) {
+		case MAIL_DERIVE:
+			answer_derive(app, worker, &mail);
+			break;
+		case MAIL_STREAM:
+			session_note_stream(app, mail.leg, mail.stream);
+			break;
+		case MAIL_LEARN:
+			session_learn(app, mail.leg, &mail.addr);
+			break;
+		}
+	}
+}
+
+// Keeps each worker supplied with fresh SSRCs.
+static void fill_ssrcs(struct app *app, unsigned w)
+{
+	struct worker *worker = app->relay.workers[w];
+	uint32_t taken = atomic_load_explicit(&worker->ssrcs_taken, memory_order_relaxed);
+	while (app->ssrcs_given[w] - taken < SSRC_POOL_SIZE) {
+		struct worker_mail mail = {
+			.type = MAIL_SSRC, .value = ssrc_source_take(&app->ssrcs)};
+		if (mail.value == 0 || !worker_mail_put(worker, &mail))
+			return;
+		app->ssrcs_given[w]++;
+	}
+}
+
+void app_poll(struct app *app)
+{
+	uint64_t now_ms = relay_now_ms();
+	if (now_ms == app->polled_ms)
+		return;
+	app->polled_ms = now_ms;
+	for (unsigned w = 0; w < app->relay.n_workers; w++) {
+		read_mail(app, app->relay.workers[w]);
+		fill_ssrcs(app, w);
+	}
+	relay_poll_network(&app->relay, now_ms);
+	retire_poll(&app->retire);
+	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
+		app->ticked_ms = now_ms;
+		keystore_tick(app);
+	}
+}

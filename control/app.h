@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "control/keystore.h"
+#include "control/retire.h"
+#include "control/session.h"
+#include "control/ssrc_source.h"
+#include "control/users.h"
+#include "dataplane/relay.h"
+
+// All that the control thread owns.
+struct app {
+	struct relay relay;
+	struct retire retire;
+	struct users users;
+	struct keystore keys;
+	struct sessions sessions;
+	struct ssrc_source ssrcs;
+	struct event_base *base;
+	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()
+	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far
+	uint32_t max_sessions, max_legs, max_keys, max_streams;
+};
+
+// The methods of the control API, for struct rpc with app = struct app.
+extern const struct rpc_method control_methods[];
+
+// Does what workers asked for and what time brings. At least every millisecond; at most once in
+// one.
+void app_poll(struct app *app);

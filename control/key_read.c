@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <string.h>
+
+#include "control/keystore.h"
+#include "control/reader.h"
+#include "control/users.h"
+#include "crypto/hex.h"
+#include "crypto/secmem.h"
+
+const char *const key_type_names[KEY_N_TYPES + 1] = {
+	"gmk", "pck", "csk", "spk", "mkfc", "mscck", "musik", NULL};
+
+struct key_profile key_profile_default(enum key_type type)
+{
+	if (type == KEY_GMK)
+		return (struct key_profile){SRTP_AEAD_AES_128_GCM, 8, 1};
+	return (struct key_profile){SRTP_AEAD_AES_128_GCM, 4, 0};
+}
+
+bool key_id_read(struct reader *r, const char *name, enum reader_need need, uint32_t *id)
+{
+	const char *text;
+	uint8_t octets[4];
+	if (!reader_string(r, name, need, &text))
+		return false;
+	if (!hex_decode(text, octets, sizeof(octets))) {
+		reader_fail(r, RPC_INVALID_PARAMS, name, "is no key id; accepted: 8 hex digits");
+		return false;
+	}
+	*id = (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 |
+	      octets[3];
+	return true;
+}
+
+bool key_domain_read(struct reader *r, const char **domain)
+{
+	if (!reader_string(r, "domain", READER_OPTIONAL, domain))
+		return false;
+	size_t len = strlen(*domain);
+	if (len == 0 || len >= sizeof(((struct key_spec *)NULL)->domain))
+		reader_fail(
+			r, RPC_INVALID_PARAMS, "domain", "has %zu octets; accepted: 1 to 127", len);
+	return true;
+}
+
+bool key_profile_read(
+	struct reader *r, const char *name, enum key_type type, struct key_profile *profile)
+{
+	static const char *const suites[] = {"aead-aes-128-gcm", "aead-aes-256-gcm", NULL};
+	struct reader p;
+	unsigned suite = profile->suite;
+	uint64_t mki_len = profile->mki_len, roc_rate = profile->roc_rate;
+	if (!reader_object(r, name, READER_OPTIONAL, &p))
+		return false;
+	reader_choice(&p, "suite", READER_OPTIONAL, suites, &suite);
+	reader_uint(&p, "mki_length", 0, 8, &mki_len);
+	reader_uint(&p, "roc_rate", 0, 65535, &roc_rate);
+	if (mki_len != 0 && mki_len != 4 && !(mki_len == 8 && type == KEY_GMK))
+		reader_fail(&p, RPC_INVALID_PARAMS, "mki_length", "is %u; accepted: 0, 4%s",
+			(unsigned)mki_len, type == KEY_GMK ? ", 8" : " (8 is for a gmk)");
+	if (!reader_close(&p))
+		return false;
+	*profile = (struct key_profile){(uint8_t)suite, (uint8_t)mki_len, (uint16_t)roc_rate};
+	return true;
+}
+
+static void key_read_type(struct reader *r, struct key_spec *spec)
+{
+	unsigned tag = spec->id >> 28, type = tag;
+	bool stated = reader_choice(r, "type", READER_OPTIONAL, key_type_names, &type);
+	if (tag >= KEY_N_TYPES)
+		reader_fail(r, RPC_KEY_REFUSED, "id",
+			"has purpose tag %u; accepted: 0 (gmk) to 6 (musik)", tag);
+	else if (stated && type != tag)
+		reader_fail(r, RPC_KEY_REFUSED, "type",
+			"is %s, but the purpose tag of the id says %s; accepted: that, or no type",
+			key_type_names[type], key_type_names[tag]);
+	else
+		spec->type = (enum key_type)tag;
+}
+
+static void key_read_secret(struct reader *r, struct key_secret *secret)
+{
+	const char *text;
+	if (reader_string(r, "value", READER_REQUIRED, &text)) {
+		size_t len = hex_decode_range(text, secret->value, 16, 32);
+		if (len != 16 && len != 32)
+			reader_fail(r, RPC_INVALID_PARAMS, "value",
+				"is no key; accepted: 32 or 64 hex digits");
+		secret->value_len = (uint8_t)len;
+	}
+	if (reader_string(r, "rand", READER_REQUIRED, &text)) {
+		size_t len = hex_decode_range(text, secret->rand, MIKEY_RAND_MIN, MIKEY_RAND_MAX);
+		if (len == 0)
+			reader_fail(r, RPC_INVALID_PARAMS, "rand",
+				"is no RAND; accepted: %d to %d hex digits", 2 * MIKEY_RAND_MIN,
+				2 * MIKEY_RAND_MAX);
+		secret->rand_len = (uint8_t)len;
+	}
+}
+
+static void key_read_times(struct reader *r, struct key_spec *spec)
+{
+	uint64_t activation = 0, expiry = 0;
+	reader_uint(r, "activation", 0, INT64_MAX, &activation);
+	reader_uint(r, "expiry", 0, INT64_MAX, &expiry);
+	spec->activation = (time_t)activation;
+	spec->expiry = (time_t)expiry;
+	if (expiry != 0 && expiry <= activation)
+		reader_fail(r, RPC_KEY_REFUSED, "expiry", "is not after the activation time");
+	else if (expiry != 0 && spec->expiry <= time(NULL))
+		reader_fail(r, RPC_KEY_REFUSED, "expiry",
+			"is in the past; accepted: 0 or a time to come");
+}
+
+// An array of URIs, each of 1 to USER_URI_MAX octets.
+static bool key_read_uris(struct reader *r, const char *name, const json_t **out)
+{
+	size_t i;
+	json_t *item;
+	if (!reader_array(r, name, READER_OPTIONAL, out))
+		return false;
+	json_array_foreach ((json_t *)(uintptr_t)*out, i, item) {
+		size_t len = json_is_string(item) ? json_string_length(item) : 0;
+		if (len > 0 && len <= USER_URI_MAX)
+			continue;
+		char path[128];
+		reader_element_path(r, name, i, path);
+		rpc_fail(r->error, RPC_INVALID_PARAMS, path,
+			"is no URI; accepted: a string of 1 to %d octets", USER_URI_MAX);
+		return false;
+	}
+	return true;
+}
+
+bool key_read(const json_t *value, const char *path, struct key_spec *spec, struct rpc_error *error)
+{
+	struct reader r;
+	const char *domain = "home";
+	*spec = (struct key_spec){};
+	reader_open(&r, value, path, error);
+	key_id_read(&r, "id", READER_REQUIRED, &spec->id);
+	key_read_type(&r, spec);
+	key_read_secret(&r, &spec->secret);
+	key_domain_read(&r, &domain);
+	key_read_times(&r, spec);
+	key_read_uris(&r, "groups", &spec->groups);
+	spec->closed = key_read_uris(&r, "users", &spec->users);
+	if (spec->closed && spec->type != KEY_GMK)
+		reader_fail(&r, RPC_KEY_REFUSED, "users", "is for a gmk, this is a %s",
+			key_type_names[spec->type]);
+	spec->profile = key_profile_default(spec->type);
+	key_profile_read(&r, "profile", spec->type, &spec->profile);
+	if (!reader_close(&r))
+		return false;
+	memcpy(spec->domain, domain, strlen(domain) + 1);
+	return true;
+}

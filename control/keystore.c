@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/keystore.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/alloc.h"
+#include "control/app.h"
+#include "control/log.h"
+#include "control/map.h"
+#include "crypto/mcx_kdf.h"
+#include "crypto/secmem.h"
+
+enum { PROVISIONAL_MS = 2000 }; // for a derived context to prove itself
+
+struct key_domain {
+	char *name;
+	uint32_t scope;
+};
+
+const char *key_state_name(enum key_state state)
+{
+	static const char *const names[] = {"pending", "active", "expired"};
+	return names[state];
+}
+
+int keystore_init(struct keystore *store, uint32_t max)
+{
+	*store = (struct keystore){
+		.slots = map_new(), .domains = map_new(), .max = max, .next_scope = 1};
+	store->roots = secmem_map(max * sizeof(*store->roots));
+	store->secrets = secmem_map(max * sizeof(*store->secrets));
+	store->free_roots = secmem_map(max * sizeof(*store->free_roots));
+	if (store->slots && store->domains && store->roots && store->secrets && store->free_roots)
+		return 0;
+	return -ENOMEM;
+}
+
+// --- scopes
+// ---------------------------------------------------------------------------------------------------
+
+uint32_t keystore_domain_scope(struct app *app, const char *name)
+{
+	struct keystore *store = &app->keys;
+	struct key_domain *domain = map_get(store->domains, name, strlen(name));
+	if (domain)
+		return domain->scope;
+	if (store->n_domains == KEY_DOMAINS_MAX)
+		return 0;
+	domain = alloc_zero(1, sizeof(*domain));
+	*domain = (struct key_domain){alloc_string(name), store->next_scope++};
+	if (map_put(store->domains, name, strlen(name), domain, NULL) != 0)
+		abort();
+	store->by_scope =
+		alloc_resize(store->by_scope, store->n_domains + 1, sizeof(*store->by_scope));
+	store->by_scope[store->n_domains++] = domain;
+	return domain->scope;
+}
+
+uint32_t keystore_domain_find(const struct app *app, const char *name)
+{
+	const struct key_domain *domain = map_get(app->keys.domains, name, strlen(name));
+	return domain ? domain->scope : 0;
+}
+
+const char *keystore_domain_name(const struct app *app, uint32_t scope)
+{
+	for (uint32_t i = 0; i < app->keys.n_domains; i++)
+		if (app->keys.by_scope[i]->scope == scope)
+			return app->keys.by_scope[i]->name;
+	return NULL;
+}
+
+uint32_t keystore_session_scope(struct app *app)
+{
+	return app->keys.next_scope++;
+}
+
+// --- slots
+// ----------------------------------------------------------------------------------------------------
+
+struct key_slot *keystore_find(const struct app *app, uint32_t scope, uint32_t id)
+{
+	uint32_t name[2] = {scope, id};
+	return map_get(app->keys.slots, name, sizeof(name));
+}
+
+static struct key_slot *slot_take(struct app *app, uint32_t scope, uint32_t id)
+{
+	struct key_slot *slot = keystore_find(app, scope, id);
+	if (slot)
+		return slot;
+	uint32_t name[2] = {scope, id};
+	slot = alloc_zero(1, sizeof(*slot));
+	slot->scope = scope;
+	slot->id = id;
+	if (map_put(app->keys.slots, name, sizeof(name), slot, NULL) != 0)
+		abort();
+	return slot;
+}
+
+static void slot_release(struct app *app, struct key_slot *slot)
+{
+	if (slot->installed || slot->n_sessions > 0)
+		return;
+	uint32_t name[2] = {slot->scope, slot->id};
+	map_remove(app->keys.slots, name, sizeof(name));
+	free(slot->sessions);
+	free(slot->ctxs);
+	free(slot);
+}
+
+struct key_slot *key_slot_name(
+	struct app *app, uint32_t scope, uint32_t id, struct session *session)
+{
+	struct key_slot *slot = slot_take(app, scope, id);
+	if (slot->n_sessions == slot->sessions_size) {
+		slot->sessions_size = slot->sessions_size ? slot->sessions_size * 2 : 4;
+		slot->sessions =
+			alloc_resize(slot->sessions, slot->sessions_size, sizeof(*slot->sessions));
+	}
+	slot->sessions[slot->n_sessions++] = session;
+	return slot;
+}
+
+void key_slot_unname(struct app *app, struct key_slot *slot, struct session *session)
+{
+	for (uint32_t i = slot->n_sessions; i-- > 0;) {
+		if (slot->sessions[i] != session)
+			continue;
+		slot->sessions[i] = slot->sessions[--slot->n_sessions];
+		break;
+	}
+	slot_release(app, slot);
+}
+
+static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
+{
+	struct session *last = NULL;
+	for (uint32_t i = 0; i < slot->n_sessions; i++) {
+		if (slot->sessions[i] != last)
+			session_rebuild(app, slot->sessions[i]);
+		last = slot->sessions[i];
+	}
+}
+
+// --- contexts
+// -------------------------------------------------------------------------------------------------
+
+// Second step of a context's end: no worker can reach its streams any more.
+static void ctx_release_streams(void *arg, void *what, uint32_t ctx)
+{
+	struct app *app = arg;
+	struct stream_table *streams = &app->relay.streams;
+	(void)what;
+	uint32_t i = atomic_load_explicit(&app->relay.keys.ctxs[ctx].streams, memory_order_acquire);
+	while (i != 0) {
+		struct stream *stream = &streams->streams[i - 1];
+		i = stream->sibling;
+		stream_free(streams, stream);
+	}
+	user_release(&app->users, (uint32_t)app->relay.keys.ctxs[ctx].by_talker.mki);
+	key_table_free(&app->relay.keys, ctx);
+}
+
+// First step: no worker can use the context any more, so no stream is born under it.
+static void ctx_release(void *arg, void *what, uint32_t ctx)
+{
+	struct app *app = arg;
+	struct stream_table *streams = &app->relay.streams;
+	uint32_t i = atomic_load_explicit(&app->relay.keys.ctxs[ctx].streams, memory_order_acquire);
+	// What is secret of it goes at once.
+	secmem_wipe(app->relay.keys.ctxs[ctx].key, CIPHER_KEY_SIZE);
+	secmem_wipe(app->relay.keys.ctxs[ctx].salt, SRTP_SALT_LEN);
+	for (; i != 0; i = streams->streams[i - 1].sibling)
+		stream_unlink(streams, &streams->streams[i - 1]);
+	retire_later(&app->retire, ctx_release_streams, what, ctx);
+}
+
+static void ctx_retire(struct app *app, uint32_t ctx)
+{
+	key_table_unpublish(&app->relay.keys, ctx);
+	retire_later(&app->retire, ctx_release, NULL, ctx);
+}
+
+static void slot_retire_ctxs(struct app *app, struct key_slot *slot)
+{
+	for (uint32_t i = 0; i < slot->n_ctxs; i++)
+		ctx_retire(app, slot->ctxs[i]);
+	slot->n_ctxs = 0;
+}
+
+static void slot_add_ctx(struct key_slot *slot, uint32_t ctx)
+{
+	if (slot->n_ctxs == slot->ctxs_size) {
+		slot->ctxs_size = slot->ctxs_size ? slot->ctxs_size * 2 : 2;
+		slot->ctxs = alloc_resize(slot->ctxs, slot->ctxs_size, sizeof(*slot->ctxs));
+	}
+	slot->ctxs[slot->n_ctxs++] = ctx;
+}
+
+static void slot_remove_ctx(struct key_slot *slot, uint32_t ctx)
+{
+	for (uint32_t i = slot->n_ctxs; i-- > 0;) {
+		if (slot->ctxs[i] != ctx)
+			continue;
+		slot->ctxs[i] = slot->ctxs[--slot->n_ctxs];
+		return;
+	}
+}
+
+// TGK to expanded session key: RFC 3830 4.1.3, RFC 3711 4.3.
+static int ctx_derive_key(struct app *app, const struct key_slot *slot, const struct key_name *name,
+	uint32_t csb_id, struct key_ctx *ctx)
+{
+	const struct key_secret *secret = &app->keys.secrets[slot->index];
+	struct srtp_master master;
+	struct srtp_session session;
+	int rc = mikey_derive_master(secret->value, secret->value_len, name->cs_id, csb_id,
+		secret->rand, secret->rand_len, name->suite, &master);
+	if (rc == 0)
+		rc = srtp_kdf(&master, name->suite, name->protocol, &session);
+	if (rc == 0)
+		rc = app->relay.cipher->expand(name->suite, session.key, ctx->key);
+	if (rc == 0)
+		memcpy(ctx->salt, session.salt, SRTP_SALT_LEN);
+	secmem_wipe(&master, sizeof(master));
+	secmem_wipe(&session, sizeof(session));
+	return rc;
+}
+
+static struct key_name name_by_talker(
+	const struct key_slot *slot, const struct key_name *by_mki, uint32_t user)
+{
+	return (struct key_name){
+		.mki = (uint64_t)slot->index << 32 | user,
+		.cs_id = by_mki->cs_id,
+		.protocol = by_mki->protocol,
+		.suite = by_mki->suite,
+		.kind = KEY_BY_TALKER,
+	};
+}
+
+// Derives and publishes the context of that name. KEY_NONE if there is no room.
+static uint32_t ctx_make(
+	struct app *app, struct key_slot *slot, const struct key_name *by_mki, uint32_t user)
+{
+	struct key_table *table = &app->relay.keys;
+	uint32_t index = key_table_alloc(table);
+	if (index == KEY_NONE)
+		return KEY_NONE;
+	struct key_ctx *ctx = &table->ctxs[index];
+	uint32_t csb_id = slot->type == KEY_GMK ? (uint32_t)by_mki->mki : slot->id;
+	if (ctx_derive_key(app, slot, by_mki, csb_id, ctx) != 0) {
+		log_error("key_not_derived id=%08x", slot->id);
+		key_table_free(table, index);
+		return KEY_NONE;
+	}
+	ctx->by_mki = *by_mki;
+	ctx->root = slot->index;
+	ctx->serial = ++app->keys.next_serial;
+	if (user != USER_NONE)
+		ctx->by_talker = name_by_talker(slot, by_mki, user_take_again(&app->users, user));
+	key_table_publish(table, index);
+	slot_add_ctx(slot, index);
+	return index;
+}
+
+uint32_t key_ctx_fixed(
+	struct app *app, struct key_slot *slot, uint8_t cs_id, uint8_t protocol, uint8_t suite)
+{
+	struct key_name name = {
+		.mki = (uint64_t)slot->id << 32,
+		.scope = slot->scope,
+		.cs_id = cs_id,
+		.protocol = protocol,
+		.suite = suite,
+	};
+	struct key_table *table = &app->relay.keys;
+	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
+	return ctx != KEY_NONE ? ctx : ctx_make(app, slot, &name, USER_NONE);
+}
+
+static struct key_user *slot_find_user(const struct key_slot *slot, uint32_t guk_id)
+{
+	uint32_t low = 0, high = slot->n_users;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (slot->users[middle].guk_id == guk_id)
+			return &slot->users[middle];
+		if (slot->users[middle].guk_id < guk_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static uint32_t slot_user_named(const struct key_slot *slot, uint32_t guk_id)
+{
+	const struct key_user *user = slot_find_user(slot, guk_id);
+	return user && !user->ambiguous ? user->user : USER_NONE;
+}
+
+static void provisional_add(struct app *app, uint32_t ctx)
+{
+	struct keystore *store = &app->keys;
+	if (store->n_provisional == store->provisional_size) {
+		store->provisional_size =
+			store->provisional_size ? store->provisional_size * 2 : 64;
+		store->provisional = alloc_resize(
+			store->provisional, store->provisional_size, sizeof(*store->provisional));
+	}
+	store->provisional[store->n_provisional++] = (struct key_provisional){
+		.ctx = ctx,
+		.serial = app->relay.keys.ctxs[ctx].serial,
+		.until_ms = relay_now_ms() + PROVISIONAL_MS,
+	};
+}
+
+// The context of a GMK's user, made or given its talker's name. It is kept only if a tag verifies
+// under it.
+static enum drop_reason ctx_derive_gmk(
+	struct app *app, struct key_slot *slot, struct key_name name, uint32_t user)
+{
+	struct key_table *table = &app->relay.keys;
+	name.kind = KEY_BY_MKI;
+	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
+	if (ctx == KEY_NONE) {
+		ctx = ctx_make(app, slot, &name, user);
+		if (ctx == KEY_NONE)
+			return DROP_DERIVE_LIMIT;
+		provisional_add(app, ctx);
+	} else if (user != USER_NONE && table->ctxs[ctx].by_talker.kind != KEY_BY_TALKER) {
+		struct key_name talker =
+			name_by_talker(slot, &name, user_take_again(&app->users, user));
+		key_table_name_talker(table, ctx, &talker);
+	}
+	return DROP_NONE;
+}
+
+static enum drop_reason ctx_derive_by_mki(struct app *app, const struct key_name *name)
+{
+	struct key_slot *slot = keystore_find(app, name->scope, (uint32_t)(name->mki >> 32));
+	uint32_t guk_id = (uint32_t)name->mki;
+	if (!slot || !key_usable(slot) || slot->type != KEY_GMK)
+		return DROP_UNKNOWN_MKI;
+	if (guk_id >> 28 != KEY_GMK || (slot->closed && !slot_find_user(slot, guk_id)))
+		return DROP_UNKNOWN_USER;
+	return ctx_derive_gmk(app, slot, *name, slot_user_named(slot, guk_id));
+}
+
+static enum drop_reason ctx_derive_by_talker(struct app *app, const struct key_name *name)
+{
+	uint32_t root = (uint32_t)(name->mki >> 32), user = (uint32_t)name->mki, guk_id;
+	struct key_slot *slot = root < app->keys.n_touched ? app->keys.roots[root] : NULL;
+	const char *uri = user < app->users.n ? user_uri(&app->users, user) : NULL;
+	if (!slot || !key_usable(slot) || slot->type != KEY_GMK)
+		return DROP_NO_KEY;
+	if (!uri || !key_guk_id(app, slot, uri, &guk_id))
+		return DROP_UNKNOWN_TALKER;
+	struct key_name by_mki = *name;
+	by_mki.mki = (uint64_t)slot->id << 32 | guk_id;
+	by_mki.scope = slot->scope;
+	return ctx_derive_gmk(app, slot, by_mki, user);
+}
+
+enum drop_reason key_ctx_derive(struct app *app, const struct key_name *name)
+{
+	return name->kind == KEY_BY_MKI ? ctx_derive_by_mki(app, name)
+					: ctx_derive_by_talker(app, name);
+}
+
+bool key_guk_id(struct app *app, const struct key_slot *slot, const char *user, uint32_t *guk_id)
+{
+	const struct key_secret *secret = &app->keys.secrets[slot->index];
+	return mcx_guk_id(secret->value, secret->value_len, slot->id, user, guk_id) == 0;
+}
+
+// --- install, remove
+// ------------------------------------------------------------------------------------------
+
+static bool secret_equal(const struct key_secret *a, const struct key_secret *b)
+{
+	return a->value_len == b->value_len && a->rand_len == b->rand_len &&
+	       secmem_equal(a->value, b->value, a->value_len) &&
+	       secmem_equal(a->rand, b->rand, a->rand_len);
+}
+
+bool key_admit(struct app *app, uint32_t scope, const struct key_spec *spec, bool replace,
+	uint32_t n_more, const char *path, struct rpc_error *error)
+{
+	const struct keystore *store = &app->keys;
+	const struct key_slot *slot = scope == 0 ? NULL : keystore_find(app, scope, spec->id);
+	if (slot && slot->installed) {
+		if (!replace && slot->state != KEY_EXPIRED &&
+			!secret_equal(&store->secrets[slot->index], &spec->secret))
+			rpc_fail(error, RPC_CONFLICT, path,
+				"key %08x is installed with other bytes; accepted: the same, or "
+				"replace",
+				spec->id);
+	} else if (store->n_roots + n_more >= store->max) {
+		rpc_fail(error, RPC_LIMIT, path, "limits.keys (%u) keys are installed", store->max);
+	}
+	return error->code == RPC_OK;
+}
+
+static int key_user_compare(const void *a, const void *b)
+{
+	const struct key_user *x = a, *y = b;
+	return (x->guk_id > y->guk_id) - (x->guk_id < y->guk_id);
+}
+
+static void slot_clear_users(struct app *app, struct key_slot *slot)
+{
+	for (uint32_t i = 0; i < slot->n_users; i++)
+		user_release(&app->users, slot->users[i].user);
+	free(slot->users);
+	slot->users = NULL;
+	slot->n_users = 0;
+}
+
+static void slot_set_users(struct app *app, struct key_slot *slot, const struct key_spec *spec)
+{
+	slot_clear_users(app, slot);
+	slot->closed = spec->closed;
+	size_t n = spec->users ? json_array_size(spec->users) : 0, i;
+	json_t *item;
+	slot->users = alloc_zero(n, sizeof(*slot->users));
+	json_array_foreach ((json_t *)(uintptr_t)spec->users, i, item) {
+		struct key_user *user = &slot->users[slot->n_users];
+		if (!key_guk_id(app, slot, json_string_value(item), &user->guk_id))
+			continue;
+		user->user = user_take(&app->users, json_string_value(item));
+		slot->n_users++;
+	}
+	qsort(slot->users, slot->n_users, sizeof(*slot->users), key_user_compare);
+	for (uint32_t u = 1; u < slot->n_users; u++) {
+		struct key_user *a = &slot->users[u - 1], *b = &slot->users[u];
+		if (a->guk_id == b->guk_id && a->user != b->user) {
+			log_warning("guk_id_collision key=%08x guk_id=%08x", slot->id, a->guk_id);
+			a->ambiguous = b->ambiguous = true;
+		}
+	}
+}
+
+// After the users changed: contexts of users who may no longer speak go, others learn their talker.
+static void slot_review_ctxs(struct app *app, struct key_slot *slot)
+{
+	struct key_table *table = &app->relay.keys;
+	for (uint32_t i = slot->n_ctxs; i-- > 0;) {
+		uint32_t ctx = slot->ctxs[i];
+		struct key_name by_mki = table->ctxs[ctx].by_mki;
+		uint32_t guk_id = (uint32_t)by_mki.mki;
+		uint32_t user = slot_user_named(slot, guk_id);
+		if (slot->closed && !slot_find_user(slot, guk_id)) {
+			slot->ctxs[i] = slot->ctxs[--slot->n_ctxs];
+			ctx_retire(app, ctx);
+		} else if (user != USER_NONE && table->ctxs[ctx].by_talker.kind != KEY_BY_TALKER) {
+			struct key_name talker =
+				name_by_talker(slot, &by_mki, user_take_again(&app->users, user));
+			key_table_name_talker(table, ctx, &talker);
+		}
+	}
+}
+
+static enum key_state state_at(const struct key_slot *slot, time_t now)
+{
+	if (slot->expiry != 0 && now >= slot->expiry)
+		return KEY_EXPIRED;
+	return now < slot->activation ? KEY_PENDING : KEY_ACTIVE;
+}
+
+static void store_note_due(struct keystore *store, const struct key_slot *slot)
+{
+	time_t due = slot->state == KEY_PENDING ? slot->activation : slot->expiry;
+	if (slot->state != KEY_EXPIRED && due != 0 && (store->due == 0 || due < store->due))
+		store->due = due;
+}
+
+static void slot_take_root(struct app *app, struct key_slot *slot)
+{
+	struct keystore *store = &app->keys;
+	slot->index = store->n_free > 0 ? store->free_roots[--store->n_free] : store->n_touched++;
+	store->roots[slot->index] = slot;
+	store->n_roots++;
+	slot->installed = true;
+}
+
+void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
+{
+	struct keystore *store = &app->keys;
+	struct key_slot *slot = slot_take(app, scope, spec->id);
+	bool same = slot->installed && slot->state != KEY_EXPIRED &&
+		    secret_equal(&store->secrets[slot->index], &spec->secret);
+	if (!slot->installed)
+		slot_take_root(app, slot);
+	if (!same) {
+		// The old key's contexts are found under the same names: they go first.
+		slot_retire_ctxs(app, slot);
+		slot->state = KEY_PENDING;
+		slot_rebuild_sessions(app, slot);
+		store->secrets[slot->index] = spec->secret;
+	}
+	slot->type = spec->type;
+	slot->activation = spec->activation;
+	slot->expiry = spec->expiry;
+	slot->profile = spec->profile;
+	json_decref(slot->groups);
+	slot->groups = spec->groups ? json_deep_copy(spec->groups) : NULL;
+	slot_set_users(app, slot, spec);
+	slot->state = state_at(slot, time(NULL));
+	if (slot->state != KEY_ACTIVE)
+		slot_retire_ctxs(app, slot);
+	else if (slot->type == KEY_GMK)
+		slot_review_ctxs(app, slot);
+	store_note_due(store, slot);
+	slot_rebuild_sessions(app, slot);
+}
+
+// Takes a key's octets and contexts out of use.
+static void slot_disarm(struct app *app, struct key_slot *slot)
+{
+	slot_rebuild_sessions(app, slot);
+	slot_retire_ctxs(app, slot);
+	secmem_wipe(&app->keys.secrets[slot->index], sizeof(struct key_secret));
+}
+
+bool key_remove(struct app *app, uint32_t scope, uint32_t id)
+{
+	struct keystore *store = &app->keys;
+	struct key_slot *slot = keystore_find(app, scope, id);
+	if (!slot || !slot->installed)
+		return false;
+	slot->installed = false;
+	slot_disarm(app, slot);
+	slot_clear_users(app, slot);
+	json_decref(slot->groups);
+	slot->groups = NULL;
+	store->roots[slot->index] = NULL;
+	store->free_roots[store->n_free++] = slot->index;
+	store->n_roots--;
+	slot_release(app, slot);
+	return true;
+}
+
+// --- time
+// -----------------------------------------------------------------------------------------------------
+
+static void slot_advance(struct app *app, struct key_slot *slot, time_t now)
+{
+	enum key_state state = slot->installed ? state_at(slot, now) : slot->state;
+	if (!slot->installed || slot->state == KEY_EXPIRED || state == slot->state)
+		return;
+	slot->state = state;
+	log_info("key_%s id=%08x type=%s", state == KEY_ACTIVE ? "activated" : "expired", slot->id,
+		key_type_names[slot->type]);
+	if (state == KEY_EXPIRED)
+		slot_disarm(app, slot);
+	else
+		slot_rebuild_sessions(app, slot);
+}
+
+static void keystore_advance(struct app *app, time_t now)
+{
+	struct keystore *store = &app->keys;
+	store->due = 0;
+	for (uint32_t i = 0; i < store->n_touched; i++) {
+		if (!store->roots[i])
+			continue;
+		slot_advance(app, store->roots[i], now);
+		store_note_due(store, store->roots[i]);
+	}
+}
+
+// Contexts that no tag verified under were asked for by nobody who has the key.
+static void provisional_review(struct app *app)
+{
+	struct keystore *store = &app->keys;
+	struct key_table *table = &app->relay.keys;
+	uint64_t now_ms = relay_now_ms();
+	uint32_t n = 0;
+	while (n < store->n_provisional && store->provisional[n].until_ms <= now_ms) {
+		struct key_provisional *p = &store->provisional[n++];
+		struct key_ctx *ctx = &table->ctxs[p->ctx];
+		if (ctx->serial != p->serial ||
+			atomic_load_explicit(&ctx->proven, memory_order_relaxed))
+			continue;
+		struct key_slot *slot = store->roots[ctx->root];
+		if (!slot)
+			continue; // its key is gone, and it is on its way
+		slot_remove_ctx(slot, p->ctx);
+		ctx_retire(app, p->ctx);
+	}
+	store->n_provisional -= n;
+	memmove(store->provisional, store->provisional + n,
+		store->n_provisional * sizeof(*store->provisional));
+}
+
+void keystore_tick(struct app *app)
+{
+	time_t now = time(NULL);
+	if (app->keys.due != 0 && now >= app->keys.due)
+		keystore_advance(app, now);
+	provisional_review(app);
+}
+
+void keystore_fini(struct app *app)
+{
+	struct keystore *store = &app->keys;
+	for (uint32_t i = 0; i < store->n_touched; i++)
+		if (store->roots[i])
+			key_remove(app, store->roots[i]->scope, store->roots[i]->id);
+	retire_all(&app->retire);
+	for (uint32_t i = 0; i < store->n_domains; i++) {
+		free(store->by_scope[i]->name);
+		free(store->by_scope[i]);
+	}
+	free(store->by_scope);
+	free(store->provisional);
+	map_free(store->slots);
+	map_free(store->domains);
+	secmem_unmap(store->roots, store->max * sizeof(*store->roots));
+	secmem_unmap(store->secrets, store->max * sizeof(*store->secrets));
+	secmem_unmap(store->free_roots, store->max * sizeof(*store->free_roots));
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <systemd/sd-daemon.h>
+
+#include "config/config.h"
+#include "control/alloc.h"
+#include "control/app.h"
+#include "control/log.h"
+#include "control/server.h"
+#include "crypto/secmem.h"
+
+// mcxrelay: reads its configuration, opens the relay, runs the control loop in the main thread.
+
+static const char usage[] =
+	"Usage: mcxrelay -c FILE [--check]\n"
+	"Relays SRTP and SRTCP of mission critical services (3GPP TS 33.180).\n"
+	"\n"
+	"  -c, --config FILE  configuration file (mcxrelay.conf(5))\n"
+	"      --check        only check the file: exit status 0 if it is good, 1 if not\n"
+	"  -h, --help         this text\n"
+	"  -V, --version      version\n"
+	"\n"
+	"Runs in the foreground until SIGTERM or SIGINT. Log lines go to stderr; one line on "
+	"stdout says\n"
+	"that it forwards. Exit status 0 after a signal, 1 if it could not start.\n";
+
+struct arguments {
+	const char *config;
+	bool check;
+};
+
+// Returns -1 to go on, else the exit status.
+static int arguments_read(int argc, char **argv, struct arguments *arguments)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check", no_argument, NULL, 'C'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{},
+	};
+	int option;
+	while ((option = getopt_long(argc, argv, "c:hV", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			arguments->config = optarg;
+			break;
+		case 'C':
+			arguments->check = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'V':
+			puts("mcxrelay " MCXRELAY_VERSION);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 1;
+		}
+	}
+	if (optind < argc || !arguments->config) {
+		if (optind < argc)
+			fprintf(stderr, "mcxrelay: unexpected argument \"%s\"\n", argv[optind]);
+		fputs(usage, stderr);
+		return 1;
+	}
+	return -1;
+}
+
+// --- DPDK
+// -----------------------------------------------------------------------------------------------------
+
+static bool eal_has(const struct config *config, const char *prefix)
+{
+	for (unsigned i = 0; i < config->n_eal; i++)
+		if (strncmp(config->eal[i], prefix, strlen(prefix)) == 0)
+			return true;
+	return false;
+}
+
+static bool device_is_pci(const char *device)
+{
+	unsigned domain, bus, slot, function;
+	return sscanf(device, "%x:%x:%x.%x", &domain, &bus, &slot, &function) == 4 ||
+	       sscanf(device, "%x:%x.%x", &bus, &slot, &function) == 3;
+}
+
+// "0@C,1@A,2@B": the main thread floats over the CPUs that this process may use, worker n is lcore
+// n + 1.
+static char *eal_lcores(const struct config *config)
+{
+	cpu_set_t cpus;
+	size_t size = 64 + 16 * (size_t)(config->n_workers + CPU_SETSIZE);
+	char *text = alloc_zero(size, 1);
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	int n_cpus = CPU_COUNT(&cpus), len = 0;
+	const char *separator = "0@(";
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		bool isolated = false;
+		for (unsigned w = 0; config->lcores && w < config->n_workers; w++)
+			isolated |= config->lcores[w] == (unsigned)cpu;
+		// Workers without a stated CPU take the last ones; the main thread leaves those if
+		// it can.
+		if (!CPU_ISSET(cpu, &cpus) || (isolated && n_cpus > 1))
+			continue;
+		len += snprintf(text + len, size - (size_t)len, "%s%d", separator, cpu);
+		separator = ",";
+	}
+	if (len == 0)
+		len = snprintf(text, size, "0@(0");
+	len += snprintf(text + len, size - (size_t)len, ")");
+	int cpu = CPU_SETSIZE;
+	for (unsigned w = 0; w < config->n_workers; w++) {
+		if (config->lcores) {
+			cpu = (int)config->lcores[w];
+		} else {
+			do
+				cpu = cpu > 0 ? cpu - 1 : CPU_SETSIZE - 1;
+			while (!CPU_ISSET(cpu, &cpus));
+		}
+		len += snprintf(text + len, size - (size_t)len, ",%u@%d", w + 1, cpu);
+	}
+	return text;
+}
+
+static int eal_open(const struct config *config)
+{
+	char **argv = alloc_zero(config->n_eal + 2 * config->n_ports + 8, sizeof(*argv));
+	int argc = 0;
+	bool pci = false;
+	argv[argc++] = alloc_string("mcxrelay");
+	for (unsigned i = 0; i < config->n_ports; i++) {
+		if (!device_is_pci(config->ports[i].device))
+			continue;
+		argv[argc++] = alloc_string("-a");
+		argv[argc++] = alloc_string(config->ports[i].device);
+		pci = true;
+	}
+	if (!pci && !eal_has(config, "-a") && !eal_has(config, "--allow"))
+		argv[argc++] = alloc_string("--no-pci");
+	// Keys pass through the process's memory: nothing of it is shared, nor left in a file. So
+	// several relays run on one machine, too.
+	if (!eal_has(config, "--file-prefix") && !eal_has(config, "--in-memory"))
+		argv[argc++] =
+			alloc_string(eal_has(config, "--no-huge") ? "--no-shconf" : "--in-memory");
+	if (!eal_has(config, "--log-level"))
+		argv[argc++] = alloc_string("--log-level=lib.*:warning");
+	if (!eal_has(config, "-l") && !eal_has(config, "--lcores") && !eal_has(config, "-c")) {
+		argv[argc++] = alloc_string("--lcores");
+		argv[argc++] = eal_lcores(config);
+	}
+	for (unsigned i = 0; i < config->n_eal; i++)
+		argv[argc++] = alloc_string(config->eal[i]);
+	// The EAL keeps pointers into argv, and reorders it: it is never freed.
+	static char **kept;
+	kept = argv;
+	int rc = rte_eal_init(argc, kept);
+	if (rc < 0)
+		log_error("eal_failed: %s; see the lines above", rte_strerror(rte_errno));
+	return rc < 0 ? -1 : 0;
+}
+
+// --- relay
+// ----------------------------------------------------------------------------------------------------
+
+static struct endpoint endpoint_of(int family, const void *addr)
+{
+	struct endpoint e = {.family = (uint8_t)family};
+	memcpy(e.addr, addr, family == AF_INET ? 4 : 16);
+	return e;
+}
+
+static struct port_options port_options_of(const struct config_port *port)
+{
+	struct port_prefix *prefixes = alloc_zero(port->n_addresses, sizeof(*prefixes));
+	for (unsigned i = 0; i < port->n_addresses; i++) {
+		const struct config_address *address = &port->addresses[i];
+		prefixes[i].addr = endpoint_of(address->family, &address->v4);
+		prefixes[i].prefix_len = address->prefix_len;
+	}
+	struct port_options options = {
+		.name = port->name,
+		.device = port->device,
+		.prefixes = prefixes,
+		.n_prefixes = port->n_addresses,
+		.vlan = port->vlan,
+		.mtu = port->mtu,
+	};
+	if (port->has_gateway)
+		options.gateway = endpoint_of(AF_INET, &port->gateway);
+	if (port->has_gateway6)
+		options.gateway6 = endpoint_of(AF_INET6, &port->gateway6);
+	return options;
+}
+
+static int relay_open_configured(
+	struct app *app, const struct config *config, const struct cipher *cipher)
+{
+	unsigned lcores[RELAY_WORKERS_MAX], n = 0, lcore;
+	struct port_options ports[PORT_MAX] = {};
+	char why[512];
+	RTE_LCORE_FOREACH_WORKER (lcore)
+		if (n < config->n_workers)
+			lcores[n++] = lcore;
+	if (n < config->n_workers) {
+		log_error("too_few_lcores: the eal setting leaves %u for %u workers", n,
+			config->n_workers);
+		return -1;
+	}
+	for (unsigned i = 0; i < config->n_ports; i++)
+		ports[i] = port_options_of(&config->ports[i]);
+	struct relay_options options = {
+		.cipher = cipher,
+		.lcores = lcores,
+		.n_workers = n,
+		.ports = ports,
+		.n_ports = config->n_ports,
+		.max_keys = config->limits.keys,
+		.max_legs = config->limits.legs,
+		.max_streams = config->limits.streams,
+	};
+	int rc = relay_open(&app->relay, &options, why, sizeof(why));
+	for (unsigned i = 0; i < config->n_ports; i++)
+		free((void *)(uintptr_t)ports[i].prefixes);
+	if (rc != 0)
+		log_error("relay_not_opened: %s", why);
+	return rc;
+}
+
+// --- control
+// --------------------------------------------------------------------------------------------------
+
+static int app_open(struct app *app, const struct config *config)
+{
+	char why[512];
+	app->started_ms = relay_now_ms();
+	app->max_keys = config->limits.keys;
+	app->max_sessions = config->limits.sessions;
+	app->max_legs = config->limits.legs;
+	app->max_streams = config->limits.streams;
+	retire_init(&app->retire, &app->relay, app);
+	users_init(&app->users);
+	if (keystore_init(&app->keys, app->max_keys) != 0 ||
+		sessions_init(&app->sessions, app->max_legs) != 0) {
+		log_error("out_of_memory");
+		return -1;
+	}
+	if (ssrc_source_open(&app->ssrcs, config->state_directory, why, sizeof(why)) != 0) {
+		log_error("no_state: %s", why);
+		return -1;
+	}
+	return 0;
+}
+
+static void app_close(struct app *app)
+{
+	sessions_fini(app);
+	keystore_fini(app);
+	retire_fini(&app->retire);
+	users_fini(&app->users);
+	ssrc_source_close(&app->ssrcs);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *app)
+{
+	(void)fd;
+	(void)what;
+	app_poll(app);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct app *app = arg;
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(app->base);
+}
+
+static int control_run(struct app *app, const struct config *config)
+{
+	struct rpc rpc = {.methods = control_methods, .app = app};
+	struct server_options options = {
+		.path = config->control_unix,
+		.mode = config->control_mode,
+		.group = config->control_group,
+	};
+	struct server *server = server_open(app->base, &options, &rpc);
+	if (!server)
+		return -1;
+	struct timeval millisecond = {.tv_usec = 1000};
+	struct event *tick = event_new(app->base, -1, EV_PERSIST, on_tick, app);
+	struct event *term = evsignal_new(app->base, SIGTERM, on_signal, app);
+	struct event *interrupt = evsignal_new(app->base, SIGINT, on_signal, app);
+	event_add(tick, &millisecond);
+	event_add(term, NULL);
+	event_add(interrupt, NULL);
+	printf("mcxrelay %s forwards: %u ports, %u workers, cipher %s, control socket %s\n",
+		MCXRELAY_VERSION, app->relay.n_ports, app->relay.n_workers, app->relay.cipher->name,
+		config->control_unix);
+	fflush(stdout);
+	sd_notify(0, "READY=1");
+	event_base_dispatch(app->base);
+	sd_notify(0, "STOPPING=1");
+	server_close(server);
+	event_free(tick);
+	event_free(term);
+	event_free(interrupt);
+	return 0;
+}
+
+static int forward(struct app *app, const struct config *config)
+{
+	int rc = relay_start(&app->relay);
+	if (rc == 0)
+		rc = control_run(app, config);
+	else
+		log_error("workers_not_started: %s", strerror(-rc));
+	// Sessions and keys go while workers still run: they are what the grace periods wait for.
+	app_close(app);
+	relay_stop(&app->relay);
+	return rc;
+}
+
+static int run(const struct config *config)
+{
+	static struct app app;
+	const char *why;
+	const struct cipher *cipher = cipher_open(config->cipher, &why);
+	if (!cipher) {
+		log_error(
+			"no_cipher name=%s: %s; accepted: %s", config->cipher, why, cipher_names());
+		return 1;
+	}
+	if (eal_open(config) != 0)
+		return 1;
+	int rc = relay_open_configured(&app, config, cipher);
+	if (rc == 0) {
+		app.base = event_base_new();
+		rc = app_open(&app, config);
+		if (rc == 0)
+			rc = forward(&app, config);
+		event_base_free(app.base);
+		relay_close(&app.relay);
+	}
+	rte_eal_cleanup();
+	return rc == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = {};
+	int status = arguments_read(argc, argv, &arguments);
+	if (status >= 0)
+		return status;
+	// Key octets pass through these libraries as text.
+	json_set_alloc_funcs(secmem_malloc, secmem_free);
+	event_set_mem_functions(secmem_malloc, secmem_realloc, secmem_free);
+	struct config *config = config_load(arguments.config, stderr);
+	if (!config)
+		return 1;
+	log_set_level((enum log_level)config->log_level);
+	if (arguments.check)
+		printf("%s is good\n", arguments.config);
+	else
+		status = run(config);
+	config_free(config);
+	libevent_global_shutdown();
+	return status < 0 ? 0 : status;
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "crypto/hex.h"
+#include "crypto/mcx_kdf.h"
+#include "crypto/mikey_prf.h"
+#include "crypto/secmem.h"
+#include "crypto/srtp_kdf.h"
+
+// mcxctl: calls methods of a running mcxrelay, and derives keys for those who test or debug without
+// one.
+
+static const char usage[] =
+	"Usage: mcxctl [-s SOCKET] call METHOD [JSON | @FILE | -]\n"
+	"       mcxctl derive --key HEX --csb-id HEX --cs-id N --rand HEX [--suite NAME]\n"
+	"       mcxctl guk-id --key HEX --key-id HEX --user URI\n"
+	"\n"
+	"  call     calls a method of the control API with params from the argument, a file or "
+	"stdin,\n"
+	"           prints its result as JSON; on an error prints that on stderr and exits with 1\n"
+	"  derive   SRTP master and session keys of a root key (TS 33.180 7.4.2, 9.4.6), as JSON\n"
+	"  guk-id   GUK-ID of a user and the MKI of his media (TS 33.180 F.1.3), as JSON\n"
+	"\n"
+	"  -s, --socket SOCKET  control socket of the relay (/run/mcxrelay/control.sock)\n"
+	"  -h, --help           this text\n"
+	"  -V, --version        version\n"
+	"\n"
+	"Keys are hex digits, 32 or 64 of them; ids 8; RAND 32 to 128. N is decimal. NAME is\n"
+	"aead-aes-128-gcm (default) or aead-aes-256-gcm.\n";
+
+static int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static int fail(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	fputs("mcxctl: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	return 1;
+}
+
+// --- call
+// -----------------------------------------------------------------------------------------------------
+
+static json_t *params_read(const char *text)
+{
+	json_error_t error;
+	json_t *params;
+	if (!text)
+		return json_object();
+	if (strcmp(text, "-") == 0)
+		params = json_loadf(stdin, JSON_REJECT_DUPLICATES, &error);
+	else if (text[0] == '@')
+		params = json_load_file(text + 1, JSON_REJECT_DUPLICATES, &error);
+	else
+		params = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+	// The library's own message may quote the text, and with it a key.
+	if (!params)
+		fail("params are no JSON (line %d, column %d), or cannot be read", error.line,
+			error.column);
+	return params;
+}
+
+static int socket_connect(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(address.sun_path))
+		return fail("socket path \"%s\" is longer than %zu octets", path,
+			       sizeof(address.sun_path) - 1) -
+		       2;
+	memcpy(address.sun_path, path, strlen(path));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	fail("cannot connect to %s: %s; is mcxrelay running?", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static bool line_send(int fd, char *line, size_t len)
+{
+	line[len] = '\n'; // json_dumps() ended it with a NUL
+	for (size_t at = 0; at <= len;) {
+		ssize_t n = write(fd, line + at, len + 1 - at);
+		if (n < 0 && errno != EINTR)
+			return false;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
+static int answer_print(json_t *answer)
+{
+	json_t *result = json_object_get(answer, "result"),
+	       *error = json_object_get(answer, "error");
+	if (!result && !error)
+		return fail("the relay's answer is no JSON-RPC response");
+	json_dumpf(result ? result : error, result ? stdout : stderr,
+		JSON_INDENT(2) | JSON_ENCODE_ANY);
+	fputc('\n', result ? stdout : stderr);
+	return result ? 0 : 1;
+}
+
+static int call_over(int fd, json_t *request)
+{
+	char *line = json_dumps(request, JSON_COMPACT);
+	if (!line)
+		return fail("out of memory");
+	bool sent = line_send(fd, line, strlen(line));
+	secmem_free(line);
+	if (!sent)
+		return fail("the relay closed the connection: %s", strerror(errno));
+	FILE *in = fdopen(fd, "r");
+	json_error_t error;
+	json_t *answer = in ? json_loadf(in, JSON_DISABLE_EOF_CHECK, &error) : NULL;
+	int status = answer ? answer_print(answer) : fail("the relay closed the connection");
+	json_decref(answer);
+	if (in)
+		fclose(in);
+	return status;
+}
+
+static int command_call(const char *path, int argc, char **argv)
+{
+	if (argc < 2 || argc > 3)
+		return fail("call takes METHOD and params; see mcxctl --help");
+	json_t *params = params_read(argc == 3 ? argv[2] : NULL);
+	if (!params)
+		return 1;
+	json_t *request = json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", 1, "method",
+		argv[1], "params", params);
+	if (!request)
+		return fail("the method's name is no UTF-8");
+	int fd = socket_connect(path);
+	int status = fd < 0 ? 1 : call_over(fd, request);
+	json_decref(request);
+	return status;
+}
+
+// --- derive, guk-id
+// -------------------------------------------------------------------------------------------
+
+struct derivation {
+	uint8_t key[32], rand[MIKEY_RAND_MAX];
+	size_t key_len, rand_len;
+	uint32_t id;
+	unsigned cs_id;
+	int suite;
+	const char *user;
+	bool has_id, has_cs_id;
+};
+
+static bool id_read(const char *text, uint32_t *id)
+{
+	uint8_t octets[4];
+	if (!hex_decode(text, octets, sizeof(octets)))
+		return false;
+	*id = (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 |
+	      octets[3];
+	return true;
+}
+
+static bool number_read(const char *text, unsigned max, unsigned *out)
+{
+	char *end;
+	errno = 0;
+	unsigned long value = strtoul(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || value > max || text[0] == '-')
+		return false;
+	*out = (unsigned)value;
+	return true;
+}
+
+static int option_read(struct derivation *d, int option, const char *text)
+{
+	switch (option) {
+	case 'k':
+		d->key_len = hex_decode_range(text, d->key, 16, 32);
+		if (d->key_len != 16 && d->key_len != 32)
+			return fail("--key is no key; accepted: 32 or 64 hex digits");
+		return 0;
+	case 'b':
+		d->has_id = id_read(text, &d->id);
+		return d->has_id ? 0 : fail("\"%s\" is no id; accepted: 8 hex digits", text);
+	case 'i':
+		d->has_cs_id = number_read(text, 255, &d->cs_id);
+		return d->has_cs_id ? 0 : fail("--cs-id is \"%s\"; accepted: 0 to 255", text);
+	case 'r':
+		d->rand_len = hex_decode_range(text, d->rand, MIKEY_RAND_MIN, MIKEY_RAND_MAX);
+		return d->rand_len ? 0 : fail("--rand is no RAND; accepted: 32 to 128 hex digits");
+	case 'S':
+		d->suite = srtp_suite_from_name(text);
+		return d->suite >= 0 ? 0
+				     : fail("--suite is \"%s\"; accepted: aead-aes-128-gcm, "
+					    "aead-aes-256-gcm",
+					       text);
+	case 'u':
+		d->user = text;
+		return *text ? 0 : fail("--user is empty; accepted: the URI of an MC service user");
+	default:
+		return fail("see mcxctl --help");
+	}
+}
+
+static int options_read(struct derivation *d, int argc, char **argv, const struct option *options)
+{
+	int option, status = 0;
+	optind = 0; // a new run over other arguments
+	while (status == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		status = option_read(d, option, optarg);
+	if (status == 0 && optind < argc)
+		status = fail("unexpected argument \"%s\"; see mcxctl --help", argv[optind]);
+	return status;
+}
+
+static json_t *hex_show(const uint8_t *octets, size_t len)
+{
+	char text[2 * MIKEY_TGK_MAX + 1];
+	hex_encode(octets, len, text);
+	json_t *out = json_string(text);
+	secmem_wipe(text, sizeof(text));
+	return out;
+}
+
+static int json_print(json_t *value)
+{
+	json_dumpf(value, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(value);
+	return 0;
+}
+
+static json_t *session_show(
+	const struct srtp_master *master, enum srtp_suite suite, enum srtp_protocol protocol)
+{
+	struct srtp_session session;
+	if (srtp_kdf(master, suite, protocol, &session) != 0)
+		return NULL;
+	json_t *out = json_pack("{s:o,s:o}", "session_key",
+		hex_show(session.key, srtp_suite_key_len(suite)), "session_salt",
+		hex_show(session.salt, SRTP_SALT_LEN));
+	secmem_wipe(&session, sizeof(session));
+	return out;
+}
+
+static int derive_print(const struct derivation *d)
+{
+	struct srtp_master master;
+	enum srtp_suite suite = (enum srtp_suite)d->suite;
+	if (mikey_derive_master(d->key, d->key_len, (uint8_t)d->cs_id, d->id, d->rand, d->rand_len,
+		    suite, &master) != 0)
+		return fail("the key cannot be derived: OpenSSL failed");
+	json_t *srtp = session_show(&master, suite, SRTP_RTP);
+	json_t *srtcp = session_show(&master, suite, SRTP_RTCP);
+	json_t *out = json_pack("{s:o,s:o,s:o,s:o}", "master_key",
+		hex_show(master.key, srtp_suite_key_len(suite)), "master_salt",
+		hex_show(master.salt, SRTP_SALT_LEN), "srtp", srtp, "srtcp", srtcp);
+	secmem_wipe(&master, sizeof(master));
+	return out ? json_print(out) : fail("the key cannot be derived: OpenSSL failed");
+}
+
+static int command_derive(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"key", required_argument, NULL, 'k'},
+		{"csb-id", required_argument, NULL, 'b'},
+		{"cs-id", required_argument, NULL, 'i'},
+		{"rand", required_argument, NULL, 'r'},
+		{"suite", required_argument, NULL, 'S'},
+		{},
+	};
+	struct derivation d = {.suite = SRTP_AEAD_AES_128_GCM};
+	int status = options_read(&d, argc, argv, options);
+	if (status == 0 && (d.key_len == 0 || !d.has_id || !d.has_cs_id || d.rand_len == 0))
+		status =
+			fail("derive takes --key, --csb-id, --cs-id and --rand; see mcxctl --help");
+	if (status == 0)
+		status = derive_print(&d);
+	secmem_wipe(&d, sizeof(d));
+	return status;
+}
+
+static int command_guk_id(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"key", required_argument, NULL, 'k'},
+		{"key-id", required_argument, NULL, 'b'},
+		{"user", required_argument, NULL, 'u'},
+		{},
+	};
+	struct derivation d = {};
+	uint32_t guk_id;
+	int status = options_read(&d, argc, argv, options);
+	if (status == 0 && (d.key_len == 0 || !d.has_id || !d.user))
+		status = fail("guk-id takes --key, --key-id and --user; see mcxctl --help");
+	else if (status == 0 && mcx_guk_id(d.key, d.key_len, d.id, d.user, &guk_id) != 0)
+		status = fail(
+			"the GUK-ID cannot be derived: the URI is too long, or OpenSSL failed");
+	else if (status == 0)
+		status = json_print(json_pack("{s:o,s:o}", "guk_id", json_sprintf("%08x", guk_id),
+			"mki", json_sprintf("%08x%08x", d.id, guk_id)));
+	secmem_wipe(&d, sizeof(d));
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"socket", required_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{},
+	};
+	const char *path = "/run/mcxrelay/control.sock";
+	int option;
+	json_set_alloc_funcs(secmem_malloc, secmem_free);
+	while ((option = getopt_long(argc, argv, "+s:hV", options, NULL)) != -1) {
+		switch (option) {
+		case 's':
+			path = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case 'V':
+			puts("mcxctl " MCXRELAY_VERSION);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return 1;
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc > 0 && strcmp(argv[0], "call") == 0)
+		return command_call(path, argc, argv);
+	if (argc > 0 && strcmp(argv[0], "derive") == 0)
+		return command_derive(argc, argv);
+	if (argc > 0 && strcmp(argv[0], "guk-id") == 0)
+		return command_guk_id(argc, argv);
+	fputs(usage, stderr);
+	return 1;
+}

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/log.h"
+#include "crypto/secmem.h"
+
+enum {
+	SERVER_LINES_PER_WAKEUP = 32, // then the other clients have their turn
+	SERVER_BACKLOG = 64,
+};
+
+struct server {
+	struct event_base *base;
+	const struct rpc *rpc;
+	struct evconnlistener *listener;
+	struct event *reopen; // accepts again after a pause for want of descriptors
+	char *path;
+	dev_t device; // of the socket file: only this one is removed at the end
+	ino_t inode;
+	LIST_HEAD(, client) clients;
+	unsigned n_clients;
+	bool refusing; // the log has said that there are too many clients
+};
+
+struct client {
+	LIST_ENTRY(client) entry;
+	struct server *server;
+	struct bufferevent *bufferevent;
+	struct event *turn; // continues with lines that are in the buffer already
+	size_t searched;    // octets at the head of the input that have no LF
+	bool at_eof;	    // the peer sends no more, but reads
+	bool closing;	    // nothing more is read; ends when the output is sent
+	pid_t pid;
+};
+
+// Wipes and drops len octets at the head of the input: they may hold keys. evbuffer memory goes
+// back to the heap as it is, so this is done in place before the buffer gives it up.
+static void input_drop(struct evbuffer *input, size_t len)
+{
+	struct evbuffer_iovec piece;
+
+	while (len > 0 && evbuffer_peek(input, (ssize_t)len, NULL, &piece, 1) > 0) {
+		size_t n = piece.iov_len < len ? piece.iov_len : len;
+		secmem_wipe(piece.iov_base, n);
+		evbuffer_drain(input, n);
+		len -= n;
+	}
+}
+
+static void client_close(struct client *client)
+{
+	struct server *server = client->server;
+	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
+
+	log_info("client.disconnected pid=%d", (int)client->pid);
+	LIST_REMOVE(client, entry);
+	server->n_clients--;
+	server->refusing = false;
+	input_drop(input, evbuffer_get_length(input));
+	bufferevent_free(client->bufferevent);
+	if (client->turn != NULL)
+		event_free(client->turn);
+	free(client);
+}
+
+// Queues the answer to one line, if it has one.
+static void client_answer(struct client *client, const char *line, size_t len)
+{
+	struct evbuffer *output = bufferevent_get_output(client->bufferevent);
+	char *answer;
+	size_t answer_len;
+
+	if (len > 0 && line[len - 1] == '\r')
+		len--;
+	if (len == 0)
+		return;
+	answer = rpc_answer(client->server->rpc, line, len, &answer_len);
+	if (answer == NULL)
+		return;
+	if (evbuffer_add(output, answer, answer_len) != 0 || evbuffer_add(output, "\n", 1) != 0) {
+		// An answer that is missing would shift all later ones.
+		log_error("client.dropped pid=%d reason=\"out of memory\"", (int)client->pid);
+		client->closing = true;
+	}
+	secmem_free(answer);
+}
+
+// Answers the line that the first len octets of the input are. A line in several pieces is joined
+// in memory of our own: evbuffer_pullup() would leave the pieces behind unwiped.
+static void line_answer(struct client *client, size_t len)
+{
+	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
+	struct evbuffer_iovec piece;
+	char *joined;
+
+	if (evbuffer_peek(input, (ssize_t)len, NULL, &piece, 1) == 1) {
+		client_answer(client, piece.iov_base, len);
+		return;
+	}
+	joined = secmem_malloc(len);
+	if (joined == NULL || evbuffer_copyout(input, joined, len) != (ssize_t)len) {
+		log_error("client.dropped pid=%d reason=\"out of memory\"", (int)client->pid);
+		client->closing = true;
+	} else {
+		client_answer(client, joined, len);
+	}
+	secmem_free(joined);
+}
+
+static void client_refuse_line(struct client *client)
+{
+	static const char answer[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,"
+				     "\"message\":\"the line is too "
+				     "long; accepted: at most 1048576 octets with its LF\"}}\n";
+
+	static_assert(SERVER_LINE_MAX == 1048576, "the message names the limit");
+	bufferevent_write(client->bufferevent, answer, sizeof(answer) - 1);
+	log_warning("client.dropped pid=%d reason=\"line too long\"", (int)client->pid);
+	client->closing = true;
+}
+
+// Takes one line out of the input and answers it. False if there is none that is complete.
+static bool client_next_line(struct client *client)
+{
+	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
+	size_t input_len = evbuffer_get_length(input);
+	struct evbuffer_ptr from, found;
+
+	if (input_len == 0)
+		return false;
+	found.pos = -1;
+	if (client->searched < input_len) {
+		evbuffer_ptr_set(input, &from, client->searched, EVBUFFER_PTR_SET);
+		found = evbuffer_search_eol(input, &from, NULL, EVBUFFER_EOL_LF);
+	}
+	client->searched = found.pos < 0 ? input_len : 0;
+	if (found.pos >= SERVER_LINE_MAX || (found.pos < 0 && input_len >= SERVER_LINE_MAX)) {
+		client_refuse_line(client);
+		return false;
+	}
+	if (found.pos < 0)
+		return false;
+	if (found.pos > 0)
+		line_answer(client, (size_t)found.pos);
+	input_drop(input, (size_t)found.pos + 1);
+	return true;
+}
+
+static size_t client_output_len(const struct client *client)
+{
+	return evbuffer_get_length(bufferevent_get_output(client->bufferevent));
+}
+
+// Answers what is there, up to a turn's number of lines, and decides how to go on. May free the
+// client.
+static void client_work(struct client *client)
+{
+	static const struct timeval now = {0};
+	bool more = true;
+
+	for (int n = 0; n < SERVER_LINES_PER_WAKEUP && more && !client->closing; n++) {
+		if (client_output_len(client) > SERVER_OUTPUT_MAX)
+			break;
+		more = client_next_line(client);
+	}
+	if (client->closing || (client->at_eof && !more)) {
+		client->closing = true;
+		bufferevent_disable(client->bufferevent, EV_READ);
+		if (client_output_len(client) == 0)
+			client_close(client);
+	} else if (client_output_len(client) > SERVER_OUTPUT_MAX) {
+		bufferevent_disable(client->bufferevent, EV_READ); // until client_written()
+	} else {
+		if (!client->at_eof)
+			bufferevent_enable(client->bufferevent, EV_READ);
+		// A timer of no length comes after the other sockets had their turn; event_active()
+		// would not.
+		if (more && event_add(client->turn, &now) != 0)
+			client_close(client);
+	}
+}
+
+static void client_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	client_work(arg);
+}
+
+static void client_readable(struct bufferevent *bufferevent, void *arg)
+{
+	struct client *client = arg;
+
+	(void)bufferevent;
+	// If its turn is to come, new octets do not make it come earlier.
+	if (!client->closing && !evtimer_pending(client->turn, NULL))
+		client_work(client);
+}
+
+// The output shrank below its low watermark.
+static void client_written(struct bufferevent *bufferevent, void *arg)
+{
+	struct client *client = arg;
+
+	if (client->closing) {
+		if (client_output_len(client) == 0)
+			client_close(client);
+	} else if (!(bufferevent_get_enabled(bufferevent) & EV_READ) &&
+		   !evtimer_pending(client->turn, NULL)) {
+		client_work(client);
+	}
+}
+
+static void client_event(struct bufferevent *bufferevent, short what, void *arg)
+{
+	struct client *client = arg;
+
+	(void)bufferevent;
+	if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING)) {
+		client->at_eof = true; // it may have shut down its sending half only
+		if (!evtimer_pending(client->turn, NULL))
+			client_work(client);
+	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {
+		client_close(client);
+	}
+}
+
+static void client_open(struct server *server, evutil_socket_t fd)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+
+	if (client == NULL)
+		goto no_client;
+	client->server = server;
+	client->turn = evtimer_new(server->base, client_turn, client);
+	if (client->turn == NULL)
+		goto no_turn;
+	client->bufferevent = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (client->bufferevent == NULL)
+		goto no_bufferevent;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	client->pid = peer.pid;
+	LIST_INSERT_HEAD(&server->clients, client, entry);
+	server->n_clients++;
+	log_info("client.connected pid=%d uid=%u", (int)peer.pid, (unsigned)peer.uid);
+	bufferevent_setcb(
+		client->bufferevent, client_readable, client_written, client_event, client);
+	// The input never holds more than the longest line; reading goes on when it shrinks.
+	bufferevent_setwatermark(client->bufferevent, EV_READ, 0, SERVER_LINE_MAX);
+	bufferevent_setwatermark(client->bufferevent, EV_WRITE, SERVER_OUTPUT_MAX / 2, 0);
+	bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
+	return;
+
+no_bufferevent:
+	event_free(client->turn);
+no_turn:
+	free(client);
+no_client:
+	log_error("client.refused reason=\"out of memory\"");
+	close(fd);
+}
+
+static void server_accepted(struct evconnlistener *listener, evutil_socket_t fd,
+	struct sockaddr *address, int address_len, void *arg)
+{
+	struct server *server = arg;
+
+	(void)listener;
+	(void)address;
+	(void)address_len;
+	if (server->n_clients < SERVER_CLIENTS_MAX) {
+		client_open(server, fd);
+		return;
+	}
+	close(fd);
+	if (!server->refusing) // once, not for every attempt
+		log_warning(
+			"client.refused reason=\"%d clients are connected\"", SERVER_CLIENTS_MAX);
+	server->refusing = true;
+}
+
+// Out of descriptors: the connection stays in the backlog, and listening on would spin.
+static void server_accept_failed(struct evconnlistener *listener, void *arg)
+{
+	static const struct timeval pause = {.tv_sec = 1};
+	struct server *server = arg;
+
+	log_error("accept.failed reason=\"%s\"", strerror(errno));
+	evconnlistener_disable(listener);
+	event_add(server->reopen, &pause);
+}
+
+static void server_reopen(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+
+	(void)fd;
+	(void)what;
+	evconnlistener_enable(server->listener);
+}
+
+// Removes the socket file that a process left behind. -EADDRINUSE if somebody listens on it, or if
+// it is no socket: what is not ours stays.
+static int stale_remove(const struct sockaddr_un *address)
+{
+	struct stat st;
+	int fd, ret = -EADDRINUSE;
+
+	if (lstat(address->sun_path, &st) != 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EADDRINUSE;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	// Only a refused connection shows that nobody is there: a full backlog gives EAGAIN.
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
+		errno == ECONNREFUSED)
+		ret = unlink(address->sun_path) == 0 ? 0 : -errno;
+	close(fd);
+	return ret;
+}
+
+// Sets group and mode of the socket file.
+static int permissions_set(const struct server_options *options)
+{
+	const struct group *group;
+
+	if (options->group != NULL) {
+		errno = 0;
+		group = getgrnam(options->group);
+		if (group == NULL)
+			return errno != 0 ? -errno : -ENOENT;
+		if (chown(options->path, (uid_t)-1, group->gr_gid) != 0)
+			return -errno;
+	}
+	return chmod(options->path, (mode_t)options->mode) == 0 ? 0 : -errno;
+}
+
+// A listening socket at the path, or -errno. Nobody can connect before listen(), and the file is
+// born without any permission, so there is no moment at which it is open to more than options say.
+static int socket_listen(const struct server_options *options, struct stat *st)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t path_len = strlen(options->path);
+	int fd, ret;
+
+	if (path_len == 0 || path_len >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, options->path, path_len);
+	ret = stale_remove(&address);
+	if (ret != 0)
+		return ret;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	// Linux gives the file the mode of the socket inode at bind().
+	if (fchmod(fd, 0) != 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+		ret = -errno;
+		goto not_bound;
+	}
+	ret = permissions_set(options);
+	if (ret != 0)
+		goto not_permitted;
+	if (lstat(options->path, st) != 0 || listen(fd, SERVER_BACKLOG) != 0) {
+		ret = -errno;
+		goto not_permitted;
+	}
+	return fd;
+
+not_permitted:
+	unlink(options->path);
+not_bound:
+	close(fd);
+	return ret;
+}
+
+static struct server *server_new(struct event_base *base, const char *path, const struct rpc *rpc)
+{
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (server == NULL)
+		return NULL;
+	LIST_INIT(&server->clients);
+	server->base = base;
+	server->rpc = rpc;
+	server->path = strdup(path);
+	server->reopen = evtimer_new(base, server_reopen, server);
+	if (server->path == NULL || server->reopen == NULL) {
+		server_close(server);
+		return NULL;
+	}
+	return server;
+}
+
+struct server *server_open(
+	struct event_base *base, const struct server_options *options, const struct rpc *rpc)
+{
+	struct server *server = server_new(base, options->path, rpc);
+	struct stat st;
+	int fd;
+
+	if (server == NULL) {
+		log_error("control.failed path=%s reason=\"out of memory\"", options->path);
+		return NULL;
+	}
+	signal(SIGPIPE, SIG_IGN); // a client that is gone is an error of one write, not our end
+	fd = socket_listen(options, &st);
+	if (fd < 0) {
+		log_error("control.failed path=%s reason=\"%s\"", options->path, strerror(-fd));
+		server_close(server);
+		return NULL;
+	}
+	server->device = st.st_dev;
+	server->inode = st.st_ino;
+	server->listener = evconnlistener_new(base, server_accepted, server,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (server->listener == NULL) {
+		log_error("control.failed path=%s reason=\"out of memory\"", options->path);
+		close(fd);
+		unlink(options->path);
+		server_close(server);
+		return NULL;
+	}
+	evconnlistener_set_error_cb(server->listener, server_accept_failed);
+	return server;
+}
+
+void server_close(struct server *server)
+{
+	struct stat st;
+
+	if (server == NULL)
+		return;
+	while (!LIST_EMPTY(&server->clients))
+		client_close(LIST_FIRST(&server->clients));
+	if (server->listener != NULL) {
+		evconnlistener_free(server->listener);
+		// Another process may have replaced the file meanwhile; then it is not ours.
+		if (lstat(server->path, &st) == 0 && st.st_dev == server->device &&
+			st.st_ino == server->inode)
+			unlink(server->path);
+	}
+	if (server->reopen != NULL)
+		event_free(server->reopen);
+	free(server->path);
+	free(server);
+}

@@ -1,0 +1,687 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/alloc.h"
+#include "control/app.h"
+#include "control/log.h"
+#include "control/map.h"
+#include "crypto/secmem.h"
+#include "dataplane/worker.h"
+
+int sessions_init(struct sessions *sessions, uint32_t max_legs)
+{
+	*sessions = (struct sessions){.by_id = map_new()};
+	sessions->by_leg = secmem_map(max_legs * sizeof(*sessions->by_leg));
+	sessions->free_legs = secmem_map(max_legs * sizeof(*sessions->free_legs));
+	return sessions->by_id && sessions->by_leg && sessions->free_legs ? 0 : -ENOMEM;
+}
+
+void sessions_fini(struct app *app)
+{
+	struct sessions *sessions = &app->sessions;
+	struct map_cursor cursor = {0};
+	struct session *session;
+	while ((session = map_next(sessions->by_id, &cursor)) != NULL)
+		session_remove(app, session);
+	retire_all(&app->retire);
+	map_free(sessions->by_id);
+	secmem_unmap(sessions->by_leg, app->max_legs * sizeof(*sessions->by_leg));
+	secmem_unmap(sessions->free_legs, app->max_legs * sizeof(*sessions->free_legs));
+}
+
+struct session *session_find(const struct app *app, const char *id)
+{
+	return map_get(app->sessions.by_id, id, strlen(id));
+}
+
+static struct session_leg *session_find_leg(const struct session *session, const char *id)
+{
+	for (uint32_t i = 0; i < session->n_legs; i++)
+		if (strcmp(session->legs[i].spec.id, id) == 0)
+			return &session->legs[i];
+	return NULL;
+}
+
+// --- publishing
+// -----------------------------------------------------------------------------------------------
+
+static void release_memory(void *app, void *what, uint32_t index)
+{
+	(void)app;
+	(void)index;
+	free(what);
+}
+
+static void retire_memory(struct app *app, void *what)
+{
+	if (what)
+		retire_later(&app->retire, release_memory, what, 0);
+}
+
+static void publish_leg(
+	struct app *app, const struct session *session, const struct session_leg *leg)
+{
+	struct leg *built = leg_build(app, session, leg);
+	struct leg *before = atomic_exchange_explicit(
+		&app->relay.legs.legs[leg->index], built, memory_order_acq_rel);
+	uint16_t udp_port = ntohs(leg->spec.local.port);
+	atomic_store_explicit(&leg->address->legs[udp_port], leg->index + 1, memory_order_release);
+	retire_memory(app, before);
+}
+
+void session_rebuild(struct app *app, struct session *session)
+{
+	for (unsigned kind = 0; kind < FANOUT_N; kind++) {
+		retire_memory(app, session->fanouts[kind]);
+		session->fanouts[kind] = fanout_build(app, session, kind, NULL);
+	}
+	for (uint32_t i = 0; i < session->n_legs; i++) {
+		struct session_leg *leg = &session->legs[i];
+		unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
+		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+			retire_memory(app, leg->own[protocol]);
+			leg->own[protocol] = NULL;
+			if (leg->spec.has_to)
+				leg->own[protocol] = fanout_build(app, session,
+					protocol == SRTP_RTP ? FANOUT_RTP : rtcp, &leg->spec);
+		}
+		publish_leg(app, session, leg);
+	}
+}
+
+// --- legs in and out
+// ------------------------------------------------------------------------------------------
+
+static uint32_t leg_index_take(struct app *app, struct session *session)
+{
+	struct sessions *sessions = &app->sessions;
+	uint32_t index = sessions->n_free > 0 ? sessions->free_legs[--sessions->n_free]
+					      : sessions->n_touched++;
+	sessions->by_leg[index] = session;
+	sessions->n_legs++;
+	return index;
+}
+
+// Last step of a leg's end: its index and counters can be used again.
+static void leg_index_release(void *arg, void *what, uint32_t index)
+{
+	struct app *app = arg;
+	struct stream_table *streams = &app->relay.streams;
+	(void)what;
+	uint32_t i = atomic_load_explicit(&app->relay.legs.streams[index], memory_order_acquire);
+	while (i != 0) {
+		struct stream *stream = &streams->streams[i - 1];
+		i = stream->sibling;
+		stream_free(streams, stream);
+	}
+	atomic_store_explicit(&app->relay.legs.streams[index], 0, memory_order_relaxed);
+	for (unsigned w = 0; w < app->relay.n_workers; w++)
+		memset(&app->relay.workers[w]->legs[index], 0, sizeof(struct leg_counters));
+	app->sessions.free_legs[app->sessions.n_free++] = index;
+	app->sessions.n_legs--;
+}
+
+// No worker sees the leg any more: no plain stream of it is born.
+static void leg_release(void *arg, void *what, uint32_t index)
+{
+	struct app *app = arg;
+	struct stream_table *streams = &app->relay.streams;
+	free(what);
+	uint32_t i = atomic_load_explicit(&app->relay.legs.streams[index], memory_order_acquire);
+	for (; i != 0; i = streams->streams[i - 1].sibling)
+		stream_unlink(streams, &streams->streams[i - 1]);
+	retire_later(&app->retire, leg_index_release, NULL, index);
+}
+
+// Takes what a leg uses, apart from its index.
+static void leg_bind(struct app *app, struct session *session, struct session_leg *leg)
+{
+	const struct leg_spec *spec = &leg->spec;
+	leg->address = port_find_address(&app->relay.ports[spec->port], &spec->local);
+	leg->neighbour = NEIGHBOUR_NONE;
+	if (spec->remote.family != AF_UNSPEC) {
+		struct endpoint hop = port_next_hop(&app->relay.ports[spec->port], &spec->remote);
+		leg->neighbour = neighbour_take(&app->relay, spec->port, &hop);
+	}
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		const struct protection_spec *protection = &spec->protection[protocol];
+		leg->users[protocol] = user_take(&app->users, protection->user);
+		leg->keys[protocol] = protection->has_key ? key_slot_name(app, protection->scope,
+								    protection->key_id, session)
+							  : NULL;
+	}
+}
+
+static void release_neighbour(void *arg, void *what, uint32_t neighbour)
+{
+	struct app *app = arg;
+	(void)what;
+	neighbour_release(&app->relay, neighbour);
+}
+
+static void release_user(void *arg, void *what, uint32_t user)
+{
+	struct app *app = arg;
+	(void)what;
+	user_release(&app->users, user);
+}
+
+// Gives back what leg_bind() took, when no worker uses it any more.
+static void leg_unbind(struct app *app, struct session *session, struct session_leg *leg)
+{
+	if (leg->neighbour != NEIGHBOUR_NONE)
+		retire_later(&app->retire, release_neighbour, NULL, leg->neighbour);
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		if (leg->users[protocol] != USER_NONE)
+			retire_later(&app->retire, release_user, NULL, leg->users[protocol]);
+		if (leg->keys[protocol])
+			key_slot_unname(app, leg->keys[protocol], session);
+	}
+}
+
+static void leg_clear_address(const struct session_leg *leg)
+{
+	uint16_t udp_port = ntohs(leg->spec.local.port);
+	// Another leg may have got the address in the same change.
+	uint32_t mine = leg->index + 1;
+	atomic_compare_exchange_strong(&leg->address->legs[udp_port], &mine, 0);
+}
+
+static void leg_leave(struct app *app, struct session *session, struct session_leg *leg)
+{
+	leg_clear_address(leg);
+	struct leg *built = atomic_exchange_explicit(
+		&app->relay.legs.legs[leg->index], NULL, memory_order_acq_rel);
+	app->sessions.by_leg[leg->index] = NULL;
+	retire_later(&app->retire, leg_release, built, leg->index);
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		retire_memory(app, leg->own[protocol]);
+	leg_unbind(app, session, leg);
+	free(leg->streams);
+	leg_spec_free(&leg->spec);
+}
+
+// Replaces the session's legs by those of specs, which are taken. Legs of the same id keep their
+// index, and with it their streams and counters.
+static void session_set_legs(
+	struct app *app, struct session *session, struct leg_spec *specs, uint32_t n)
+{
+	struct session_leg *before = session->legs, *legs = alloc_zero(n, sizeof(*legs));
+	struct session old = *session;
+	bool *stays = alloc_zero(old.n_legs, sizeof(*stays));
+	struct session_leg *replaced = alloc_zero(n, sizeof(*replaced));
+	uint32_t n_replaced = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct session_leg *same = session_find_leg(&old, specs[i].id);
+		if (same) {
+			legs[i] = *same;
+			stays[same - before] = true;
+			replaced[n_replaced++] = *same;
+		} else {
+			legs[i].index = leg_index_take(app, session);
+		}
+		legs[i].spec = specs[i];
+		specs[i] = (struct leg_spec){};
+		leg_bind(app, session, &legs[i]);
+	}
+	session->legs = legs;
+	session->n_legs = n;
+	session_rebuild(app, session);
+	for (uint32_t i = 0; i < n_replaced; i++) {
+		const struct session_leg *leg = session_find_leg(session, replaced[i].spec.id);
+		if (!endpoint_equal(&leg->spec.local, &replaced[i].spec.local) ||
+			leg->address != replaced[i].address)
+			leg_clear_address(&replaced[i]);
+		leg_unbind(app, session, &replaced[i]);
+		leg_spec_free(&replaced[i].spec);
+	}
+	for (uint32_t i = 0; i < old.n_legs; i++)
+		if (!stays[i])
+			leg_leave(app, session, &before[i]);
+	free(before);
+	free(stays);
+	free(replaced);
+}
+
+// --- checks
+// ---------------------------------------------------------------------------------------------------
+
+static void fail_at(struct rpc_error *error, enum rpc_code code, const char *path,
+	const struct leg_spec *leg, const char *member, const char *message)
+{
+	char full[128];
+	snprintf(full, sizeof(full), "%s.legs[%u].%s", path, leg->position, member);
+	rpc_fail(error, code, full, "%s", message);
+}
+
+// Its address must be free, or the session's own.
+static void check_local(struct app *app, const struct session *session, const struct leg_spec *leg,
+	const char *path, struct rpc_error *error)
+{
+	const struct port *port = &app->relay.ports[leg->port];
+	const struct port_address *address = port_find_address(port, &leg->local);
+	if (!address) {
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, "local",
+			"is no address of the port; accepted: one of its addresses");
+		return;
+	}
+	uint32_t user = atomic_load(&address->legs[ntohs(leg->local.port)]);
+	if (user != 0 && app->sessions.by_leg[user - 1] != session)
+		fail_at(error, RPC_CONFLICT, path, leg, "local", "is used by another session");
+}
+
+static void check_remote(
+	struct app *app, const struct leg_spec *leg, const char *path, struct rpc_error *error)
+{
+	const struct port *port = &app->relay.ports[leg->port];
+	if (leg->remote.family != AF_UNSPEC &&
+		port_next_hop(port, &leg->remote).family == AF_UNSPEC)
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, "remote",
+			"cannot be reached: not on the port's links, and no gateway for it is "
+			"configured");
+}
+
+// Finds the key that a leg names: the session's own first, then its domain's.
+static void check_key(struct app *app, const struct session *session,
+	const struct session_spec *spec, struct leg_spec *leg, uint8_t protocol, const char *path,
+	struct rpc_error *error)
+{
+	static const char *const members[] = {"protection", "rtcp_protection"};
+	struct protection_spec *protection = &leg->protection[protocol];
+	if (!protection->has_key || (protocol == SRTP_RTCP && leg->same_protection)) {
+		if (protocol == SRTP_RTCP && leg->same_protection)
+			protection->scope = leg->protection[SRTP_RTP].scope;
+		return;
+	}
+	char member[64];
+	snprintf(member, sizeof(member), "%s.key", members[protocol]);
+	protection->scope = 0;
+	for (uint32_t k = 0; !protection->domain && k < spec->n_keys; k++)
+		if (spec->keys[k].id == protection->key_id)
+			protection->scope = session->scope;
+	if (protection->scope == 0) {
+		const char *domain = protection->domain ? protection->domain : spec->domain;
+		uint32_t scope = keystore_domain_find(app, domain);
+		const struct key_slot *key =
+			scope ? keystore_find(app, scope, protection->key_id) : NULL;
+		if (!key || !key->installed) {
+			fail_at(error, RPC_NOT_FOUND, path, leg, member,
+				"is not installed in the session nor in the domain");
+			return;
+		}
+		protection->scope = scope;
+	}
+	if (protection->key_id >> 28 == KEY_PCK && protection->role == ROLE_NONE) {
+		snprintf(member, sizeof(member), "%s.role", members[protocol]);
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, member,
+			"is missing; accepted: \"initiator\" or \"receiver\", a pck has one key "
+			"for each");
+	}
+}
+
+static void check_to(const struct leg_spec *legs, uint32_t n, uint32_t i, const char *path,
+	struct rpc_error *error)
+{
+	for (uint32_t t = 0; t < legs[i].n_to; t++) {
+		uint32_t l = 0;
+		while (l < n && (l == i || strcmp(legs[l].id, legs[i].to[t]) != 0))
+			l++;
+		if (l < n)
+			continue;
+		char member[32];
+		snprintf(member, sizeof(member), "to[%u]", t);
+		fail_at(error, RPC_INVALID_PARAMS, path, &legs[i], member,
+			"is no other leg of the session; accepted: ids of its other legs");
+	}
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return strcmp(
+		(*(const struct leg_spec *const *)a)->id, (*(const struct leg_spec *const *)b)->id);
+}
+
+static int compare_locals(const void *a, const void *b)
+{
+	const struct leg_spec *x = *(const struct leg_spec *const *)a;
+	const struct leg_spec *y = *(const struct leg_spec *const *)b;
+	int order = (int)x->port - (int)y->port;
+	return order ? order : memcmp(&x->local, &y->local, sizeof(x->local));
+}
+
+// No two legs of a session with one id or one local address.
+static void check_unique(const struct leg_spec *legs, uint32_t n, const char *path,
+	int (*compare)(const void *, const void *), const char *member, const char *message,
+	struct rpc_error *error)
+{
+	const struct leg_spec **sorted = alloc_zero(n, sizeof(*sorted));
+	for (uint32_t i = 0; i < n; i++)
+		sorted[i] = &legs[i];
+	qsort(sorted, n, sizeof(*sorted), compare);
+	for (uint32_t i = 1; i < n; i++)
+		if (compare(&sorted[i - 1], &sorted[i]) == 0) {
+			const struct leg_spec *later =
+				sorted[i] > sorted[i - 1] ? sorted[i] : sorted[i - 1];
+			fail_at(error, RPC_INVALID_PARAMS, path, later, member, message);
+		}
+	free(sorted);
+}
+
+// Groups that need a key context for each talker: a packet carries a fixed number of them.
+static void check_gmks(
+	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
+{
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		const struct protection_spec *seen[FANOUT_TALKER_GROUPS_MAX];
+		uint32_t n_seen = 0;
+		for (uint32_t i = 0; i < n && error->code == RPC_OK; i++) {
+			const struct protection_spec *p = &legs[i].protection[protocol];
+			if (p->mode != LEG_SRTP || !p->has_key || p->key_id >> 28 != KEY_GMK)
+				continue;
+			uint32_t s = 0;
+			while (s < n_seen &&
+				(seen[s]->key_id != p->key_id || seen[s]->scope != p->scope ||
+					seen[s]->has_suite != p->has_suite ||
+					seen[s]->has_mki_len != p->has_mki_len ||
+					seen[s]->has_roc_rate != p->has_roc_rate ||
+					memcmp(&seen[s]->profile, &p->profile,
+						sizeof(p->profile)) != 0))
+				s++;
+			if (s < n_seen)
+				continue;
+			if (n_seen == FANOUT_TALKER_GROUPS_MAX)
+				fail_at(error, RPC_LIMIT, path, &legs[i], "protection",
+					"is the ninth way to use a gmk in the session; accepted: "
+					"8");
+			else
+				seen[n_seen++] = p;
+		}
+	}
+}
+
+static void check_limits(struct app *app, const struct session *session, uint32_t n_legs,
+	const char *path, struct rpc_error *error)
+{
+	uint32_t before = session ? session->n_legs : 0;
+	uint32_t more = n_legs > before ? n_legs - before : 0;
+	if (n_legs > SESSION_LEGS_MAX)
+		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", n_legs,
+			SESSION_LEGS_MAX);
+	else if (app->sessions.n_legs + more > app->max_legs)
+		rpc_fail(error, RPC_LIMIT, path, "limits.legs (%u) legs are in use", app->max_legs);
+	else if (app->relay.keys.size - app->relay.keys.n_used < 4 * more)
+		rpc_fail(error, RPC_LIMIT, path, "limits.keys: all %u key contexts are in use",
+			app->relay.keys.size);
+	else if (!session && map_count(app->sessions.by_id) >= app->max_sessions)
+		rpc_fail(error, RPC_LIMIT, path, "limits.sessions (%u) sessions exist",
+			app->max_sessions);
+}
+
+static bool session_check(struct app *app, const struct session *session,
+	const struct session_spec *spec, const char *path, struct rpc_error *error)
+{
+	struct leg_spec *legs = spec->legs;
+	check_limits(app, session, spec->n_legs, path, error);
+	check_unique(legs, spec->n_legs, path, compare_ids, "id", "is the id of two legs", error);
+	check_unique(legs, spec->n_legs, path, compare_locals, "local",
+		"is the local address of two legs; accepted: one leg for each address and port",
+		error);
+	for (uint32_t i = 0; i < spec->n_legs && error->code == RPC_OK; i++) {
+		check_local(app, session, &legs[i], path, error);
+		check_remote(app, &legs[i], path, error);
+		check_to(legs, spec->n_legs, i, path, error);
+		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			check_key(app, session, spec, &legs[i], protocol, path, error);
+	}
+	check_gmks(legs, spec->n_legs, path, error);
+	return error->code == RPC_OK;
+}
+
+// --- apply
+// ----------------------------------------------------------------------------------------------------
+
+static bool session_check_keys(struct app *app, const struct session *session,
+	const struct session_spec *spec, const char *path, struct rpc_error *error)
+{
+	for (uint32_t i = 0; i < spec->n_keys && error->code == RPC_OK; i++) {
+		char full[128];
+		snprintf(full, sizeof(full), "%s.keys[%u]", path, i);
+		for (uint32_t k = 0; k < i; k++)
+			if (spec->keys[k].id == spec->keys[i].id)
+				rpc_fail(error, RPC_INVALID_PARAMS, full,
+					"has the id of another key");
+		key_admit(app, session->scope, &spec->keys[i], false, i, full, error);
+	}
+	return error->code == RPC_OK;
+}
+
+static bool key_ids_have(const struct session_spec *spec, uint32_t id)
+{
+	for (uint32_t k = 0; k < spec->n_keys; k++)
+		if (spec->keys[k].id == id)
+			return true;
+	return false;
+}
+
+// Installs the session's own keys, and removes those it had before and no longer has.
+static void session_set_keys(struct app *app, struct session *session, struct session_spec *spec)
+{
+	uint32_t *before = session->key_ids, n_before = session->n_keys;
+	session->key_ids = alloc_zero(spec->n_keys, sizeof(uint32_t));
+	session->n_keys = spec->n_keys;
+	for (uint32_t i = 0; i < spec->n_keys; i++) {
+		session->key_ids[i] = spec->keys[i].id;
+		key_install(app, session->scope, &spec->keys[i]);
+	}
+	for (uint32_t i = 0; i < n_before; i++)
+		if (!key_ids_have(spec, before[i]))
+			key_remove(app, session->scope, before[i]);
+	free(before);
+}
+
+static void session_free(struct session *session)
+{
+	session_spec_free(&session->spec);
+	free(session->key_ids);
+	free(session->legs);
+	free(session);
+}
+
+bool session_apply(struct app *app, struct session_spec *spec, const char *path, bool *created,
+	struct rpc_error *error)
+{
+	struct session *session = session_find(app, spec->id);
+	struct session *fresh = NULL;
+	*created = !session;
+	if (!session) {
+		fresh = alloc_zero(1, sizeof(*fresh));
+		fresh->scope = keystore_session_scope(app);
+	}
+	struct session *target = session ? session : fresh;
+	if (!session_check_keys(app, target, spec, path, error) ||
+		!session_check(app, target, spec, path, error)) {
+		free(fresh);
+		return false;
+	}
+	if (fresh && map_put(app->sessions.by_id, spec->id, strlen(spec->id), fresh, NULL) != 0)
+		abort();
+	// The description changes first: legs and keys are rebuilt under it.
+	free(target->spec.id);
+	free(target->spec.domain);
+	target->spec = (struct session_spec){
+		.id = spec->id,
+		.domain = spec->domain,
+		.service = spec->service,
+		.type = spec->type,
+		.timeout = spec->timeout,
+	};
+	spec->id = NULL;
+	spec->domain = NULL;
+	session_set_keys(app, target, spec);
+	session_set_legs(app, target, spec->legs, spec->n_legs);
+	return true;
+}
+
+// A spec with all legs of the session as they are.
+static struct session_spec session_copy_legs(const struct session *session, uint32_t n_more)
+{
+	struct session_spec spec = session->spec;
+	spec.keys = secmem_malloc(session->n_keys * sizeof(*spec.keys) + 1);
+	if (!spec.keys)
+		abort();
+	spec.n_keys = session->n_keys;
+	for (uint32_t i = 0; i < session->n_keys; i++)
+		spec.keys[i] = (struct key_spec){.id = session->key_ids[i]};
+	spec.legs = alloc_zero(session->n_legs + n_more, sizeof(*spec.legs));
+	spec.n_legs = session->n_legs;
+	for (uint32_t i = 0; i < session->n_legs; i++)
+		spec.legs[i] = leg_spec_copy(&session->legs[i].spec);
+	return spec;
+}
+
+static void session_copy_free(struct session_spec *spec)
+{
+	spec->id = spec->domain = NULL;
+	session_spec_free(spec);
+}
+
+static void copy_put_leg(struct session_spec *spec, struct leg_spec *leg)
+{
+	uint32_t i = 0;
+	while (i < spec->n_legs && strcmp(spec->legs[i].id, leg->id) != 0)
+		i++;
+	if (i == spec->n_legs)
+		spec->n_legs++;
+	else
+		leg_spec_free(&spec->legs[i]);
+	spec->legs[i] = *leg;
+	*leg = (struct leg_spec){};
+}
+
+bool session_apply_legs(struct app *app, struct session *session, struct leg_spec *legs, uint32_t n,
+	const char *path, struct rpc_error *error)
+{
+	check_unique(legs, n, path, compare_ids, "id", "is the id of two legs", error);
+	if (error->code != RPC_OK)
+		return false;
+	struct session_spec spec = session_copy_legs(session, n);
+	for (uint32_t i = 0; i < n; i++)
+		copy_put_leg(&spec, &legs[i]);
+	bool ok = session_check(app, session, &spec, path, error);
+	if (ok)
+		session_set_legs(app, session, spec.legs, spec.n_legs);
+	session_copy_free(&spec);
+	return ok;
+}
+
+// Who named the leg in `to` sends to the others it named; to nobody if there are none.
+static void copy_drop_leg(struct session_spec *spec, uint32_t leg)
+{
+	struct leg_spec gone = spec->legs[leg];
+	memmove(&spec->legs[leg], &spec->legs[leg + 1], (--spec->n_legs - leg) * sizeof(gone));
+	for (uint32_t i = 0; i < spec->n_legs; i++) {
+		struct leg_spec *other = &spec->legs[i];
+		for (uint32_t t = other->n_to; t-- > 0;) {
+			if (strcmp(other->to[t], gone.id) != 0)
+				continue;
+			free(other->to[t]);
+			other->to[t] = other->to[--other->n_to];
+		}
+	}
+	leg_spec_free(&gone);
+}
+
+bool session_remove_legs(struct app *app, struct session *session, const json_t *ids,
+	const char *path, uint32_t *removed, struct rpc_error *error)
+{
+	struct session_spec spec = session_copy_legs(session, 0);
+	size_t i;
+	json_t *item;
+	*removed = 0;
+	json_array_foreach ((json_t *)(uintptr_t)ids, i, item) {
+		const char *id = json_string_value(item);
+		char full[128];
+		snprintf(full, sizeof(full), "%s[%zu]", path, i);
+		if (!id) {
+			rpc_fail(error, RPC_INVALID_PARAMS, full,
+				"is no leg id; accepted: a string");
+			break;
+		}
+		uint32_t l = 0;
+		while (l < spec.n_legs && strcmp(spec.legs[l].id, id) != 0)
+			l++;
+		if (l == spec.n_legs) {
+			rpc_fail(error, RPC_NOT_FOUND, full, "is no leg of the session");
+			break;
+		}
+		copy_drop_leg(&spec, l);
+		++*removed;
+	}
+	bool ok = error->code == RPC_OK;
+	if (ok)
+		session_set_legs(app, session, spec.legs, spec.n_legs);
+	session_copy_free(&spec);
+	return ok;
+}
+
+void session_remove(struct app *app, struct session *session)
+{
+	session_set_legs(app, session, NULL, 0);
+	for (uint32_t i = 0; i < session->n_keys; i++)
+		key_remove(app, session->scope, session->key_ids[i]);
+	for (unsigned kind = 0; kind < FANOUT_N; kind++)
+		retire_memory(app, session->fanouts[kind]);
+	map_remove(app->sessions.by_id, session->spec.id, strlen(session->spec.id));
+	session_free(session);
+}
+
+// --- what workers tell
+// ----------------------------------------------------------------------------------------
+
+static struct session_leg *session_leg_by_index(
+	const struct app *app, uint32_t leg, struct session **session)
+{
+	*session = app->sessions.by_leg[leg];
+	for (uint32_t i = 0; *session && i < (*session)->n_legs; i++)
+		if ((*session)->legs[i].index == leg)
+			return &(*session)->legs[i];
+	return NULL;
+}
+
+void session_learn(struct app *app, uint32_t leg, const struct endpoint *addr)
+{
+	struct session *session;
+	struct session_leg *found = session_leg_by_index(app, leg, &session);
+	if (!found || !found->spec.learn || endpoint_equal(&found->spec.remote, addr) ||
+		port_next_hop(&app->relay.ports[found->spec.port], addr).family == AF_UNSPEC)
+		return;
+	struct session_leg before = *found;
+	found->spec.remote = *addr;
+	leg_bind(app, session, found);
+	session_rebuild(app, session);
+	leg_unbind(app, session, &before);
+}
+
+void session_note_stream(struct app *app, uint32_t leg, uint32_t stream)
+{
+	struct session *session;
+	struct session_leg *found = session_leg_by_index(app, leg, &session);
+	if (!found)
+		return;
+	for (uint32_t i = 0; i < found->n_streams; i++)
+		if (found->streams[i] == stream)
+			return;
+	if (found->n_streams == found->streams_size) {
+		found->streams_size = found->streams_size ? found->streams_size * 2 : 4;
+		found->streams =
+			alloc_resize(found->streams, found->streams_size, sizeof(*found->streams));
+	}
+	found->streams[found->n_streams++] = stream;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/keystore.h"
+#include "control/rpc.h"
+#include "dataplane/leg.h"
+
+// Sessions (MC calls) and their legs. What a client states is kept as spec; from it the legs and
+// fan-outs that workers use are built anew at every change and published as a whole. Control
+// thread.
+
+struct app;
+struct map;
+
+enum {
+	SESSION_ID_MAX = 255, // octets of a session or leg id
+	SESSION_LEGS_MAX = 10000,
+};
+
+enum session_service { SERVICE_MCPTT, SERVICE_MCVIDEO };
+enum session_type { SESSION_GROUP, SESSION_PRIVATE };
+enum leg_role { ROLE_NONE, ROLE_INITIATOR, ROLE_RECEIVER };
+
+// A Protection as stated; what was left out of its profile comes from the key.
+struct protection_spec {
+	uint8_t mode; // enum leg_mode
+	uint8_t role; // enum leg_role
+	bool has_key, verify;
+	bool has_suite, has_mki_len, has_roc_rate;
+	uint32_t key_id;
+	uint32_t scope; // in which the key was found: the session's or a domain's
+	struct key_profile profile;
+	char *domain; // NULL: the session's
+	char *user;   // NULL: not named
+};
+
+struct leg_spec {
+	char *id;
+	uint8_t port;
+	struct endpoint local, remote; // remote AF_UNSPEC: null
+	bool learn, receive, send, control, rtcp_mux;
+	bool ssrc_random;
+	bool same_protection; // rtcp_protection was not stated
+	uint8_t dscp;
+	struct protection_spec protection[SRTP_N_PROTOCOLS];
+	bool has_to;
+	char **to; // leg ids, if has_to; otherwise all others
+	uint32_t n_to;
+	uint32_t position; // in the request, for errors
+};
+
+struct session_spec {
+	char *id, *domain;
+	enum session_service service;
+	enum session_type type;
+	uint32_t timeout; // seconds, 0: none
+	struct key_spec *keys;
+	uint32_t n_keys;
+	struct leg_spec *legs;
+	uint32_t n_legs;
+};
+
+// A leg in use.
+struct session_leg {
+	struct leg_spec spec;
+	uint32_t index;				 // for workers
+	struct port_address *address;		 // of spec.local
+	uint32_t neighbour;			 // next hop to spec.remote, NEIGHBOUR_NONE
+	uint32_t users[SRTP_N_PROTOCOLS];	 // of spec.protection[].user
+	struct key_slot *keys[SRTP_N_PROTOCOLS]; // that spec.protection[] names, or NULL
+	struct fanout *own[SRTP_N_PROTOCOLS];	 // if spec.to
+	uint32_t *streams;			 // seen on the leg; may be stale
+	uint32_t n_streams, streams_size;
+};
+
+enum { FANOUT_RTP, FANOUT_RTCP, FANOUT_CONTROL, FANOUT_N };
+
+struct session {
+	struct session_spec spec; // its legs and keys have moved to where they are used
+	uint32_t scope;		  // of its own keys, 0: none yet
+	uint32_t *key_ids;	  // of its own keys
+	uint32_t n_keys;
+	struct session_leg *legs;
+	uint32_t n_legs;
+	struct fanout *fanouts[FANOUT_N];
+};
+
+struct sessions {
+	struct map *by_id;
+	struct session **by_leg; // by leg index; secmem_map'd, touched as used
+	uint32_t n_legs;	 // in use
+	uint32_t n_touched;
+	uint32_t *free_legs, n_free;
+};
+
+int sessions_init(struct sessions *sessions, uint32_t max_legs);
+void sessions_fini(struct app *app);
+
+// --- session_read.c: from JSON ---
+
+// Reads a Session. False with *error set. The caller frees spec in any case.
+bool session_read(struct app *app, const json_t *value, const char *path, struct session_spec *spec,
+	struct rpc_error *error);
+// Reads an array of Legs into *legs, of which the caller frees *n in any case.
+bool session_read_legs(struct app *app, const json_t *array, const char *path,
+	struct leg_spec **legs, uint32_t *n, struct rpc_error *error);
+void session_spec_free(struct session_spec *spec);
+void leg_spec_free(struct leg_spec *spec);
+struct leg_spec leg_spec_copy(const struct leg_spec *spec);
+
+// --- session.c ---
+
+struct session *session_find(const struct app *app, const char *id);
+
+// Makes the session be what spec says, or changes nothing and sets *error, with paths below path.
+// Takes what it needs out of spec. *created tells whether it is new.
+bool session_apply(struct app *app, struct session_spec *spec, const char *path, bool *created,
+	struct rpc_error *error);
+
+// As session_apply() for some legs: those with an id that exists change, the others join.
+bool session_apply_legs(struct app *app, struct session *session, struct leg_spec *legs, uint32_t n,
+	const char *path, struct rpc_error *error);
+
+// Takes legs out. Unknown ids are an error, and none leaves then.
+bool session_remove_legs(struct app *app, struct session *session, const json_t *ids,
+	const char *path, uint32_t *removed, struct rpc_error *error);
+
+void session_remove(struct app *app, struct session *session);
+
+// Builds and publishes anew what workers see of it, after a key changed.
+void session_rebuild(struct app *app, struct session *session);
+
+// A worker says that an authentic packet of a leg came from addr.
+void session_learn(struct app *app, uint32_t leg, const struct endpoint *addr);
+// A worker says that a stream is on a leg.
+void session_note_stream(struct app *app, uint32_t leg, uint32_t stream);
+
+// --- session_build.c: from spec to what workers use ---
+
+// Crypto session identifiers of TS 33.180 table E.1.3-1 (SPK, MSCCK, MKFC: see docs) for what a
+// client behind a leg with that role sends, and for what it receives.
+uint8_t cs_id_receive(enum session_service service, enum key_type type, enum leg_role role);
+uint8_t cs_id_send(enum session_service service, enum key_type type, enum leg_role role);
+
+// Profile of a leg: what it states, over the key's.
+struct key_profile protection_profile(
+	const struct protection_spec *spec, const struct key_slot *key);
+
+// The list of all that legs of one kind send to; to NULL: all legs. Never NULL.
+struct fanout *fanout_build(
+	struct app *app, const struct session *session, unsigned kind, const struct leg_spec *from);
+
+// A leg as workers see it.
+struct leg *leg_build(
+	struct app *app, const struct session *session, const struct session_leg *leg);
+
+// --- session_show.c: to JSON ---
+
+json_t *session_show(struct app *app, const struct session *session);
+json_t *session_summary(const struct session *session);

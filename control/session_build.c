@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "control/alloc.h"
+#include "control/app.h"
+#include "control/session.h"
+
+enum { LEG_TTL = 64 };
+
+uint8_t cs_id_receive(enum session_service service, enum key_type type, enum leg_role role)
+{
+	bool video = service == SERVICE_MCVIDEO;
+	switch (type) {
+	case KEY_GMK:
+		return video ? 5 : 4;
+	case KEY_PCK:
+		return (uint8_t)((video ? 2 : 0) + (role == ROLE_RECEIVER ? 1 : 0));
+	case KEY_CSK:
+	case KEY_SPK:
+		return video ? 8 : 6;
+	default:
+		return video ? 9 : 7;
+	}
+}
+
+// What a client receives its peer has sent: the other role's crypto session.
+uint8_t cs_id_send(enum session_service service, enum key_type type, enum leg_role role)
+{
+	return cs_id_receive(service, type, role == ROLE_RECEIVER ? ROLE_INITIATOR : ROLE_RECEIVER);
+}
+
+struct key_profile protection_profile(
+	const struct protection_spec *spec, const struct key_slot *key)
+{
+	struct key_profile profile = key->profile;
+	if (spec->has_suite)
+		profile.suite = spec->profile.suite;
+	if (spec->has_mki_len)
+		profile.mki_len = spec->profile.mki_len;
+	if (spec->has_roc_rate)
+		profile.roc_rate = spec->profile.roc_rate;
+	return profile;
+}
+
+// --- fan-out
+// --------------------------------------------------------------------------------------------------
+
+static bool kind_takes_leg(unsigned kind, const struct leg_spec *leg)
+{
+	switch (kind) {
+	case FANOUT_RTP:
+		return !leg->control;
+	case FANOUT_RTCP:
+		return !leg->control && leg->rtcp_mux;
+	default:
+		return leg->control;
+	}
+}
+
+static bool leg_named_by(const struct leg_spec *from, const char *id)
+{
+	for (uint32_t i = 0; i < from->n_to; i++)
+		if (strcmp(from->to[i], id) == 0)
+			return true;
+	return false;
+}
+
+// Floor control goes to control legs and RTCP to media legs, unless `to` says otherwise.
+static bool leg_is_receiver(
+	unsigned kind, const struct leg_spec *from, const struct session_leg *leg)
+{
+	if (!leg->spec.send || leg->neighbour == NEIGHBOUR_NONE)
+		return false;
+	if (!from || !from->has_to)
+		return kind_takes_leg(kind, &leg->spec);
+	if (!leg_named_by(from, leg->spec.id))
+		return false;
+	return kind == FANOUT_RTP ? !leg->spec.control : leg->spec.control || leg->spec.rtcp_mux;
+}
+
+static struct fanout_group group_of_leg(struct app *app, const struct session *session,
+	const struct session_leg *leg, uint8_t protocol)
+{
+	const struct protection_spec *spec = &leg->spec.protection[protocol];
+	struct key_slot *key = leg->keys[protocol];
+	struct fanout_group group = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
+	if (spec->mode != LEG_SRTP)
+		return group;
+	if (!key || !key_usable(key))
+		return group; // nothing can be sent to it until its key is there
+	struct key_profile profile = protection_profile(spec, key);
+	group.root = key->index;
+	group.suite = profile.suite;
+	group.mki_len = profile.mki_len;
+	group.roc_rate = protocol == SRTP_RTP ? profile.roc_rate : 0;
+	group.cs_id = cs_id_send(session->spec.service, key->type, spec->role);
+	group.by_talker = key->type == KEY_GMK;
+	if (!group.by_talker)
+		group.ctx = key_ctx_fixed(app, key, group.cs_id, protocol, group.suite);
+	return group;
+}
+
+static bool group_same(const struct fanout_group *a, const struct fanout_group *b)
+{
+	return a->mode == b->mode && a->root == b->root && a->suite == b->suite &&
+	       a->mki_len == b->mki_len && a->roc_rate == b->roc_rate && a->cs_id == b->cs_id &&
+	       a->ctx == b->ctx && a->by_talker == b->by_talker;
+}
+
+// Groups while they are being collected: those by talker first.
+struct group_list {
+	struct fanout_group *groups;
+	uint32_t n, n_by_talker;
+};
+
+static uint32_t group_list_add(struct group_list *list, const struct fanout_group *group)
+{
+	for (uint32_t i = 0; i < list->n; i++)
+		if (group_same(&list->groups[i], group))
+			return i;
+	list->groups[list->n] = *group;
+	list->n_by_talker += group->by_talker;
+	return list->n++;
+}
+
+static void dest_fill_ipv4(struct fanout_dest *dest, const struct leg_spec *leg)
+{
+	struct rte_ipv4_hdr ip = {
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.type_of_service = (uint8_t)(leg->dscp << 2),
+		.fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG),
+		.time_to_live = LEG_TTL,
+		.next_proto_id = IPPROTO_UDP,
+	};
+	memcpy(&ip.src_addr, leg->local.addr, 4);
+	memcpy(&ip.dst_addr, leg->remote.addr, 4);
+	memcpy(dest->header, &ip, sizeof(ip));
+	dest->header_len = sizeof(ip);
+	dest->l3_sum = rte_raw_cksum(&ip, sizeof(ip));
+}
+
+static void dest_fill_ipv6(struct fanout_dest *dest, const struct leg_spec *leg)
+{
+	struct rte_ipv6_hdr ip = {
+		.vtc_flow = rte_cpu_to_be_32(6u << 28 | (uint32_t)leg->dscp << 22),
+		.proto = IPPROTO_UDP,
+		.hop_limits = LEG_TTL,
+	};
+	memcpy(ip.src_addr, leg->local.addr, 16);
+	memcpy(ip.dst_addr, leg->remote.addr, 16);
+	memcpy(dest->header, &ip, sizeof(ip));
+	dest->header_len = sizeof(ip);
+}
+
+// The headers of a copy, and the sums of all in them that is constant.
+static void dest_fill(struct fanout_dest *dest, const struct session_leg *leg)
+{
+	const struct leg_spec *spec = &leg->spec;
+	*dest = (struct fanout_dest){
+		.leg = leg->index, .neighbour = leg->neighbour, .port = spec->port};
+	if (spec->remote.family == AF_INET)
+		dest_fill_ipv4(dest, spec);
+	else
+		dest_fill_ipv6(dest, spec);
+	struct {
+		uint8_t source[16], destination[16];
+		rte_be16_t protocol;
+		struct rte_udp_hdr udp;
+	} pseudo = {
+		.protocol = RTE_BE16(IPPROTO_UDP),
+		.udp = {.src_port = spec->local.port, .dst_port = spec->remote.port},
+	};
+	memcpy(pseudo.source, spec->local.addr, 16);
+	memcpy(pseudo.destination, spec->remote.addr, 16);
+	dest->l4_sum = rte_raw_cksum(&pseudo, sizeof(pseudo));
+	memcpy(dest->header + dest->header_len, &pseudo.udp, sizeof(pseudo.udp));
+	dest->header_len += sizeof(pseudo.udp);
+}
+
+static struct fanout *fanout_alloc(uint32_t n_dests, uint32_t n_groups)
+{
+	size_t dests = n_dests * sizeof(struct fanout_dest);
+	struct fanout *fanout = aligned_alloc(64,
+		RTE_ALIGN(sizeof(*fanout) + dests + n_groups * sizeof(struct fanout_group), 64));
+	if (!fanout)
+		abort();
+	*fanout = (struct fanout){.n_dests = n_dests, .n_groups = n_groups};
+	fanout->groups = (struct fanout_group *)((uint8_t *)fanout->dests + dests);
+	return fanout;
+}
+
+// Lays the groups out with their receivers behind each other.
+static void fanout_place_groups(
+	struct fanout *fanout, const struct group_list *list, uint32_t *place)
+{
+	uint32_t at = 0, first_dest = 0;
+	for (int by_talker = 1; by_talker >= 0; by_talker--) {
+		for (uint32_t i = 0; i < list->n; i++) {
+			if (list->groups[i].by_talker != by_talker)
+				continue;
+			struct fanout_group *group = &fanout->groups[at];
+			*group = list->groups[i];
+			group->first_dest = first_dest;
+			first_dest += group->n_dests;
+			group->n_dests = 0;
+			place[i] = at++;
+		}
+	}
+	fanout->n_talker_groups = (uint8_t)list->n_by_talker;
+}
+
+struct fanout *fanout_build(
+	struct app *app, const struct session *session, unsigned kind, const struct leg_spec *from)
+{
+	uint8_t protocol = kind == FANOUT_RTP ? SRTP_RTP : SRTP_RTCP;
+	struct group_list list = {
+		.groups = alloc_zero(session->n_legs, sizeof(struct fanout_group))};
+	uint32_t *group_of = alloc_zero(session->n_legs, sizeof(*group_of));
+	uint32_t *place = alloc_zero(session->n_legs, sizeof(*place));
+	uint32_t n_dests = 0;
+	for (uint32_t i = 0; i < session->n_legs; i++) {
+		const struct session_leg *leg = &session->legs[i];
+		group_of[i] = UINT32_MAX;
+		if (!leg_is_receiver(kind, from, leg))
+			continue;
+		struct fanout_group group = group_of_leg(app, session, leg, protocol);
+		group_of[i] = group_list_add(&list, &group);
+		list.groups[group_of[i]].n_dests++;
+		n_dests++;
+	}
+	struct fanout *fanout = fanout_alloc(n_dests, list.n);
+	fanout_place_groups(fanout, &list, place);
+	for (uint32_t i = 0; i < session->n_legs; i++) {
+		if (group_of[i] == UINT32_MAX)
+			continue;
+		struct fanout_group *group = &fanout->groups[place[group_of[i]]];
+		dest_fill(&fanout->dests[group->first_dest + group->n_dests++], &session->legs[i]);
+	}
+	free(list.groups);
+	free(group_of);
+	free(place);
+	return fanout;
+}
+
+// --- leg
+// ------------------------------------------------------------------------------------------------------
+
+static struct leg_protection protection_build(struct app *app, const struct session *session,
+	const struct session_leg *leg, uint8_t protocol)
+{
+	const struct protection_spec *spec = &leg->spec.protection[protocol];
+	struct key_slot *key = leg->keys[protocol];
+	struct leg_protection in = {
+		.mode = spec->mode,
+		.named_key = key != NULL,
+		.has_key = key && key_usable(key),
+		.verify = spec->verify,
+		.user = leg->users[protocol],
+	};
+	if (!in.has_key)
+		return in;
+	struct key_profile profile = protection_profile(spec, key);
+	in.is_gmk = key->type == KEY_GMK;
+	in.mki_len = profile.mki_len;
+	in.roc_rate = profile.roc_rate;
+	in.suite = profile.suite;
+	in.cs_id = cs_id_receive(session->spec.service, key->type, spec->role);
+	in.scope = key->scope;
+	in.key_id = key->id;
+	uint32_t guk_id;
+	if (!in.is_gmk) {
+		in.own_mki = (uint64_t)key->id << 32;
+		key_ctx_fixed(app, key, in.cs_id, protocol, in.suite);
+	} else if (spec->user && key_guk_id(app, key, spec->user, &guk_id)) {
+		in.own_mki = (uint64_t)key->id << 32 | guk_id;
+	}
+	return in;
+}
+
+struct leg *leg_build(struct app *app, const struct session *session, const struct session_leg *leg)
+{
+	struct leg *out = alloc_zero(1, sizeof(*out));
+	unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
+	*out = (struct leg){
+		.index = leg->index,
+		.port = leg->spec.port,
+		.receive = leg->spec.receive,
+		.learn = leg->spec.learn,
+		.control = leg->spec.control,
+		.rtcp_mux = leg->spec.rtcp_mux,
+		.remote = leg->spec.remote,
+		.fanout =
+			{
+				leg->own[SRTP_RTP] ? leg->own[SRTP_RTP]
+						   : session->fanouts[FANOUT_RTP],
+				leg->own[SRTP_RTCP] ? leg->own[SRTP_RTCP] : session->fanouts[rtcp],
+			},
+	};
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		out->in[protocol] = protection_build(app, session, leg, protocol);
+	return out;
+}

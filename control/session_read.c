@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/address.h"
+#include "control/alloc.h"
+#include "control/app.h"
+#include "control/reader.h"
+#include "control/session.h"
+#include "crypto/secmem.h"
+
+static bool id_read(struct reader *r, const char *name, const char **id)
+{
+	if (!reader_string(r, name, READER_REQUIRED, id))
+		return false;
+	size_t len = strlen(*id);
+	if (len == 0 || len > SESSION_ID_MAX)
+		reader_fail(r, RPC_INVALID_PARAMS, name, "has %zu octets; accepted: 1 to %d", len,
+			SESSION_ID_MAX);
+	return true;
+}
+
+// --- Protection
+// -----------------------------------------------------------------------------------------------
+
+// A profile in which only what was stated counts.
+static void protection_read_profile(struct reader *r, struct protection_spec *spec)
+{
+	struct reader p;
+	enum key_type type = (enum key_type)(spec->key_id >> 28);
+	spec->profile = key_profile_default(type);
+	if (!reader_object(r, "profile", READER_OPTIONAL, &p))
+		return;
+	spec->has_suite = json_object_get(p.object, "suite") != NULL;
+	spec->has_mki_len = json_object_get(p.object, "mki_length") != NULL;
+	spec->has_roc_rate = json_object_get(p.object, "roc_rate") != NULL;
+	key_profile_read(r, "profile", type, &spec->profile);
+}
+
+static void protection_check(struct reader *r, const struct protection_spec *spec)
+{
+	if (spec->mode == LEG_SRTP && !spec->has_key)
+		reader_fail(r, RPC_INVALID_PARAMS, "key",
+			"is missing; accepted: the id of an installed key");
+	if (spec->mode == LEG_PLAIN && spec->has_key)
+		reader_fail(r, RPC_INVALID_PARAMS, "key",
+			"is for modes srtp and opaque, this is plain");
+}
+
+static void protection_read(struct reader *r, struct protection_spec *spec)
+{
+	static const char *const modes[] = {"opaque", "plain", "srtp", NULL};
+	static const char *const roles[] = {"initiator", "receiver", NULL};
+	unsigned mode = LEG_OPAQUE, role;
+	const char *domain = NULL, *user = NULL;
+	spec->verify = true;
+	reader_choice(r, "mode", READER_REQUIRED, modes, &mode);
+	spec->mode = (uint8_t)mode;
+	spec->has_key = key_id_read(r, "key", READER_OPTIONAL, &spec->key_id);
+	if (key_domain_read(r, &domain))
+		spec->domain = alloc_string(domain);
+	if (reader_choice(r, "role", READER_OPTIONAL, roles, &role))
+		spec->role = role == 0 ? ROLE_INITIATOR : ROLE_RECEIVER;
+	if (reader_string(r, "user", READER_OPTIONAL, &user)) {
+		size_t len = strlen(user);
+		if (len == 0 || len > USER_URI_MAX)
+			reader_fail(r, RPC_INVALID_PARAMS, "user",
+				"has %zu octets; accepted: 1 to %d", len, USER_URI_MAX);
+		spec->user = alloc_string(user);
+	}
+	protection_read_profile(r, spec);
+	reader_bool(r, "verify", &spec->verify);
+	protection_check(r, spec);
+	reader_close(r);
+}
+
+static struct protection_spec protection_copy(const struct protection_spec *spec)
+{
+	struct protection_spec copy = *spec;
+	copy.domain = spec->domain ? alloc_string(spec->domain) : NULL;
+	copy.user = spec->user ? alloc_string(spec->user) : NULL;
+	return copy;
+}
+
+static void leg_read_protections(struct reader *r, struct leg_spec *leg)
+{
+	struct reader p;
+	if (reader_object(r, "protection", READER_REQUIRED, &p))
+		protection_read(&p, &leg->protection[SRTP_RTP]);
+	if (reader_object(r, "rtcp_protection", READER_OPTIONAL, &p)) {
+		protection_read(&p, &leg->protection[SRTP_RTCP]);
+	} else {
+		leg->same_protection = true;
+		leg->protection[SRTP_RTCP] = protection_copy(&leg->protection[SRTP_RTP]);
+	}
+}
+
+// --- Leg
+// ------------------------------------------------------------------------------------------------------
+
+static void leg_read_port(struct app *app, struct reader *r, struct leg_spec *leg)
+{
+	const char *name;
+	if (!reader_string(r, "port", READER_REQUIRED, &name))
+		return;
+	for (unsigned i = 0; i < app->relay.n_ports; i++) {
+		if (strcmp(app->relay.ports[i].name, name) == 0) {
+			leg->port = (uint8_t)i;
+			return;
+		}
+	}
+	reader_fail(r, RPC_NOT_FOUND, "port", "is no port of the relay; relay.info lists them");
+}
+
+static void leg_read_addresses(struct reader *r, struct leg_spec *leg)
+{
+	const char *text;
+	static const char accepted[] = "is no address; accepted: \"192.0.2.1:5004\" or "
+				       "\"[2001:db8::1]:5004\"";
+	if (reader_string(r, "local", READER_REQUIRED, &text) && !address_read(text, &leg->local))
+		reader_fail(r, RPC_INVALID_PARAMS, "local", "%s", accepted);
+	if (!reader_string(r, "remote", READER_OPTIONAL, &text))
+		return;
+	if (!address_read(text, &leg->remote))
+		reader_fail(r, RPC_INVALID_PARAMS, "remote", "%s", accepted);
+	else if (leg->remote.family != leg->local.family)
+		reader_fail(r, RPC_INVALID_PARAMS, "remote",
+			"is of another address family than local; accepted: the same");
+}
+
+static void leg_read_to(struct reader *r, struct leg_spec *leg)
+{
+	const json_t *array;
+	size_t i;
+	json_t *item;
+	if (!reader_array(r, "to", READER_OPTIONAL, &array))
+		return;
+	leg->has_to = true;
+	leg->to = alloc_zero(json_array_size(array), sizeof(*leg->to));
+	json_array_foreach ((json_t *)(uintptr_t)array, i, item) {
+		char path[128];
+		if (json_is_string(item)) {
+			leg->to[leg->n_to++] = alloc_string(json_string_value(item));
+			continue;
+		}
+		reader_element_path(r, "to", i, path);
+		rpc_fail(r->error, RPC_INVALID_PARAMS, path, "is no leg id; accepted: a string");
+	}
+}
+
+// Unauthenticated packets are taken from one address only, so there must be one.
+static void leg_check_source(struct reader *r, const struct leg_spec *leg)
+{
+	const struct protection_spec *p = &leg->protection[leg->control ? SRTP_RTCP : SRTP_RTP];
+	bool authenticated = p->has_key && p->verify;
+	if (leg->receive && leg->remote.family == AF_UNSPEC && !authenticated)
+		reader_fail(r, RPC_INVALID_PARAMS, "remote",
+			"is missing; accepted: an address, or receive false: no key tells who "
+			"sends on this leg");
+}
+
+static void leg_read(struct app *app, const json_t *value, const char *path, struct leg_spec *leg,
+	struct rpc_error *error)
+{
+	static const char *const learns[] = {"never", "authenticated", NULL};
+	static const char *const traffics[] = {"media", "control", NULL};
+	static const char *const rtcps[] = {"mux", "none", NULL};
+	static const char *const ssrcs[] = {"preserve", "random", NULL};
+	struct reader r;
+	const char *id = "";
+	unsigned learn = 0, traffic = 0, rtcp = 0, ssrc = 0;
+	uint64_t dscp = 0;
+	*leg = (struct leg_spec){.receive = true, .send = true};
+	reader_open(&r, value, path, error);
+	id_read(&r, "id", &id);
+	leg->id = alloc_string(id);
+	leg_read_port(app, &r, leg);
+	leg_read_addresses(&r, leg);
+	reader_choice(&r, "learn", READER_OPTIONAL, learns, &learn);
+	reader_bool(&r, "receive", &leg->receive);
+	reader_bool(&r, "send", &leg->send);
+	reader_choice(&r, "traffic", READER_OPTIONAL, traffics, &traffic);
+	reader_choice(&r, "rtcp", READER_OPTIONAL, rtcps, &rtcp);
+	reader_choice(&r, "ssrc", READER_OPTIONAL, ssrcs, &ssrc);
+	reader_uint(&r, "dscp", 0, 63, &dscp);
+	leg->learn = learn == 1;
+	leg->control = traffic == 1;
+	leg->rtcp_mux = rtcp == 0;
+	leg->ssrc_random = ssrc == 1;
+	leg->dscp = (uint8_t)dscp;
+	leg_read_protections(&r, leg);
+	leg_read_to(&r, leg);
+	leg_check_source(&r, leg);
+	reader_close(&r);
+}
+
+bool session_read_legs(struct app *app, const json_t *array, const char *path,
+	struct leg_spec **legs, uint32_t *n, struct rpc_error *error)
+{
+	*n = 0;
+	*legs = alloc_zero(json_array_size(array), sizeof(**legs));
+	for (size_t i = 0; i < json_array_size(array) && error->code == RPC_OK; i++) {
+		char element[128];
+		snprintf(element, sizeof(element), "%s[%zu]", path, i);
+		leg_read(app, json_array_get(array, i), element, &(*legs)[i], error);
+		(*legs)[i].position = (uint32_t)i;
+		++*n;
+	}
+	return error->code == RPC_OK;
+}
+
+// --- Session
+// --------------------------------------------------------------------------------------------------
+
+static void session_read_keys(
+	const json_t *array, const char *path, struct session_spec *spec, struct rpc_error *error)
+{
+	spec->keys = secmem_malloc(json_array_size(array) * sizeof(*spec->keys) + 1);
+	if (!spec->keys)
+		abort();
+	for (size_t i = 0; i < json_array_size(array) && error->code == RPC_OK; i++) {
+		char element[128];
+		snprintf(element, sizeof(element), "%s.keys[%zu]", path, i);
+		key_read(json_array_get(array, i), element, &spec->keys[spec->n_keys++], error);
+	}
+}
+
+bool session_read(struct app *app, const json_t *value, const char *path, struct session_spec *spec,
+	struct rpc_error *error)
+{
+	static const char *const services[] = {"mcptt", "mcvideo", NULL};
+	static const char *const types[] = {"group", "private", NULL};
+	struct reader r;
+	const char *id = "", *domain = "home";
+	const json_t *keys = NULL, *legs = NULL;
+	unsigned service = 0, type = 0;
+	uint64_t timeout = 0;
+	*spec = (struct session_spec){};
+	reader_open(&r, value, path, error);
+	id_read(&r, "id", &id);
+	reader_choice(&r, "service", READER_REQUIRED, services, &service);
+	reader_choice(&r, "type", READER_REQUIRED, types, &type);
+	key_domain_read(&r, &domain);
+	reader_uint(&r, "timeout", 0, UINT32_MAX, &timeout);
+	reader_array(&r, "keys", READER_OPTIONAL, &keys);
+	reader_array(&r, "legs", READER_REQUIRED, &legs);
+	if (!reader_close(&r))
+		return false;
+	spec->id = alloc_string(id);
+	spec->domain = alloc_string(domain);
+	spec->service = (enum session_service)service;
+	spec->type = (enum session_type)type;
+	spec->timeout = (uint32_t)timeout;
+	if (keys)
+		session_read_keys(keys, path, spec, error);
+	char legs_path[128];
+	snprintf(legs_path, sizeof(legs_path), "%s.legs", path);
+	return error->code == RPC_OK &&
+	       session_read_legs(app, legs, legs_path, &spec->legs, &spec->n_legs, error);
+}
+
+struct leg_spec leg_spec_copy(const struct leg_spec *spec)
+{
+	struct leg_spec copy = *spec;
+	copy.id = alloc_string(spec->id);
+	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++)
+		copy.protection[i] = protection_copy(&spec->protection[i]);
+	copy.to = spec->has_to ? alloc_zero(spec->n_to, sizeof(*copy.to)) : NULL;
+	for (uint32_t i = 0; i < spec->n_to; i++)
+		copy.to[i] = alloc_string(spec->to[i]);
+	return copy;
+}
+
+void leg_spec_free(struct leg_spec *spec)
+{
+	free(spec->id);
+	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++) {
+		free(spec->protection[i].domain);
+		free(spec->protection[i].user);
+	}
+	for (uint32_t i = 0; i < spec->n_to; i++)
+		free(spec->to[i]);
+	free(spec->to);
+	*spec = (struct leg_spec){};
+}
+
+void session_spec_free(struct session_spec *spec)
+{
+	free(spec->id);
+	free(spec->domain);
+	secmem_free(spec->keys);
+	for (uint32_t i = 0; i < spec->n_legs; i++)
+		leg_spec_free(&spec->legs[i]);
+	free(spec->legs);
+	*spec = (struct session_spec){};
+}

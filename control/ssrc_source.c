@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/ssrc_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/alloc.h"
+#include "control/log.h"
+#include "crypto/mcx_kdf.h"
+#include "crypto/secmem.h"
+
+// The file: magic, key, counter, all in one write of a new file that then takes the old one's
+// place.
+struct ssrc_file {
+	char magic[8];
+	uint8_t key[32];
+	uint8_t reserved[4]; // big-endian
+};
+
+static const char ssrc_magic[8] = {'m', 'c', 'x', 's', 's', 'r', 'c', '1'};
+
+static int file_write_synced(const char *path, const struct ssrc_file *file)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int rc = 0;
+	if (write(fd, file, sizeof(*file)) != sizeof(*file) || fsync(fd) != 0)
+		rc = errno ? -errno : -EIO;
+	close(fd);
+	return rc;
+}
+
+static int directory_sync(const char *path)
+{
+	char *directory = alloc_string(path);
+	*strrchr(directory, '/') = '\0';
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(directory);
+	if (fd < 0)
+		return -errno;
+	int rc = fsync(fd) == 0 ? 0 : -errno;
+	close(fd);
+	return rc;
+}
+
+// Makes the file cover counters up to reserved before any of them is used.
+static int ssrc_source_reserve(struct ssrc_source *source, uint32_t reserved)
+{
+	struct ssrc_file file;
+	memcpy(file.magic, ssrc_magic, sizeof(file.magic));
+	memcpy(file.key, source->key, sizeof(file.key));
+	for (int i = 0; i < 4; i++)
+		file.reserved[i] = (uint8_t)(reserved >> (24 - 8 * i));
+	char temporary[4096];
+	snprintf(temporary, sizeof(temporary), "%s.new", source->path);
+	int rc = file_write_synced(temporary, &file);
+	if (rc == 0 && rename(temporary, source->path) != 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = directory_sync(source->path);
+	secmem_wipe(&file, sizeof(file));
+	if (rc == 0)
+		source->reserved = reserved;
+	return rc;
+}
+
+static int ssrc_source_load(struct ssrc_source *source)
+{
+	int fd = open(source->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	struct ssrc_file file;
+	ssize_t n = read(fd, &file, sizeof(file));
+	close(fd);
+	int rc = 0;
+	if (n != sizeof(file) || memcmp(file.magic, ssrc_magic, sizeof(file.magic)) != 0) {
+		rc = -EBADMSG;
+	} else {
+		memcpy(source->key, file.key, sizeof(source->key));
+		for (int i = 0; i < 4; i++)
+			source->reserved = source->reserved << 8 | file.reserved[i];
+		source->next = source->reserved;
+	}
+	secmem_wipe(&file, sizeof(file));
+	return rc;
+}
+
+int ssrc_source_open(struct ssrc_source *source, const char *directory, char *why, size_t why_size)
+{
+	*source = (struct ssrc_source){.lock = -1};
+	if (mkdir(directory, 0700) != 0 && errno != EEXIST) {
+		int rc = -errno;
+		snprintf(why, why_size, "state_directory %s cannot be made: %s", directory,
+			strerror(-rc));
+		return rc;
+	}
+	source->lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (source->lock < 0 || flock(source->lock, LOCK_EX | LOCK_NB) != 0) {
+		int rc = -errno;
+		snprintf(why, why_size, "state_directory %s %s: %s", directory,
+			rc == -EWOULDBLOCK ? "is in use by another process" : "cannot be used",
+			strerror(-rc));
+		ssrc_source_close(source);
+		return rc;
+	}
+	source->path = alloc_zero(strlen(directory) + sizeof("/ssrc"), 1);
+	sprintf(source->path, "%s/ssrc", directory);
+	int rc = ssrc_source_load(source);
+	if (rc == -ENOENT)
+		rc = getrandom(source->key, sizeof(source->key), 0) == sizeof(source->key) ? 0
+											   : -EIO;
+	if (rc == -EBADMSG) {
+		snprintf(why, why_size,
+			"%s is no SSRC state of mcxrelay; accepted: its own file, or none",
+			source->path);
+	} else if (rc == 0) {
+		rc = ssrc_source_reserve(source, source->reserved + SSRC_BLOCK);
+		if (rc != 0)
+			snprintf(why, why_size, "%s cannot be written: %s", source->path,
+				strerror(-rc));
+	} else {
+		snprintf(why, why_size, "%s cannot be read: %s", source->path, strerror(-rc));
+	}
+	if (rc != 0)
+		ssrc_source_close(source);
+	return rc;
+}
+
+void ssrc_source_close(struct ssrc_source *source)
+{
+	free(source->path);
+	if (source->lock >= 0)
+		close(source->lock);
+	secmem_wipe(source, sizeof(*source));
+}
+
+// A Feistel network of four rounds on two halves of 16 bits (Luby and Rackoff): a permutation
+// whatever the round function.
+static uint32_t ssrc_permute(const struct ssrc_source *source, uint32_t counter)
+{
+	uint16_t left = (uint16_t)(counter >> 16), right = (uint16_t)counter;
+	for (uint8_t round = 0; round < 4; round++) {
+		uint8_t half[2] = {(uint8_t)(right >> 8), (uint8_t)right}, mac[32];
+		struct kdf_param param = {.octets = half, .len = sizeof(half)};
+		if (mcx_kdf(source->key, sizeof(source->key), round, &param, 1, mac) != 0)
+			return 0;
+		uint16_t next = left ^ (uint16_t)(mac[0] << 8 | mac[1]);
+		left = right;
+		right = next;
+	}
+	return (uint32_t)left << 16 | right;
+}
+
+uint32_t ssrc_source_take(struct ssrc_source *source)
+{
+	uint32_t ssrc = 0;
+	while (ssrc == 0 && !source->used_up) {
+		if (source->next == source->reserved) {
+			if (source->reserved > UINT32_MAX - SSRC_BLOCK) {
+				source->used_up = 1;
+				log_error("ssrc_used_up path=%s: remove the file and replace all "
+					  "root keys",
+					source->path);
+				return 0;
+			}
+			int rc = ssrc_source_reserve(source, source->reserved + SSRC_BLOCK);
+			if (rc != 0) {
+				log_error("ssrc_not_reserved path=%s: %s", source->path,
+					strerror(-rc));
+				return 0;
+			}
+		}
+		ssrc = ssrc_permute(source, source->next++);
+	}
+	return ssrc;
+}
