@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/rpc.h"
+#include "crypto/secmem.h"
+
+static int n_calls; // of any method
+
+static json_t *method_echo(void *app, const json_t *params, struct rpc_error *error)
+{
+	(void)error;
+	assert_ptr_equal(app, &n_calls);
+	assert_true(json_is_object(params));
+	n_calls++;
+	return json_incref((json_t *)params);
+}
+
+static json_t *method_refuse(void *app, const json_t *params, struct rpc_error *error)
+{
+	(void)app;
+	(void)params;
+	n_calls++;
+	rpc_fail(error, RPC_NOT_FOUND, "params.id",
+		"there is no session %d; accepted: an id in use", 7);
+	rpc_fail(error, RPC_BUSY, NULL, "a second error does not count");
+	return NULL;
+}
+
+static json_t *method_fail_silently(void *app, const json_t *params, struct rpc_error *error)
+{
+	(void)app;
+	(void)params;
+	(void)error;
+	return NULL;
+}
+
+// An error without a path, and a result all the same: the error counts.
+static json_t *method_fail_with_result(void *app, const json_t *params, struct rpc_error *error)
+{
+	(void)app;
+	(void)params;
+	rpc_fail(error, RPC_LIMIT, NULL, "full");
+	return json_true();
+}
+
+// A message that the buffer's end cuts within a character.
+static json_t *method_fail_at_length(void *app, const json_t *params, struct rpc_error *error)
+{
+	char text[2 * sizeof(error->message)];
+
+	(void)app;
+	(void)params;
+	for (size_t i = 0; i + 2 < sizeof(text); i += 2)
+		memcpy(text + i, "\xc3\xa9", 2);
+	text[sizeof(text) - 2] = '\0';
+	rpc_fail(error, RPC_CONFLICT, text, "x%s", text);
+	return NULL;
+}
+
+static const struct rpc_method methods[] = {
+	{"echo", method_echo},
+	{"refuse", method_refuse},
+	{"fail_silently", method_fail_silently},
+	{"fail_with_result", method_fail_with_result},
+	{"fail_at_length", method_fail_at_length},
+	{NULL, NULL},
+};
+
+static const struct rpc rpc = {.methods = methods, .app = &n_calls};
+
+// The answer as a string, or NULL; the caller frees.
+static char *answer_to(const char *line, size_t len)
+{
+	// A copy of the exact size, so that reading past the end is found.
+	char *exact = malloc(len > 0 ? len : 1);
+	size_t answer_len = 99;
+	char *answer, *copy = NULL;
+
+	memcpy(exact, line, len);
+	answer = rpc_answer(&rpc, exact, len, &answer_len);
+	free(exact);
+	if (answer == NULL) {
+		assert_int_equal(answer_len, 0);
+		return NULL;
+	}
+	assert_null(memchr(answer, '\n', answer_len));
+	copy = strndup(answer, answer_len);
+	secmem_free(answer);
+	return copy;
+}
+
+static void check_answer(const char *line, const char *expected)
+{
+	char *answer = answer_to(line, strlen(line));
+
+	if (expected == NULL)
+		assert_null(answer);
+	else if (answer == NULL)
+		fail_msg("no answer to %s", line);
+	else
+		assert_string_equal(answer, expected);
+	free(answer);
+}
+
+// Checks the code, path (may be NULL) and id (as JSON) of an error answer.
+static void check_error(const char *line, size_t len, int code, const char *path, const char *id)
+{
+	char *answer = answer_to(line, len), *answer_id;
+	json_t *json, *error;
+
+	if (answer == NULL)
+		fail_msg("no answer to %s", line);
+	json = json_loads(answer, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(json, "jsonrpc")), "2.0");
+	assert_null(json_object_get(json, "result"));
+	error = json_object_get(json, "error");
+	assert_int_equal(json_integer_value(json_object_get(error, "code")), code);
+	assert_true(json_string_length(json_object_get(error, "message")) > 0);
+	if (path == NULL)
+		assert_null(json_object_get(error, "data"));
+	else
+		assert_string_equal(
+			json_string_value(json_object_get(json_object_get(error, "data"), "path")),
+			path);
+	answer_id = json_dumps(json_object_get(json, "id"), JSON_ENCODE_ANY);
+	assert_string_equal(answer_id, id);
+	free(answer_id);
+	json_decref(json);
+	free(answer);
+}
+
+static void requests_are_answered(void **state)
+{
+	(void)state;
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":{\"a\":1},\"id\":1}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":1}}");
+	check_answer(" { \"id\" : \"x\" , \"method\" : \"echo\" , \"jsonrpc\" : \"2.0\" } ",
+		"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"result\":{}}");
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":null}",
+		"{\"jsonrpc\":\"2.0\",\"id\":null,\"result\":{}}");
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":-2.5}",
+		"{\"jsonrpc\":\"2.0\",\"id\":-2.5,\"result\":{}}");
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1,\"trace\":[]}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}");
+}
+
+static void errors_of_methods_are_answered(void **state)
+{
+	(void)state;
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"refuse\",\"id\":1}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":1,\"message\":\"there is no "
+		"session 7; "
+		"accepted: an id in use\",\"data\":{\"path\":\"params.id\"}}}");
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"fail_with_result\",\"id\":1}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":3,\"message\":\"full\"}}");
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"fail_silently\",\"id\":1}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32603,\"message\":\"the method "
+		"failed "
+		"without saying why\"}}");
+}
+
+static void cut_messages_stay_utf8(void **state)
+{
+	static const char line[] = "{\"jsonrpc\":\"2.0\",\"method\":\"fail_at_length\",\"id\":1}";
+	char path[128] = "";
+
+	(void)state;
+	for (int i = 0; i < 63; i++)
+		strcat(path, "\xc3\xa9");
+	check_error(line, strlen(line), RPC_CONFLICT, path, "1");
+}
+
+static void notifications_run_unanswered(void **state)
+{
+	(void)state;
+	n_calls = 0;
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":{}}", NULL);
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"refuse\"}", NULL);
+	assert_int_equal(n_calls, 2);
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"unknown\"}", NULL);
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":[1]}", NULL);
+	assert_int_equal(n_calls, 2);
+}
+
+static void wrong_requests_are_refused(void **state)
+{
+	static const struct {
+		const char *line;
+		int code;
+		const char *path, *id;
+	} cases[] = {
+		{"1", RPC_INVALID_REQUEST, NULL, "null"},
+		{"\"text\"", RPC_INVALID_REQUEST, NULL, "null"},
+		{"null", RPC_INVALID_REQUEST, NULL, "null"},
+		{"{}", RPC_INVALID_REQUEST, "jsonrpc", "null"},
+		{"{\"method\":\"echo\",\"id\":1}", RPC_INVALID_REQUEST, "jsonrpc", "1"},
+		{"{\"jsonrpc\":\"1.0\",\"method\":\"echo\",\"id\":1}", RPC_INVALID_REQUEST,
+			"jsonrpc", "1"},
+		{"{\"jsonrpc\":2.0,\"method\":\"echo\",\"id\":1}", RPC_INVALID_REQUEST, "jsonrpc",
+			"1"},
+		{"{\"jsonrpc\":\"2.0\",\"id\":1}", RPC_INVALID_REQUEST, "method", "1"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":1,\"id\":\"a\"}", RPC_INVALID_REQUEST, "method",
+			"\"a\""},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":{}}", RPC_INVALID_REQUEST, "id",
+			"null"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":[1]}", RPC_INVALID_REQUEST, "id",
+			"null"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":true}", RPC_INVALID_REQUEST, "id",
+			"null"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":\"a\",\"id\":1}",
+			RPC_INVALID_REQUEST, "params", "1"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":null,\"id\":1}",
+			RPC_INVALID_REQUEST, "params", "1"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":[1],\"id\":1}",
+			RPC_INVALID_PARAMS, "params", "1"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":[],\"id\":1}",
+			RPC_INVALID_PARAMS, "params", "1"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"rpc.echo\",\"id\":1}", RPC_METHOD_NOT_FOUND,
+			"method", "1"},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"\",\"id\":1}", RPC_METHOD_NOT_FOUND, "method",
+			"1"},
+		{"[]", RPC_INVALID_REQUEST, NULL, "null"},
+	};
+
+	(void)state;
+	n_calls = 0;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		check_error(cases[i].line, strlen(cases[i].line), cases[i].code, cases[i].path,
+			cases[i].id);
+	assert_int_equal(n_calls, 0);
+}
+
+static void wrong_json_is_a_parse_error(void **state)
+{
+	static const char *const lines[] = {
+		"",
+		" ",
+		"{",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1}}",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1} {}",
+		"[{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1},",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1,\"id\":2}",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":{\"a\":1,\"a\":1},\"id\":1}",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"ech\\u0000o\",\"id\":1}",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"\xff\",\"id\":1}",
+		"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":\"\\",
+		"{'jsonrpc':'2.0'}",
+	};
+	static const char with_nul[] = "{\"jsonrpc\":\"2.0\"\0,\"method\":\"echo\",\"id\":1}";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		check_error(lines[i], strlen(lines[i]), RPC_PARSE_ERROR, NULL, "null");
+	check_error(with_nul, sizeof(with_nul) - 1, RPC_PARSE_ERROR, NULL, "null");
+}
+
+// Text near a mistake may be part of a key: no answer repeats it.
+static void parse_errors_quote_nothing(void **state)
+{
+	static const char line[] = "{\"value\":\"00112233445566778899aabbccddeeff\" oops}";
+	char *answer = answer_to(line, strlen(line));
+
+	(void)state;
+	assert_null(strstr(answer, "0011"));
+	assert_null(strstr(answer, "oops"));
+	free(answer);
+}
+
+static void nesting_is_bounded(void **state)
+{
+	static const char head[] =
+		"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1,\"params\":{\"a\":";
+	char line[256], expected[256];
+
+	(void)state;
+	// Two levels of objects and 30 of arrays are 32.
+	snprintf(line, sizeof(line), "%s%.*s%.*s}}", head, 30, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+		30, "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+	snprintf(expected, sizeof(expected),
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":%.*s%.*s}}", 30,
+		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 30, "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+	check_answer(line, expected);
+	snprintf(line, sizeof(line), "%s%.*s%.*s}}", head, 31, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+		31, "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+	check_error(line, strlen(line), RPC_PARSE_ERROR, NULL, "null");
+	// Brackets within strings do not nest.
+	check_answer("{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1,\"params\":"
+		     "{\"a\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"}}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":"
+		"{\"a\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"}}");
+}
+
+static void batches_are_answered_in_order(void **state)
+{
+	(void)state;
+	n_calls = 0;
+	check_answer("[{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":{\"n\":1},\"id\":\"1\"},"
+		     "{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":{\"n\":2}},"
+		     "{\"foo\":\"boo\"},"
+		     "{\"jsonrpc\":\"2.0\",\"method\":\"fail_with_result\",\"id\":\"9\"},7]",
+		"[{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":{\"n\":1}},"
+		"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"is not "
+		"\\\"2.0\\\"; accepted: \\\"2.0\\\"\",\"data\":{\"path\":\"jsonrpc\"}}},"
+		"{\"jsonrpc\":\"2.0\",\"id\":\"9\",\"error\":{\"code\":3,\"message\":\"full\"}},"
+		"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"the "
+		"request is "
+		"not an object; accepted: an object, or an array of objects\"}}]");
+	assert_int_equal(n_calls, 2);
+	check_answer("[{\"jsonrpc\":\"2.0\",\"method\":\"echo\"},{\"jsonrpc\":\"2.0\",\"method\":"
+		     "\"x\"}]",
+		NULL);
+	assert_int_equal(n_calls, 3);
+	// A batch does not nest.
+	check_answer("[[]]",
+		"[{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"the "
+		"request is not an object; accepted: an object, or an array of objects\"}}]");
+}
+
+static void batches_are_bounded(void **state)
+{
+	const size_t n = 40000;
+	char *line = malloc(2 * n + 1);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++)
+		memcpy(line + 2 * i, i == 0 ? "[1" : ",1", 2);
+	line[2 * n] = ']';
+	check_error(line, 2 * n + 1, RPC_INVALID_REQUEST, NULL, "null");
+	free(line);
+}
+
+static size_t n_allocations_left;
+
+static void *allocate_some(size_t size)
+{
+	if (n_allocations_left == 0)
+		return NULL;
+	n_allocations_left--;
+	return malloc(size);
+}
+
+// Wherever memory ends, a request that wants an answer gets one, which is JSON.
+static void every_failing_allocation_is_survived(void **state)
+{
+	static const char line[] =
+		"[{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":{\"a\":[1,2.5]},"
+		"\"id\":1},{\"jsonrpc\":\"2.0\",\"method\":\"refuse\",\"id\":2}]";
+	json_malloc_t old_malloc;
+	json_free_t old_free;
+	bool whole = false;
+
+	(void)state;
+	json_get_alloc_funcs(&old_malloc, &old_free);
+	for (size_t n = 0; n < 1000 && !whole; n++) {
+		json_set_alloc_funcs(allocate_some, free);
+		n_allocations_left = n;
+		char *answer = answer_to(line, strlen(line));
+		whole = n_allocations_left > 0;
+		json_set_alloc_funcs(old_malloc, old_free);
+		assert_non_null(answer);
+		json_t *json = json_loads(answer, 0, NULL);
+		assert_non_null(json);
+		assert_true(!whole || json_array_size(json) == 2);
+		json_decref(json);
+		free(answer);
+	}
+	assert_true(whole);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(requests_are_answered),
+		cmocka_unit_test(errors_of_methods_are_answered),
+		cmocka_unit_test(cut_messages_stay_utf8),
+		cmocka_unit_test(notifications_run_unanswered),
+		cmocka_unit_test(wrong_requests_are_refused),
+		cmocka_unit_test(wrong_json_is_a_parse_error),
+		cmocka_unit_test(parse_errors_quote_nothing),
+		cmocka_unit_test(nesting_is_bounded),
+		cmocka_unit_test(batches_are_answered_in_order),
+		cmocka_unit_test(batches_are_bounded),
+		cmocka_unit_test(every_failing_allocation_is_survived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <malloc.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/log.h"
+#include "control/server.h"
+
+// Server and clients share this thread: a client that waits runs the loop. A test that hangs ends
+// by SIGALRM.
+enum { WATCHDOG_SECONDS = 60, BIG_RESULT = 1024 * 1024 };
+
+// Starts what tests send as a key. No memory that libevent frees may hold it.
+static const char key_text[] = "c0ffee00c0ffee00c0ffee00c0ffee00";
+static bool key_was_freed;
+
+static char directory[] = "/tmp/mcxrelay-server-XXXXXX";
+static char path[128];
+static struct event_base *base;
+static struct server *server;
+static int n_calls;
+
+// Cleared: what others left in the heap is not libevent's doing.
+static void *malloc_cleared(size_t size)
+{
+	void *p = malloc(size);
+
+	if (p != NULL)
+		memset(p, 0, malloc_usable_size(p));
+	return p;
+}
+
+static void free_and_look(void *p)
+{
+	if (p != NULL && memmem(p, malloc_usable_size(p), key_text, 16) != NULL)
+		key_was_freed = true;
+	free(p);
+}
+
+// Moves by hand: realloc() may free the old place unseen.
+static void *realloc_and_look(void *p, size_t size)
+{
+	void *moved = malloc_cleared(size);
+	size_t old_size = p != NULL ? malloc_usable_size(p) : 0;
+
+	if (moved != NULL && p != NULL) {
+		memcpy(moved, p, old_size < size ? old_size : size);
+		free_and_look(p);
+	}
+	return moved;
+}
+
+static json_t *method_count(void *app, const json_t *params, struct rpc_error *error)
+{
+	(void)app;
+	(void)params;
+	(void)error;
+	return json_integer(++n_calls);
+}
+
+// A result of a mebibyte.
+static json_t *method_big(void *app, const json_t *params, struct rpc_error *error)
+{
+	char *text = malloc(BIG_RESULT + 1);
+	json_t *result;
+
+	(void)app;
+	(void)params;
+	(void)error;
+	n_calls++;
+	memset(text, 'x', BIG_RESULT);
+	text[BIG_RESULT] = '\0';
+	result = json_string(text);
+	free(text);
+	return result;
+}
+
+static const struct rpc_method methods[] = {
+	{"count", method_count},
+	{"big", method_big},
+	{NULL, NULL},
+};
+
+static const struct rpc rpc = {.methods = methods};
+
+static const char count[] = "{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":1}\n";
+static const char big[] = "{\"jsonrpc\":\"2.0\",\"method\":\"big\",\"id\":1}\n";
+
+static struct server_options options = {.path = path, .mode = 0600};
+
+static int server_start(void **state)
+{
+	(void)state;
+	alarm(WATCHDOG_SECONDS);
+	n_calls = 0;
+	key_was_freed = false;
+	base = event_base_new();
+	server = server_open(base, &options, &rpc);
+	return server != NULL ? 0 : -1;
+}
+
+static int server_stop(void **state)
+{
+	(void)state;
+	server_close(server);
+	event_base_free(base);
+	assert_int_not_equal(access(path, F_OK), 0);
+	return 0;
+}
+
+static int client_connect(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	strcpy(address.sun_path, path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+// Sends all of it, running the loop while the socket is full. False if the server closed the
+// connection.
+static bool client_send(int fd, const void *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			return false;
+		if (n < 0) {
+			event_base_loop(base, EVLOOP_ONCE);
+			continue;
+		}
+		data = (const char *)data + n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+// Receives one line without its LF into line, running the loop until it is there. -1 at the end.
+static ssize_t client_receive(int fd, char *line, size_t size)
+{
+	size_t len = 0;
+
+	for (;;) {
+		ssize_t n = recv(fd, line + len, size - len, MSG_PEEK);
+		if (n < 0 && errno == EAGAIN) {
+			event_base_loop(base, EVLOOP_ONCE);
+			continue;
+		}
+		if (n <= 0)
+			return -1;
+		char *end = memchr(line + len, '\n', (size_t)n);
+		if (end != NULL)
+			n = end + 1 - (line + len); // leave what follows
+		assert_int_equal(recv(fd, line + len, (size_t)n, 0), n);
+		len += (size_t)n;
+		if (end != NULL) {
+			*end = '\0';
+			return (ssize_t)len - 1;
+		}
+		assert_true(len < size);
+	}
+}
+
+static void expect_count(int fd, int n)
+{
+	char line[256], expected[256];
+
+	snprintf(expected, sizeof(expected), "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":%d}", n);
+	assert_true(client_receive(fd, line, sizeof(line)) > 0);
+	assert_string_equal(line, expected);
+}
+
+static void expect_end(int fd)
+{
+	char line[256];
+
+	assert_int_equal(client_receive(fd, line, sizeof(line)), -1);
+	close(fd);
+}
+
+static void lines_are_answered_in_order(void **state)
+{
+	int fd = client_connect();
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) // many turns' worth
+		assert_true(client_send(fd, count, strlen(count)));
+	for (int i = 1; i <= 1000; i++)
+		expect_count(fd, i);
+	close(fd);
+}
+
+static void cr_and_empty_lines_are_tolerated(void **state)
+{
+	static const char text[] =
+		"\n\r\n{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":1}\r\n\n";
+	int fd = client_connect();
+
+	(void)state;
+	client_send(fd, text, strlen(text));
+	client_send(fd, count, strlen(count));
+	expect_count(fd, 1);
+	expect_count(fd, 2);
+	close(fd);
+}
+
+static void a_line_may_come_octet_by_octet(void **state)
+{
+	int fd = client_connect();
+
+	(void)state;
+	for (size_t i = 0; i < strlen(count); i++) {
+		assert_int_equal(n_calls, 0);
+		client_send(fd, count + i, 1);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	expect_count(fd, 1);
+	close(fd);
+}
+
+static void half_closed_clients_get_their_answers(void **state)
+{
+	int fd = client_connect();
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		client_send(fd, count, strlen(count));
+	client_send(fd, count, strlen(count) - 1); // an incomplete line is no request
+	shutdown(fd, SHUT_WR);
+	for (int i = 1; i <= 100; i++)
+		expect_count(fd, i);
+	expect_end(fd);
+	assert_int_equal(n_calls, 100);
+}
+
+// A request of exactly len octets with its LF: spaces are JSON, too.
+static char *request_of(size_t len)
+{
+	char *text = malloc(len + 1);
+
+	memset(text, ' ', len);
+	memcpy(text, count, strlen(count) - 1);
+	text[len - 1] = '\n';
+	text[len] = '\0';
+	return text;
+}
+
+static void the_longest_line_is_answered(void **state)
+{
+	char *text = request_of(SERVER_LINE_MAX);
+	int fd = client_connect();
+
+	(void)state;
+	assert_true(client_send(fd, text, SERVER_LINE_MAX));
+	assert_true(client_send(fd, text, SERVER_LINE_MAX));
+	expect_count(fd, 1);
+	expect_count(fd, 2);
+	free(text);
+	close(fd);
+}
+
+static void a_longer_line_ends_the_connection(void **state)
+{
+	char *text = request_of(SERVER_LINE_MAX + 1);
+	int fd = client_connect(), other = client_connect();
+	char line[256];
+
+	(void)state;
+	client_send(fd, count, strlen(count));
+	client_send(fd, text, SERVER_LINE_MAX + 1);
+	client_send(fd, count, strlen(count));
+	expect_count(fd, 1);
+	assert_true(client_receive(fd, line, sizeof(line)) > 0);
+	assert_non_null(strstr(line, "\"id\":null,\"error\":{\"code\":-32600,"));
+	expect_end(fd);
+	client_send(other, count, strlen(count));
+	expect_count(other, 2);
+	free(text);
+	close(other);
+}
+
+// A client that sends and does not read makes its own requests wait, not the memory grow.
+static void reading_pauses_while_answers_wait(void **state)
+{
+	const int n = 200;
+	char *line = malloc(2 * BIG_RESULT);
+	int fd = client_connect(), other = client_connect(), paused_at;
+
+	(void)state;
+	for (int i = 0; i < n; i++)
+		assert_true(client_send(fd, big, strlen(big)));
+	for (int i = 1; i <= 200; i++) { // the other client's requests go on
+		client_send(other, count, strlen(count));
+		assert_true(client_receive(other, line, BIG_RESULT) > 0);
+	}
+	paused_at = n_calls - 200;
+	assert_true(paused_at > 0);
+	assert_true(paused_at <= SERVER_OUTPUT_MAX / BIG_RESULT + 2);
+	for (int i = 0; i < n; i++)
+		assert_true(client_receive(fd, line, 2 * BIG_RESULT) > BIG_RESULT);
+	assert_int_equal(n_calls, n + 200);
+	free(line);
+	close(fd);
+	close(other);
+}
+
+// Many lines of one client are in the buffer; another's single line is answered before they are all
+// done.
+static void one_client_does_not_starve_others(void **state)
+{
+	int fd = client_connect(), other = client_connect();
+	char *lines = malloc(1000 * strlen(count) + 1), line[256];
+
+	(void)state;
+	lines[0] = '\0';
+	for (int i = 0; i < 1000; i++)
+		memcpy(lines + (size_t)i * strlen(count), count, strlen(count) + 1);
+	while (client_send(fd, "\n", 1) && client_send(other, count, strlen(count)) && n_calls == 0)
+		event_base_loop(base, EVLOOP_ONCE); // until both are accepted
+	assert_true(client_receive(other, line, sizeof(line)) > 0);
+	n_calls = 0;
+	assert_true(client_send(fd, lines, 1000 * strlen(count)));
+	event_base_loop(
+		base, EVLOOP_ONCE); // one turn, though a single read takes hundreds of lines
+	assert_in_range(n_calls, 1, 64);
+	client_send(other, count, strlen(count));
+	assert_true(client_receive(other, line, sizeof(line)) > 0);
+	assert_in_range(n_calls, 2, 200);
+	free(lines);
+	close(fd);
+	close(other);
+}
+
+static void too_many_clients_are_refused(void **state)
+{
+	int fds[SERVER_CLIENTS_MAX], fd;
+
+	(void)state;
+	for (int i = 0; i < SERVER_CLIENTS_MAX; i++) {
+		fds[i] = client_connect();
+		client_send(fds[i], count, strlen(count));
+		expect_count(fds[i], i + 1);
+	}
+	expect_end(client_connect());
+	expect_end(client_connect());
+	close(fds[0]);
+	fd = client_connect();
+	// The server may take the new connection before it sees that the old one ended.
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	close(fd);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	fd = client_connect();
+	client_send(fd, count, strlen(count));
+	expect_count(fd, SERVER_CLIENTS_MAX + 1);
+	close(fd);
+	for (int i = 1; i < SERVER_CLIENTS_MAX; i++)
+		close(fds[i]);
+}
+
+// Sends a request of len octets that has keys all over, in parts, so that it lies in several
+// pieces.
+static void keys_send(int fd, size_t len)
+{
+	char *text = request_of(len);
+
+	memcpy(text, "{\"k\":[", 6);
+	for (size_t i = 6; i + sizeof(key_text) + 8 < len; i += sizeof(key_text) + 2)
+		sprintf(text + i, "\"%s\",", key_text);
+	text[len - 1] = '\n';
+	for (char *p = text; p < text + len - 1; p++)
+		*p = *p == '\0' ? ' ' : *p;
+	for (size_t at = 0; at < len; at += 5000) {
+		client_send(fd, text + at, len - at < 5000 ? len - at : 5000);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	free(text);
+}
+
+static void no_freed_memory_holds_a_key(void **state)
+{
+	static const size_t sizes[] = {
+		60, 1000, 4097, 20000, 300000, SERVER_LINE_MAX, SERVER_LINE_MAX + 1};
+	char line[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		int fd = client_connect();
+		keys_send(fd, sizes[i]);
+		assert_true(client_receive(fd, line, sizeof(line)) > 0);
+		assert_null(strstr(line, "c0ffee"));
+		close(fd);
+		fd = client_connect();
+		client_send(fd, key_text, strlen(key_text)); // no LF: never a request
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		close(fd);
+		event_base_loop(base, EVLOOP_ONCE);
+	}
+	server_close(server);
+	server = NULL;
+	assert_false(key_was_freed);
+	server = server_open(base, &options, &rpc);
+	assert_non_null(server);
+}
+
+static void a_client_that_goes_away_harms_nobody(void **state)
+{
+	int fd = client_connect(), other = client_connect();
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		client_send(fd, big, strlen(big));
+	close(fd); // nobody reads the answers: EPIPE
+	client_send(other, count, strlen(count));
+	while (n_calls == 0)
+		event_base_loop(base, EVLOOP_ONCE);
+	for (int i = 0; i < 20; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	n_calls = 0;
+	close(other);
+	other = client_connect();
+	client_send(other, count, strlen(count));
+	expect_count(other, 1);
+	close(other);
+}
+
+static void the_socket_has_its_mode(void **state)
+{
+	struct server_options odd = {.path = path, .mode = 0640, .group = "root"};
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	server_close(server);
+	server = NULL;
+	server = server_open(base, &odd, &rpc);
+	assert_non_null(server);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+}
+
+static void a_socket_in_use_is_refused(void **state)
+{
+	int fd;
+
+	(void)state;
+	assert_null(server_open(base, &options, &rpc));
+	fd = client_connect(); // the first server goes on
+	client_send(fd, count, strlen(count));
+	expect_count(fd, 1);
+	close(fd);
+}
+
+static void a_stale_socket_is_replaced(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	server_close(server);
+	strcpy(address.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd); // the file stays
+	server = server_open(base, &options, &rpc);
+	assert_non_null(server);
+	fd = client_connect();
+	client_send(fd, count, strlen(count));
+	expect_count(fd, 1);
+	close(fd);
+}
+
+// A server that is too busy to accept is not dead.
+static void a_socket_with_a_full_backlog_is_in_use(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fds[64], n = 1, ret;
+
+	(void)state;
+	server_close(server);
+	server = NULL;
+	strcpy(address.sun_path, path);
+	fds[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fds[0], (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fds[0], 1), 0);
+	do {
+		fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		ret = connect(fds[n], (struct sockaddr *)&address, sizeof(address));
+		n++;
+	} while (ret == 0 && n < 64);
+	assert_int_equal(ret, -1);
+	assert_null(server_open(base, &options, &rpc));
+	assert_int_equal(access(path, F_OK), 0);
+	while (n > 0)
+		close(fds[--n]);
+	unlink(path);
+}
+
+static void other_files_are_left_alone(void **state)
+{
+	struct server_options odd = options;
+	FILE *file;
+
+	(void)state;
+	server_close(server);
+	server = NULL;
+	file = fopen(path, "w");
+	fclose(file);
+	assert_null(server_open(base, &options, &rpc));
+	assert_int_equal(access(path, F_OK), 0);
+	unlink(path);
+	odd.group = "no-such-group-here";
+	assert_null(server_open(base, &odd, &rpc));
+	assert_int_not_equal(access(path, F_OK), 0);
+	odd.path = "/nonexistent/directory/control.sock";
+	assert_null(server_open(base, &odd, &rpc));
+}
+
+// A file that replaced the socket's is not the server's to remove.
+static void a_replaced_file_survives_the_server(void **state)
+{
+	FILE *file;
+
+	(void)state;
+	unlink(path);
+	file = fopen(path, "w");
+	fclose(file);
+	server_close(server);
+	server = NULL;
+	assert_int_equal(access(path, F_OK), 0);
+	unlink(path);
+}
+
+int main(void)
+{
+#define SERVER_TEST(name) cmocka_unit_test_setup_teardown(name, server_start, server_stop)
+	const struct CMUnitTest tests[] = {
+		SERVER_TEST(lines_are_answered_in_order),
+		SERVER_TEST(cr_and_empty_lines_are_tolerated),
+		SERVER_TEST(a_line_may_come_octet_by_octet),
+		SERVER_TEST(half_closed_clients_get_their_answers),
+		SERVER_TEST(the_longest_line_is_answered),
+		SERVER_TEST(a_longer_line_ends_the_connection),
+		SERVER_TEST(reading_pauses_while_answers_wait),
+		SERVER_TEST(one_client_does_not_starve_others),
+		SERVER_TEST(too_many_clients_are_refused),
+		SERVER_TEST(no_freed_memory_holds_a_key),
+		SERVER_TEST(a_client_that_goes_away_harms_nobody),
+		SERVER_TEST(the_socket_has_its_mode),
+		SERVER_TEST(a_socket_in_use_is_refused),
+		SERVER_TEST(a_stale_socket_is_replaced),
+		SERVER_TEST(a_socket_with_a_full_backlog_is_in_use),
+		SERVER_TEST(other_files_are_left_alone),
+		SERVER_TEST(a_replaced_file_survives_the_server),
+	};
+	int failed;
+
+	event_set_mem_functions(malloc_cleared, realloc_and_look, free_and_look);
+	log_set_level(LOG_LEVEL_ERROR);
+	if (mkdtemp(directory) == NULL)
+		return 1;
+	snprintf(path, sizeof(path), "%s/control.sock", directory);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	rmdir(directory);
+	return failed;
+}
