@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The mcxrelay authors
+
+"""The relay as a host of its networks: ARP, Neighbour Discovery, echo, gateways, peers that change."""
+
+import os
+import socket
+import struct
+
+import pytest
+
+import lab as lab_module
+import mcx
+from lab import Relay, apply, wait_for
+
+ALL = 0x0003  # ETH_P_ALL
+ARP, IPV6 = 0x0806, 0x86dd
+
+
+@pytest.fixture
+def own_lab():
+    with lab_module.Lab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def own_relay(own_lab):
+    with Relay(own_lab) as relay:
+        yield relay
+
+
+def checksum(octets):
+    octets += bytes(len(octets) % 2)
+    total = sum(struct.unpack(f">{len(octets) // 2}H", octets))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def echo(lab, side, host, size=56):
+    """Sends an echo request from the side's host and returns what came back; the answer must be its echo."""
+    six = ":" in host
+    protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
+    with lab.socket(side, socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, protocol) as s:
+        number, data = os.getpid() & 0xffff, os.urandom(size)
+        message = struct.pack(">BBHHH", 128 if six else 8, 0, 0, number, 1) + data
+        if not six:
+            message = message[:2] + struct.pack(">H", checksum(message)) + message[4:]
+        s.sendto(message, (host, 0))
+        while True:
+            got, source = s.recvfrom(1 << 16)
+            got = got if six else got[20:]
+            if got[0] == (129 if six else 0) and source[0] == host:
+                assert got[4:] == message[4:]
+                return got
+
+
+def tap(lab, side, protocol=ALL):
+    made = lab.socket(side, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
+    made.bind(("eth0", protocol))
+    return made
+
+
+def mac_octets(text):
+    return bytes.fromhex(text.replace(":", ""))
+
+
+@pytest.mark.parametrize("size", [0, 56, 57, 1400])
+def test_echo(relay, lab, size):
+    for side in lab.sides.values():
+        echo(lab, side.name, side.relay4, size)
+        echo(lab, side.name, side.relay6, size)
+
+
+def test_arp_answer(relay, lab):
+    """RFC 826, asked by hand, so that every field of the answer is seen."""
+    side = lab.sides["ran"]
+    mac, me, it = mac_octets(side.mac), socket.inet_aton(side.host4), socket.inet_aton(side.relay4)
+    with tap(lab, "ran", ARP) as s:
+        def ask(target, ether=b"\xff" * 6):
+            s.send(ether + mac + struct.pack(">HHHBBH", ARP, 1, 0x0800, 6, 4, 1) + mac + me + bytes(6) + target)
+
+        def answer():
+            while True:
+                frame = s.recv(2048)
+                if frame[20:22] == b"\0\2":
+                    return frame
+        # for an address that is not the relay's there is no answer: the next one is for the second question
+        ask(socket.inet_aton("10.77.1.200"))
+        ask(it)
+        frame = answer()
+        assert frame[:6] == mac and frame[12:14] == b"\x08\x06"
+        assert frame[14:22] == struct.pack(">HHBBH", 1, 0x0800, 6, 4, 2)
+        assert frame[22:28] == frame[6:12] == mac_octets("02:77:00:00:01:01")
+        assert frame[28:32] == it and frame[32:38] == mac and frame[38:42] == me
+        ask(it, frame[6:12])                        # unicast probe of a neighbour's cache
+        assert answer()[28:32] == it
+
+
+def test_neighbour_advertisement(relay, lab):
+    """The host's kernel forgets the relay and finds it again (RFC 4861), and the relay's flags are as RFC 4861 4.4."""
+    side = lab.sides["ran"]
+    with tap(lab, "ran", IPV6) as s:
+        lab.ip("ran", "-6", "neigh", "flush", "dev", "eth0")
+        echo(lab, "ran", side.relay6)
+        while True:
+            frame = s.recv(2048)
+            if frame[20] == socket.IPPROTO_ICMPV6 and frame[54] == 136 and frame[6:12] != mac_octets(side.mac):
+                break
+        assert frame[21] == 255, "hop limit"
+        assert frame[62:78] == socket.inet_pton(socket.AF_INET6, side.relay6)
+        assert frame[58] & 0x40, "solicited"
+        assert frame[78:86] == b"\2\1" + mac_octets("02:77:00:00:01:01")
+    assert "lladdr 02:77:00:00:01:01" in lab.ip("ran", "-6", "neigh", "show", side.relay6)
+
+
+def test_kernel_finds_the_relay_after_a_flush(relay, lab):
+    for side in lab.sides.values():
+        for _ in range(3):
+            lab.ip(side.name, "neigh", "flush", "dev", "eth0")
+            echo(lab, side.name, side.relay4)
+
+
+def test_first_hop_is_resolved_before_media(own_lab):
+    """No anchor sessions here: session.apply has the next hop resolved, and media goes as soon as it is."""
+    with Relay(own_lab, anchored=False) as relay:
+        for family in (4, 6):
+            with lab_module.Client(own_lab, "ran", family) as a, lab_module.Client(own_lab, "core", family) as b:
+                apply(relay, f"f{family}", [a.leg("a"), b.leg("b")])
+                repeat_until(a, b, mcx.rtp(family, 1, b"hello"))
+
+
+def repeat_until(sender, receiver, packet):
+    """Sends the same opaque packet until one arrives."""
+    def attempt():
+        sender.send(packet)
+        try:
+            return receiver.recv(0.05)
+        except TimeoutError:
+            return None
+    assert wait_for(attempt, lambda got: got is not None, "a packet") == packet
+    receiver.drain()
+
+
+def test_next_hop_is_the_gateway(own_lab):
+    """Hosts behind a router: frames go to the router's MAC, packets to the host."""
+    own_lab.ip("ran", "addr", "add", "10.77.1.254/24", "dev", "eth0")
+    own_lab.ip("ran", "addr", "add", "fd77:1::fe/64", "dev", "eth0", "nodad")
+    own_lab.ip("ran", "addr", "add", "192.0.2.10/32", "dev", "lo")
+    own_lab.ip("ran", "addr", "add", "2001:db8::10/128", "dev", "lo", "nodad")
+    own_lab.sysctl("ran", "net.ipv4.conf.all.arp_ignore=1")  # nobody on the link answers for 192.0.2.10
+    with Relay(own_lab, ports={"ran": {"gateway": "10.77.1.254", "gateway6": "fd77:1::fe"}}) as relay:
+        for family, host in ((4, "192.0.2.10"), (6, "2001:db8::10")):
+            with lab_module.Client(own_lab, "ran", family, host=host) as far, \
+                    lab_module.Client(own_lab, "core", family) as near:
+                apply(relay, f"g{family}", [far.leg("far"), near.leg("near")])
+                repeat_until(near, far, mcx.rtp(1, 1, b"over the hills"))
+                far.send(mcx.rtp(2, 2, b"and back"))
+                assert near.recv() == mcx.rtp(2, 2, b"and back")
+
+
+def change_mac(lab, side, mac):
+    lab.ip(side, "link", "set", "eth0", "down")
+    lab.ip(side, "link", "set", "eth0", "address", mac)
+    lab.ip(side, "link", "set", "eth0", "up")
+    if not any("fd77" in line for line in lab.ip(side, "-6", "addr", "show", "dev", "eth0").splitlines()):
+        lab.ip(side, "addr", "add", f"{lab.sides[side].host6}/64", "dev", "eth0", "nodad")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_peer_restarts_with_another_mac(own_relay, own_lab, family):
+    """It comes back, asks for the relay and speaks: the relay's answers follow it."""
+    with lab_module.Client(own_lab, "ran", family) as a, lab_module.Client(own_lab, "core", family) as b:
+        apply(own_relay, "mac", [a.leg("a"), b.leg("b")])
+        repeat_until(b, a, mcx.rtp(1, 1, b"before"))
+        change_mac(own_lab, "ran", "02:77:00:00:99:02")
+        repeat_until(a, b, mcx.rtp(2, 1, b"I am back"))
+        repeat_until(b, a, mcx.rtp(1, 2, b"welcome"))
+
+
+def test_gratuitous_arp_moves_a_peer(own_relay, own_lab):
+    """A standby takes the address over and says so once (RFC 5227 3); it asks nothing."""
+    side = own_lab.sides["ran"]
+    new = mac_octets("02:77:00:00:aa:02")
+    with lab_module.Client(own_lab, "ran") as a, lab_module.Client(own_lab, "core") as b:
+        apply(own_relay, "garp", [a.leg("a"), b.leg("b")])
+        repeat_until(b, a, mcx.rtp(1, 1, b"before"))
+        with tap(own_lab, "ran") as s:
+            me = socket.inet_aton(side.host4)
+            s.send(b"\xff" * 6 + new + struct.pack(">HHHBBH", ARP, 1, 0x0800, 6, 4, 1) + new + me + bytes(6) + me)
+
+            def attempt():
+                b.send(mcx.rtp(1, 2, b"after"))
+                frame = s.recv(2048)
+                return frame if frame.endswith(b"after") else b""
+            wait_for(attempt, lambda frame: frame[:6] == new, "a frame to the new MAC")
+
+
+def test_addresses_of_others_are_left_alone(relay, lab, clients, name):
+    """Echo and media for hosts that are not the relay."""
+    a, b = clients("ran"), clients("core")
+    apply(relay, name, [a.leg("a"), b.leg("b")])
+    before = relay.drops()
+    lab.ip("ran", "neigh", "replace", "10.77.1.66", "lladdr", "02:77:00:00:01:01", "dev", "eth0")
+    with lab_module.Client(lab, "ran", relay_host="10.77.1.66", relay_port=a.relay_port) as stranger:
+        stranger.send(mcx.rtp(6, 6, b"not for the relay"))
+    # hosts' multicast is counted there too
+    wait_for(lambda: relay.drops_since(before)["not_local"], lambda n: n >= 1, "a drop")
+    a.send(mcx.rtp(1, 1, b"fence"))
+    assert b.recv() == mcx.rtp(1, 1, b"fence")
+
+
+def test_port_without_a_leg(relay, clients):
+    stranger = clients("ran")
+    before = relay.drops()
+    for _ in range(10):
+        stranger.send(mcx.rtp(1, 1, b"hello?"))
+    relay.wait_drops(before, no_leg=10)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The mcxrelay authors
+
+"""Numbers of a real agency: a group of 500 users, a session of 500 legs."""
+
+import pytest
+
+import mcx
+from lab import apply, install
+
+USERS = 500
+LEGS = 20  # of the test with many users; 25 of them behind each, as behind a vehicle's gateway
+
+
+@pytest.fixture
+def users():
+    return [f"sip:unit{n:04d}@police.example.org" for n in range(USERS)]
+
+
+def test_gmk_with_500_users(relay, clients, name, new_key, users):
+    """Everyone speaks once to the plain side, one of each leg at a time, and everyone is understood."""
+    gmk = new_key()
+    install(relay, gmk.rpc(users=users))
+    radios, listener = [clients("ran") for _ in range(LEGS)], clients("core")
+    apply(relay, name, [radio.leg(f"radio{n}", "srtp", gmk, send=False) for n, radio in enumerate(radios)]
+          + [listener.leg("listener", "plain")])
+    senders = [mcx.SrtpSender(gmk.group(user), 0x1000 + n, seq=n) for n, user in enumerate(users)]
+    for start in range(0, USERS, LEGS):
+        batch = senders[start:start + LEGS]
+        for radio, sender in zip(radios, batch):
+            radio.send(sender.protect(b"unit reporting"))
+        # contexts become ready in any order
+        assert sorted(listener.recv_many(LEGS)) == sorted(sender.last_plain for sender in batch)
+    before = relay.drops()
+    radios[0].send(mcx.SrtpSender(gmk.group("sip:stranger@example.org"), 1).protect(b"?"))
+    relay.wait_drops(before, unknown_user=1)
+    for n, sender in enumerate(senders):
+        radios[n % LEGS].send(sender.protect(b"again"))
+        assert listener.recv() == sender.last_plain
+    [key] = [k for k in relay.call("key.list", {})["keys"] if k["id"] == gmk.id_text]
+    assert key["packets"] >= 2 * USERS
+
+
+def test_session_with_500_legs(relay, clients, name, new_key):
+    """One call carried to all: on the radio side the same GMK, on the partner's another, some in plain."""
+    gmk, partner_gmk = new_key(), new_key()
+    install(relay, gmk, partner_gmk)
+    user = "sip:control@police.example.org"
+    ends = [clients("ran" if n % 2 else "core", 6 if n % 5 == 0 else 4) for n in range(USERS)]
+    legs = []
+    for n, end in enumerate(ends):
+        if n % 10 == 9:
+            legs.append(end.leg(f"leg{n}", "plain"))
+        elif end.side.name == "ran":
+            legs.append(end.leg(f"leg{n}", "srtp", gmk, protection={"user": user} if n == 1 else {}))
+        else:
+            legs.append(end.leg(f"leg{n}", "srtp", partner_gmk))
+    apply(relay, name, legs)
+    sender = mcx.SrtpSender(gmk.group(user), 0x77)
+    opened = mcx.SrtpReceiver
+    for n in range(10):
+        packet = sender.protect(b"all units %d" % n)
+        ends[1].send(packet)
+        for m, end in enumerate(ends):
+            if m == 1:
+                continue
+            got = end.recv()
+            if m % 10 == 9:
+                assert got == sender.last_plain
+            elif end.side.name == "ran":
+                assert got == packet
+            else:
+                assert opened(partner_gmk.group(user)).unprotect(got).packet == sender.last_plain
+    relay.call("leg.remove", {"session": name, "ids": [f"leg{n}" for n in range(250, 500)]})
+    ends[1].send(sender.protect(b"half of you"))
+    for m in (0, 2, 248, 249):
+        ends[m].recv()
+    assert len(relay.call("session.get", {"id": name})["legs"]) == 250
+
+
+def test_many_sessions(relay, lab, clients, new_key):
+    """A thousand private calls with a PCK each; the first, a middle and the last one speak."""
+    near, far = clients("ran"), clients("core")
+    keys, calls = [], []
+    for n in range(1000):
+        pck = new_key("pck")
+        keys.append(pck)
+        legs = [near.leg("a", "srtp", pck, local=f"10.77.1.1:{lab.local_port()}", protection={"role": "initiator"}),
+                far.leg("b", "plain", local=f"10.77.2.1:{lab.local_port()}")]
+        calls.append(legs)
+        apply(relay, f"private{n}", legs, kind="private", keys=[pck.rpc()])
+    for n in (0, 499, 999):
+        near.relay_port, far.relay_port = (int(leg["local"].rsplit(":")[1]) for leg in calls[n])
+        sender = mcx.SrtpSender(keys[n].private("initiator"), 5)
+        near.send(sender.protect(b"private"))
+        assert far.recv() == sender.last_plain
+    assert relay.call("session.remove", {"ids": [f"private{n}" for n in range(1000)]}) == {"removed": 1000}
+
+
+def test_thousands_of_keys_in_one_call(relay):
+    keys = [mcx.RootKey("gmk", n + 1, n.to_bytes(16, "big"), bytes(16)).rpc() for n in range(3000)]
+    assert relay.call("key.install", {"keys": keys}) == {"installed": 3000, "rejected": []}
+    names = [{"domain": "home", "id": key["id"]} for key in keys]
+    assert relay.call("key.revoke", {"keys": names}) == {"revoked": 3000}
+
+
+def test_streams_under_one_key(relay, clients, name, new_key):
+    """A thousand SSRCs of one talker, each with its own ROC and replay list."""
+    gmk = new_key()
+    install(relay, gmk)
+    radio, listener = clients("ran"), clients("core")
+    apply(relay, name, [radio.leg("radio", "srtp", gmk), listener.leg("listener", "plain")])
+    context = gmk.group("sip:video.wall@example.org")
+    senders = [mcx.SrtpSender(context, 0x10000 + n, seq=65535, roc=n % 7) for n in range(1000)]
+    for _ in range(2):
+        for sender in senders:
+            radio.send(sender.protect(b"tile"))
+            assert listener.recv() == sender.last_plain
