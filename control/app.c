@@ -52,16 +52,21 @@ static void fill_ssrcs(struct app *app, unsigned w)
 	}
 }
 
+void app_read_mail(struct app *app)
+{
+	for (unsigned w = 0; w < app->relay.n_workers; w++)
+		read_mail(app, app->relay.workers[w]);
+}
+
 void app_poll(struct app *app)
 {
 	uint64_t now_ms = relay_now_ms();
 	if (now_ms == app->polled_ms)
 		return;
 	app->polled_ms = now_ms;
-	for (unsigned w = 0; w < app->relay.n_workers; w++) {
-		read_mail(app, app->relay.workers[w]);
+	app_read_mail(app);
+	for (unsigned w = 0; w < app->relay.n_workers; w++)
 		fill_ssrcs(app, w);
-	}
 	relay_poll_network(&app->relay, now_ms);
 	retire_poll(&app->retire);
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {

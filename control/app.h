@@ -30,6 +30,9 @@ struct app {
 // The methods of the control API, for struct rpc with app = struct app.
 extern const struct rpc_method control_methods[];
 
+// Does what workers asked for.
+void app_read_mail(struct app *app);
+
 // Does what workers asked for and what time brings. At least every millisecond; at most once in
 // one.
 void app_poll(struct app *app);

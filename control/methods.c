@@ -278,13 +278,11 @@ static json_t *session_apply_method(void *arg, const json_t *params, struct rpc_
 	return error->code == RPC_OK ? json_pack("{s:b}", "created", (int)created) : NULL;
 }
 
-// The session that a member of params names.
-static struct session *session_named(struct app *app, struct reader *r, const char *member)
+// The session of that id, if params were good so far.
+static struct session *session_named(
+	struct app *app, struct reader *r, const char *member, const char *id)
 {
-	const char *id;
-	if (!reader_string(r, member, READER_REQUIRED, &id))
-		return NULL;
-	struct session *session = session_find(app, id);
+	struct session *session = reader_close(r) ? session_find(app, id) : NULL;
 	if (!session)
 		reader_fail(r, RPC_NOT_FOUND, member, "is no session");
 	return session;
@@ -294,9 +292,12 @@ static json_t *session_get(void *arg, const json_t *params, struct rpc_error *er
 {
 	struct app *app = arg;
 	struct reader r;
+	const char *id = "";
 	reader_open(&r, params, "params", error);
-	struct session *session = session_named(app, &r, "id");
-	return reader_close(&r) ? session_show(app, session) : NULL;
+	reader_string(&r, "id", READER_REQUIRED, &id);
+	struct session *session = session_named(app, &r, "id", id);
+	app_read_mail(app); // what workers said before this request shows
+	return session ? session_show(app, session) : NULL;
 }
 
 static json_t *session_list(void *arg, const json_t *params, struct rpc_error *error)
@@ -350,10 +351,12 @@ static json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *erro
 	const json_t *array = NULL;
 	struct leg_spec *legs = NULL;
 	uint32_t n = 0;
+	const char *id = "";
 	reader_open(&r, params, "params", error);
-	struct session *session = session_named(app, &r, "session");
+	reader_string(&r, "session", READER_REQUIRED, &id);
 	reader_array(&r, "legs", READER_REQUIRED, &array);
-	if (!reader_close(&r))
+	struct session *session = session_named(app, &r, "session", id);
+	if (!session)
 		return NULL;
 	if (session_read_legs(app, array, "params.legs", &legs, &n, error))
 		session_apply_legs(app, session, legs, n, "params", error);
@@ -369,11 +372,12 @@ static json_t *leg_remove(void *arg, const json_t *params, struct rpc_error *err
 	struct reader r;
 	const json_t *ids = NULL;
 	uint32_t removed = 0;
+	const char *id = "";
 	reader_open(&r, params, "params", error);
-	struct session *session = session_named(app, &r, "session");
+	reader_string(&r, "session", READER_REQUIRED, &id);
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
-	if (!reader_close(&r) ||
-		!session_remove_legs(app, session, ids, "params.ids", &removed, error))
+	struct session *session = session_named(app, &r, "session", id);
+	if (!session || !session_remove_legs(app, session, ids, "params.ids", &removed, error))
 		return NULL;
 	return json_pack("{s:I}", "removed", (json_int_t)removed);
 }

@@ -288,7 +288,30 @@ static void check_remote(
 			"configured");
 }
 
-// Finds the key that a leg names: the session's own first, then its domain's.
+static uint32_t find_domain_key_scope(const struct app *app, const char *domain, uint32_t id)
+{
+	uint32_t scope = keystore_domain_find(app, domain);
+	const struct key_slot *key = scope ? keystore_find(app, scope, id) : NULL;
+	return key && key->installed ? scope : 0;
+}
+
+// Where the key is that a leg names: in the domain that it names, else among the session's own,
+// else in the session's domain. 0: nowhere.
+static uint32_t find_key_scope(const struct app *app, const struct session *session,
+	const struct session_spec *spec, const struct protection_spec *protection)
+{
+	uint32_t scope = 0;
+	if (protection->domain)
+		scope = find_domain_key_scope(app, protection->domain, protection->key_id);
+	for (uint32_t k = 0; scope == 0 && k < spec->n_keys; k++)
+		if (spec->keys[k].id == protection->key_id)
+			scope = session->scope;
+	if (scope == 0 && !protection->domain)
+		scope = find_domain_key_scope(app, spec->domain, protection->key_id);
+	return scope;
+}
+
+// Finds the keys that a leg names.
 static void check_key(struct app *app, const struct session *session,
 	const struct session_spec *spec, struct leg_spec *leg, uint8_t protocol, const char *path,
 	struct rpc_error *error)
@@ -302,21 +325,11 @@ static void check_key(struct app *app, const struct session *session,
 	}
 	char member[64];
 	snprintf(member, sizeof(member), "%s.key", members[protocol]);
-	protection->scope = 0;
-	for (uint32_t k = 0; !protection->domain && k < spec->n_keys; k++)
-		if (spec->keys[k].id == protection->key_id)
-			protection->scope = session->scope;
+	protection->scope = find_key_scope(app, session, spec, protection);
 	if (protection->scope == 0) {
-		const char *domain = protection->domain ? protection->domain : spec->domain;
-		uint32_t scope = keystore_domain_find(app, domain);
-		const struct key_slot *key =
-			scope ? keystore_find(app, scope, protection->key_id) : NULL;
-		if (!key || !key->installed) {
-			fail_at(error, RPC_NOT_FOUND, path, leg, member,
-				"is not installed in the session nor in the domain");
-			return;
-		}
-		protection->scope = scope;
+		fail_at(error, RPC_NOT_FOUND, path, leg, member,
+			"is installed neither in the session nor in the domain");
+		return;
 	}
 	if (protection->key_id >> 28 == KEY_PCK && protection->role == ROLE_NONE) {
 		snprintf(member, sizeof(member), "%s.role", members[protocol]);
@@ -337,7 +350,7 @@ static void check_to(const struct leg_spec *legs, uint32_t n, uint32_t i, const 
 			continue;
 		char member[32];
 		snprintf(member, sizeof(member), "to[%u]", t);
-		fail_at(error, RPC_INVALID_PARAMS, path, &legs[i], member,
+		fail_at(error, RPC_NOT_FOUND, path, &legs[i], member,
 			"is no other leg of the session; accepted: ids of its other legs");
 	}
 }
@@ -369,7 +382,7 @@ static void check_unique(const struct leg_spec *legs, uint32_t n, const char *pa
 		if (compare(&sorted[i - 1], &sorted[i]) == 0) {
 			const struct leg_spec *later =
 				sorted[i] > sorted[i - 1] ? sorted[i] : sorted[i - 1];
-			fail_at(error, RPC_INVALID_PARAMS, path, later, member, message);
+			fail_at(error, RPC_CONFLICT, path, later, member, message);
 		}
 	free(sorted);
 }
@@ -406,11 +419,10 @@ static void check_gmks(
 	}
 }
 
-static void check_limits(struct app *app, const struct session *session, uint32_t n_legs,
-	const char *path, struct rpc_error *error)
+static void check_limits(struct app *app, const struct session *session, bool is_new,
+	uint32_t n_legs, const char *path, struct rpc_error *error)
 {
-	uint32_t before = session ? session->n_legs : 0;
-	uint32_t more = n_legs > before ? n_legs - before : 0;
+	uint32_t more = n_legs > session->n_legs ? n_legs - session->n_legs : 0;
 	if (n_legs > SESSION_LEGS_MAX)
 		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", n_legs,
 			SESSION_LEGS_MAX);
@@ -419,7 +431,7 @@ static void check_limits(struct app *app, const struct session *session, uint32_
 	else if (app->relay.keys.size - app->relay.keys.n_used < 4 * more)
 		rpc_fail(error, RPC_LIMIT, path, "limits.keys: all %u key contexts are in use",
 			app->relay.keys.size);
-	else if (!session && map_count(app->sessions.by_id) >= app->max_sessions)
+	else if (is_new && map_count(app->sessions.by_id) >= app->max_sessions)
 		rpc_fail(error, RPC_LIMIT, path, "limits.sessions (%u) sessions exist",
 			app->max_sessions);
 }
@@ -428,7 +440,8 @@ static bool session_check(struct app *app, const struct session *session,
 	const struct session_spec *spec, const char *path, struct rpc_error *error)
 {
 	struct leg_spec *legs = spec->legs;
-	check_limits(app, session, spec->n_legs, path, error);
+	bool is_new = !session_find(app, spec->id);
+	check_limits(app, session, is_new, spec->n_legs, path, error);
 	check_unique(legs, spec->n_legs, path, compare_ids, "id", "is the id of two legs", error);
 	check_unique(legs, spec->n_legs, path, compare_locals, "local",
 		"is the local address of two legs; accepted: one leg for each address and port",

@@ -112,7 +112,13 @@ static void leg_read_port(struct app *app, struct reader *r, struct leg_spec *le
 			return;
 		}
 	}
-	reader_fail(r, RPC_NOT_FOUND, "port", "is no port of the relay; relay.info lists them");
+	char accepted[PORT_MAX * (PORT_NAME_MAX + 2)] = "";
+	for (unsigned i = 0; i < app->relay.n_ports; i++) {
+		strcat(accepted, i ? ", " : "");
+		strcat(accepted, app->relay.ports[i].name);
+	}
+	reader_fail(
+		r, RPC_INVALID_PARAMS, "port", "is no port of the relay; accepted: %s", accepted);
 }
 
 static void leg_read_addresses(struct reader *r, struct leg_spec *leg)
