@@ -19,7 +19,7 @@ enum {
 	CPU_MAX = 1023, // highest number of a CPU in the kernel's cpu_set_t
 	PORTS_MAX = 16,
 	ADDRESSES_MAX = 64, // of one port
-	OPTIONAL = 0,	    // values of member.required
+	OPTIONAL = 0,       // values of member.required
 	REQUIRED = 1,
 	ENTRIES_MAX = 1 << 24, // of one table
 	SETTING_PATH_SIZE = 128,
@@ -45,10 +45,10 @@ typedef void (*member_read_fn)(
 struct member {
 	const char *name;
 	member_read_fn read;
-	size_t offset;	   // of the value in the structure of its group
+	size_t offset;     // of the value in the structure of its group
 	uint32_t min, max; // of an integer; of the length of a string or sequence
 	bool required;
-	const char *accepted;	      // in words; NULL for integers, whose range says it
+	const char *accepted;         // in words; NULL for integers, whose range says it
 	const struct member *members; // of a group, up to one without a name
 };
 

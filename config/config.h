@@ -26,16 +26,16 @@ struct config_port {
 	struct config_address *addresses;
 	unsigned n_addresses; // at least 1; no address on two ports
 	bool has_gateway, has_gateway6;
-	struct in_addr gateway;	  // inside one of the port's IPv4 prefixes
+	struct in_addr gateway;   // inside one of the port's IPv4 prefixes
 	struct in6_addr gateway6; // inside one of the port's IPv6 prefixes, or link-local
-	uint16_t vlan;		  // 0: untagged, 1..4094
+	uint16_t vlan;            // 0: untagged, 1..4094
 	uint16_t mtu; // octets of an IP packet, 576..9000; at least 1280 if the port has an IPv6
 		      // address
 };
 
 struct config_tls {
 	bool enabled;
-	char *listen;		      // "192.0.2.1:7443" or "[2001:db8::1]:7443"
+	char *listen;                 // "192.0.2.1:7443" or "[2001:db8::1]:7443"
 	char *certificate, *key, *ca; // paths
 };
 
@@ -52,7 +52,7 @@ struct config {
 	char *path;
 	unsigned n_workers; // 1..64
 	unsigned *lcores;   // CPU of each worker, or NULL: chosen at start
-	char **eal;	    // n_eal arguments for DPDK
+	char **eal;         // n_eal arguments for DPDK
 	unsigned n_eal;
 	char *cipher; // "ipsec-mb", "openssl" or "cryptodev:NAME"
 	struct config_port *ports;

@@ -104,46 +104,45 @@ static struct key_slot *slot_take(struct app *app, uint32_t scope, uint32_t id)
 
 static void slot_release(struct app *app, struct key_slot *slot)
 {
-	if (slot->installed || slot->n_sessions > 0)
+	if (slot->installed || slot->uses)
 		return;
 	uint32_t name[2] = {slot->scope, slot->id};
 	map_remove(app->keys.slots, name, sizeof(name));
-	free(slot->sessions);
 	free(slot->ctxs);
 	free(slot);
 }
 
-struct key_slot *key_slot_name(
-	struct app *app, uint32_t scope, uint32_t id, struct session *session)
+struct key_use *key_use(struct app *app, uint32_t scope, uint32_t id, struct session *session)
 {
-	struct key_slot *slot = slot_take(app, scope, id);
-	if (slot->n_sessions == slot->sessions_size) {
-		slot->sessions_size = slot->sessions_size ? slot->sessions_size * 2 : 4;
-		slot->sessions =
-			alloc_resize(slot->sessions, slot->sessions_size, sizeof(*slot->sessions));
-	}
-	slot->sessions[slot->n_sessions++] = session;
-	return slot;
+	struct key_use *use = alloc_zero(1, sizeof(*use));
+	use->slot = slot_take(app, scope, id);
+	use->session = session;
+	use->next = use->slot->uses;
+	if (use->next)
+		use->next->previous = use;
+	use->slot->uses = use;
+	return use;
 }
 
-void key_slot_unname(struct app *app, struct key_slot *slot, struct session *session)
+void key_unuse(struct app *app, struct key_use *use)
 {
-	for (uint32_t i = slot->n_sessions; i-- > 0;) {
-		if (slot->sessions[i] != session)
-			continue;
-		slot->sessions[i] = slot->sessions[--slot->n_sessions];
-		break;
-	}
-	slot_release(app, slot);
+	if (use->next)
+		use->next->previous = use->previous;
+	if (use->previous)
+		use->previous->next = use->next;
+	else
+		use->slot->uses = use->next;
+	slot_release(app, use->slot);
+	free(use);
 }
 
 static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
 {
-	struct session *last = NULL;
-	for (uint32_t i = 0; i < slot->n_sessions; i++) {
-		if (slot->sessions[i] != last)
-			session_rebuild(app, slot->sessions[i]);
-		last = slot->sessions[i];
+	const struct session *last = NULL;
+	for (struct key_use *use = slot->uses; use; use = use->next) {
+		if (use->session != last)
+			session_rebuild(app, use->session);
+		last = use->session;
 	}
 }
 

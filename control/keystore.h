@@ -29,7 +29,7 @@ enum key_state { KEY_PENDING, KEY_ACTIVE, KEY_EXPIRED };
 const char *key_state_name(enum key_state state);
 
 struct key_profile {
-	uint8_t suite;	   // enum srtp_suite
+	uint8_t suite;     // enum srtp_suite
 	uint8_t mki_len;   // octets: 0, 4 or 8
 	uint16_t roc_rate; // RFC 4771, 0: no ROC
 };
@@ -46,7 +46,7 @@ struct key_secret {
 
 struct key_user {
 	uint32_t guk_id;
-	uint32_t user;	// index in users
+	uint32_t user;  // index in users
 	bool ambiguous; // another user has the same GUK-ID: it names nobody
 };
 
@@ -58,7 +58,7 @@ struct key_spec {
 	char domain[128];
 	time_t activation, expiry; // Unix seconds, 0: at once, never
 	struct key_profile profile;
-	bool closed;		      // users were given
+	bool closed;                  // users were given
 	const json_t *users, *groups; // arrays of strings of the request, or NULL
 };
 
@@ -77,8 +77,14 @@ struct key_slot {
 	json_t *groups;
 	uint32_t *ctxs; // key contexts derived from it
 	uint32_t n_ctxs, ctxs_size;
-	struct session **sessions; // that name it, each once for each naming
-	uint32_t n_sessions, sessions_size;
+	struct key_use *uses; // by legs
+};
+
+// A leg's naming of a key.
+struct key_use {
+	struct key_slot *slot;
+	struct session *session;
+	struct key_use *previous, *next; // of the slot
 };
 
 struct key_provisional {
@@ -87,15 +93,15 @@ struct key_provisional {
 };
 
 struct keystore {
-	struct map *slots;	      // (scope, id) -> key_slot
-	struct map *domains;	      // name -> key_domain
+	struct map *slots;            // (scope, id) -> key_slot
+	struct map *domains;          // name -> key_domain
 	struct key_domain **by_scope; // of domains, for listing
 	uint32_t n_domains;
 	struct key_slot **roots;    // by index
 	struct key_secret *secrets; // by index, secmem
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;
 	uint32_t next_scope, next_serial;
-	time_t due;			     // when the next key activates or expires, 0: none does
+	time_t due;                          // when the next key activates or expires, 0: none does
 	struct key_provisional *provisional; // not proven yet, oldest first
 	uint32_t n_provisional, provisional_size;
 };
@@ -142,9 +148,8 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec);
 bool key_remove(struct app *app, uint32_t scope, uint32_t id);
 
 // Naming a key keeps its slot, installed or not, and has the session rebuilt when the key changes.
-struct key_slot *key_slot_name(
-	struct app *app, uint32_t scope, uint32_t id, struct session *session);
-void key_slot_unname(struct app *app, struct key_slot *slot, struct session *session);
+struct key_use *key_use(struct app *app, uint32_t scope, uint32_t id, struct session *session);
+void key_unuse(struct app *app, struct key_use *use);
 
 static inline bool key_usable(const struct key_slot *slot)
 {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <event2/event.h>
 #include <rte_eal.h>
@@ -290,8 +291,22 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(app->base);
 }
 
+// The socket's own directory is made; its parents must be there.
+static void socket_directory_make(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	if (!slash || slash == path)
+		return;
+	char *directory = alloc_string(path);
+	directory[slash - path] = '\0';
+	if (mkdir(directory, 0755) != 0 && errno != EEXIST)
+		log_warning("no_directory path=%s: %s", directory, strerror(errno));
+	free(directory);
+}
+
 static int control_run(struct app *app, const struct config *config)
 {
+	socket_directory_make(config->control_unix);
 	struct rpc rpc = {.methods = control_methods, .app = app};
 	struct server_options options = {
 		.path = config->control_unix,

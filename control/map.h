@@ -42,7 +42,7 @@ size_t map_count(const struct map *map);
 struct map_cursor {
 	const void *key; // of the value that was returned last; valid until it is removed
 	size_t key_len;
-	size_t bucket;		// the next one to look into
+	size_t bucket;          // the next one to look into
 	struct map_entry *next; // map.c's own
 };
 

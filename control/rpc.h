@@ -27,8 +27,8 @@ enum rpc_code {
 };
 
 struct rpc_error {
-	int code;	   // enum rpc_code; RPC_OK: no error
-	char path[128];	   // "params.keys[3].rand"; empty: no member to name
+	int code;          // enum rpc_code; RPC_OK: no error
+	char path[128];    // "params.keys[3].rand"; empty: no member to name
 	char message[256]; // one sentence: what was wrong and what is accepted; never a key
 };
 
@@ -48,7 +48,7 @@ struct rpc_method {
 
 struct rpc {
 	const struct rpc_method *methods; // ends with name NULL
-	void *app;			  // handed to each method
+	void *app;                        // handed to each method
 };
 
 // Answers one line (without its LF, len octets, not NUL-terminated): a request, a notification or a

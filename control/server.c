@@ -45,8 +45,8 @@ struct client {
 	struct bufferevent *bufferevent;
 	struct event *turn; // continues with lines that are in the buffer already
 	size_t searched;    // octets at the head of the input that have no LF
-	bool at_eof;	    // the peer sends no more, but reads
-	bool closing;	    // nothing more is read; ends when the output is sent
+	bool at_eof;        // the peer sends no more, but reads
+	bool closing;       // nothing more is read; ends when the output is sent
 	pid_t pid;
 };
 
@@ -416,7 +416,7 @@ struct server *server_open(
 	struct event_base *base, const struct server_options *options, const struct rpc *rpc)
 {
 	struct server *server = server_new(base, options->path, rpc);
-	struct stat st;
+	struct stat st = {0};
 	int fd;
 
 	if (server == NULL) {
@@ -451,12 +451,13 @@ void server_close(struct server *server)
 
 	if (server == NULL)
 		return;
+	// client_close() takes it out of the list, which the analyzer does not see.
 	while (!LIST_EMPTY(&server->clients))
-		client_close(LIST_FIRST(&server->clients));
+		client_close(LIST_FIRST(&server->clients)); // NOLINT(clang-analyzer-unix.Malloc)
 	if (server->listener != NULL) {
 		evconnlistener_free(server->listener);
 		// Another process may have replaced the file meanwhile; then it is not ours.
-		if (lstat(server->path, &st) == 0 && st.st_dev == server->device &&
+		if (server->path && lstat(server->path, &st) == 0 && st.st_dev == server->device &&
 			st.st_ino == server->inode)
 			unlink(server->path);
 	}

@@ -12,7 +12,7 @@ struct server;
 
 struct server_options {
 	const char *path;  // Unix stream socket; a stale one is replaced, one in use is refused
-	unsigned mode;	   // permission bits
+	unsigned mode;     // permission bits
 	const char *group; // NULL: as created
 };
 

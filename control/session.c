@@ -41,14 +41,6 @@ struct session *session_find(const struct app *app, const char *id)
 	return map_get(app->sessions.by_id, id, strlen(id));
 }
 
-static struct session_leg *session_find_leg(const struct session *session, const char *id)
-{
-	for (uint32_t i = 0; i < session->n_legs; i++)
-		if (strcmp(session->legs[i].spec.id, id) == 0)
-			return &session->legs[i];
-	return NULL;
-}
-
 // --- publishing
 // -----------------------------------------------------------------------------------------------
 
@@ -85,7 +77,7 @@ void session_rebuild(struct app *app, struct session *session)
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		struct session_leg *leg = &session->legs[i];
 		unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
-		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 			retire_memory(app, leg->own[protocol]);
 			leg->own[protocol] = NULL;
 			if (leg->spec.has_to)
@@ -150,12 +142,13 @@ static void leg_bind(struct app *app, struct session *session, struct session_le
 		struct endpoint hop = port_next_hop(&app->relay.ports[spec->port], &spec->remote);
 		leg->neighbour = neighbour_take(&app->relay, spec->port, &hop);
 	}
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		const struct protection_spec *protection = &spec->protection[protocol];
 		leg->users[protocol] = user_take(&app->users, protection->user);
-		leg->keys[protocol] = protection->has_key ? key_slot_name(app, protection->scope,
-								    protection->key_id, session)
-							  : NULL;
+		leg->keys[protocol] = NULL;
+		if (protection->has_key)
+			leg->keys[protocol] =
+				key_use(app, protection->scope, protection->key_id, session);
 	}
 }
 
@@ -174,15 +167,15 @@ static void release_user(void *arg, void *what, uint32_t user)
 }
 
 // Gives back what leg_bind() took, when no worker uses it any more.
-static void leg_unbind(struct app *app, struct session *session, struct session_leg *leg)
+static void leg_unbind(struct app *app, struct session_leg *leg)
 {
 	if (leg->neighbour != NEIGHBOUR_NONE)
 		retire_later(&app->retire, release_neighbour, NULL, leg->neighbour);
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		if (leg->users[protocol] != USER_NONE)
 			retire_later(&app->retire, release_user, NULL, leg->users[protocol]);
 		if (leg->keys[protocol])
-			key_slot_unname(app, leg->keys[protocol], session);
+			key_unuse(app, leg->keys[protocol]);
 	}
 }
 
@@ -194,18 +187,38 @@ static void leg_clear_address(const struct session_leg *leg)
 	atomic_compare_exchange_strong(&leg->address->legs[udp_port], &mine, 0);
 }
 
-static void leg_leave(struct app *app, struct session *session, struct session_leg *leg)
+static void leg_leave(struct app *app, struct session_leg *leg)
 {
 	leg_clear_address(leg);
 	struct leg *built = atomic_exchange_explicit(
 		&app->relay.legs.legs[leg->index], NULL, memory_order_acq_rel);
 	app->sessions.by_leg[leg->index] = NULL;
 	retire_later(&app->retire, leg_release, built, leg->index);
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		retire_memory(app, leg->own[protocol]);
-	leg_unbind(app, session, leg);
+	leg_unbind(app, leg);
 	free(leg->streams);
 	leg_spec_free(&leg->spec);
+}
+
+// Legs by id. Values are the legs' own.
+static struct map *legs_by_id(struct session_leg *legs, uint32_t n)
+{
+	struct map *by_id = map_new();
+	for (uint32_t i = 0; i < n; i++)
+		if (!by_id || map_put(by_id, legs[i].spec.id, strlen(legs[i].spec.id), &legs[i],
+				      NULL) != 0)
+			abort();
+	return by_id;
+}
+
+// Gives back what a leg used before it was bound anew.
+static void leg_replaced(struct app *app, struct session_leg *before, const struct session_leg *now)
+{
+	if (before->address != now->address || before->spec.local.port != now->spec.local.port)
+		leg_clear_address(before);
+	leg_unbind(app, before);
+	leg_spec_free(&before->spec);
 }
 
 // Replaces the session's legs by those of specs, which are taken. Legs of the same id keep their
@@ -214,19 +227,14 @@ static void session_set_legs(
 	struct app *app, struct session *session, struct leg_spec *specs, uint32_t n)
 {
 	struct session_leg *before = session->legs, *legs = alloc_zero(n, sizeof(*legs));
-	struct session old = *session;
-	bool *stays = alloc_zero(old.n_legs, sizeof(*stays));
-	struct session_leg *replaced = alloc_zero(n, sizeof(*replaced));
-	uint32_t n_replaced = 0;
+	struct session_leg **same = alloc_zero(n, sizeof(struct session_leg *));
+	struct map *gone = legs_by_id(before, session->n_legs);
 	for (uint32_t i = 0; i < n; i++) {
-		struct session_leg *same = session_find_leg(&old, specs[i].id);
-		if (same) {
-			legs[i] = *same;
-			stays[same - before] = true;
-			replaced[n_replaced++] = *same;
-		} else {
+		same[i] = map_remove(gone, specs[i].id, strlen(specs[i].id));
+		if (same[i])
+			legs[i] = *same[i];
+		else
 			legs[i].index = leg_index_take(app, session);
-		}
 		legs[i].spec = specs[i];
 		specs[i] = (struct leg_spec){};
 		leg_bind(app, session, &legs[i]);
@@ -234,20 +242,16 @@ static void session_set_legs(
 	session->legs = legs;
 	session->n_legs = n;
 	session_rebuild(app, session);
-	for (uint32_t i = 0; i < n_replaced; i++) {
-		const struct session_leg *leg = session_find_leg(session, replaced[i].spec.id);
-		if (!endpoint_equal(&leg->spec.local, &replaced[i].spec.local) ||
-			leg->address != replaced[i].address)
-			leg_clear_address(&replaced[i]);
-		leg_unbind(app, session, &replaced[i]);
-		leg_spec_free(&replaced[i].spec);
-	}
-	for (uint32_t i = 0; i < old.n_legs; i++)
-		if (!stays[i])
-			leg_leave(app, session, &before[i]);
+	for (uint32_t i = 0; i < n; i++)
+		if (same[i])
+			leg_replaced(app, same[i], &legs[i]);
+	struct map_cursor cursor = {0};
+	struct session_leg *leaver;
+	while ((leaver = map_next(gone, &cursor)) != NULL)
+		leg_leave(app, leaver);
+	map_free(gone);
+	free(same);
 	free(before);
-	free(stays);
-	free(replaced);
 }
 
 // --- checks
@@ -366,7 +370,11 @@ static int compare_locals(const void *a, const void *b)
 	const struct leg_spec *x = *(const struct leg_spec *const *)a;
 	const struct leg_spec *y = *(const struct leg_spec *const *)b;
 	int order = (int)x->port - (int)y->port;
-	return order ? order : memcmp(&x->local, &y->local, sizeof(x->local));
+	if (order == 0)
+		order = (int)x->local.port - (int)y->local.port;
+	if (order == 0)
+		order = (int)x->local.family - (int)y->local.family;
+	return order ? order : memcmp(x->local.addr, y->local.addr, sizeof(x->local.addr));
 }
 
 // No two legs of a session with one id or one local address.
@@ -391,7 +399,7 @@ static void check_unique(const struct leg_spec *legs, uint32_t n, const char *pa
 static void check_gmks(
 	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
 {
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		const struct protection_spec *seen[FANOUT_TALKER_GROUPS_MAX];
 		uint32_t n_seen = 0;
 		for (uint32_t i = 0; i < n && error->code == RPC_OK; i++) {
@@ -423,6 +431,9 @@ static void check_limits(struct app *app, const struct session *session, bool is
 	uint32_t n_legs, const char *path, struct rpc_error *error)
 {
 	uint32_t more = n_legs > session->n_legs ? n_legs - session->n_legs : 0;
+	// Those that have left count until no worker can reach them.
+	if (app->sessions.n_legs + more > app->max_legs)
+		retire_all(&app->retire);
 	if (n_legs > SESSION_LEGS_MAX)
 		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", n_legs,
 			SESSION_LEGS_MAX);
@@ -450,7 +461,7 @@ static bool session_check(struct app *app, const struct session *session,
 		check_local(app, session, &legs[i], path, error);
 		check_remote(app, &legs[i], path, error);
 		check_to(legs, spec->n_legs, i, path, error);
-		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			check_key(app, session, spec, &legs[i], protocol, path, error);
 	}
 	check_gmks(legs, spec->n_legs, path, error);
@@ -679,7 +690,7 @@ void session_learn(struct app *app, uint32_t leg, const struct endpoint *addr)
 	found->spec.remote = *addr;
 	leg_bind(app, session, found);
 	session_rebuild(app, session);
-	leg_unbind(app, session, &before);
+	leg_unbind(app, &before);
 }
 
 void session_note_stream(struct app *app, uint32_t leg, uint32_t stream)

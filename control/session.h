@@ -69,13 +69,13 @@ struct session_spec {
 // A leg in use.
 struct session_leg {
 	struct leg_spec spec;
-	uint32_t index;				 // for workers
-	struct port_address *address;		 // of spec.local
-	uint32_t neighbour;			 // next hop to spec.remote, NEIGHBOUR_NONE
-	uint32_t users[SRTP_N_PROTOCOLS];	 // of spec.protection[].user
-	struct key_slot *keys[SRTP_N_PROTOCOLS]; // that spec.protection[] names, or NULL
-	struct fanout *own[SRTP_N_PROTOCOLS];	 // if spec.to
-	uint32_t *streams;			 // seen on the leg; may be stale
+	uint32_t index;                         // for workers
+	struct port_address *address;           // of spec.local
+	uint32_t neighbour;                     // next hop to spec.remote, NEIGHBOUR_NONE
+	uint32_t users[SRTP_N_PROTOCOLS];       // of spec.protection[].user
+	struct key_use *keys[SRTP_N_PROTOCOLS]; // of the keys that spec.protection[] names, or NULL
+	struct fanout *own[SRTP_N_PROTOCOLS];   // if spec.to
+	uint32_t *streams;                      // seen on the leg; may be stale
 	uint32_t n_streams, streams_size;
 };
 
@@ -83,8 +83,8 @@ enum { FANOUT_RTP, FANOUT_RTCP, FANOUT_CONTROL, FANOUT_N };
 
 struct session {
 	struct session_spec spec; // its legs and keys have moved to where they are used
-	uint32_t scope;		  // of its own keys, 0: none yet
-	uint32_t *key_ids;	  // of its own keys
+	uint32_t scope;           // of its own keys, 0: none yet
+	uint32_t *key_ids;        // of its own keys
 	uint32_t n_keys;
 	struct session_leg *legs;
 	uint32_t n_legs;
@@ -94,7 +94,7 @@ struct session {
 struct sessions {
 	struct map *by_id;
 	struct session **by_leg; // by leg index; secmem_map'd, touched as used
-	uint32_t n_legs;	 // in use
+	uint32_t n_legs;         // in use
 	uint32_t n_touched;
 	uint32_t *free_legs, n_free;
 };

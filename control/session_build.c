@@ -88,7 +88,7 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	const struct session_leg *leg, uint8_t protocol)
 {
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
-	struct key_slot *key = leg->keys[protocol];
+	struct key_slot *key = leg->keys[protocol] ? leg->keys[protocol]->slot : NULL;
 	struct fanout_group group = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
 	if (spec->mode != LEG_SRTP)
 		return group;
@@ -106,11 +106,15 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	return group;
 }
 
-static bool group_same(const struct fanout_group *a, const struct fanout_group *b)
+static bool group_same_key(const struct fanout_group *a, const struct fanout_group *b)
 {
 	return a->mode == b->mode && a->root == b->root && a->suite == b->suite &&
-	       a->mki_len == b->mki_len && a->roc_rate == b->roc_rate && a->cs_id == b->cs_id &&
-	       a->ctx == b->ctx && a->by_talker == b->by_talker;
+	       a->cs_id == b->cs_id && a->ctx == b->ctx && a->by_talker == b->by_talker;
+}
+
+static bool group_same(const struct fanout_group *a, const struct fanout_group *b)
+{
+	return group_same_key(a, b) && a->mki_len == b->mki_len && a->roc_rate == b->roc_rate;
 }
 
 // Groups while they are being collected: those by talker first.
@@ -195,21 +199,30 @@ static struct fanout *fanout_alloc(uint32_t n_dests, uint32_t n_groups)
 	return fanout;
 }
 
-// Lays the groups out with their receivers behind each other.
+static void fanout_place_group(struct fanout *fanout, const struct fanout_group *group, uint32_t at)
+{
+	uint32_t first_dest = at == 0 ? 0 : fanout->groups[at - 1].first_dest;
+	fanout->groups[at] = *group;
+	fanout->groups[at].first_dest = first_dest + (at == 0 ? 0 : fanout->groups[at - 1].n_dests);
+}
+
+// Lays the groups out with their receivers behind each other: those by talker first, those of one
+// key next to each other (stage_protect claims its packet index once).
 static void fanout_place_groups(
 	struct fanout *fanout, const struct group_list *list, uint32_t *place)
 {
-	uint32_t at = 0, first_dest = 0;
+	uint32_t at = 0;
 	for (int by_talker = 1; by_talker >= 0; by_talker--) {
 		for (uint32_t i = 0; i < list->n; i++) {
-			if (list->groups[i].by_talker != by_talker)
+			if (list->groups[i].by_talker != by_talker || place[i] != UINT32_MAX)
 				continue;
-			struct fanout_group *group = &fanout->groups[at];
-			*group = list->groups[i];
-			group->first_dest = first_dest;
-			first_dest += group->n_dests;
-			group->n_dests = 0;
-			place[i] = at++;
+			for (uint32_t j = i; j < list->n; j++) {
+				if (!group_same_key(&list->groups[i], &list->groups[j]) ||
+					place[j] != UINT32_MAX)
+					continue;
+				fanout_place_group(fanout, &list->groups[j], at);
+				place[j] = at++;
+			}
 		}
 	}
 	fanout->n_talker_groups = (uint8_t)list->n_by_talker;
@@ -226,7 +239,7 @@ struct fanout *fanout_build(
 	uint32_t n_dests = 0;
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		const struct session_leg *leg = &session->legs[i];
-		group_of[i] = UINT32_MAX;
+		group_of[i] = place[i] = UINT32_MAX;
 		if (!leg_is_receiver(kind, from, leg))
 			continue;
 		struct fanout_group group = group_of_leg(app, session, leg, protocol);
@@ -236,6 +249,8 @@ struct fanout *fanout_build(
 	}
 	struct fanout *fanout = fanout_alloc(n_dests, list.n);
 	fanout_place_groups(fanout, &list, place);
+	for (uint32_t g = 0; g < fanout->n_groups; g++)
+		fanout->groups[g].n_dests = 0; // counted again as they are filled
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		if (group_of[i] == UINT32_MAX)
 			continue;
@@ -255,7 +270,7 @@ static struct leg_protection protection_build(struct app *app, const struct sess
 	const struct session_leg *leg, uint8_t protocol)
 {
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
-	struct key_slot *key = leg->keys[protocol];
+	struct key_slot *key = leg->keys[protocol] ? leg->keys[protocol]->slot : NULL;
 	struct leg_protection in = {
 		.mode = spec->mode,
 		.named_key = key != NULL,
@@ -302,7 +317,7 @@ struct leg *leg_build(struct app *app, const struct session *session, const stru
 				leg->own[SRTP_RTCP] ? leg->own[SRTP_RTCP] : session->fanouts[rtcp],
 			},
 	};
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		out->in[protocol] = protection_build(app, session, leg, protocol);
 	return out;
 }

@@ -274,7 +274,7 @@ struct leg_spec leg_spec_copy(const struct leg_spec *spec)
 	copy.id = alloc_string(spec->id);
 	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++)
 		copy.protection[i] = protection_copy(&spec->protection[i]);
-	copy.to = spec->has_to ? alloc_zero(spec->n_to, sizeof(*copy.to)) : NULL;
+	copy.to = alloc_zero(spec->n_to, sizeof(*copy.to));
 	for (uint32_t i = 0; i < spec->n_to; i++)
 		copy.to[i] = alloc_string(spec->to[i]);
 	return copy;

@@ -39,8 +39,9 @@ static json_t *time_of_tsc(uint64_t tsc)
 // --- what was stated
 // ------------------------------------------------------------------------------------------
 
-static json_t *protection_show(const struct protection_spec *spec, const struct key_slot *key)
+static json_t *protection_show(const struct protection_spec *spec, const struct key_use *use)
 {
+	const struct key_slot *key = use ? use->slot : NULL;
 	static const char *const modes[] = {"opaque", "plain", "srtp"};
 	json_t *out = json_pack("{s:s}", "mode", modes[spec->mode]);
 	if (spec->has_key) {

@@ -21,7 +21,7 @@ struct ssrc_source {
 	char *path;
 	int lock; // on the directory: one process at a time
 	uint8_t key[32];
-	uint32_t next;	   // counter of the next SSRC
+	uint32_t next;     // counter of the next SSRC
 	uint32_t reserved; // first counter that the file does not cover
 	uint32_t used_up;  // 1: no more
 };

@@ -91,10 +91,12 @@ static bool suite_test(const struct cipher *cipher, enum srtp_suite suite)
 		return false;
 	memcpy(op.iv, known_iv, sizeof(op.iv));
 	known_run(cipher, &op, known_plaintext, out, false, false);
-	if (memcmp(out, known->ciphertext, KNOWN_LEN) || memcmp(op.tag, known->tag, sizeof(op.tag)))
+	if (memcmp(out, known->ciphertext, KNOWN_LEN) != 0 ||
+		memcmp(op.tag, known->tag, sizeof(op.tag)) != 0)
 		return false;
 	known_run(cipher, &op, known->ciphertext, out, true, false);
-	if (memcmp(out, known_plaintext, KNOWN_LEN) || memcmp(op.tag, known->tag, sizeof(op.tag)))
+	if (memcmp(out, known_plaintext, KNOWN_LEN) != 0 ||
+		memcmp(op.tag, known->tag, sizeof(op.tag)) != 0)
 		return false;
 	known_run(cipher, &op, known->ciphertext, out, true, true);
 	return memcmp(op.tag, known->tag, sizeof(op.tag)) != 0 && !op.failed;

@@ -17,10 +17,10 @@ struct cipher_op {
 	const uint8_t *src;
 	uint8_t *dst;
 	const uint8_t *aad;
-	uint32_t len;	  // octets at src and dst, may be 0
+	uint32_t len;     // octets at src and dst, may be 0
 	uint16_t aad_len; // octets
-	uint8_t suite;	  // enum srtp_suite
-	bool failed;	  // out, never cleared: no result, and neither dst nor tag may be used
+	uint8_t suite;    // enum srtp_suite
+	bool failed;      // out, never cleared: no result, and neither dst nor tag may be used
 	uint8_t iv[CIPHER_IV_LEN];
 	uint8_t tag[SRTP_GCM_TAG_LEN]; // out
 };

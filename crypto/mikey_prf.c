@@ -22,7 +22,7 @@ static int p_xor(const uint8_t *s, size_t s_len, const uint8_t *label, size_t la
 	uint8_t *outkey, size_t outkey_len)
 {
 	uint8_t chain[PRF_BLOCK_LEN]; // A_i
-	uint8_t block[PRF_BLOCK_LEN];
+	uint8_t block[PRF_BLOCK_LEN] = {0};
 	struct hmac_part seed = {label, label_len}; // A_(i-1), A_0 is the label
 	const struct hmac_part parts[] = {{chain, sizeof(chain)}, {label, label_len}};
 	int ret = 0;

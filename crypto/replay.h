@@ -11,7 +11,7 @@
 enum { REPLAY_LIST_LEN = 1024 };
 
 struct replay_list {
-	uint64_t next;			     // highest index received + 1; 0: none yet
+	uint64_t next;                       // highest index received + 1; 0: none yet
 	uint64_t seen[REPLAY_LIST_LEN / 64]; // bit (index mod 1,024) of [next - 1,024, next)
 };
 

@@ -27,7 +27,7 @@ enum {
 	SRTP_OVERHEAD_MAX = SRTP_GCM_TAG_LEN + SRTCP_INDEX_LEN + SRTP_MKI_MAX,
 };
 
-#define SRTP_INDEX_MAX	((UINT64_C(1) << 48) - 1) // RFC 3711 9.2
+#define SRTP_INDEX_MAX  ((UINT64_C(1) << 48) - 1) // RFC 3711 9.2
 #define SRTCP_INDEX_MAX ((UINT32_C(1) << 31) - 1)
 
 // Whether a packet on a port that carries both is RTCP: packet types 192 to 223 (RFC 5761 4).
@@ -79,8 +79,8 @@ static inline uint32_t rtcp_ssrc(const uint8_t *packet)
 // mki, one of 0 octets is 0.
 struct srtp_trailer {
 	uint64_t mki;
-	uint32_t roc;	 // if has_roc
-	uint16_t body;	 // octets of the packet before the MKI: up to and including tag (SRTP) or
+	uint32_t roc;    // if has_roc
+	uint16_t body;   // octets of the packet before the MKI: up to and including tag (SRTP) or
 			 // index (SRTCP)
 	uint8_t mki_len; // octets: 0, 4 or 8
 	bool has_roc;
@@ -114,21 +114,21 @@ struct srtp_op {
 	const void *key;     // expanded session key
 	const uint8_t *salt; // session salt, SRTP_SALT_LEN octets
 	const uint8_t *src;  // first octet of the RTP or RTCP header
-	uint8_t *dst;	     // room for len octets, len + SRTP_OVERHEAD_MAX when protecting
+	uint8_t *dst;        // room for len octets, len + SRTP_OVERHEAD_MAX when protecting
 	uint64_t
 		index; // packet index (48 bits) or SRTCP index (31 bits; unprotect reads it itself)
 	uint64_t mki;  // protect: MKI to append, as struct srtp_trailer has it
 	uint16_t len;  // in: octets at src (unprotect: struct srtp_trailer.body; protect: at most
-		       // UINT16_MAX - SRTP_OVERHEAD_MAX); out, if status is OK: at dst
+		      // UINT16_MAX - SRTP_OVERHEAD_MAX); out, if status is OK: at dst
 	uint16_t head_len; // SRTP: header, CSRC and extension; SRTCP: unused
-	uint8_t suite;	   // enum srtp_suite
+	uint8_t suite;     // enum srtp_suite
 	uint8_t protocol;  // enum srtp_protocol
 	uint8_t mki_len;   // protect: 0, 4 or 8
 	bool append_roc;   // protect SRTP: the ROC of index goes after the MKI
-	bool e_flag;	   // SRTCP: payload encrypted; unprotect reports what the packet had
-	uint8_t status;	   // out: enum srtp_status
-	void *user;	   // the caller's
-	uint8_t tag[SRTP_GCM_TAG_LEN];			// unprotect: as received
+	bool e_flag;       // SRTCP: payload encrypted; unprotect reports what the packet had
+	uint8_t status;    // out: enum srtp_status
+	void *user;        // the caller's
+	uint8_t tag[SRTP_GCM_TAG_LEN];                  // unprotect: as received
 	uint8_t aad[RTCP_HEADER_LEN + SRTCP_INDEX_LEN]; // SRTCP with the E bit set
 	struct cipher_op cipher;
 };

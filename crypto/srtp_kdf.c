@@ -15,7 +15,7 @@ enum {
 	KDF_SALT_LEN = 14,  // octets of the 112-bit salt of RFC 3711 4.3
 	KDF_LABEL_AT = 7,   // its octet that meets the label; the 48-bit index / kdr follows
 	KDF_BLOCK_LEN = 16, // octets
-	LABEL_KEY = 0,	    // RFC 3711 4.3.1 and 4.3.2, SRTP; SRTCP is 3 more
+	LABEL_KEY = 0,      // RFC 3711 4.3.1 and 4.3.2, SRTP; SRTCP is 3 more
 	LABEL_SALT = 2,
 	LABEL_STEP = 3,
 };

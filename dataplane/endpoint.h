@@ -14,7 +14,7 @@ struct endpoint {
 		uint8_t addr[16];
 		uint64_t words[2];
 	};
-	uint16_t port;	// network byte order
+	uint16_t port;  // network byte order
 	uint8_t family; // AF_INET or AF_INET6; AF_UNSPEC: none
 	uint8_t zero;
 };

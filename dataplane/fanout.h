@@ -26,14 +26,14 @@ static_assert(sizeof(struct fanout_dest) == 64, "a cache line a copy");
 
 // Receivers that get the same octets: protected once, copied n_dests times.
 struct fanout_group {
-	uint8_t mode;	 // enum leg_mode
-	bool by_talker;	 // GMK: one key context per talker, found by name
+	uint8_t mode;    // enum leg_mode
+	bool by_talker;  // GMK: one key context per talker, found by name
 	uint8_t mki_len; // octets
 	uint8_t cs_id;
-	uint8_t suite;	   // enum srtp_suite
+	uint8_t suite;     // enum srtp_suite
 	uint16_t roc_rate; // 0: no ROC
-	uint32_t root;	   // index of the root key
-	uint32_t ctx;	   // key context; KEY_NONE if by_talker, or if the key is not active
+	uint32_t root;     // index of the root key
+	uint32_t ctx;      // key context; KEY_NONE if by_talker, or if the key is not active
 	uint32_t first_dest;
 	uint32_t n_dests;
 };
@@ -45,6 +45,6 @@ struct fanout {
 	uint32_t n_groups;
 	uint8_t n_talker_groups; // these come first
 	bool has_opaque;
-	struct fanout_group *groups; // in the same allocation
+	struct fanout_group *groups; // in the same allocation; those of one key stand together
 	struct fanout_dest dests[];
 };

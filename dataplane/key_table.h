@@ -26,11 +26,11 @@ enum key_name_kind { KEY_BY_MKI, KEY_BY_TALKER };
 //   the lower
 struct key_name {
 	uint64_t mki;
-	uint32_t scope;	  // number of the domain or session to which the root key belongs
-	uint8_t cs_id;	  // TS 33.180 table E.1.3-1
+	uint32_t scope;   // number of the domain or session to which the root key belongs
+	uint8_t cs_id;    // TS 33.180 table E.1.3-1
 	uint8_t protocol; // enum srtp_protocol
-	uint8_t suite;	  // enum srtp_suite
-	uint8_t kind;	  // enum key_name_kind
+	uint8_t suite;    // enum srtp_suite
+	uint8_t kind;     // enum key_name_kind
 };
 
 // What a worker uses of a key: one protocol, one crypto session, one sender's CSB-ID. 1,088 octets.
@@ -42,9 +42,9 @@ struct key_ctx {
 	_Atomic uint32_t
 		streams; // newest stream under this key + 1, 0: none. worker: rw, control: rw
 	_Atomic uint32_t
-		proven;	 // a tag verified, or a packet was sent under it. worker: wo, control: ro
+		proven;  // a tag verified, or a packet was sent under it. worker: wo, control: ro
 	uint32_t serial; // control: which of all contexts ever published this is
-	uint32_t root;	 // index of the root key
+	uint32_t root;   // index of the root key
 	uint8_t reserved[4];
 	alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE]; // expanded session key
 };
@@ -69,7 +69,7 @@ struct key_table {
 	uint32_t size;
 	uint32_t n_used;    // control only
 	uint32_t n_touched; // control only: contexts ever used
-	uint32_t *free;	    // control only: stack of contexts to use again
+	uint32_t *free;     // control only: stack of contexts to use again
 	uint32_t n_free;    // control only
 	uint64_t seed[2];   // random: names are chosen by others
 };

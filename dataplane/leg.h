@@ -20,19 +20,19 @@ enum leg_mode { LEG_OPAQUE, LEG_PLAIN, LEG_SRTP };
 
 // How what arrives of one protocol is protected.
 struct leg_protection {
-	uint8_t mode;	// enum leg_mode; opaque with has_key: forwarded unchanged after its tag
+	uint8_t mode;   // enum leg_mode; opaque with has_key: forwarded unchanged after its tag
 			// verified
-	bool has_key;	// the leg's key is installed and active
+	bool has_key;   // the leg's key is installed and active
 	bool named_key; // the leg names a key
 	bool is_gmk;
-	bool verify;	 // false: what can be forwarded unchanged is, unverified
+	bool verify;     // false: what can be forwarded unchanged is, unverified
 	uint8_t mki_len; // octets, of the profile
 	uint8_t cs_id;
-	uint8_t suite;	   // enum srtp_suite
+	uint8_t suite;     // enum srtp_suite
 	uint16_t roc_rate; // of the profile, 0: no ROC
-	uint32_t scope;	   // of the key
+	uint32_t scope;    // of the key
 	uint32_t key_id;
-	uint32_t user;	  // index of who speaks on the leg, 0: not named
+	uint32_t user;    // index of who speaks on the leg, 0: not named
 	uint64_t own_mki; // key name if the packet's MKI does not tell the talker; 0: none
 };
 

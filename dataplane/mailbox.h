@@ -22,8 +22,8 @@ enum mail_to_worker {
 };
 
 struct worker_mail {
-	uint32_t type;	  // enum mail_to_worker
-	uint32_t value;	  // RESUME: slot; SEND: port; SSRC: the SSRC
+	uint32_t type;    // enum mail_to_worker
+	uint32_t value;   // RESUME: slot; SEND: port; SSRC: the SSRC
 	uint32_t refused; // RESUME: DROP_NONE, or why there is no context
 	uint32_t reserved;
 	struct rte_mbuf *mbuf; // SEND: ownership passes

@@ -16,15 +16,15 @@
 
 struct relay;
 
-#define NEIGHBOUR_NONE	   UINT32_MAX
+#define NEIGHBOUR_NONE     UINT32_MAX
 #define NEIGHBOUR_RESOLVED (UINT64_C(1) << 48)
 
 struct neighbour {
 	_Atomic uint64_t mac; // low 48 bits, NEIGHBOUR_RESOLVED; control: rw, worker: ro
 	struct endpoint addr; // port is not used. Control only, as all that follows
 	uint8_t port;
-	uint8_t probes;	    // solicitations sent since the last answer
-	uint32_t users;	    // destinations that use it; 0: free
+	uint8_t probes;     // solicitations sent since the last answer
+	uint32_t users;     // destinations that use it; 0: free
 	uint64_t due_ms;    // when to solicit next
 	uint32_t hash_next; // + 1
 };
@@ -41,9 +41,9 @@ struct neighbour_table {
 };
 
 enum {
-	NEIGHBOUR_RETRY_MS = 1000,	// between solicitations of one that does not answer
+	NEIGHBOUR_RETRY_MS = 1000,      // between solicitations of one that does not answer
 	NEIGHBOUR_REACHABLE_MS = 30000, // between checks of one that answered
-	NEIGHBOUR_PROBES = 3,		// unanswered checks before its address is forgotten
+	NEIGHBOUR_PROBES = 3,           // unanswered checks before its address is forgotten
 };
 
 int neighbour_table_init(struct neighbour_table *table, uint32_t size);

@@ -20,24 +20,25 @@ struct stream;
 // One packet on its way through the stages of a burst, in the worker's own memory. Valid for one
 // burst.
 struct packet {
-	struct rte_mbuf *mbuf;	// as received; data begins at the RTP header after stage_parse
+	struct rte_mbuf *mbuf;  // as received; data begins at the RTP header after stage_parse
 	struct rte_mbuf *clear; // decrypted: mbuf itself, a second buffer, or NULL
-	const uint8_t *data;	// RTP or RTCP header in mbuf
-	uint16_t len;		// octets at data
-	uint16_t head_len;	// octets of the header that stays in clear
-	uint16_t clear_len;	// octets at clear's data
-	uint8_t protocol;	// enum srtp_protocol
-	uint8_t port;		// on which it came
-	uint16_t udp_dst;	// host byte order
-	uint16_t address;	// index of the local address it came to
-	bool keep_original;	// a receiver gets the octets as they came
-	bool decrypt;		// its tag is to be verified
+	const uint8_t *data;    // RTP or RTCP header in mbuf
+	uint16_t len;           // octets at data
+	uint16_t head_len;      // octets of the header that stays in clear
+	uint16_t clear_len;     // octets at clear's data
+	uint8_t protocol;       // enum srtp_protocol
+	uint8_t port;           // on which it came
+	uint16_t udp_dst;       // host byte order
+	uint16_t address;       // index of the local address it came to
+	bool keep_original;     // a receiver gets the octets as they came
+	bool decrypt;           // its tag is to be verified
 	uint8_t clear_uses; // groups of receivers that need the clear packet, at most 255 counted
-	bool authentic;	    // its tag verified
+	bool authentic;     // its tag verified
 	uint32_t ssrc;
-	uint32_t ctx_index;	// KEY_NONE: none
-	uint32_t talker;	// index of the user who speaks, 0: unknown
-	uint64_t index;		// packet index or SRTCP index
+	uint32_t ctx_index;     // KEY_NONE: none
+	uint32_t claimed_ctx;   // under which its packet index was claimed last
+	uint32_t talker;        // index of the user who speaks, 0: unknown
+	uint64_t index;         // packet index or SRTCP index
 	uint64_t carried_index; // by the packet's ROC, if it differs from index; NO_INDEX: none
 	const struct leg *leg;
 	struct key_ctx *ctx;

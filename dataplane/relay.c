@@ -147,7 +147,7 @@ void relay_wait_workers(struct relay *relay)
 
 void relay_poll_network(struct relay *relay, uint64_t now_ms)
 {
-	void *mbufs[PUNT_BATCH];
+	void *mbufs[PUNT_BATCH] = {};
 	unsigned n = rte_ring_dequeue_burst(relay->punt, mbufs, PUNT_BATCH, NULL);
 	for (unsigned i = 0; i < n; i++) {
 		local_input(relay, mbufs[i]);

@@ -16,8 +16,8 @@ struct frame {
 	struct rte_mbuf *mbuf;
 	const struct port *port;
 	uint16_t l2_len, l3_len; // octets; l3_len without UDP
-	uint16_t ip_len;	 // octets from the IP header on, as the header says
-	uint8_t protocol;	 // of the IP payload
+	uint16_t ip_len;         // octets from the IP header on, as the header says
+	uint8_t protocol;        // of the IP payload
 	struct endpoint source, destination;
 	bool punt; // for the control thread
 };

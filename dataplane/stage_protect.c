@@ -147,9 +147,12 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	uint32_t ssrc = plain ? stream_fresh_ssrc(worker, p->stream) : p->ssrc;
 	if (ssrc == 0 && plain)
 		return DROP_SSRC_POOL;
-	enum drop_reason reason = index_claim(worker, p, ctx, ssrc);
+	// Under one key in another layout it is the same octets again: claimed once.
+	enum drop_reason reason =
+		ctx == p->claimed_ctx ? DROP_NONE : index_claim(worker, p, ctx, ssrc);
 	if (reason != DROP_NONE)
 		return reason;
+	p->claimed_ctx = ctx;
 	struct protect_job *job = &batch->jobs[batch->n];
 	job->mbuf = job_buffer(worker, p);
 	if (!job->mbuf)
@@ -183,6 +186,7 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 {
 	const struct fanout *fanout = p->leg->fanout[p->protocol];
 	unsigned served = 0;
+	p->claimed_ctx = p->ctx_index; // by the packet itself, when it came
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		if (fanout_group_is_self(fanout, group, p->leg->index))

@@ -37,12 +37,12 @@ struct stream {
 	uint32_t ssrc;
 	_Atomic uint32_t next; // next in the bucket + 1
 	uint32_t source;       // outbound: the inbound stream that may use it; STREAM_NONE: inbound
-	uint8_t worker;	       // that owns it
+	uint8_t worker;        // that owns it
 	uint8_t protocol;      // enum srtp_protocol
 	// owner: rw, control: relaxed reads
-	bool reported;	      // control knows of it
+	bool reported;        // control knows of it
 	uint8_t payload_type; // of the last RTP packet
-	uint32_t leg;	      // on which the last packet was accepted
+	uint32_t leg;         // on which the last packet was accepted
 	uint32_t out_ssrc;    // plain: the fresh SSRC that its protected copies have
 	uint16_t bad_seq;     // plain: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
 	bool bad_seq_set;
@@ -50,7 +50,7 @@ struct stream {
 	uint32_t jitter16;    // 16 * jitter, RTP timestamp units (RFC 3550 A.8)
 	uint64_t first_index; // of the first packet accepted
 	uint64_t packets,
-		octets;	   // accepted; octets of the packets as received, from the RTP header on
+		octets;    // accepted; octets of the packets as received, from the RTP header on
 	uint64_t last_tsc; // when the last packet was accepted
 	uint32_t sibling;  // next stream of its key context, or plain leg, + 1; constant
 	struct replay_list replay;

@@ -186,8 +186,10 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 	uint16_t n = rte_eth_rx_burst(port->ethdev, worker->id, mbufs, WORKER_BURST);
 	if (n == 0)
 		return 0;
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; i < n; i++) {
+		mbufs[i]->port = port->ethdev; // not all drivers say it (net_ring)
 		worker->counters.rx_octets += mbufs[i]->pkt_len;
+	}
 	worker->counters.rx_packets += n;
 	worker_process_burst(worker, mbufs, n);
 	return n;

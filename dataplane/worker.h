@@ -20,13 +20,13 @@
 // A poll-mode worker: one loop on one core, no lock, no allocation, no system call.
 
 enum {
-	WORKER_BURST = 32,	  // packets taken from a queue at once
-	WORKER_TX_BURST = 64,	  // packets collected for a port before they are sent
-	HOLD_SLOTS = 256,	  // key contexts for which packets wait
-	HOLD_PACKETS = 16,	  // packets that wait for one of them
-	HOLD_SLOTS_PER_LEG = 4,	  // of these contexts, on account of one leg
-	DERIVE_BURST = 64,	  // derivations a leg may ask for at once,
-	DERIVE_PER_SECOND = 64,	  // and in the long run
+	WORKER_BURST = 32,        // packets taken from a queue at once
+	WORKER_TX_BURST = 64,     // packets collected for a port before they are sent
+	HOLD_SLOTS = 256,         // key contexts for which packets wait
+	HOLD_PACKETS = 16,        // packets that wait for one of them
+	HOLD_SLOTS_PER_LEG = 4,   // of these contexts, on account of one leg
+	DERIVE_BURST = 64,        // derivations a leg may ask for at once,
+	DERIVE_PER_SECOND = 64,   // and in the long run
 	RESYNC_PER_SECOND = 1000, // packets that get a second try with the ROC they carry
 };
 
@@ -36,9 +36,9 @@ struct leg_counters {
 	alignas(64) uint64_t rx_packets, rx_octets; // accepted; octets from the RTP header on
 	uint64_t tx_packets, tx_octets; // handed to the port; octets from the RTP header on
 	uint64_t last_rx_tsc;
-	uint64_t derive_tsc;	// when derive_tokens was brought up to date
+	uint64_t derive_tsc;    // when derive_tokens was brought up to date
 	uint32_t derive_tokens; // derivations the leg may still ask for
-	uint32_t held_slots;	// hold slots that wait on its account
+	uint32_t held_slots;    // hold slots that wait on its account
 	uint32_t drops[DROP_N_REASONS];
 };
 
@@ -58,9 +58,9 @@ struct tx_queue {
 struct worker_counters {
 	uint64_t rx_packets, rx_octets; // frames received, octets of frames
 	uint64_t tx_packets, tx_octets; // frames handed to ports
-	uint64_t loops, busy_loops;	// turns of the loop, and those that had anything to do
-	uint64_t handoffs;		// packets given to the worker that owns their stream
-	uint64_t held;			// packets that waited for a key context
+	uint64_t loops, busy_loops;     // turns of the loop, and those that had anything to do
+	uint64_t handoffs;              // packets given to the worker that owns their stream
+	uint64_t held;                  // packets that waited for a key context
 	uint64_t drops[DROP_N_REASONS];
 };
 
@@ -69,11 +69,11 @@ struct worker {
 	unsigned lcore;
 	uint8_t id;
 	_Atomic bool quit; // control: wo, worker: ro
-	uint64_t now;	   // TSC at the begin of the burst
+	uint64_t now;      // TSC at the begin of the burst
 	uint64_t tsc_hz;
-	uint64_t resync_tsc;	   // when a packet last got a second try
-	bool resumed;		   // the burst was held before
-	uint32_t refused;	   // enum drop_reason: why what the burst waited for does not exist
+	uint64_t resync_tsc;       // when a packet last got a second try
+	bool resumed;              // the burst was held before
+	uint32_t refused;          // enum drop_reason: why what the burst waited for does not exist
 	struct leg_counters *legs; // by leg
 	struct tx_queue tx[PORT_MAX];
 	uint32_t ssrcs[SSRC_POOL_SIZE];
@@ -82,9 +82,9 @@ struct worker {
 	struct packet packets[WORKER_BURST];
 	uint32_t hold_tags[HOLD_SLOTS]; // hash of the slot's name, odd; 0: free
 	struct hold_slot hold[HOLD_SLOTS];
-	struct rte_ring *from_control;		     // struct worker_mail
-	struct rte_ring *to_control;		     // struct control_mail
-	struct rte_ring *handoff;		     // mbufs; any worker puts, this one takes
+	struct rte_ring *from_control;               // struct worker_mail
+	struct rte_ring *to_control;                 // struct control_mail
+	struct rte_ring *handoff;                    // mbufs; any worker puts, this one takes
 	alignas(64) struct worker_counters counters; // worker: rw, control: relaxed reads
 };
 
