@@ -3,6 +3,7 @@
 
 #include "control/app.h"
 
+#include "control/reaper.h"
 #include "dataplane/worker.h"
 
 enum {
@@ -29,10 +30,10 @@ static void read_mail(struct app *app, struct worker *worker)
 			answer_derive(app, worker, &mail);
 			break;
 		case MAIL_STREAM:
-			session_note_stream(app, mail.leg, mail.stream);
+			session_note_stream(app, mail.leg, mail.serial, mail.stream);
 			break;
 		case MAIL_LEARN:
-			session_learn(app, mail.leg, &mail.addr);
+			session_learn(app, mail.leg, mail.serial, &mail.addr);
 			break;
 		}
 	}
@@ -72,5 +73,6 @@ void app_poll(struct app *app)
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
 		app->ticked_ms = now_ms;
 		keystore_tick(app);
+		reaper_tick(app);
 	}
 }

@@ -27,14 +27,15 @@ const char *key_state_name(enum key_state state)
 	return names[state];
 }
 
-int keystore_init(struct keystore *store, uint32_t max)
+int keystore_init(struct keystore *store, uint32_t max, uint32_t max_ctxs)
 {
 	*store = (struct keystore){
 		.slots = map_new(), .domains = map_new(), .max = max, .next_scope = 1};
 	store->roots = secmem_map(max * sizeof(*store->roots));
 	store->secrets = secmem_map(max * sizeof(*store->secrets));
 	store->free_roots = secmem_map(max * sizeof(*store->free_roots));
-	if (store->slots && store->domains && store->roots && store->secrets && store->free_roots)
+	if (index_spaces_init(&store->spaces, max_ctxs) == 0 && store->slots && store->domains &&
+		store->roots && store->secrets && store->free_roots)
 		return 0;
 	return -ENOMEM;
 }
@@ -138,45 +139,50 @@ void key_unuse(struct app *app, struct key_use *use)
 
 static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
 {
-	const struct session *last = NULL;
+	uint64_t round = ++app->keys.rebuild_round;
 	for (struct key_use *use = slot->uses; use; use = use->next) {
-		if (use->session != last)
+		if (use->session->rebuild_round != round)
 			session_rebuild(app, use->session);
-		last = use->session;
+		use->session->rebuild_round = round;
 	}
 }
 
 // --- contexts
 // -------------------------------------------------------------------------------------------------
 
-// Second step of a context's end: no worker can reach its streams any more.
-static void ctx_release_streams(void *arg, void *what, uint32_t ctx)
+// Last step: no worker can reach the streams of the index space any more.
+static void space_release_streams(void *arg, void *what, uint32_t space)
 {
 	struct app *app = arg;
 	struct stream_table *streams = &app->relay.streams;
+	_Atomic uint32_t *head = &app->relay.keys.streams[space];
 	(void)what;
-	uint32_t i = atomic_load_explicit(&app->relay.keys.ctxs[ctx].streams, memory_order_acquire);
+	uint32_t i = atomic_load_explicit(head, memory_order_acquire);
 	while (i != 0) {
 		struct stream *stream = &streams->streams[i - 1];
 		i = stream->sibling;
 		stream_free(streams, stream);
 	}
-	user_release(&app->users, (uint32_t)app->relay.keys.ctxs[ctx].by_talker.mki);
-	key_table_free(&app->relay.keys, ctx);
+	atomic_store_explicit(head, 0, memory_order_relaxed);
+	index_space_free(&app->keys.spaces, space);
 }
 
-// First step: no worker can use the context any more, so no stream is born under it.
-static void ctx_release(void *arg, void *what, uint32_t ctx)
+// No worker can use the context any more: its octets go at once, its streams with the last one of
+// its kind.
+static void ctx_release(void *arg, void *what, uint32_t index)
 {
 	struct app *app = arg;
 	struct stream_table *streams = &app->relay.streams;
-	uint32_t i = atomic_load_explicit(&app->relay.keys.ctxs[ctx].streams, memory_order_acquire);
-	// What is secret of it goes at once.
-	secmem_wipe(app->relay.keys.ctxs[ctx].key, CIPHER_KEY_SIZE);
-	secmem_wipe(app->relay.keys.ctxs[ctx].salt, SRTP_SALT_LEN);
-	for (; i != 0; i = streams->streams[i - 1].sibling)
-		stream_unlink(streams, &streams->streams[i - 1]);
-	retire_later(&app->retire, ctx_release_streams, what, ctx);
+	struct key_ctx *ctx = &app->relay.keys.ctxs[index];
+	if (index_space_release(&app->keys.spaces, ctx->space)) {
+		uint32_t i = atomic_load_explicit(
+			&app->relay.keys.streams[ctx->space], memory_order_acquire);
+		for (; i != 0; i = streams->streams[i - 1].sibling)
+			stream_unlink(streams, &streams->streams[i - 1]);
+		retire_later(&app->retire, space_release_streams, what, ctx->space);
+	}
+	user_release(&app->users, (uint32_t)ctx->by_talker.mki);
+	key_table_free(&app->relay.keys, index);
 }
 
 static void ctx_retire(struct app *app, uint32_t ctx)
@@ -201,14 +207,16 @@ static void slot_add_ctx(struct key_slot *slot, uint32_t ctx)
 	slot->ctxs[slot->n_ctxs++] = ctx;
 }
 
-static void slot_remove_ctx(struct key_slot *slot, uint32_t ctx)
+// False if the key no longer has it: it is on its way already.
+static bool slot_remove_ctx(struct key_slot *slot, uint32_t ctx)
 {
 	for (uint32_t i = slot->n_ctxs; i-- > 0;) {
 		if (slot->ctxs[i] != ctx)
 			continue;
 		slot->ctxs[i] = slot->ctxs[--slot->n_ctxs];
-		return;
+		return true;
 	}
+	return false;
 }
 
 // TGK to expanded session key: RFC 3830 4.1.3, RFC 3711 4.3.
@@ -224,8 +232,11 @@ static int ctx_derive_key(struct app *app, const struct key_slot *slot, const st
 		rc = srtp_kdf(&master, name->suite, name->protocol, &session);
 	if (rc == 0)
 		rc = app->relay.cipher->expand(name->suite, session.key, ctx->key);
-	if (rc == 0)
+	if (rc == 0) {
 		memcpy(ctx->salt, session.salt, SRTP_SALT_LEN);
+		ctx->space = index_space_take(&app->keys.spaces, &session);
+		rc = ctx->space == UINT32_MAX ? -EIO : 0;
+	}
 	secmem_wipe(&master, sizeof(master));
 	secmem_wipe(&session, sizeof(session));
 	return rc;
@@ -329,6 +340,9 @@ static enum drop_reason ctx_derive_gmk(
 	name.kind = KEY_BY_MKI;
 	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
 	if (ctx == KEY_NONE) {
+		// Whoever forges GUK-IDs must leave room for others.
+		if (app->keys.n_provisional > table->size / 4)
+			return DROP_DERIVE_LIMIT;
 		ctx = ctx_make(app, slot, &name, user);
 		if (ctx == KEY_NONE)
 			return DROP_DERIVE_LIMIT;
@@ -498,10 +512,11 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
 	if (!slot->installed)
 		slot_take_root(app, slot);
 	if (!same) {
-		// The old key's contexts are found under the same names: they go first.
-		slot_retire_ctxs(app, slot);
+		// The old key's contexts are found under the same names: they go first, and before
+		// them all that leads to them.
 		slot->state = KEY_PENDING;
 		slot_rebuild_sessions(app, slot);
+		slot_retire_ctxs(app, slot);
 		store->secrets[slot->index] = spec->secret;
 	}
 	slot->type = spec->type;
@@ -512,12 +527,12 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
 	slot->groups = spec->groups ? json_deep_copy(spec->groups) : NULL;
 	slot_set_users(app, slot, spec);
 	slot->state = state_at(slot, time(NULL));
+	slot_rebuild_sessions(app, slot);
 	if (slot->state != KEY_ACTIVE)
 		slot_retire_ctxs(app, slot);
 	else if (slot->type == KEY_GMK)
 		slot_review_ctxs(app, slot);
 	store_note_due(store, slot);
-	slot_rebuild_sessions(app, slot);
 }
 
 // Takes a key's octets and contexts out of use.
@@ -526,6 +541,14 @@ static void slot_disarm(struct app *app, struct key_slot *slot)
 	slot_rebuild_sessions(app, slot);
 	slot_retire_ctxs(app, slot);
 	secmem_wipe(&app->keys.secrets[slot->index], sizeof(struct key_secret));
+}
+
+// No worker looks for talkers under that root key any more: its index can be another's.
+static void root_release(void *arg, void *what, uint32_t index)
+{
+	struct app *app = arg;
+	(void)what;
+	app->keys.free_roots[app->keys.n_free++] = index;
 }
 
 bool key_remove(struct app *app, uint32_t scope, uint32_t id)
@@ -540,8 +563,8 @@ bool key_remove(struct app *app, uint32_t scope, uint32_t id)
 	json_decref(slot->groups);
 	slot->groups = NULL;
 	store->roots[slot->index] = NULL;
-	store->free_roots[store->n_free++] = slot->index;
 	store->n_roots--;
+	retire_later(&app->retire, root_release, NULL, slot->index);
 	slot_release(app, slot);
 	return true;
 }
@@ -551,8 +574,9 @@ bool key_remove(struct app *app, uint32_t scope, uint32_t id)
 
 static void slot_advance(struct app *app, struct key_slot *slot, time_t now)
 {
-	enum key_state state = slot->installed ? state_at(slot, now) : slot->state;
-	if (!slot->installed || slot->state == KEY_EXPIRED || state == slot->state)
+	enum key_state state = state_at(slot, now);
+	// Never back, even if the clock is set back.
+	if (!slot->installed || state <= slot->state)
 		return;
 	slot->state = state;
 	log_info("key_%s id=%08x type=%s", state == KEY_ACTIVE ? "activated" : "expired", slot->id,
@@ -589,14 +613,13 @@ static void provisional_review(struct app *app)
 			atomic_load_explicit(&ctx->proven, memory_order_relaxed))
 			continue;
 		struct key_slot *slot = store->roots[ctx->root];
-		if (!slot)
-			continue; // its key is gone, and it is on its way
-		slot_remove_ctx(slot, p->ctx);
-		ctx_retire(app, p->ctx);
+		if (slot && slot_remove_ctx(slot, p->ctx))
+			ctx_retire(app, p->ctx);
 	}
 	store->n_provisional -= n;
-	memmove(store->provisional, store->provisional + n,
-		store->n_provisional * sizeof(*store->provisional));
+	if (n > 0)
+		memmove(store->provisional, store->provisional + n,
+			store->n_provisional * sizeof(*store->provisional));
 }
 
 void keystore_tick(struct app *app)
@@ -618,6 +641,7 @@ void keystore_fini(struct app *app)
 		free(store->by_scope[i]->name);
 		free(store->by_scope[i]);
 	}
+	index_spaces_fini(&store->spaces);
 	free(store->by_scope);
 	free(store->provisional);
 	map_free(store->slots);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "control/index_space.h"
 #include "control/reader.h"
 #include "control/rpc.h"
 #include "crypto/mikey_prf.h"
@@ -100,16 +101,18 @@ struct keystore {
 	struct key_slot **roots;    // by index
 	struct key_secret *secrets; // by index, secmem
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;
+	uint64_t rebuild_round; // counts changes of keys
 	uint32_t next_scope, next_serial;
-	time_t due;                          // when the next key activates or expires, 0: none does
+	time_t due; // when the next key activates or expires, 0: none does
+	struct index_spaces spaces;
 	struct key_provisional *provisional; // not proven yet, oldest first
 	uint32_t n_provisional, provisional_size;
 };
 
 enum { KEY_DOMAINS_MAX = 4096 };
 
-// Room for max root keys. 0 or -ENOMEM.
-int keystore_init(struct keystore *store, uint32_t max);
+// Room for max root keys and max_ctxs key contexts. 0 or -ENOMEM.
+int keystore_init(struct keystore *store, uint32_t max, uint32_t max_ctxs);
 void keystore_fini(struct app *app);
 
 // Reads one Key of control-api.md. False with *error set: RPC_INVALID_PARAMS, or RPC_KEY_REFUSED

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <event2/event.h>
@@ -100,42 +102,55 @@ static bool device_is_pci(const char *device)
 	       sscanf(device, "%x:%x.%x", &bus, &slot, &function) == 3;
 }
 
-// "0@C,1@A,2@B": the main thread floats over the CPUs that this process may use, worker n is lcore
-// n + 1.
-static char *eal_lcores(const struct config *config)
+// The CPU of each worker: the stated ones, or the last ones that this process may use.
+static void worker_cpus(const struct config *config, const cpu_set_t *allowed, int cpus[])
 {
-	cpu_set_t cpus;
-	size_t size = 64 + 16 * (size_t)(config->n_workers + CPU_SETSIZE);
-	char *text = alloc_zero(size, 1);
-	sched_getaffinity(0, sizeof(cpus), &cpus);
-	int n_cpus = CPU_COUNT(&cpus), len = 0;
-	const char *separator = "0@(";
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		bool isolated = false;
-		for (unsigned w = 0; config->lcores && w < config->n_workers; w++)
-			isolated |= config->lcores[w] == (unsigned)cpu;
-		// Workers without a stated CPU take the last ones; the main thread leaves those if
-		// it can.
-		if (!CPU_ISSET(cpu, &cpus) || (isolated && n_cpus > 1))
-			continue;
-		len += snprintf(text + len, size - (size_t)len, "%s%d", separator, cpu);
-		separator = ",";
-	}
-	if (len == 0)
-		len = snprintf(text, size, "0@(0");
-	len += snprintf(text + len, size - (size_t)len, ")");
 	int cpu = CPU_SETSIZE;
 	for (unsigned w = 0; w < config->n_workers; w++) {
-		if (config->lcores) {
-			cpu = (int)config->lcores[w];
-		} else {
-			do
-				cpu = cpu > 0 ? cpu - 1 : CPU_SETSIZE - 1;
-			while (!CPU_ISSET(cpu, &cpus));
-		}
-		len += snprintf(text + len, size - (size_t)len, ",%u@%d", w + 1, cpu);
+		do
+			cpu = cpu > 0 ? cpu - 1 : CPU_SETSIZE - 1;
+		while (!CPU_ISSET(cpu, allowed));
+		cpus[w] = config->lcores ? (int)config->lcores[w] : cpu;
 	}
+}
+
+// "0@(C,D),1@A,2@B": worker n is lcore n + 1; the main thread floats over the CPUs that are left,
+// or over all if none is.
+static char *eal_lcores(const struct config *config)
+{
+	cpu_set_t allowed, rest;
+	int cpus[RELAY_WORKERS_MAX], len = 0;
+	size_t size = 64 + 16 * (size_t)(config->n_workers + CPU_SETSIZE);
+	char *text = alloc_zero(size, 1);
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	worker_cpus(config, &allowed, cpus);
+	rest = allowed;
+	for (unsigned w = 0; w < config->n_workers; w++)
+		CPU_CLR(cpus[w], &rest);
+	if (CPU_COUNT(&rest) == 0)
+		rest = allowed;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &rest))
+			len += snprintf(
+				text + len, size - (size_t)len, "%s%d", len ? "," : "0@(", cpu);
+	len += snprintf(text + len, size - (size_t)len, ")");
+	for (unsigned w = 0; w < config->n_workers; w++)
+		len += snprintf(text + len, size - (size_t)len, ",%u@%d", w + 1, cpus[w]);
 	return text;
+}
+
+// The EAL keeps pointers into its arguments, and reorders them: they live as long as it does.
+static struct {
+	char **argv, **reordered;
+	int n;
+} eal_arguments;
+
+static void eal_arguments_free(void)
+{
+	for (int i = 0; i < eal_arguments.n; i++)
+		free(eal_arguments.argv[i]);
+	free(eal_arguments.argv);
+	free(eal_arguments.reordered);
 }
 
 static int eal_open(const struct config *config)
@@ -166,10 +181,11 @@ static int eal_open(const struct config *config)
 	}
 	for (unsigned i = 0; i < config->n_eal; i++)
 		argv[argc++] = alloc_string(config->eal[i]);
-	// The EAL keeps pointers into argv, and reorders it: it is never freed.
-	static char **kept;
-	kept = argv;
-	int rc = rte_eal_init(argc, kept);
+	char **given = eal_arguments.argv = alloc_zero((size_t)argc + 1, sizeof(char *));
+	memcpy(given, argv, (size_t)argc * sizeof(char *));
+	eal_arguments.n = argc;
+	eal_arguments.reordered = argv;
+	int rc = rte_eal_init(argc, argv);
 	if (rc < 0)
 		log_error("eal_failed: %s; see the lines above", rte_strerror(rte_errno));
 	return rc < 0 ? -1 : 0;
@@ -255,7 +271,7 @@ static int app_open(struct app *app, const struct config *config)
 	app->max_streams = config->limits.streams;
 	retire_init(&app->retire, &app->relay, app);
 	users_init(&app->users);
-	if (keystore_init(&app->keys, app->max_keys) != 0 ||
+	if (keystore_init(&app->keys, app->max_keys, app->relay.keys.size) != 0 ||
 		sessions_init(&app->sessions, app->max_legs) != 0) {
 		log_error("out_of_memory");
 		return -1;
@@ -283,6 +299,11 @@ static void on_tick(evutil_socket_t fd, short what, void *app)
 	app_poll(app);
 }
 
+static void before_call(void *app)
+{
+	app_poll(app);
+}
+
 static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
 	struct app *app = arg;
@@ -307,7 +328,7 @@ static void socket_directory_make(const char *path)
 static int control_run(struct app *app, const struct config *config)
 {
 	socket_directory_make(config->control_unix);
-	struct rpc rpc = {.methods = control_methods, .app = app};
+	struct rpc rpc = {.methods = control_methods, .app = app, .before_call = before_call};
 	struct server_options options = {
 		.path = config->control_unix,
 		.mode = config->control_mode,
@@ -360,8 +381,10 @@ static int run(const struct config *config)
 			"no_cipher name=%s: %s; accepted: %s", config->cipher, why, cipher_names());
 		return 1;
 	}
-	if (eal_open(config) != 0)
+	if (eal_open(config) != 0) {
+		eal_arguments_free();
 		return 1;
+	}
 	int rc = relay_open_configured(&app, config, cipher);
 	if (rc == 0) {
 		app.base = event_base_new();
@@ -372,7 +395,16 @@ static int run(const struct config *config)
 		relay_close(&app.relay);
 	}
 	rte_eal_cleanup();
+	eal_arguments_free();
 	return rc == 0 ? 0 : 1;
+}
+
+// Keys are in memory: no core dump, and nobody but root looks into the process.
+static void memory_protect(void)
+{
+	struct rlimit none = {0, 0};
+	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
+		log_warning("core_dumps_not_off: %s", strerror(errno));
 }
 
 int main(int argc, char **argv)
@@ -381,6 +413,7 @@ int main(int argc, char **argv)
 	int status = arguments_read(argc, argv, &arguments);
 	if (status >= 0)
 		return status;
+	memory_protect();
 	// Key octets pass through these libraries as text.
 	json_set_alloc_funcs(secmem_malloc, secmem_free);
 	event_set_mem_functions(secmem_malloc, secmem_realloc, secmem_free);

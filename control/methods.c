@@ -210,7 +210,8 @@ static uint64_t ctx_packets(const struct app *app, uint32_t ctx)
 {
 	const struct stream_table *streams = &app->relay.streams;
 	uint64_t packets = 0;
-	uint32_t i = atomic_load_explicit(&app->relay.keys.ctxs[ctx].streams, memory_order_acquire);
+	uint32_t i = atomic_load_explicit(
+		&app->relay.keys.streams[app->relay.keys.ctxs[ctx].space], memory_order_acquire);
 	for (; i != 0; i = streams->streams[i - 1].sibling)
 		packets += streams->streams[i - 1].packets;
 	return packets;

@@ -15,20 +15,6 @@ enum {
 		32768, // no 1 MiB line holds so many requests; bounds the answer to "[1,1,1,...]"
 };
 
-void rpc_fail(
-	struct rpc_error *error, enum rpc_code code, const char *path, const char *format, ...)
-{
-	va_list args;
-
-	if (error->code != RPC_OK)
-		return;
-	error->code = code;
-	snprintf(error->path, sizeof(error->path), "%s", path != NULL ? path : "");
-	va_start(args, format);
-	vsnprintf(error->message, sizeof(error->message), format, args);
-	va_end(args);
-}
-
 // Cuts off a UTF-8 sequence that the end of a buffer broke: jansson refuses the whole string
 // otherwise.
 static void utf8_trim(char *text)
@@ -47,13 +33,27 @@ static void utf8_trim(char *text)
 	}
 }
 
+void rpc_fail(
+	struct rpc_error *error, enum rpc_code code, const char *path, const char *format, ...)
+{
+	va_list args;
+
+	if (error->code != RPC_OK)
+		return;
+	error->code = code;
+	snprintf(error->path, sizeof(error->path), "%s", path != NULL ? path : "");
+	va_start(args, format);
+	vsnprintf(error->message, sizeof(error->message), format, args);
+	va_end(args);
+	utf8_trim(error->path);
+	utf8_trim(error->message);
+}
+
 // The response that reports an error. Takes over the reference to id.
 static json_t *response_error(json_t *id, struct rpc_error *error)
 {
 	json_t *body;
 
-	utf8_trim(error->path);
-	utf8_trim(error->message);
 	body = json_pack("{s:i, s:s}", "code", error->code, "message", error->message);
 	if (body != NULL && error->path[0] != '\0') {
 		json_t *data = json_pack("{s:s}", "path", error->path);
@@ -129,6 +129,8 @@ static json_t *request_run(const struct rpc *rpc, const json_t *request, struct 
 		rpc_fail(error, RPC_INTERNAL_ERROR, NULL, "out of memory");
 		return NULL;
 	}
+	if (rpc->before_call != NULL)
+		rpc->before_call(rpc->app);
 	result = method->call(rpc->app, params, error);
 	json_decref(params);
 	if (result == NULL)

@@ -49,6 +49,8 @@ struct rpc_method {
 struct rpc {
 	const struct rpc_method *methods; // ends with name NULL
 	void *app;                        // handed to each method
+	void (*before_call)(
+		void *app); // NULL: nothing. So that a long batch does not keep all else waiting
 };
 
 // Answers one line (without its LF, len octets, not NUL-terminated): a request, a notification or a

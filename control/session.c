@@ -15,6 +15,8 @@
 #include "crypto/secmem.h"
 #include "dataplane/worker.h"
 
+enum { LEARN_MS = 100 }; // between two moves of a leg's remote address
+
 int sessions_init(struct sessions *sessions, uint32_t max_legs)
 {
 	*sessions = (struct sessions){.by_id = map_new()};
@@ -68,24 +70,35 @@ static void publish_leg(
 	retire_memory(app, before);
 }
 
+// A leg's own fan-outs, if it names its receivers.
+static void leg_build_own(struct app *app, const struct session *session, struct session_leg *leg)
+{
+	unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
+	unsigned kinds[SRTP_N_PROTOCOLS] = {FANOUT_RTP, rtcp};
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		leg->own[protocol] =
+			leg->spec.has_to ? fanout_build(app, session, kinds[protocol], &leg->spec)
+					 : NULL;
+}
+
+// What was published before is retired only when nothing published leads to it any more.
 void session_rebuild(struct app *app, struct session *session)
 {
-	for (unsigned kind = 0; kind < FANOUT_N; kind++) {
-		retire_memory(app, session->fanouts[kind]);
+	struct fanout *before[FANOUT_N];
+	memcpy(before, session->fanouts, sizeof(before));
+	for (unsigned kind = 0; kind < FANOUT_N; kind++)
 		session->fanouts[kind] = fanout_build(app, session, kind, NULL);
-	}
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		struct session_leg *leg = &session->legs[i];
-		unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
-		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
-			retire_memory(app, leg->own[protocol]);
-			leg->own[protocol] = NULL;
-			if (leg->spec.has_to)
-				leg->own[protocol] = fanout_build(app, session,
-					protocol == SRTP_RTP ? FANOUT_RTP : rtcp, &leg->spec);
-		}
+		struct fanout *own_before[SRTP_N_PROTOCOLS];
+		memcpy(own_before, leg->own, sizeof(own_before));
+		leg_build_own(app, session, leg);
 		publish_leg(app, session, leg);
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			retire_memory(app, own_before[protocol]);
 	}
+	for (unsigned kind = 0; kind < FANOUT_N; kind++)
+		retire_memory(app, before[kind]);
 }
 
 // --- legs in and out
@@ -233,8 +246,10 @@ static void session_set_legs(
 		same[i] = map_remove(gone, specs[i].id, strlen(specs[i].id));
 		if (same[i])
 			legs[i] = *same[i];
-		else
+		else {
 			legs[i].index = leg_index_take(app, session);
+			legs[i].serial = ++app->sessions.next_serial;
+		}
 		legs[i].spec = specs[i];
 		specs[i] = (struct leg_spec){};
 		leg_bind(app, session, &legs[i]);
@@ -343,18 +358,26 @@ static void check_key(struct app *app, const struct session *session,
 	}
 }
 
-static void check_to(const struct leg_spec *legs, uint32_t n, uint32_t i, const char *path,
+// Leg specs by id. Values are the specs' own.
+static struct map *specs_by_id(struct leg_spec *legs, uint32_t n)
+{
+	struct map *by_id = map_new();
+	for (uint32_t i = 0; i < n; i++)
+		if (!by_id || map_put(by_id, legs[i].id, strlen(legs[i].id), &legs[i], NULL) != 0)
+			abort();
+	return by_id;
+}
+
+static void check_to(const struct map *by_id, const struct leg_spec *leg, const char *path,
 	struct rpc_error *error)
 {
-	for (uint32_t t = 0; t < legs[i].n_to; t++) {
-		uint32_t l = 0;
-		while (l < n && (l == i || strcmp(legs[l].id, legs[i].to[t]) != 0))
-			l++;
-		if (l < n)
+	for (uint32_t t = 0; t < leg->n_to; t++) {
+		const struct leg_spec *named = map_get(by_id, leg->to[t], strlen(leg->to[t]));
+		if (named && named != leg)
 			continue;
 		char member[32];
 		snprintf(member, sizeof(member), "to[%u]", t);
-		fail_at(error, RPC_NOT_FOUND, path, &legs[i], member,
+		fail_at(error, RPC_NOT_FOUND, path, leg, member,
 			"is no other leg of the session; accepted: ids of its other legs");
 	}
 }
@@ -427,22 +450,45 @@ static void check_gmks(
 	}
 }
 
-static void check_limits(struct app *app, const struct session *session, bool is_new,
-	uint32_t n_legs, const char *path, struct rpc_error *error)
+// What new legs need: a leg that leaves gives its index back only after those that come have
+// theirs.
+static void count_new(const struct session *session, const struct map *by_id, uint32_t n_legs,
+	uint32_t *n_new, uint32_t *n_ctxs)
 {
-	uint32_t more = n_legs > session->n_legs ? n_legs - session->n_legs : 0;
+	struct map_cursor cursor = {0};
+	const struct leg_spec *leg;
+	uint32_t n_stay = 0;
+	for (uint32_t i = 0; i < session->n_legs; i++) {
+		const char *id = session->legs[i].spec.id;
+		n_stay += map_get(by_id, id, strlen(id)) != NULL;
+	}
+	*n_new = n_legs - n_stay;
+	*n_ctxs = 0;
+	while (*n_new > 0 && (leg = map_next(by_id, &cursor)) != NULL)
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			if (leg->protection[protocol].has_key &&
+				leg->protection[protocol].key_id >> 28 != KEY_GMK)
+				*n_ctxs += 2; // to receive and to send
+}
+
+static void check_limits(struct app *app, const struct session *session, const struct map *by_id,
+	const struct session_spec *spec, const char *path, struct rpc_error *error)
+{
+	uint32_t n_new, n_ctxs;
+	count_new(session, by_id, spec->n_legs, &n_new, &n_ctxs);
 	// Those that have left count until no worker can reach them.
-	if (app->sessions.n_legs + more > app->max_legs)
+	if (app->sessions.n_legs + n_new > app->max_legs)
 		retire_all(&app->retire);
-	if (n_legs > SESSION_LEGS_MAX)
-		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", n_legs,
+	if (spec->n_legs > SESSION_LEGS_MAX)
+		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", spec->n_legs,
 			SESSION_LEGS_MAX);
-	else if (app->sessions.n_legs + more > app->max_legs)
+	else if (app->sessions.n_legs + n_new > app->max_legs)
 		rpc_fail(error, RPC_LIMIT, path, "limits.legs (%u) legs are in use", app->max_legs);
-	else if (app->relay.keys.size - app->relay.keys.n_used < 4 * more)
-		rpc_fail(error, RPC_LIMIT, path, "limits.keys: all %u key contexts are in use",
+	else if (app->relay.keys.size - app->relay.keys.n_used < n_ctxs)
+		rpc_fail(error, RPC_LIMIT, path, "limits.keys: of %u key contexts all are in use",
 			app->relay.keys.size);
-	else if (is_new && map_count(app->sessions.by_id) >= app->max_sessions)
+	else if (!session_find(app, spec->id) &&
+		 map_count(app->sessions.by_id) >= app->max_sessions)
 		rpc_fail(error, RPC_LIMIT, path, "limits.sessions (%u) sessions exist",
 			app->max_sessions);
 }
@@ -451,20 +497,24 @@ static bool session_check(struct app *app, const struct session *session,
 	const struct session_spec *spec, const char *path, struct rpc_error *error)
 {
 	struct leg_spec *legs = spec->legs;
-	bool is_new = !session_find(app, spec->id);
-	check_limits(app, session, is_new, spec->n_legs, path, error);
+	struct map *by_id = specs_by_id(legs, spec->n_legs);
 	check_unique(legs, spec->n_legs, path, compare_ids, "id", "is the id of two legs", error);
 	check_unique(legs, spec->n_legs, path, compare_locals, "local",
 		"is the local address of two legs; accepted: one leg for each address and port",
 		error);
+	if (error->code == RPC_OK)
+		check_limits(app, session, by_id, spec, path, error);
 	for (uint32_t i = 0; i < spec->n_legs && error->code == RPC_OK; i++) {
+		check_to(by_id, &legs[i], path, error);
+		if (legs[i].stays)
+			continue; // what it names was found when it came
 		check_local(app, session, &legs[i], path, error);
 		check_remote(app, &legs[i], path, error);
-		check_to(legs, spec->n_legs, i, path, error);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			check_key(app, session, spec, &legs[i], protocol, path, error);
 	}
 	check_gmks(legs, spec->n_legs, path, error);
+	map_free(by_id);
 	return error->code == RPC_OK;
 }
 
@@ -565,8 +615,10 @@ static struct session_spec session_copy_legs(const struct session *session, uint
 		spec.keys[i] = (struct key_spec){.id = session->key_ids[i]};
 	spec.legs = alloc_zero(session->n_legs + n_more, sizeof(*spec.legs));
 	spec.n_legs = session->n_legs;
-	for (uint32_t i = 0; i < session->n_legs; i++)
+	for (uint32_t i = 0; i < session->n_legs; i++) {
 		spec.legs[i] = leg_spec_copy(&session->legs[i].spec);
+		spec.legs[i].stays = true;
+	}
 	return spec;
 }
 
@@ -576,16 +628,16 @@ static void session_copy_free(struct session_spec *spec)
 	session_spec_free(spec);
 }
 
-static void copy_put_leg(struct session_spec *spec, struct leg_spec *leg)
+// In place of the leg of the same id, or behind the others. by_id has the legs that were there
+// before.
+static void copy_put_leg(struct session_spec *spec, const struct map *by_id, struct leg_spec *leg)
 {
-	uint32_t i = 0;
-	while (i < spec->n_legs && strcmp(spec->legs[i].id, leg->id) != 0)
-		i++;
-	if (i == spec->n_legs)
-		spec->n_legs++;
+	struct leg_spec *place = map_get(by_id, leg->id, strlen(leg->id));
+	if (place)
+		leg_spec_free(place);
 	else
-		leg_spec_free(&spec->legs[i]);
-	spec->legs[i] = *leg;
+		place = &spec->legs[spec->n_legs++];
+	*place = *leg;
 	*leg = (struct leg_spec){};
 }
 
@@ -596,8 +648,10 @@ bool session_apply_legs(struct app *app, struct session *session, struct leg_spe
 	if (error->code != RPC_OK)
 		return false;
 	struct session_spec spec = session_copy_legs(session, n);
+	struct map *by_id = specs_by_id(spec.legs, spec.n_legs);
 	for (uint32_t i = 0; i < n; i++)
-		copy_put_leg(&spec, &legs[i]);
+		copy_put_leg(&spec, by_id, &legs[i]);
+	map_free(by_id);
 	bool ok = session_check(app, session, &spec, path, error);
 	if (ok)
 		session_set_legs(app, session, spec.legs, spec.n_legs);
@@ -669,34 +723,49 @@ void session_remove(struct app *app, struct session *session)
 // --- what workers tell
 // ----------------------------------------------------------------------------------------
 
+// The leg that a worker speaks of, if it still is the one that the worker saw.
 static struct session_leg *session_leg_by_index(
-	const struct app *app, uint32_t leg, struct session **session)
+	const struct app *app, uint32_t index, uint32_t serial, struct session **session)
 {
-	*session = app->sessions.by_leg[leg];
+	*session = app->sessions.by_leg[index];
 	for (uint32_t i = 0; *session && i < (*session)->n_legs; i++)
-		if ((*session)->legs[i].index == leg)
-			return &(*session)->legs[i];
+		if ((*session)->legs[i].index == index)
+			return (*session)->legs[i].serial == serial ? &(*session)->legs[i] : NULL;
 	return NULL;
 }
 
-void session_learn(struct app *app, uint32_t leg, const struct endpoint *addr)
+// Whether media can be sent to an address that a packet claims to come from.
+static bool address_learnable(
+	const struct app *app, const struct session_leg *leg, const struct endpoint *addr)
+{
+	const struct port *port = &app->relay.ports[leg->spec.port];
+	struct endpoint broadcast = {.family = AF_INET, .addr = {255, 255, 255, 255}};
+	struct endpoint nobody = {.family = addr->family};
+	return addr->port != 0 && !endpoint_is_multicast(addr) &&
+	       !endpoint_same_addr(addr, &broadcast) && !endpoint_same_addr(addr, &nobody) &&
+	       !port_find_address(port, addr) && port_next_hop(port, addr).family != AF_UNSPEC;
+}
+
+void session_learn(struct app *app, uint32_t index, uint32_t serial, const struct endpoint *addr)
 {
 	struct session *session;
-	struct session_leg *found = session_leg_by_index(app, leg, &session);
-	if (!found || !found->spec.learn || endpoint_equal(&found->spec.remote, addr) ||
-		port_next_hop(&app->relay.ports[found->spec.port], addr).family == AF_UNSPEC)
-		return;
-	struct session_leg before = *found;
-	found->spec.remote = *addr;
-	leg_bind(app, session, found);
+	struct session_leg *leg = session_leg_by_index(app, index, serial, &session);
+	uint64_t now_ms = relay_now_ms();
+	if (!leg || !leg->spec.learn || endpoint_equal(&leg->spec.remote, addr) ||
+		!address_learnable(app, leg, addr) || now_ms - leg->learned_ms < LEARN_MS)
+		return; // if it is only too early the next packet says so again
+	leg->learned_ms = now_ms;
+	struct session_leg before = *leg;
+	leg->spec.remote = *addr;
+	leg_bind(app, session, leg);
 	session_rebuild(app, session);
 	leg_unbind(app, &before);
 }
 
-void session_note_stream(struct app *app, uint32_t leg, uint32_t stream)
+void session_note_stream(struct app *app, uint32_t index, uint32_t serial, uint32_t stream)
 {
 	struct session *session;
-	struct session_leg *found = session_leg_by_index(app, leg, &session);
+	struct session_leg *found = session_leg_by_index(app, index, serial, &session);
 	if (!found)
 		return;
 	for (uint32_t i = 0; i < found->n_streams; i++)

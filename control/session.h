@@ -47,6 +47,7 @@ struct leg_spec {
 	bool learn, receive, send, control, rtcp_mux;
 	bool ssrc_random;
 	bool same_protection; // rtcp_protection was not stated
+	bool stays;           // in use already
 	uint8_t dscp;
 	struct protection_spec protection[SRTP_N_PROTOCOLS];
 	bool has_to;
@@ -69,7 +70,9 @@ struct session_spec {
 // A leg in use.
 struct session_leg {
 	struct leg_spec spec;
-	uint32_t index;                         // for workers
+	uint32_t serial;     // tells it from other legs with the same index, before and after
+	uint64_t learned_ms; // when its remote address last moved
+	uint32_t index;      // for workers
 	struct port_address *address;           // of spec.local
 	uint32_t neighbour;                     // next hop to spec.remote, NEIGHBOUR_NONE
 	uint32_t users[SRTP_N_PROTOCOLS];       // of spec.protection[].user
@@ -89,12 +92,14 @@ struct session {
 	struct session_leg *legs;
 	uint32_t n_legs;
 	struct fanout *fanouts[FANOUT_N];
+	uint64_t rebuild_round; // of the last key change that it was rebuilt for
 };
 
 struct sessions {
 	struct map *by_id;
 	struct session **by_leg; // by leg index; secmem_map'd, touched as used
 	uint32_t n_legs;         // in use
+	uint32_t next_serial;
 	uint32_t n_touched;
 	uint32_t *free_legs, n_free;
 };
@@ -137,9 +142,9 @@ void session_remove(struct app *app, struct session *session);
 void session_rebuild(struct app *app, struct session *session);
 
 // A worker says that an authentic packet of a leg came from addr.
-void session_learn(struct app *app, uint32_t leg, const struct endpoint *addr);
+void session_learn(struct app *app, uint32_t index, uint32_t serial, const struct endpoint *addr);
 // A worker says that a stream is on a leg.
-void session_note_stream(struct app *app, uint32_t leg, uint32_t stream);
+void session_note_stream(struct app *app, uint32_t index, uint32_t serial, uint32_t stream);
 
 // --- session_build.c: from spec to what workers use ---
 

@@ -304,6 +304,7 @@ struct leg *leg_build(struct app *app, const struct session *session, const stru
 	unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
 	*out = (struct leg){
 		.index = leg->index,
+		.serial = leg->serial,
 		.port = leg->spec.port,
 		.receive = leg->spec.receive,
 		.learn = leg->spec.learn,

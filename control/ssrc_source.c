@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/alloc.h"
@@ -173,7 +174,10 @@ uint32_t ssrc_source_take(struct ssrc_source *source)
 					source->path);
 				return 0;
 			}
+			if (time(NULL) < source->retry)
+				return 0;
 			int rc = ssrc_source_reserve(source, source->reserved + SSRC_BLOCK);
+			source->retry = rc == 0 ? 0 : time(NULL) + 1;
 			if (rc != 0) {
 				log_error("ssrc_not_reserved path=%s: %s", source->path,
 					strerror(-rc));

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 // Fresh SSRCs for media that the relay is the first to protect (plain to SRTP): each is given out
 // once in the life of a state directory, over crashes too, so that no (session key, SSRC, index)
@@ -23,6 +24,7 @@ struct ssrc_source {
 	uint8_t key[32];
 	uint32_t next;     // counter of the next SSRC
 	uint32_t reserved; // first counter that the file does not cover
+	time_t retry;      // Unix seconds: not before, after the file could not be written
 	uint32_t used_up;  // 1: no more
 };
 

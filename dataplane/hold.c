@@ -5,27 +5,6 @@
 
 #include "dataplane/worker.h"
 
-// Brings the leg's tokens up to date and takes one: invariant 5, derivations are bounded per
-// source.
-static bool derive_token_take(struct worker *worker, struct leg_counters *leg)
-{
-	uint64_t per_token = worker->tsc_hz / DERIVE_PER_SECOND;
-	if (leg->derive_tsc == 0) {
-		leg->derive_tsc = worker->now;
-		leg->derive_tokens = DERIVE_BURST;
-	}
-	uint64_t earned = (worker->now - leg->derive_tsc) / per_token;
-	leg->derive_tsc += earned * per_token;
-	if (earned > DERIVE_BURST - leg->derive_tokens)
-		leg->derive_tokens = DERIVE_BURST;
-	else
-		leg->derive_tokens += (uint32_t)earned;
-	if (leg->derive_tokens == 0)
-		return false;
-	leg->derive_tokens--;
-	return true;
-}
-
 // The slot that waits for name, else a free one, else NULL. Reads the tags, 1 KiB, not the slots.
 static struct hold_slot *hold_find(struct worker *worker, const struct key_name *name, uint32_t tag)
 {
@@ -43,7 +22,7 @@ static enum drop_reason hold_ask(
 	struct worker *worker, struct hold_slot *slot, uint32_t leg, const struct key_name *name)
 {
 	struct leg_counters *counters = &worker->legs[leg];
-	if (counters->held_slots >= HOLD_SLOTS_PER_LEG || !derive_token_take(worker, counters))
+	if (counters->held_slots >= HOLD_SLOTS_PER_LEG || !leg_token_take(worker, leg))
 		return DROP_DERIVE_LIMIT;
 	struct control_mail mail = {
 		.type = MAIL_DERIVE,

@@ -20,8 +20,9 @@ int key_table_init(struct key_table *table, uint32_t size)
 		return -EIO;
 	table->buckets = secmem_map(n_buckets * sizeof(struct key_bucket));
 	table->ctxs = secmem_map(size * sizeof(struct key_ctx));
+	table->streams = secmem_map(size * sizeof(*table->streams));
 	table->free = malloc(size * sizeof(uint32_t));
-	if (!table->buckets || !table->ctxs || !table->free) {
+	if (!table->buckets || !table->ctxs || !table->streams || !table->free) {
 		key_table_fini(table);
 		return -ENOMEM;
 	}
@@ -34,6 +35,7 @@ void key_table_fini(struct key_table *table)
 		secmem_wipe(table->ctxs, table->n_touched * sizeof(struct key_ctx));
 	secmem_unmap(table->ctxs, table->size * sizeof(struct key_ctx));
 	secmem_unmap(table->buckets, (table->bucket_mask + 1) * sizeof(struct key_bucket));
+	secmem_unmap(table->streams, table->size * sizeof(*table->streams));
 	free(table->free);
 	*table = (struct key_table){};
 }

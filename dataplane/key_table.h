@@ -35,16 +35,14 @@ struct key_name {
 
 // What a worker uses of a key: one protocol, one crypto session, one sender's CSB-ID. 1,088 octets.
 struct key_ctx {
-	struct key_name by_mki; // control: rw before publication, worker: ro
-	struct key_name
-		by_talker; // kind KEY_BY_MKI: has none. control: rw before publication, worker: ro
+	// Names: control writes them before publication, workers read. A by_talker of kind
+	// KEY_BY_MKI is none.
+	struct key_name by_mki, by_talker;
 	uint8_t salt[SRTP_SALT_LEN]; // session salt
-	_Atomic uint32_t
-		streams; // newest stream under this key + 1, 0: none. worker: rw, control: rw
-	_Atomic uint32_t
-		proven;  // a tag verified, or a packet was sent under it. worker: wo, control: ro
-	uint32_t serial; // control: which of all contexts ever published this is
-	uint32_t root;   // index of the root key
+	_Atomic uint32_t proven; // a tag verified, or a packet was sent. worker: wo, control: ro
+	uint32_t serial;         // control: which of all contexts ever published this is
+	uint32_t root;           // index of the root key
+	uint32_t space;          // of packet indices: that of all contexts with this session key
 	uint8_t reserved[4];
 	alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE]; // expanded session key
 };
@@ -62,6 +60,9 @@ struct key_bucket {
 	_Atomic uint64_t overflow;
 };
 
+// A session key that is known under two names (one root key in two sessions, say) has one space of
+// packet indices: it is one key to whoever sees two packets under it. There are as many spaces as
+// contexts.
 struct key_table {
 	struct key_bucket *buckets;
 	uint64_t bucket_mask;
@@ -72,6 +73,8 @@ struct key_table {
 	uint32_t *free;     // control only: stack of contexts to use again
 	uint32_t n_free;    // control only
 	uint64_t seed[2];   // random: names are chosen by others
+	// Newest stream under a session key + 1, by index space; 0: none. worker: rw, control: rw
+	_Atomic uint32_t *streams;
 };
 
 // Room for size contexts; memory is reserved, not used, until contexts come. 0 or -ENOMEM.

@@ -38,6 +38,7 @@ struct leg_protection {
 
 struct leg {
 	uint32_t index;
+	uint32_t serial; // tells it from other legs with that index
 	uint8_t port;
 	bool receive; // takes packets from it
 	bool learn;   // its remote address follows authenticated packets

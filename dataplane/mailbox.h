@@ -36,8 +36,8 @@ enum mail_to_control {
 };
 
 struct control_mail {
-	uint32_t type; // enum mail_to_control
-	uint32_t leg;
+	uint32_t type;        // enum mail_to_control
+	uint32_t leg, serial; // STREAM, LEARN: which leg had that index
 	union {
 		struct {
 			struct key_name name;

@@ -15,8 +15,6 @@
 #include "crypto/secmem.h"
 
 enum {
-	PORT_RX_DESCRIPTORS = 1024,
-	PORT_TX_DESCRIPTORS = 1024,
 	PORT_LEGS_SIZE = 65536 * sizeof(uint32_t),
 };
 

@@ -14,7 +14,13 @@
 
 // Ports: DPDK ethdevs with the relay's addresses.
 
-enum { PORT_MAX = 16, PORT_NAME_MAX = 32, PORT_DEVICE_MAX = 256 };
+enum {
+	PORT_MAX = 16,
+	PORT_NAME_MAX = 32, // octets with NUL, as the next
+	PORT_DEVICE_MAX = 256,
+	PORT_RX_DESCRIPTORS = 1024, // of a queue, if the device takes as many
+	PORT_TX_DESCRIPTORS = 1024,
+};
 
 // What main takes from the configuration.
 struct port_prefix {

@@ -4,6 +4,7 @@
 #include "dataplane/relay.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -20,7 +21,7 @@
 #include "dataplane/worker.h"
 
 enum {
-	POOL_PACKETS_PER_WORKER = 16384,
+	POOL_PACKETS_PER_WORKER = 12288,
 	POOL_CACHE = 256,
 	PUNT_BATCH = 64, // packets for the control thread that one poll takes
 };
@@ -108,6 +109,13 @@ int relay_start(struct relay *relay)
 			worker_run, relay->workers[i], relay->workers[i]->lcore);
 		if (rc != 0)
 			return rc;
+	}
+	for (unsigned i = 0; i < relay->n_workers; i++) {
+		int started;
+		while ((started = atomic_load(&relay->workers[i]->started)) == 0)
+			sched_yield();
+		if (started < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }

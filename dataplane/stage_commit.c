@@ -8,8 +8,9 @@
 // burst, or another worker, may have given birth to it since.
 static enum drop_reason packet_bear_stream(struct worker *worker, struct packet *p)
 {
-	p->stream = stream_create(&worker->relay->streams, &p->ctx->streams, p->ctx_index, p->ssrc,
-		worker->id, p->protocol, STREAM_NONE);
+	p->stream =
+		stream_create(&worker->relay->streams, &worker->relay->keys.streams[p->ctx->space],
+			p->ctx->space, p->ssrc, worker->id, p->protocol, STREAM_NONE);
 	if (!p->stream)
 		return DROP_STREAM_LIMIT;
 	if (p->stream->source != STREAM_NONE)
@@ -59,11 +60,12 @@ static enum drop_reason packet_commit_replay(struct packet *p)
 	return verdict == REPLAY_SEEN ? DROP_REPLAYED : DROP_TOO_OLD;
 }
 
-static void stream_report(struct worker *worker, struct stream *s)
+static void stream_report(struct worker *worker, const struct leg *leg, struct stream *s)
 {
 	struct control_mail mail = {
 		.type = MAIL_STREAM,
-		.leg = s->leg,
+		.leg = leg->index,
+		.serial = leg->serial,
 		.stream = stream_index(&worker->relay->streams, s),
 	};
 	s->reported = worker_post(worker, &mail);
@@ -83,8 +85,8 @@ static void stream_count(struct worker *worker, struct packet *p)
 	}
 	if (p->protocol == SRTP_RTP)
 		s->payload_type = p->data[1] & 0x7f;
-	if (unlikely(!s->reported))
-		stream_report(worker, s);
+	if (unlikely(!s->reported) && p->ctx) // plain ones are found by their leg
+		stream_report(worker, p->leg, s);
 }
 
 // The remote address follows the newest authentic packet (control decides and publishes).
@@ -93,7 +95,12 @@ static void leg_learn(struct worker *worker, const struct packet *p)
 	if (!p->leg->learn || endpoint_equal(&p->leg->remote, &p->source) ||
 		p->index + 1 != p->stream->replay.next)
 		return;
-	struct control_mail mail = {.type = MAIL_LEARN, .leg = p->leg->index, .addr = p->source};
+	struct control_mail mail = {
+		.type = MAIL_LEARN,
+		.leg = p->leg->index,
+		.serial = p->leg->serial,
+		.addr = p->source,
+	};
 	worker_post(worker, &mail); // if the mailbox is full the next packet tries again
 }
 

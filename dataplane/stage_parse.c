@@ -19,7 +19,8 @@ struct frame {
 	uint16_t ip_len;         // octets from the IP header on, as the header says
 	uint8_t protocol;        // of the IP payload
 	struct endpoint source, destination;
-	bool punt; // for the control thread
+	bool urgent; // ARP and ND: without them nothing can be sent
+	bool punt;   // for the control thread
 };
 
 static enum drop_reason parse_ethernet(struct frame *f, uint16_t *ether_type)
@@ -127,7 +128,7 @@ static enum drop_reason parse_frame(struct frame *f, struct packet *p)
 		return reason;
 	switch (ether_type) {
 	case RTE_ETHER_TYPE_ARP:
-		f->punt = true;
+		f->punt = f->urgent = true;
 		return DROP_NONE;
 	case RTE_ETHER_TYPE_IPV4:
 		reason = parse_ipv4(f);
@@ -144,9 +145,22 @@ static enum drop_reason parse_frame(struct frame *f, struct packet *p)
 		return parse_udp(f, p);
 	if (f->protocol != IPPROTO_ICMP && f->protocol != IPPROTO_ICMPV6)
 		return DROP_IP_PROTOCOL;
-	f->mbuf->l2_len = f->l2_len;
+	const uint8_t *icmp =
+		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
+	f->urgent = f->protocol == IPPROTO_ICMPV6 && f->ip_len > f->l3_len && icmp[0] >= 133;
+	if (!f->urgent && !port_find_address(f->port, &f->destination))
+		return DROP_NOT_LOCAL;
 	f->punt = true;
 	return DROP_NONE;
+}
+
+// Echo requests take half of the ring at most: they must not shut out ARP and ND.
+static bool frame_punt(struct worker *worker, const struct frame *f)
+{
+	struct rte_ring *punt = worker->relay->punt;
+	if (!f->urgent && rte_ring_count(punt) > PUNT_SIZE / 2)
+		return false;
+	return rte_ring_enqueue(punt, f->mbuf) == 0;
 }
 
 uint16_t stage_parse(
@@ -164,7 +178,7 @@ uint16_t stage_parse(
 		struct frame frame = {.mbuf = mbufs[i], .port = &worker->relay->ports[p->port]};
 		enum drop_reason reason = parse_frame(&frame, p);
 		if (reason == DROP_NONE && frame.punt) {
-			if (rte_ring_enqueue(worker->relay->punt, mbufs[i]) == 0)
+			if (frame_punt(worker, &frame))
 				continue;
 			reason = DROP_PUNT_FULL;
 		}

@@ -6,7 +6,10 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
-enum { PROTECT_JOBS = 64 };
+enum {
+	PROTECT_JOBS = 64,
+	SSRC_IDLE_SECONDS = 2, // after which another sender may have an SSRC
+};
 
 // One packet to protect for one group of receivers.
 struct protect_job {
@@ -54,24 +57,36 @@ static uint32_t stream_fresh_ssrc(struct worker *worker, struct stream *s)
 	return s->out_ssrc;
 }
 
-// Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a key
-// once, and only for the one stream that this SSRC belongs to.
+// Whether a packet may go on in an outbound stream that another inbound stream began: the sender
+// goes on under a new key with the SSRC it had, or the one before has been silent for long.
+static bool stream_passes_on(
+	const struct worker *worker, const struct packet *p, const struct stream *out)
+{
+	return (out->leg == p->leg->index && out->talker == p->talker) ||
+	       worker->now - out->last_tsc > SSRC_IDLE_SECONDS * worker->tsc_hz;
+}
+
+// Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a session
+// key once. What is lost if two senders have one SSRC is only theirs.
 static enum drop_reason index_claim(
-	struct worker *worker, const struct packet *p, uint32_t ctx, uint32_t ssrc)
+	struct worker *worker, const struct packet *p, uint32_t space, uint32_t ssrc)
 {
 	struct stream_table *streams = &worker->relay->streams;
 	uint32_t source = stream_index(streams, p->stream);
-	if (ctx == p->ctx_index)
-		return DROP_NONE; // the same octets again, in another layout: claimed when they
-				  // came
-	struct stream *out = stream_create(streams, &worker->relay->keys.ctxs[ctx].streams, ctx,
+	struct stream *out = stream_create(streams, &worker->relay->keys.streams[space], space,
 		ssrc, worker->id, p->protocol, source);
 	if (!out)
 		return DROP_STREAM_LIMIT;
-	if (out->worker != worker->id || out->source != source)
+	if (out->worker != worker->id || out->source == STREAM_NONE)
+		return DROP_SSRC_COLLISION;
+	if (out->source != source && !stream_passes_on(worker, p, out))
 		return DROP_SSRC_COLLISION;
 	if (replay_commit(&out->replay, p->index) != REPLAY_NEW)
 		return DROP_REPLAYED;
+	out->source = source;
+	out->leg = p->leg->index;
+	out->talker = p->talker;
+	out->last_tsc = worker->now;
 	return DROP_NONE;
 }
 
@@ -148,11 +163,15 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	if (ssrc == 0 && plain)
 		return DROP_SSRC_POOL;
 	// Under one key in another layout it is the same octets again: claimed once.
-	enum drop_reason reason =
-		ctx == p->claimed_ctx ? DROP_NONE : index_claim(worker, p, ctx, ssrc);
+	uint32_t space = worker->relay->keys.ctxs[ctx].space;
+	enum drop_reason reason = DROP_NONE;
+	if (space != p->claimed_space)
+		reason = index_claim(worker, p, space, ssrc);
+	if (reason == DROP_SSRC_COLLISION && plain)
+		p->stream->out_ssrc = 0; // the next packet draws another
 	if (reason != DROP_NONE)
 		return reason;
-	p->claimed_ctx = ctx;
+	p->claimed_space = space;
 	struct protect_job *job = &batch->jobs[batch->n];
 	job->mbuf = job_buffer(worker, p);
 	if (!job->mbuf)
@@ -186,7 +205,8 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 {
 	const struct fanout *fanout = p->leg->fanout[p->protocol];
 	unsigned served = 0;
-	p->claimed_ctx = p->ctx_index; // by the packet itself, when it came
+	// In the space of its own key the packet claimed its index when it came.
+	p->claimed_space = p->ctx ? p->ctx->space : UINT32_MAX;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		if (fanout_group_is_self(fanout, group, p->leg->index))

@@ -5,11 +5,14 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
-// Who speaks: the user whom the leg names, else the one whose GUK-ID the packet's MKI has.
+// Who speaks: the user whose GUK-ID the packet's MKI has, or whom the leg names. A leg's user does
+// not stand for somebody else whose media comes over it.
 static uint32_t packet_talker(const struct packet *p)
 {
-	uint32_t user = p->leg->in[p->protocol].user;
-	return user == 0 && p->ctx ? (uint32_t)p->ctx->by_talker.mki : user;
+	const struct leg_protection *in = &p->leg->in[p->protocol];
+	if (p->ctx && in->is_gmk && in->own_mki != p->ctx->by_mki.mki)
+		return (uint32_t)p->ctx->by_talker.mki;
+	return in->user;
 }
 
 // The context of this talker under the group's GMK. Returns false if it has to be derived first.

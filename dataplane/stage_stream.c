@@ -64,12 +64,22 @@ static enum drop_reason packet_check_protected(struct packet *p)
 			p->carried_index = NO_INDEX;
 		p->keep_original = true; // for a second try
 	}
-	return replay_reason(replay_check(&p->stream->replay, p->index));
+	enum replay_verdict verdict = replay_check(&p->stream->replay, p->index);
+	if (verdict != REPLAY_NEW && p->carried_index != NO_INDEX) {
+		// Old by the estimate, ahead by the ROC that it carries: the tag decides, in one
+		// pass.
+		p->index = p->carried_index;
+		p->carried_index = NO_INDEX;
+		return DROP_NONE;
+	}
+	return replay_reason(verdict);
 }
 
 // Plain media needs a stream to get its packet index. Nothing verifies it, so it is born here.
 static enum drop_reason packet_check_plain(struct worker *worker, struct packet *p)
 {
+	if (!p->stream && !leg_token_take(worker, p->leg->index))
+		return DROP_STREAM_LIMIT;
 	if (!p->stream)
 		p->stream = stream_create(&worker->relay->streams,
 			&worker->relay->legs.streams[p->leg->index],
@@ -77,6 +87,8 @@ static enum drop_reason packet_check_plain(struct worker *worker, struct packet 
 			STREAM_NONE);
 	if (!p->stream)
 		return DROP_STREAM_LIMIT;
+	if (p->stream->worker == worker->id)
+		p->stream->last_tsc = worker->now;
 	p->index = packet_index_estimate(p->stream->replay.next, rtp_seq(p->data));
 	p->carried_index = NO_INDEX;
 	return DROP_NONE;
@@ -94,7 +106,8 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 			packets[out++] = p;
 			continue;
 		}
-		uint32_t scope = plain ? stream_plain_scope(p->leg->index, SRTP_RTP) : p->ctx_index;
+		uint32_t scope =
+			plain ? stream_plain_scope(p->leg->index, SRTP_RTP) : p->ctx->space;
 		p->stream = stream_find(&worker->relay->streams, scope, p->ssrc);
 		enum drop_reason reason = DROP_NONE;
 		if (!p->stream || p->stream->worker == worker->id)

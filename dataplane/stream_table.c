@@ -130,3 +130,31 @@ void stream_free(struct stream_table *table, struct stream *stream)
 	secmem_wipe(stream, sizeof(*stream));
 	stream_put_back(table, stream);
 }
+
+bool stream_leave_siblings(
+	struct stream_table *table, _Atomic uint32_t *siblings, struct stream *stream)
+{
+	uint32_t self = stream_index(table, stream) + 1, head = self;
+	// Workers only add at the head. If it is not the head it is behind it, or not there.
+	if (atomic_compare_exchange_strong_explicit(
+		    siblings, &head, stream->sibling, memory_order_acq_rel, memory_order_acquire))
+		return true;
+	for (uint32_t i = head; i != 0; i = table->streams[i - 1].sibling) {
+		if (table->streams[i - 1].sibling != self)
+			continue;
+		table->streams[i - 1].sibling = stream->sibling;
+		return true;
+	}
+	return false;
+}
+
+uint32_t stream_table_touched(const struct stream_table *table)
+{
+	uint32_t n = atomic_load_explicit(&table->n_touched, memory_order_relaxed);
+	return n < table->size ? n : table->size;
+}
+
+uint32_t stream_table_used(const struct stream_table *table)
+{
+	return stream_table_touched(table) - rte_ring_count(table->unused);
+}

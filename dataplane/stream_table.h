@@ -52,7 +52,9 @@ struct stream {
 	uint64_t packets,
 		octets;    // accepted; octets of the packets as received, from the RTP header on
 	uint64_t last_tsc; // when the last packet was accepted
-	uint32_t sibling;  // next stream of its key context, or plain leg, + 1; constant
+	uint32_t talker;   // outbound: user who sent the last packet
+	uint32_t sibling;  // next stream of its key context, or plain leg, + 1; control: rw once it
+			   // is born
 	struct replay_list replay;
 };
 
@@ -108,6 +110,14 @@ struct stream *stream_create(struct stream_table *table, _Atomic uint32_t *sibli
 // Takes a stream out of its chain. Control thread; workers may use it until their next quiescent
 // state.
 void stream_unlink(struct stream_table *table, struct stream *stream);
+
+// Takes a stream out of a list of siblings; false if it is not in it. Control thread.
+bool stream_leave_siblings(
+	struct stream_table *table, _Atomic uint32_t *siblings, struct stream *stream);
+
+// Streams ever used, and in use. Control thread.
+uint32_t stream_table_touched(const struct stream_table *table);
+uint32_t stream_table_used(const struct stream_table *table);
 
 // Gives back a stream that no worker can reach. Control thread.
 void stream_free(struct stream_table *table, struct stream *stream);

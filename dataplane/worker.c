@@ -15,6 +15,8 @@
 #include "dataplane/hold.h"
 #include "dataplane/stages.h"
 
+enum { TX_TRIES = 4 };
+
 static size_t counters_size(const struct relay *relay)
 {
 	return relay->legs.size * sizeof(struct leg_counters);
@@ -107,14 +109,37 @@ void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason 
 	rte_pktmbuf_free(packet->mbuf);
 }
 
+bool leg_token_take(struct worker *worker, uint32_t leg)
+{
+	struct leg_counters *counters = &worker->legs[leg];
+	uint64_t per_token = worker->tsc_hz / LEG_TOKENS_PER_SECOND;
+	if (counters->token_tsc == 0) {
+		counters->token_tsc = worker->now;
+		counters->tokens = LEG_TOKENS;
+	}
+	uint64_t earned = (worker->now - counters->token_tsc) / per_token;
+	counters->token_tsc += earned * per_token;
+	if (earned > LEG_TOKENS - counters->tokens)
+		counters->tokens = LEG_TOKENS;
+	else
+		counters->tokens += (uint32_t)earned;
+	if (counters->tokens == 0)
+		return false;
+	counters->tokens--;
+	return true;
+}
+
 static void tx_flush(struct worker *worker, uint8_t port)
 {
 	struct tx_queue *queue = &worker->tx[port];
 	uint64_t octets = 0;
 	for (uint16_t i = 0; i < queue->n; i++)
 		octets += queue->packets[i]->pkt_len;
-	uint16_t sent = rte_eth_tx_burst(
-		worker->relay->ports[port].ethdev, worker->id, queue->packets, queue->n);
+	uint16_t ethdev = worker->relay->ports[port].ethdev, sent = 0;
+	// A full ring empties at line rate: a few tries are worth it, waiting is not.
+	for (unsigned tries = 0; tries < TX_TRIES && sent < queue->n; tries++)
+		sent += rte_eth_tx_burst(
+			ethdev, worker->id, queue->packets + sent, queue->n - sent);
 	for (uint16_t i = sent; i < queue->n; i++)
 		octets -= queue->packets[i]->pkt_len;
 	worker->counters.tx_packets += sent;
@@ -199,9 +224,12 @@ int worker_run(void *arg)
 {
 	struct worker *worker = arg;
 	struct relay *relay = worker->relay;
-	if (relay->cipher->thread_init() != 0)
+	if (relay->cipher->thread_init() != 0) {
+		atomic_store(&worker->started, -1);
 		return -1;
+	}
 	rte_rcu_qsbr_thread_online(relay->rcu, worker->id);
+	atomic_store(&worker->started, 1);
 	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed)) {
 		unsigned work = mail_process(worker) + handoff_process(worker);
 		for (unsigned i = 0; i < relay->n_ports; i++)

@@ -20,14 +20,15 @@
 // A poll-mode worker: one loop on one core, no lock, no allocation, no system call.
 
 enum {
-	WORKER_BURST = 32,        // packets taken from a queue at once
-	WORKER_TX_BURST = 64,     // packets collected for a port before they are sent
-	HOLD_SLOTS = 256,         // key contexts for which packets wait
-	HOLD_PACKETS = 16,        // packets that wait for one of them
-	HOLD_SLOTS_PER_LEG = 4,   // of these contexts, on account of one leg
-	DERIVE_BURST = 64,        // derivations a leg may ask for at once,
-	DERIVE_PER_SECOND = 64,   // and in the long run
-	RESYNC_PER_SECOND = 1000, // packets that get a second try with the ROC they carry
+	WORKER_BURST = 32,      // packets taken from a queue at once
+	WORKER_TX_BURST = 64,   // packets collected for a port before they are sent
+	HOLD_SLOTS = 256,       // key contexts for which packets wait
+	HOLD_PACKETS = 16,      // packets that wait for one of them
+	HOLD_SLOTS_PER_LEG = 4, // of these contexts, on account of one leg
+	LEG_TOKENS =
+		64, // what a leg may ask for unauthenticated at once: derivations, plain streams
+	LEG_TOKENS_PER_SECOND = 64, // and in the long run
+	RESYNC_PER_SECOND = 1000,   // packets that get a second try with the ROC they carry
 };
 
 // What one worker counts of one leg. Written by the worker, read relaxed by control, zeroed by
@@ -36,9 +37,9 @@ struct leg_counters {
 	alignas(64) uint64_t rx_packets, rx_octets; // accepted; octets from the RTP header on
 	uint64_t tx_packets, tx_octets; // handed to the port; octets from the RTP header on
 	uint64_t last_rx_tsc;
-	uint64_t derive_tsc;    // when derive_tokens was brought up to date
-	uint32_t derive_tokens; // derivations the leg may still ask for
-	uint32_t held_slots;    // hold slots that wait on its account
+	uint64_t token_tsc;  // when tokens was brought up to date
+	uint32_t tokens;     // LEG_TOKENS at most
+	uint32_t held_slots; // hold slots that wait on its account
 	uint32_t drops[DROP_N_REASONS];
 };
 
@@ -68,8 +69,9 @@ struct worker {
 	alignas(64) struct relay *relay;
 	unsigned lcore;
 	uint8_t id;
-	_Atomic bool quit; // control: wo, worker: ro
-	uint64_t now;      // TSC at the begin of the burst
+	_Atomic int started; // worker: 1 forwards, -1 could not; control: ro
+	_Atomic bool quit;   // control: wo, worker: ro
+	uint64_t now;        // TSC at the begin of the burst
 	uint64_t tsc_hz;
 	uint64_t resync_tsc;       // when a packet last got a second try
 	bool resumed;              // the burst was held before
@@ -125,6 +127,10 @@ static inline struct rte_mbuf *packet_unparse(struct packet *packet)
 	rte_pktmbuf_prepend(packet->mbuf, (uint16_t)(packet->mbuf->l2_len + packet->mbuf->l3_len));
 	return packet->mbuf;
 }
+
+// Takes one of the leg's tokens; false if there is none. Invariant 5: what costs the relay
+// something before a tag verified is bounded per source.
+bool leg_token_take(struct worker *worker, uint32_t leg);
 
 // Queues an Ethernet frame for a port; sends when a burst is full. Takes mbuf.
 void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf);

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/reaper.h"
+
+#include <rte_cycles.h>
+
+#include "control/app.h"
+
+static void stream_release(void *arg, void *what, uint32_t index)
+{
+	struct app *app = arg;
+	(void)what;
+	stream_free(&app->relay.streams, &app->relay.streams.streams[index]);
+}
+
+static _Atomic uint32_t *stream_siblings(struct app *app, const struct stream *stream)
+{
+	if (stream->scope & STREAM_PLAIN)
+		return &app->relay.legs.streams[(stream->scope & ~STREAM_PLAIN) >> 1];
+	return &app->relay.keys.streams[stream->scope];
+}
+
+static bool stream_is_idle(const struct stream *stream, bool crowded)
+{
+	uint64_t last = stream->last_tsc, hz = rte_get_tsc_hz();
+	if (last == 0)
+		return false; // unused, or being born
+	uint64_t limit = stream->scope & STREAM_PLAIN ? REAPER_PLAIN_SECONDS : REAPER_KEY_SECONDS;
+	int64_t idle = (int64_t)(rte_rdtsc() - last);
+	return (crowded || stream->scope & STREAM_PLAIN) && idle > (int64_t)(limit * hz);
+}
+
+static void stream_reap(struct app *app, struct stream *stream)
+{
+	struct stream_table *streams = &app->relay.streams;
+	if (!stream_leave_siblings(streams, stream_siblings(app, stream), stream))
+		return; // its key or leg is going, and takes it along
+	stream_unlink(streams, stream);
+	stream->last_tsc = 0; // once is enough
+	retire_later(&app->retire, stream_release, NULL, stream_index(streams, stream));
+}
+
+void reaper_tick(struct app *app)
+{
+	struct stream_table *streams = &app->relay.streams;
+	uint32_t n = stream_table_touched(streams);
+	bool crowded = stream_table_used(streams) > streams->size / 4 * 3;
+	for (uint32_t i = 0; i < n && i < REAPER_STREAMS; i++) {
+		app->reaper_cursor = (app->reaper_cursor + 1) % n;
+		struct stream *stream = &streams->streams[app->reaper_cursor];
+		if (stream_is_idle(stream, crowded))
+			stream_reap(app, stream);
+	}
+}
