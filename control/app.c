@@ -74,5 +74,6 @@ void app_poll(struct app *app)
 		app->ticked_ms = now_ms;
 		keystore_tick(app);
 		reaper_tick(app);
+		srtcp_floor_tick(&app->srtcp, &app->relay);
 	}
 }

@@ -9,6 +9,7 @@
 #include "control/keystore.h"
 #include "control/retire.h"
 #include "control/session.h"
+#include "control/srtcp_floor.h"
 #include "control/ssrc_source.h"
 #include "control/users.h"
 #include "dataplane/relay.h"
@@ -21,6 +22,7 @@ struct app {
 	struct keystore keys;
 	struct sessions sessions;
 	struct ssrc_source ssrcs;
+	struct srtcp_floor srtcp;
 	struct event_base *base;
 	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()
 	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far

@@ -164,6 +164,10 @@ static void space_release_streams(void *arg, void *what, uint32_t space)
 		stream_free(streams, stream);
 	}
 	atomic_store_explicit(head, 0, memory_order_relaxed);
+	// Should the key come back, its SRTCP indices go on above those it had.
+	uint32_t next = atomic_exchange(&app->relay.keys.srtcp_next[space], 0);
+	if (next > atomic_load(&app->relay.srtcp_floor))
+		atomic_store(&app->relay.srtcp_floor, next);
 	index_space_free(&app->keys.spaces, space);
 }
 

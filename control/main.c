@@ -280,6 +280,11 @@ static int app_open(struct app *app, const struct config *config)
 		log_error("no_state: %s", why);
 		return -1;
 	}
+	if (srtcp_floor_open(&app->srtcp, &app->relay, config->state_directory, why, sizeof(why)) !=
+		0) {
+		log_error("no_state: %s", why);
+		return -1;
+	}
 	return 0;
 }
 
@@ -289,6 +294,7 @@ static void app_close(struct app *app)
 	keystore_fini(app);
 	retire_fini(&app->retire);
 	users_fini(&app->users);
+	srtcp_floor_close(&app->srtcp);
 	ssrc_source_close(&app->ssrcs);
 }
 

@@ -16,8 +16,10 @@
 
 #include "control/alloc.h"
 #include "control/log.h"
+#include "control/state_file.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/secmem.h"
+#include "crypto/srtp.h"
 
 // The file: magic, key, counter, all in one write of a new file that then takes the old one's
 // place.
@@ -29,46 +31,14 @@ struct ssrc_file {
 
 static const char ssrc_magic[8] = {'m', 'c', 'x', 's', 's', 'r', 'c', '1'};
 
-static int file_write_synced(const char *path, const struct ssrc_file *file)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	int rc = 0;
-	if (write(fd, file, sizeof(*file)) != sizeof(*file) || fsync(fd) != 0)
-		rc = errno ? -errno : -EIO;
-	close(fd);
-	return rc;
-}
-
-static int directory_sync(const char *path)
-{
-	char *directory = alloc_string(path);
-	*strrchr(directory, '/') = '\0';
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(directory);
-	if (fd < 0)
-		return -errno;
-	int rc = fsync(fd) == 0 ? 0 : -errno;
-	close(fd);
-	return rc;
-}
-
 // Makes the file cover counters up to reserved before any of them is used.
 static int ssrc_source_reserve(struct ssrc_source *source, uint32_t reserved)
 {
 	struct ssrc_file file;
 	memcpy(file.magic, ssrc_magic, sizeof(file.magic));
 	memcpy(file.key, source->key, sizeof(file.key));
-	for (int i = 0; i < 4; i++)
-		file.reserved[i] = (uint8_t)(reserved >> (24 - 8 * i));
-	char temporary[4096];
-	snprintf(temporary, sizeof(temporary), "%s.new", source->path);
-	int rc = file_write_synced(temporary, &file);
-	if (rc == 0 && rename(temporary, source->path) != 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = directory_sync(source->path);
+	srtp_write32(file.reserved, reserved);
+	int rc = state_file_write(source->path, &file, sizeof(file));
 	secmem_wipe(&file, sizeof(file));
 	if (rc == 0)
 		source->reserved = reserved;
@@ -77,20 +47,13 @@ static int ssrc_source_reserve(struct ssrc_source *source, uint32_t reserved)
 
 static int ssrc_source_load(struct ssrc_source *source)
 {
-	int fd = open(source->path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
 	struct ssrc_file file;
-	ssize_t n = read(fd, &file, sizeof(file));
-	close(fd);
-	int rc = 0;
-	if (n != sizeof(file) || memcmp(file.magic, ssrc_magic, sizeof(file.magic)) != 0) {
+	int rc = state_file_read(source->path, &file, sizeof(file));
+	if (rc == 0 && memcmp(file.magic, ssrc_magic, sizeof(file.magic)) != 0)
 		rc = -EBADMSG;
-	} else {
+	if (rc == 0) {
 		memcpy(source->key, file.key, sizeof(source->key));
-		for (int i = 0; i < 4; i++)
-			source->reserved = source->reserved << 8 | file.reserved[i];
-		source->next = source->reserved;
+		source->next = source->reserved = srtp_read32(file.reserved);
 	}
 	secmem_wipe(&file, sizeof(file));
 	return rc;

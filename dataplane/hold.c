@@ -18,6 +18,22 @@ static struct hold_slot *hold_find(struct worker *worker, const struct key_name 
 	return unused;
 }
 
+static uint32_t hold_tag(const struct worker *worker, const struct key_name *name)
+{
+	return (uint32_t)key_name_hash(&worker->relay->keys, name) | 1;
+}
+
+bool hold_waits(const struct worker *worker, const struct key_name *name)
+{
+	if (worker->n_held == 0)
+		return false;
+	uint32_t tag = hold_tag(worker, name);
+	for (unsigned i = 0; i < HOLD_SLOTS; i++)
+		if (worker->hold_tags[i] == tag && key_name_equal(&worker->hold[i].name, name))
+			return true;
+	return false;
+}
+
 static enum drop_reason hold_ask(
 	struct worker *worker, struct hold_slot *slot, uint32_t leg, const struct key_name *name)
 {
@@ -40,7 +56,7 @@ static enum drop_reason hold_ask(
 enum drop_reason hold_packet(
 	struct worker *worker, struct packet *packet, const struct key_name *name)
 {
-	uint32_t tag = (uint32_t)key_name_hash(&worker->relay->keys, name) | 1;
+	uint32_t tag = hold_tag(worker, name);
 	struct hold_slot *slot = hold_find(worker, name, tag);
 	if (!slot)
 		return DROP_HOLD_FULL;
@@ -50,9 +66,10 @@ enum drop_reason hold_packet(
 			return reason;
 		worker->hold_tags[slot - worker->hold] = tag;
 	}
-	if (slot->n == HOLD_PACKETS)
+	if (slot->n == HOLD_PACKETS || worker->n_held == HOLD_TOTAL)
 		return DROP_HOLD_FULL;
 	slot->packets[slot->n++] = packet_unparse(packet);
+	worker->n_held++;
 	worker->counters.held++;
 	return DROP_NONE;
 }
@@ -65,13 +82,16 @@ void hold_resume(struct worker *worker, const struct worker_mail *mail)
 	for (uint16_t i = 0; i < n; i++)
 		packets[i] = slot->packets[i];
 	slot->n = 0;
+	worker->n_held -= n;
 	worker->hold_tags[mail->value] = 0;
 	// 0 if control gave the leg's index to another leg meanwhile
 	if (worker->legs[slot->leg].held_slots > 0)
 		worker->legs[slot->leg].held_slots--;
 	worker->resumed = true;
 	worker->refused = mail->refused;
-	worker_process_burst(worker, packets, n);
+	worker->resumed_name = slot->name;
+	for (uint16_t at = 0; at < n; at += WORKER_BURST)
+		worker_process_burst(worker, packets + at, (uint16_t)RTE_MIN(n - at, WORKER_BURST));
 	worker->resumed = false;
 	worker->refused = DROP_NONE;
 }

@@ -75,6 +75,8 @@ struct key_table {
 	uint64_t seed[2];   // random: names are chosen by others
 	// Newest stream under a session key + 1, by index space; 0: none. worker: rw, control: rw
 	_Atomic uint32_t *streams;
+	// Next SRTCP index to send with, by index space; 0: none sent yet. worker: rw, control: rw
+	_Atomic uint32_t *srtcp_next;
 };
 
 // Room for size contexts; memory is reserved, not used, until contexts come. 0 or -ENOMEM.

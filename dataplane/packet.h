@@ -37,6 +37,7 @@ struct packet {
 	uint32_t ssrc;
 	uint32_t ctx_index;     // KEY_NONE: none
 	uint32_t claimed_space; // in which its packet index was claimed last
+	uint64_t claimed_index; // what was claimed there
 	uint32_t talker;        // index of the user who speaks, 0: unknown
 	uint64_t index;         // packet index or SRTCP index
 	uint64_t carried_index; // by the packet's ROC, if it differs from index; NO_INDEX: none

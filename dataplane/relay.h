@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,6 +45,10 @@ struct relay {
 	struct rte_mempool *pool;
 	struct rte_rcu_qsbr *rcu;
 	struct rte_ring *punt; // ARP, ND, ICMP: mbufs from workers to control
+	// SRTCP indices that the relay sends with: none below floor or from limit on. control: rw,
+	// worker: ro
+	_Atomic uint32_t srtcp_floor, srtcp_limit;
+	_Atomic bool srtcp_low; // the limit is near. worker: sets, control: clears
 	struct key_table keys;
 	struct stream_table streams;
 	struct leg_table legs;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "crypto/packet_index.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
@@ -50,6 +51,10 @@ static bool plain_sender_restarted(struct stream *s, uint16_t seq)
 static enum drop_reason packet_commit_replay(struct packet *p)
 {
 	struct stream *s = p->stream;
+	// Nothing hangs on a plain packet's index yet: other packets of the burst may have moved
+	// the stream on.
+	if (!p->ctx)
+		p->index = packet_index_estimate(s->replay.next, rtp_seq(p->data));
 	enum replay_verdict verdict = replay_commit(&s->replay, p->index);
 	if (verdict == REPLAY_OLD && !p->ctx && plain_sender_restarted(s, rtp_seq(p->data))) {
 		p->index = rtp_seq(p->data);

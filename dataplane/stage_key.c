@@ -55,6 +55,9 @@ static enum drop_reason packet_name_key(struct packet *p, struct key_name *name,
 		return DROP_NONE;
 	if (!in->has_key)
 		return DROP_NO_KEY;
+	if (p->len < p->head_len + SRTP_GCM_TAG_LEN + in->mki_len +
+			     (p->protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0))
+		return DROP_SRTP_SHORT;
 	if (!trailer_find(p, in, name))
 		return DROP_UNKNOWN_MKI;
 	name->scope = in->scope;
@@ -101,7 +104,8 @@ uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n)
 		struct packet *p = packets[i];
 		if (needed[i]) {
 			p->ctx_index = key_table_find(keys, &names[i], hashes[i]);
-			if (p->ctx_index == KEY_NONE) {
+			if (p->ctx_index == KEY_NONE ||
+				(!worker->resumed && hold_waits(worker, &names[i]))) {
 				enum drop_reason reason = packet_miss_key(worker, p, &names[i]);
 				if (reason != DROP_NONE)
 					worker_drop(worker, p, reason);

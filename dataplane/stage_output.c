@@ -82,7 +82,8 @@ static enum drop_reason dest_send(struct worker *worker, const struct fanout_des
 	}
 	write_ethernet(port, &mac, frame, dest->header_len == 28);
 	write_ip_udp(dest, frame + l2_len, payload_len, payload_sum);
-	mbuf->ol_flags = 0;
+	// What it was received with does not go out; whose memory it is stays known.
+	mbuf->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
 	worker_send(worker, dest->port, mbuf);
 	return DROP_NONE;
 }

@@ -8,7 +8,8 @@
 
 enum {
 	PROTECT_JOBS = 64,
-	SSRC_IDLE_SECONDS = 2, // after which another sender may have an SSRC
+	SSRC_IDLE_SECONDS = 2,      // after which another sender may have an SSRC
+	SRTCP_INDEX_MARGIN = 32768, // indices left when control is asked for more
 };
 
 // One packet to protect for one group of receivers.
@@ -66,18 +67,12 @@ static bool stream_passes_on(
 	       worker->now - out->last_tsc > SSRC_IDLE_SECONDS * worker->tsc_hz;
 }
 
-// Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a session
-// key once. What is lost if two senders have one SSRC is only theirs.
-static enum drop_reason index_claim(
-	struct worker *worker, const struct packet *p, uint32_t space, uint32_t ssrc)
+// SRTP keeps the packet index that it came with. What is lost if two senders have one SSRC is only
+// theirs.
+static enum drop_reason rtp_index_claim(struct worker *worker, struct packet *p, struct stream *out)
 {
-	struct stream_table *streams = &worker->relay->streams;
-	uint32_t source = stream_index(streams, p->stream);
-	struct stream *out = stream_create(streams, &worker->relay->keys.streams[space], space,
-		ssrc, worker->id, p->protocol, source);
-	if (!out)
-		return DROP_STREAM_LIMIT;
-	if (out->worker != worker->id || out->source == STREAM_NONE)
+	uint32_t source = stream_index(&worker->relay->streams, p->stream);
+	if (out->worker != worker->id)
 		return DROP_SSRC_COLLISION;
 	if (out->source != source && !stream_passes_on(worker, p, out))
 		return DROP_SSRC_COLLISION;
@@ -86,8 +81,47 @@ static enum drop_reason index_claim(
 	out->source = source;
 	out->leg = p->leg->index;
 	out->talker = p->talker;
-	out->last_tsc = worker->now;
+	p->claimed_index = p->index;
 	return DROP_NONE;
+}
+
+// SRTCP is sent by the relay, whoever spoke: its index counts what was sent under the key.
+static enum drop_reason rtcp_index_claim(struct worker *worker, struct packet *p, uint32_t space)
+{
+	struct relay *relay = worker->relay;
+	_Atomic uint32_t *counter = &relay->keys.srtcp_next[space];
+	uint32_t floor = atomic_load_explicit(&relay->srtcp_floor, memory_order_relaxed);
+	uint32_t limit = atomic_load_explicit(&relay->srtcp_limit, memory_order_relaxed);
+	uint32_t next = atomic_load_explicit(counter, memory_order_relaxed), index;
+	do {
+		index = next > floor ? next : floor;
+		if (index >= limit)
+			break;
+	} while (!atomic_compare_exchange_weak_explicit(
+		counter, &next, index + 1, memory_order_relaxed, memory_order_relaxed));
+	if (index + SRTCP_INDEX_MARGIN > limit)
+		atomic_store_explicit(&relay->srtcp_low, true, memory_order_relaxed);
+	p->claimed_index = index;
+	return index < limit ? DROP_NONE : DROP_INDEX_LIMIT;
+}
+
+// Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a session
+// key once.
+static enum drop_reason index_claim(
+	struct worker *worker, struct packet *p, uint32_t space, uint32_t ssrc)
+{
+	struct stream_table *streams = &worker->relay->streams;
+	struct stream *out = stream_create(streams, &worker->relay->keys.streams[space], space,
+		ssrc, worker->id, p->protocol, stream_index(streams, p->stream));
+	if (!out)
+		return DROP_STREAM_LIMIT;
+	if (out->source == STREAM_NONE)
+		return DROP_SSRC_COLLISION; // a client has that SSRC under this key
+	enum drop_reason reason = p->protocol == SRTP_RTP ? rtp_index_claim(worker, p, out)
+							  : rtcp_index_claim(worker, p, space);
+	if (reason == DROP_NONE && out->worker == worker->id)
+		out->last_tsc = worker->now;
+	return reason;
 }
 
 // The packet's own clear buffer, which is the packet's no more. Nobody else needs it.
@@ -134,7 +168,7 @@ static void job_fill(struct worker *worker, struct protect_job *job, struct pack
 		.salt = ctx->salt,
 		.src = data,
 		.dst = data,
-		.index = p->index,
+		.index = p->claimed_index,
 		.mki = ctx->by_mki.mki,
 		.len = p->clear_len,
 		.head_len = p->head_len,
@@ -207,6 +241,7 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 	unsigned served = 0;
 	// In the space of its own key the packet claimed its index when it came.
 	p->claimed_space = p->ctx ? p->ctx->space : UINT32_MAX;
+	p->claimed_index = p->index;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		if (fanout_group_is_self(fanout, group, p->leg->index))

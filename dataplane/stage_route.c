@@ -15,19 +15,17 @@ static uint32_t packet_talker(const struct packet *p)
 	return in->user;
 }
 
-// The context of this talker under the group's GMK. Returns false if it has to be derived first.
-static bool talker_group_find(struct worker *worker, const struct packet *p,
-	const struct fanout_group *group, struct key_name *name, uint32_t *ctx)
+// The name of the talker's context under the group's GMK. False if there is none to look for: the
+// packet's own context is the one (in *ctx), or the talker is not known.
+static bool talker_group_name(const struct packet *p, const struct fanout_group *group,
+	struct key_name *name, uint32_t *ctx)
 {
-	const struct key_table *keys = &worker->relay->keys;
 	*ctx = KEY_NONE;
 	if (p->ctx && p->ctx->root == group->root && p->ctx->by_mki.cs_id == group->cs_id &&
 		p->ctx->by_mki.suite == group->suite) {
 		*ctx = p->ctx_index;
-		return true;
+		return false;
 	}
-	if (p->talker == 0 || p->leg->in[p->protocol].mode == LEG_OPAQUE)
-		return true;
 	*name = (struct key_name){
 		.mki = (uint64_t)group->root << 32 | p->talker,
 		.cs_id = group->cs_id,
@@ -35,21 +33,32 @@ static bool talker_group_find(struct worker *worker, const struct packet *p,
 		.suite = group->suite,
 		.kind = KEY_BY_TALKER,
 	};
-	*ctx = key_table_find(keys, name, key_name_hash(keys, name));
-	return *ctx != KEY_NONE || (worker->resumed && worker->refused != DROP_NONE);
+	return p->talker != 0 && p->leg->in[p->protocol].mode != LEG_OPAQUE;
 }
 
-// Finds all contexts of the talker; false with the missing one's name if there is one to derive.
+// Finds all contexts of the talker. False if the packet is held because one has to be derived
+// first. A group whose context cannot be had gets no copy, and keeps the others from nothing.
 static bool packet_find_contexts(
-	struct worker *worker, struct packet *p, const struct fanout *fanout, struct key_name *name)
+	struct worker *worker, struct packet *p, const struct fanout *fanout)
 {
+	const struct key_table *keys = &worker->relay->keys;
+	// Groups are asked for in their order: up to the one that was refused just now all have
+	// been.
+	bool ask = !worker->resumed || worker->refused == DROP_NONE;
 	for (unsigned i = 0; i < fanout->n_talker_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
+		struct key_name name;
 		p->out_ctx[i] = KEY_NONE;
-		if (fanout_group_is_self(fanout, group, p->leg->index))
+		if (fanout_group_is_self(fanout, group, p->leg->index) ||
+			!talker_group_name(p, group, &name, &p->out_ctx[i]))
 			continue;
-		if (!talker_group_find(worker, p, group, name, &p->out_ctx[i]))
+		p->out_ctx[i] = key_table_find(keys, &name, key_name_hash(keys, &name));
+		bool waits = !worker->resumed && hold_waits(worker, &name);
+		if (p->out_ctx[i] != KEY_NONE && !waits)
+			continue;
+		if (ask && hold_packet(worker, p, &name) == DROP_NONE)
 			return false;
+		ask = ask || key_name_equal(&name, &worker->resumed_name);
 	}
 	return true;
 }
@@ -78,14 +87,9 @@ uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		const struct fanout *fanout = p->leg->fanout[p->protocol];
-		struct key_name name;
 		p->talker = packet_talker(p);
-		if (!packet_find_contexts(worker, p, fanout, &name)) {
-			enum drop_reason reason = hold_packet(worker, p, &name);
-			if (reason != DROP_NONE)
-				worker_drop(worker, p, reason);
+		if (!packet_find_contexts(worker, p, fanout))
 			continue;
-		}
 		packet_plan(p, fanout);
 		packets[out++] = p;
 	}

@@ -89,9 +89,8 @@ static enum drop_reason packet_check_plain(struct worker *worker, struct packet 
 		return DROP_STREAM_LIMIT;
 	if (p->stream->worker == worker->id)
 		p->stream->last_tsc = worker->now;
-	p->index = packet_index_estimate(p->stream->replay.next, rtp_seq(p->data));
 	p->carried_index = NO_INDEX;
-	return DROP_NONE;
+	return DROP_NONE; // its index is found when it is committed
 }
 
 uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t n)

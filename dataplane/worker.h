@@ -23,7 +23,8 @@ enum {
 	WORKER_BURST = 32,      // packets taken from a queue at once
 	WORKER_TX_BURST = 64,   // packets collected for a port before they are sent
 	HOLD_SLOTS = 256,       // key contexts for which packets wait
-	HOLD_PACKETS = 16,      // packets that wait for one of them
+	HOLD_PACKETS = 64,      // packets that wait for one of them: a video frame
+	HOLD_TOTAL = 4096,      // packets that wait in all
 	HOLD_SLOTS_PER_LEG = 4, // of these contexts, on account of one leg
 	LEG_TOKENS =
 		64, // what a leg may ask for unauthenticated at once: derivations, plain streams
@@ -73,15 +74,17 @@ struct worker {
 	_Atomic bool quit;   // control: wo, worker: ro
 	uint64_t now;        // TSC at the begin of the burst
 	uint64_t tsc_hz;
-	uint64_t resync_tsc;       // when a packet last got a second try
-	bool resumed;              // the burst was held before
-	uint32_t refused;          // enum drop_reason: why what the burst waited for does not exist
-	struct leg_counters *legs; // by leg
+	uint64_t resync_tsc; // when a packet last got a second try
+	bool resumed;        // the burst was held before
+	uint32_t refused;    // enum drop_reason: why what the burst waited for does not exist
+	struct key_name resumed_name; // what it waited for
+	struct leg_counters *legs;    // by leg
 	struct tx_queue tx[PORT_MAX];
 	uint32_t ssrcs[SSRC_POOL_SIZE];
 	uint32_t n_ssrcs;
 	_Atomic uint32_t ssrcs_taken; // so far; worker: wo, control: ro
 	struct packet packets[WORKER_BURST];
+	uint32_t n_held;                // packets that wait
 	uint32_t hold_tags[HOLD_SLOTS]; // hash of the slot's name, odd; 0: free
 	struct hold_slot hold[HOLD_SLOTS];
 	struct rte_ring *from_control;               // struct worker_mail

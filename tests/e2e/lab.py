@@ -193,7 +193,6 @@ class Control:
         self.socket.settimeout(20)
         self.socket.connect(path)
         self.buffer = b""
-        self.events = collections.deque()
         self._ids = itertools.count(1)
 
     def __enter__(self):
@@ -217,18 +216,9 @@ class Control:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return json.loads(line)
 
-    def read_response(self):
-        """The next message that is no event; events wait in their queue."""
-        while True:
-            message = self.read_line()
-            if isinstance(message, dict) and message.get("method") == "event":
-                self.events.append(message["params"])
-                continue
-            return message
-
     def exchange(self, line):
         self.send_line(line)
-        return self.read_response()
+        return self.read_line()
 
     def call(self, method, params=None):
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method}
@@ -241,33 +231,21 @@ class Control:
             raise RpcError(error["code"], error["message"], (error.get("data") or {}).get("path"))
         return response["result"]
 
-    def subscribe(self, *types):
-        self.call("events.subscribe", {"types": list(types)})
-
-    def event(self, kind, matches=lambda event: True):
-        """Waits for the next event of this type that matches; others are thrown away."""
-        while True:
-            while self.events:
-                event = self.events.popleft()
-                if event["type"] == kind and matches(event):
-                    return event
-            message = self.read_line()
-            assert message.get("method") == "event", message
-            self.events.append(message["params"])
-
 
 class Relay:
     """The program under test, running in the lab's relay namespace.
 
-    anchored: sessions that name every host stay in place, so that next hops are known before a test speaks.
+    anchored: sessions that name every host stay in place, so that next hops are known before a test speaks;
+    in these families.
     """
 
     ANCHORS = ("anchor4", "anchor6")
 
-    def __init__(self, lab, workers=1, cipher=CIPHER, limits=None, ports=None, options="", anchored=True):
+    def __init__(self, lab, workers=1, cipher=CIPHER, limits=None, ports=None, options="", anchored=True,
+                 families=(4, 6)):
         self.lab, self.workers, self.cipher = lab, workers, cipher
         self.limits, self.port_settings, self.options = limits or {}, ports or {}, options
-        self.anchored, self._anchors = anchored, []
+        self.anchored, self.families, self._anchors = anchored, families, []
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mcx-"))
         self.socket_path = str(self.directory / "control.sock")
         self.log, self.process, self.control = [], None, None
@@ -329,8 +307,8 @@ class Relay:
                                f"({self.process.poll()}); its log:\n{self.log_text()}")
         self.control = Control(self.socket_path)
         if self.anchored:
-            for name, family in zip(self.ANCHORS, (4, 6)):
-                self._anchor(name, family)
+            for family in self.families:
+                self._anchor(f"anchor{family}", family)
 
     def _anchor(self, name, family):
         """Both hosts of a family in one session, until packets cross in both directions."""

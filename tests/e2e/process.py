@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The mcxrelay authors
+
+"""A running process looked at from outside: its threads, its memory, its system calls."""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import re
+import subprocess
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WALL = 0x40000000  # __WALL
+PIECE = 16 << 20
+OVERLAP = 256  # longer than anything searched for
+SHADOW = 1 << 36  # a mapping of this size is a sanitizer's shadow memory, which holds no octets of the program
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+_libc.ptrace.restype = ctypes.c_long
+
+
+def threads(pid, name):
+    """Thread ids whose name has name in it."""
+    found = []
+    for task in sorted(pathlib.Path(f"/proc/{pid}/task").iterdir(), key=lambda task: int(task.name)):
+        if name in (task / "comm").read_text():
+            found.append(int(task.name))
+    return found
+
+
+def workers(pid):
+    found = threads(pid, "worker")
+    assert found, [task.read_text() for task in pathlib.Path(f"/proc/{pid}/task").glob("*/comm")]
+    return found
+
+
+def _ptrace(request, tid):
+    if _libc.ptrace(request, tid, None, None) == -1:
+        raise OSError(ctypes.get_errno(), f"ptrace {request:#x} of thread {tid}")
+
+
+@contextlib.contextmanager
+def frozen(tid):
+    """One thread stands still while the others go on."""
+    _ptrace(PTRACE_SEIZE, tid)
+    _ptrace(PTRACE_INTERRUPT, tid)
+    os.waitpid(tid, WALL)
+    try:
+        yield
+    finally:
+        _ptrace(PTRACE_DETACH, tid)
+
+
+def mappings(pid):
+    """(start, end) of all that the process may read, its own pages and files alike."""
+    for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+        bounds, rights, *rest = line.split(maxsplit=5)
+        if rights[0] == "r" and not (rest and rest[-1].strip() in ("[vvar]", "[vsyscall]")):
+            start, end = (int(bound, 16) for bound in bounds.split("-"))
+            if end - start < SHADOW:
+                yield start, end
+
+
+def memory_pieces(pid):
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for start, end in mappings(pid):
+            for at in range(start, end, PIECE):
+                memory.seek(at)
+                with contextlib.suppress(OSError, ValueError):  # pages behind the end of a file
+                    yield memory.read(min(PIECE + OVERLAP, end - at))
+
+
+def memory_find(pid, patterns):
+    """Names of those patterns (name: octets) that are anywhere in the memory of the process."""
+    found = set()
+    for piece in memory_pieces(pid):
+        found |= {name for name, octets in patterns.items() if name not in found and octets in piece}
+    return found
+
+
+class Strace:
+    """The system calls of one thread, from the end of the constructor until stop()."""
+
+    def __init__(self, tid, path):
+        self.path = path
+        self.process = subprocess.Popen(["strace", "-q", "-q", "-o", str(path), "-p", str(tid)],
+                                        stderr=subprocess.PIPE, text=True)
+        status = pathlib.Path(f"/proc/{tid}/status")
+        while not re.search(rf"^TracerPid:\s+{self.process.pid}$", status.read_text(), re.MULTILINE):
+            if self.process.poll() is not None:
+                raise PermissionError(self.process.stderr.read())
+
+    def stop(self):
+        """Ends it. Returns the names of all calls, in their order."""
+        self.process.terminate()
+        self.process.wait()
+        self.process.stderr.close()
+        return re.findall(r"^(?:\d+ +)?(\w+)\(", self.path.read_text(), re.MULTILINE)

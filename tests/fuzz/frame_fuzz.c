@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+// libFuzzer entry: the input as a few frames in one burst through all stages of a worker, whole or
+// behind good headers or as good packets with one octet changed; then what the burst left behind:
+// packets handed over, packets held, frames for the control thread. The lab verifies every field of
+// what the relay sends; each mbuf must be back in the pool at the end.
+
+#include <sanitizer/asan_interface.h>
+#include <string.h>
+
+#include <rte_ring_elem.h>
+
+#include "tests/unit/dataplane_lab.h"
+
+enum { FRAME_HEAD = 4, GUK_ID = 0x01000001, USER = 3, LEGS = 7, PORT_WITHOUT_PLAIN = 1 };
+
+enum frame_kind { FRAME_RAW, FRAME_PAYLOAD, FRAME_PACKET, FRAME_KINDS };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct lab lab;
+static uint32_t talker_ctx[SRTP_N_PROTOCOLS];
+static struct lab_copy copies[LAB_COPIES];
+
+static void fuzz_start(void)
+{
+	lab_start();
+	lab_open(&lab, 2);
+	const struct lab_key *a = lab_key_add(&lab, 4, 0, false);
+	const struct lab_key *b = lab_key_add(&lab, 0, 0, false);
+	const struct lab_key *c = lab_key_add(&lab, 4, 1, false);
+	const struct lab_key *gmk = lab_key_add(&lab, 8, 2, true);
+	lab_talker_add(&lab, gmk, GUK_ID, USER, talker_ctx);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = a, .learn = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = b, .port = 1, .user = USER});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = c, .ipv6 = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = gmk, .port = 1, .ipv6 = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .ipv6 = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_OPAQUE});
+	lab_connect(&lab);
+}
+
+static uint32_t leg_ctx(uint32_t leg, uint8_t protocol)
+{
+	const struct lab_key *key = lab.specs[leg].key;
+	if (!key)
+		return KEY_NONE;
+	return key->gmk ? talker_ctx[protocol] : key->ctx[protocol];
+}
+
+// What a client behind the leg would send, but for one octet.
+static struct rte_mbuf *packet_frame(uint32_t leg, const uint8_t *data, uint16_t size)
+{
+	const struct lab_key *key = lab.specs[leg].key;
+	uint8_t head[8] = {0};
+	memcpy(head, data, size < sizeof(head) ? size : sizeof(head));
+	struct lab_packet packet = {
+		.protocol = head[0] & 1,
+		.len = head[1],
+		.ssrc = 1 + head[2] % 4,
+		.ctx = leg_ctx(leg, head[0] & 1),
+		.index = (uint64_t)(head[3] & 3) << 16 | (uint64_t)head[4] << 8 | head[5],
+		.mki_len = key ? key->mki_len : 0,
+		.roc = key && !(head[0] & 1) && head[0] & 2,
+	};
+	uint8_t octets[LAB_PAYLOAD_MAX];
+	uint16_t len = lab_packet_write(&lab, &packet, octets);
+	octets[head[6] % len] ^= head[7];
+	return lab_frame(&lab, leg, octets, len);
+}
+
+static struct rte_mbuf *frame_make(const uint8_t *head, const uint8_t *data, uint16_t size)
+{
+	uint32_t leg = head[1] % LEGS;
+	switch (head[0] % FRAME_KINDS) {
+	case FRAME_RAW:
+		return lab_raw_frame(&lab, head[1] % LAB_PORTS, data, size);
+	case FRAME_PAYLOAD:
+		return lab_frame(&lab, leg, data, size < 1400 ? size : 1400);
+	default:
+		return packet_frame(leg, data, size);
+	}
+}
+
+// A frame that is alone ends where it ends: nobody may look behind it. Where no leg is plain
+// nothing is ever written there, because none of it carries a tag.
+static void tail_guard(struct rte_mbuf *mbuf)
+{
+	uint8_t *tail = rte_pktmbuf_mtod_offset(mbuf, uint8_t *, mbuf->data_len);
+	ASAN_POISON_MEMORY_REGION(tail, rte_pktmbuf_tailroom(mbuf));
+}
+
+static void tail_unguard(struct rte_mbuf *mbuf)
+{
+	ASAN_UNPOISON_MEMORY_REGION(mbuf->buf_addr, mbuf->buf_len);
+}
+
+static unsigned mbufs_read(const uint8_t *data, size_t size, struct rte_mbuf *mbufs[])
+{
+	unsigned n = 0;
+	while (n < WORKER_BURST && size >= FRAME_HEAD) {
+		uint16_t len = (uint16_t)((data[2] << 8 | data[3]) % 1600);
+		if (len > size - FRAME_HEAD)
+			len = (uint16_t)(size - FRAME_HEAD);
+		mbufs[n++] = frame_make(data, data + FRAME_HEAD, len);
+		data += FRAME_HEAD + len;
+		size -= FRAME_HEAD + len;
+	}
+	return n;
+}
+
+// Control's part: every question is refused, every punted frame answered.
+static void control_answer(struct worker *worker)
+{
+	struct control_mail mail;
+	while (worker_mail_take(worker, &mail)) {
+		struct worker_mail answer = {
+			.type = MAIL_RESUME, .value = mail.derive.slot, .refused = DROP_NO_KEY};
+		if (mail.type == MAIL_DERIVE)
+			hold_resume(worker, &answer);
+	}
+	relay_poll_network(&lab.relay, 1);
+	struct worker_mail sent;
+	while (rte_ring_dequeue_elem(worker->from_control, &sent, sizeof(sent)) == 0)
+		if (sent.type == MAIL_SEND)
+			rte_pktmbuf_free(sent.mbuf);
+}
+
+// Forgets all streams, so that an input does the same each time.
+static void streams_forget(void)
+{
+	struct stream_table *table = &lab.relay.streams;
+	uint32_t unused;
+	while (rte_ring_dequeue_elem(table->unused, &unused, sizeof(unused)) == 0)
+		;
+	memset(table->streams, 0, table->n_touched * sizeof(*table->streams));
+	memset(table->buckets, 0, (table->bucket_mask + 1) * sizeof(*table->buckets));
+	table->n_touched = 0;
+	for (uint32_t i = 0; i < lab.relay.keys.n_touched; i++)
+		lab.relay.keys.streams[i] = 0;
+	for (uint32_t i = 0; i < lab.n_legs; i++)
+		lab.relay.legs.streams[i] = 0;
+}
+
+static void worker_renew(struct worker *worker)
+{
+	worker->n_ssrcs = 4;
+	for (uint32_t i = 0; i < worker->n_ssrcs; i++)
+		worker->ssrcs[i] = 1000 + i;
+	memset(worker->legs, 0, lab.n_legs * sizeof(*worker->legs));
+	worker->resync_tsc = 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	if (lab.mbufs == 0)
+		fuzz_start();
+	for (unsigned i = 0; i < lab.relay.n_workers; i++)
+		worker_renew(lab.relay.workers[i]);
+	unsigned n = mbufs_read(data, size, mbufs);
+	struct rte_mbuf *first = n > 0 ? mbufs[0] : NULL;
+	bool guarded = n == 1 && data[0] % FRAME_KINDS == FRAME_RAW &&
+		       data[1] % LAB_PORTS == PORT_WITHOUT_PLAIN;
+	if (guarded)
+		tail_guard(first);
+	// The first frame goes to the other worker: the rest of its stream is handed over.
+	if (n > 0)
+		worker_process_burst(lab.relay.workers[1], mbufs, 1);
+	if (guarded)
+		tail_unguard(first);
+	if (n > 1)
+		worker_process_burst(lab.relay.workers[0], mbufs + 1, (uint16_t)(n - 1));
+	for (uint8_t i = 0; i < lab.relay.n_workers; i++) {
+		control_answer(lab.relay.workers[i]);
+		while (lab_push_handed_over(&lab, i) > 0)
+			;
+	}
+	for (uint8_t i = 0; i < lab.relay.n_workers; i++)
+		lab_take(&lab, i, copies);
+	lab_require(rte_mempool_avail_count(lab.relay.pool) == lab.mbufs);
+	streams_forget();
+	return 0;
+}

@@ -1,0 +1,1200 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <string.h>
+
+#include <cmocka.h>
+#include <rte_ip.h>
+
+#include "tests/unit/dataplane_lab.h"
+
+// Bursts through all stages. lab_close(), after each test, finds any mbuf that was lost or freed
+// twice, and lab_take() any frame with a wrong length or checksum.
+
+enum { SSRC = 0x11223344 };
+
+static struct lab lab;
+static struct lab_copy copies[LAB_COPIES];
+
+static int setup(void **state)
+{
+	(void)state;
+	lab_open(&lab, 2);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	lab_close(&lab);
+	return 0;
+}
+
+static struct worker *worker(uint8_t id)
+{
+	return lab.relay.workers[id];
+}
+
+// --- two legs, each with a key of its own: what most tests need ---
+
+enum { ALICE, BOB };
+
+static const struct lab_key *alice_key, *bob_key;
+
+static void call_open(uint8_t mki_len, uint16_t roc_rate)
+{
+	alice_key = lab_key_add(&lab, mki_len, roc_rate, false);
+	bob_key = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key});
+	lab_connect(&lab);
+}
+
+static struct lab_packet rtp_under(const struct lab_key *key, uint64_t index)
+{
+	return (struct lab_packet){
+		.len = 160,
+		.ssrc = SSRC,
+		.ctx = key ? key->ctx[SRTP_RTP] : KEY_NONE,
+		.index = index,
+		.mki_len = key ? key->mki_len : 0,
+		.roc = key && srtp_carries_roc(key->roc_rate, (uint16_t)index),
+	};
+}
+
+static struct lab_packet from_alice(uint64_t index)
+{
+	return rtp_under(alice_key, index);
+}
+
+static struct lab_packet to_bob(uint64_t index)
+{
+	return rtp_under(bob_key, index);
+}
+
+static void push_from_alice(uint64_t index)
+{
+	struct lab_packet packet = from_alice(index);
+	lab_push(&lab, 0, ALICE, &packet);
+}
+
+// One burst of what Alice sends, by index.
+static void push_burst(const uint64_t *indices, uint16_t n)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	for (uint16_t i = 0; i < n; i++) {
+		struct lab_packet packet = from_alice(indices[i]);
+		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
+	}
+	worker_process_burst(worker(0), mbufs, n);
+}
+
+// That Bob got these, in this order, and nobody anything else.
+static void expect_bob(const uint64_t *indices, unsigned n)
+{
+	assert_int_equal(lab_take(&lab, 0, copies), n);
+	for (unsigned i = 0; i < n; i++) {
+		struct lab_packet packet = to_bob(indices[i]);
+		assert_int_equal(copies[i].leg, BOB);
+		assert_true(lab_copy_is(&lab, &copies[i], &packet));
+	}
+}
+
+static void expect_one_drop(enum drop_reason reason)
+{
+	if (lab_drops_of(&lab, 0, reason) != 1)
+		for (unsigned i = 0; i < DROP_N_REASONS; i++)
+			if (lab_drops_of(&lab, 0, (enum drop_reason)i) != 0)
+				print_message("dropped: %s\n", drop_label((enum drop_reason)i));
+	assert_int_equal(lab_drops_of(&lab, 0, reason), 1);
+	assert_int_equal(lab_drops(&lab, 0), 1);
+}
+
+// --- replay and order ---
+
+static void drops_second_copy_in_one_burst(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	push_burst((uint64_t[]){7, 7}, 2);
+	expect_bob((uint64_t[]){7}, 1);
+	expect_one_drop(DROP_REPLAYED);
+}
+
+static void drops_replay_in_later_burst(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	push_burst((uint64_t[]){7, 8}, 2);
+	push_burst((uint64_t[]){7}, 1);
+	expect_bob((uint64_t[]){7, 8}, 2);
+	expect_one_drop(DROP_REPLAYED);
+}
+
+static void drops_what_is_behind_replay_list(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	push_burst((uint64_t[]){2000, 2000 - REPLAY_LIST_LEN + 1}, 2);
+	push_burst((uint64_t[]){2000 - REPLAY_LIST_LEN}, 1);
+	expect_bob((uint64_t[]){2000, 2000 - REPLAY_LIST_LEN + 1}, 2);
+	expect_one_drop(DROP_TOO_OLD);
+}
+
+static void wraps_seq_within_burst(void **state)
+{
+	uint64_t burst[8];
+	(void)state;
+	call_open(4, 0);
+	push_from_alice(65530);
+	for (unsigned i = 0; i < 8; i++)
+		burst[i] = 65532 + i;
+	push_burst(burst, 8);
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	lab_take(&lab, 0, copies);
+	// The receiver's index is 48 bits too: the copies past the wrap are under ROC 1.
+	for (unsigned i = 0; i < 8; i++) {
+		struct lab_packet packet = to_bob(burst[i]);
+		assert_true(lab_copy_is(&lab, &copies[i + 1], &packet));
+	}
+}
+
+static void keeps_order_among_forged(void **state)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	uint64_t good[WORKER_BURST];
+	unsigned n_good = 0;
+	(void)state;
+	call_open(4, 0);
+	for (unsigned i = 0; i < WORKER_BURST; i++) {
+		struct lab_packet packet = from_alice(100 + i);
+		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
+		bool forged = i % 3 == 1 || i >= WORKER_BURST - 2;
+		if (forged)
+			rte_pktmbuf_mtod(mbufs[i], uint8_t *)[14 + 28 + 20] ^= 1;
+		else
+			good[n_good++] = 100 + i;
+	}
+	worker_process_burst(worker(0), mbufs, WORKER_BURST);
+	expect_bob(good, n_good);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_AUTH_FAIL), WORKER_BURST - n_good);
+	// A forged packet changed nothing: the one it stood for is still welcome.
+	push_from_alice(101);
+	expect_bob((uint64_t[]){101}, 1);
+}
+
+static void bears_stream_of_whole_burst(void **state)
+{
+	uint64_t burst[WORKER_BURST];
+	(void)state;
+	call_open(4, 0);
+	for (unsigned i = 0; i < WORKER_BURST; i++)
+		burst[i] = 500 + i;
+	push_burst(burst, WORKER_BURST);
+	expect_bob(burst, WORKER_BURST);
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	const struct stream *stream =
+		stream_find(&lab.relay.streams, alice_key->ctx[SRTP_RTP], SSRC);
+	assert_non_null(stream);
+	assert_int_equal(stream->packets, WORKER_BURST);
+	assert_int_equal(stream->first_index, 500);
+	struct control_mail mail;
+	assert_true(worker_mail_take(worker(0), &mail));
+	assert_int_equal(mail.type, MAIL_STREAM);
+	assert_false(worker_mail_take(worker(0), &mail));
+}
+
+static void forged_first_packet_bears_nothing(void **state)
+{
+	struct rte_mbuf *mbuf;
+	struct control_mail mail;
+	(void)state;
+	call_open(4, 0);
+	struct lab_packet packet = from_alice(1);
+	mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 28 + 20] ^= 1;
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_one_drop(DROP_AUTH_FAIL);
+	assert_null(stream_find(&lab.relay.streams, alice_key->ctx[SRTP_RTP], SSRC));
+	assert_false(worker_mail_take(worker(0), &mail));
+	assert_int_equal(worker(0)->legs[ALICE].rx_packets, 0);
+	assert_int_equal(lab.relay.keys.ctxs[alice_key->ctx[SRTP_RTP]].proven, 0);
+}
+
+// --- two workers ---
+
+static void hands_over_whole(void **state)
+{
+	struct lab_packet packet;
+	struct rte_mbuf *mbuf, *handed;
+	uint8_t before[LAB_PAYLOAD_MAX];
+	(void)state;
+	call_open(8, 0);
+	push_from_alice(1);
+	expect_bob((uint64_t[]){1}, 1);
+	packet = from_alice(2);
+	mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	uint16_t len = mbuf->data_len;
+	memcpy(before, rte_pktmbuf_mtod(mbuf, void *), len);
+	worker_process_burst(worker(1), &mbuf, 1);
+	assert_int_equal(worker(1)->counters.handoffs, 1);
+	assert_int_equal(lab_drops(&lab, 1), 0);
+	assert_int_equal(worker(1)->legs[ALICE].rx_packets, 0);
+	assert_int_equal(rte_ring_dequeue(worker(0)->handoff, (void **)&handed), 0);
+	assert_ptr_equal(handed, mbuf);
+	assert_int_equal(handed->data_len, len);
+	assert_memory_equal(rte_pktmbuf_mtod(handed, void *), before, len);
+	worker_process_burst(worker(0), &handed, 1);
+	expect_bob((uint64_t[]){2}, 1);
+	assert_int_equal(worker(0)->legs[ALICE].rx_packets, 2);
+}
+
+// The stages up to the decrypted packet, as worker_process_burst() has them.
+static uint16_t stages_before_commit(
+	struct worker *w, struct rte_mbuf **mbufs, uint16_t n, struct packet **packets)
+{
+	w->now = 1;
+	n = stage_parse(w, mbufs, n, packets);
+	n = stage_leg(w, packets, n);
+	n = stage_key(w, packets, n);
+	n = stage_route(w, packets, n);
+	n = stage_stream(w, packets, n);
+	return stage_unprotect(w, packets, n);
+}
+
+static void hands_over_after_lost_race(void **state)
+{
+	struct packet *packets[WORKER_BURST];
+	struct rte_mbuf *mbufs[2];
+	(void)state;
+	call_open(4, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct lab_packet packet = from_alice(2 + i);
+		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
+	}
+	// The stream is not there when worker 1 looks for it; then worker 0 bears it.
+	uint16_t n = stages_before_commit(worker(1), mbufs, 2, packets);
+	assert_int_equal(n, 2);
+	push_from_alice(1);
+	expect_bob((uint64_t[]){1}, 1);
+	n = stage_commit(worker(1), packets, n);
+	assert_int_equal(n, 0);
+	stage_protect(worker(1), packets, n);
+	assert_int_equal(lab_drops(&lab, 1), 0);
+	assert_int_equal(lab_take(&lab, 1, copies), 0);
+	assert_int_equal(lab_push_handed_over(&lab, 0), 2);
+	expect_bob((uint64_t[]){2, 3}, 2);
+	assert_int_equal(lab_drops(&lab, 0), 0);
+}
+
+static void drops_when_owner_takes_no_more(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	push_from_alice(1);
+	for (unsigned i = 0; i < HANDOFF_SIZE; i++) {
+		struct lab_packet packet = from_alice(2 + i);
+		lab_push(&lab, 1, ALICE, &packet);
+	}
+	assert_int_equal(worker(1)->counters.handoffs, HANDOFF_SIZE - 1);
+	assert_int_equal(lab_drops_of(&lab, 1, DROP_HANDOFF_FULL), 1);
+	assert_int_equal(lab_drops(&lab, 1), 1);
+}
+
+// --- ROC transport, RFC 4771 ---
+
+enum { ROC_1 = 0x10000 };
+
+static void joins_by_carried_roc(void **state)
+{
+	(void)state;
+	call_open(4, 1);
+	push_burst((uint64_t[]){5 * ROC_1 + 9, 5 * ROC_1 + 10}, 2);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	struct lab_packet packet = to_bob(5 * ROC_1 + 10);
+	assert_true(lab_copy_is(&lab, &copies[1], &packet));
+	assert_int_equal(lab_drops(&lab, 0), 0);
+}
+
+// In sync the ROC on the wire is ignored, it is not covered by the tag (RFC 4771 2.1).
+static void ignores_corrupted_roc_in_sync(void **state)
+{
+	(void)state;
+	call_open(4, 1);
+	push_from_alice(1);
+	struct lab_packet packet = from_alice(2);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	for (unsigned i = 1; i <= SRTP_ROC_LEN; i++)
+		rte_pktmbuf_mtod(mbuf, uint8_t *)[mbuf->data_len - i] ^= 0xa5;
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_bob((uint64_t[]){1, 2}, 2);
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	push_from_alice(3);
+	expect_bob((uint64_t[]){3}, 1);
+}
+
+// Out of sync the second try takes the carried ROC; one in a burst gets it.
+static void tries_carried_roc_once_in_a_while(void **state)
+{
+	(void)state;
+	call_open(4, 1);
+	push_from_alice(1);
+	expect_bob((uint64_t[]){1}, 1);
+	push_burst((uint64_t[]){3 * ROC_1 + 2, 3 * ROC_1 + 3}, 2);
+	expect_bob((uint64_t[]){3 * ROC_1 + 2}, 1);
+	expect_one_drop(DROP_AUTH_FAIL);
+	// In sync again.
+	push_burst((uint64_t[]){3 * ROC_1 + 4, 3 * ROC_1 + 5}, 2);
+	expect_bob((uint64_t[]){3 * ROC_1 + 4, 3 * ROC_1 + 5}, 2);
+}
+
+static void no_second_try_for_forged_roc(void **state)
+{
+	(void)state;
+	call_open(4, 1);
+	push_from_alice(1);
+	expect_bob((uint64_t[]){1}, 1);
+	struct lab_packet packet = from_alice(3 * ROC_1 + 2);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	rte_pktmbuf_mtod(mbuf, uint8_t *)[mbuf->data_len - 1] ^= 1;
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_one_drop(DROP_AUTH_FAIL);
+	push_from_alice(2);
+	expect_bob((uint64_t[]){2}, 1);
+}
+
+// --- packets that wait for a key context ---
+
+enum { GUK_ID = 0x0abc0001, USER = 5 };
+
+static const struct lab_key *gmk;
+
+// Alice speaks under a GMK whose context for her is not derived; Bob has a key of his own.
+static void group_call_open(void)
+{
+	gmk = lab_key_add(&lab, 8, 0, true);
+	bob_key = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = gmk});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key});
+	lab_connect(&lab);
+	worker(0)->tsc_hz = UINT64_C(1) << 62; // no token comes back while the test runs
+}
+
+// A packet of a talker, whose context is made for the purpose and is none that the relay can find.
+static struct rte_mbuf *talker_frame(uint32_t guk_id, uint32_t ssrc, uint64_t index)
+{
+	uint32_t ctx[SRTP_N_PROTOCOLS];
+	lab_talker_add(&lab, gmk, guk_id, 0, ctx);
+	struct lab_packet packet = {
+		.len = 160, .ssrc = ssrc, .ctx = ctx[SRTP_RTP], .index = index, .mki_len = 8};
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++) {
+		key_table_unpublish(&lab.relay.keys, ctx[i]);
+		key_table_free(&lab.relay.keys, ctx[i]);
+	}
+	return mbuf;
+}
+
+static void push_talker(uint32_t guk_id, uint64_t index)
+{
+	struct rte_mbuf *mbuf = talker_frame(guk_id, SSRC, index);
+	worker_process_burst(worker(0), &mbuf, 1);
+}
+
+static void resume(uint32_t slot, enum drop_reason refused)
+{
+	struct worker_mail mail = {.type = MAIL_RESUME, .value = slot, .refused = refused};
+	hold_resume(worker(0), &mail);
+}
+
+static void holds_until_context_is_there(void **state)
+{
+	struct control_mail mail;
+	uint32_t ctx[SRTP_N_PROTOCOLS];
+	(void)state;
+	group_call_open();
+	for (unsigned i = 1; i <= 3; i++)
+		push_talker(GUK_ID, i);
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	assert_int_equal(worker(0)->counters.held, 3);
+	assert_true(worker_mail_take(worker(0), &mail));
+	assert_int_equal(mail.type, MAIL_DERIVE);
+	assert_int_equal(mail.derive.name.mki, (uint64_t)gmk->id << 32 | GUK_ID);
+	uint32_t slot = mail.derive.slot;
+	assert_false(worker_mail_take(worker(0), &mail)); // asked once for all three
+	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
+	resume(slot, DROP_NONE);
+	expect_bob((uint64_t[]){1, 2, 3}, 3);
+	assert_int_equal(worker(0)->legs[ALICE].held_slots, 0);
+	assert_int_equal(lab_drops(&lab, 0), 0);
+}
+
+static void drops_what_control_refused(void **state)
+{
+	struct control_mail mail;
+	(void)state;
+	group_call_open();
+	push_talker(GUK_ID, 1);
+	push_talker(GUK_ID, 2);
+	assert_true(worker_mail_take(worker(0), &mail));
+	resume(mail.derive.slot, DROP_UNKNOWN_USER);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_UNKNOWN_USER), 2);
+	assert_int_equal(lab_drops(&lab, 0), 2);
+	assert_int_equal(worker(0)->legs[ALICE].held_slots, 0);
+	assert_false(worker_mail_take(worker(0), &mail)); // not asked for again by those
+	push_talker(GUK_ID, 3);                           // but by a new one
+	assert_true(worker_mail_take(worker(0), &mail));
+}
+
+static void holds_so_many_for_one_context(void **state)
+{
+	(void)state;
+	group_call_open();
+	for (unsigned i = 0; i < HOLD_PACKETS; i++)
+		push_talker(GUK_ID, i);
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	push_talker(GUK_ID, HOLD_PACKETS);
+	expect_one_drop(DROP_HOLD_FULL);
+}
+
+static void holds_for_so_many_contexts_of_leg(void **state)
+{
+	struct control_mail mail;
+	(void)state;
+	group_call_open();
+	for (unsigned i = 0; i < HOLD_SLOTS_PER_LEG; i++)
+		push_talker(GUK_ID + i, 1);
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	push_talker(GUK_ID + HOLD_SLOTS_PER_LEG, 1);
+	expect_one_drop(DROP_DERIVE_LIMIT);
+	// Those that wait already still take packets; an answer makes room for another.
+	push_talker(GUK_ID, 2);
+	assert_int_equal(lab_drops(&lab, 0), 1);
+	assert_true(worker_mail_take(worker(0), &mail));
+	resume(mail.derive.slot, DROP_UNKNOWN_USER);
+	push_talker(GUK_ID + HOLD_SLOTS_PER_LEG, 1);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_DERIVE_LIMIT), 1);
+}
+
+static void asks_for_so_many_contexts_at_once(void **state)
+{
+	struct control_mail mail;
+	(void)state;
+	group_call_open();
+	for (unsigned i = 0; i < LEG_TOKENS; i++) {
+		push_talker(GUK_ID + i, 1);
+		assert_true(worker_mail_take(worker(0), &mail));
+		resume(mail.derive.slot, DROP_UNKNOWN_USER);
+	}
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_DERIVE_LIMIT), 0);
+	push_talker(GUK_ID + LEG_TOKENS, 1);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_DERIVE_LIMIT), 1);
+	assert_false(worker_mail_take(worker(0), &mail));
+}
+
+// Bob hears a GMK: the context is that of the user whom Alice's leg names.
+static void holds_for_talker_of_receivers(void **state)
+{
+	struct control_mail mail;
+	uint32_t ctx[SRTP_N_PROTOCOLS];
+	(void)state;
+	alice_key = lab_key_add(&lab, 4, 0, false);
+	gmk = lab_key_add(&lab, 8, 0, true);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key, .user = USER});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = gmk});
+	lab_connect(&lab);
+	push_from_alice(1);
+	assert_true(worker_mail_take(worker(0), &mail));
+	assert_int_equal(mail.type, MAIL_DERIVE);
+	assert_int_equal(mail.derive.name.kind, KEY_BY_TALKER);
+	assert_int_equal(mail.derive.name.mki, (uint64_t)gmk->root << 32 | USER);
+	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
+	resume(mail.derive.slot, DROP_NONE);
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+	struct lab_packet packet = from_alice(1);
+	packet.ctx = ctx[SRTP_RTP];
+	packet.mki_len = 8;
+	assert_true(lab_copy_is(&lab, &copies[0], &packet));
+}
+
+// --- frames ---
+
+static void changes_nothing_for_receivers_of_same_key(void **state)
+{
+	(void)state;
+	alice_key = lab_key_add(&lab, 4, 4, false);
+	for (unsigned i = 0; i < 3; i++)
+		lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key});
+	lab_connect(&lab);
+	for (unsigned i = 0; i < 8; i++)
+		push_from_alice(i);
+	assert_int_equal(lab_take(&lab, 0, copies), 16);
+	for (unsigned i = 0; i < 16; i++) {
+		struct lab_packet packet = from_alice(i / 2);
+		assert_int_equal(copies[i].leg, 1 + i % 2);
+		assert_true(lab_copy_is(&lab, &copies[i], &packet));
+	}
+}
+
+// Every kind of header and every way of protection, many payload lengths; lab_take() verifies all
+// fields and checksums.
+static void fans_out_to_all_kinds_of_legs(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key, .ipv6 = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key, .ipv6 = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key, .port = 1});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .port = 1, .ipv6 = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_OPAQUE, .port = 1});
+	lab_connect(&lab);
+	for (uint16_t len = 0; len < 300; len++) {
+		struct lab_packet packet = from_alice(len);
+		packet.len = len;
+		lab_push(&lab, 0, ALICE, &packet);
+		assert_int_equal(lab_take(&lab, 0, copies), 7);
+		for (unsigned i = 0; i < 7; i++) {
+			const struct lab_leg *spec = &lab.specs[copies[i].leg];
+			bool same = spec->key == alice_key || spec->mode == LEG_OPAQUE;
+			packet.ctx = spec->key ? spec->key->ctx[SRTP_RTP] : KEY_NONE;
+			if (same)
+				packet.ctx = alice_key->ctx[SRTP_RTP];
+			assert_true(lab_copy_is(&lab, &copies[i], &packet));
+		}
+	}
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	assert_int_equal(worker(0)->legs[ALICE].tx_packets, 0);
+	assert_int_equal(worker(0)->legs[BOB].tx_packets, 300);
+}
+
+static void relays_rtcp(void **state)
+{
+	(void)state;
+	call_open(4, 1);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key, .ipv6 = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .port = 1});
+	lab_connect(&lab);
+	struct lab_packet packet = {.protocol = SRTP_RTCP,
+		.ssrc = SSRC,
+		.ctx = alice_key->ctx[SRTP_RTCP],
+		.index = 77,
+		.mki_len = 4};
+	lab_push(&lab, 0, ALICE, &packet);
+	lab_push(&lab, 0, ALICE, &packet);
+	expect_one_drop(DROP_REPLAYED);
+	assert_int_equal(lab_take(&lab, 0, copies), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct lab_leg *spec = &lab.specs[copies[i].leg];
+		packet.ctx = spec->key ? spec->key->ctx[SRTP_RTCP] : KEY_NONE;
+		// Under another key the relay is the sender, and the index its own.
+		packet.index = spec->key == alice_key ? 77 : LAB_SRTCP_FLOOR;
+		assert_true(lab_copy_is(&lab, &copies[i], &packet));
+	}
+}
+
+// Bob's copy is the same whether the clear packet lies over the protected one or beside it.
+static void protects_in_place_as_beside(void **state)
+{
+	uint8_t in_place[LAB_PAYLOAD_MAX];
+	(void)state;
+	call_open(4, 0);
+	push_from_alice(1); // a stream that is known is decrypted in place
+	push_from_alice(2);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	uint16_t len = copies[1].len;
+	memcpy(in_place, copies[1].payload, len);
+	struct stream *in = stream_find(&lab.relay.streams, alice_key->ctx[SRTP_RTP], SSRC);
+	struct stream *out = stream_find(&lab.relay.streams, bob_key->ctx[SRTP_RTP], SSRC);
+	assert_non_null(in);
+	assert_non_null(out);
+	in->replay = out->replay = (struct replay_list){};
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_OPAQUE}); // wants the original
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});  // and the clear packet, too
+	lab_connect(&lab);
+	push_from_alice(2);
+	assert_int_equal(lab_take(&lab, 0, copies), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		if (copies[i].leg != BOB)
+			continue;
+		assert_int_equal(copies[i].len, len);
+		assert_memory_equal(copies[i].payload, in_place, len);
+	}
+}
+
+static void sends_no_more_than_mtu(void **state)
+{
+	enum { FIT = LAB_MTU - 28 - RTP_HEADER_MIN - SRTP_GCM_TAG_LEN - 4 };
+	(void)state;
+	call_open(4, 0);
+	struct lab_packet packet = from_alice(1);
+	packet.len = FIT;
+	lab_push(&lab, 0, ALICE, &packet);
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+	packet.index = 2;
+	packet.len = FIT + 1;
+	lab_push(&lab, 0, ALICE, &packet);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	expect_one_drop(DROP_TOO_BIG);
+	assert_int_equal(worker(0)->legs[BOB].drops[DROP_TOO_BIG], 1);
+}
+
+static void sends_nothing_to_unresolved_next_hop(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	uint64_t mac = atomic_exchange(&lab.relay.neighbours.entries[BOB].mac, 0);
+	push_from_alice(1);
+	expect_bob(NULL, 0);
+	expect_one_drop(DROP_NEXT_HOP);
+	atomic_store(&lab.relay.neighbours.entries[BOB].mac, mac);
+	push_from_alice(2);
+	expect_bob((uint64_t[]){2}, 1);
+}
+
+static void counts_copies_without_buffers(void **state)
+{
+	static struct rte_mbuf *taken[32768];
+	unsigned n = 0;
+	(void)state;
+	call_open(4, 0);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_connect(&lab);
+	push_from_alice(1);
+	lab_take(&lab, 0, copies);
+	struct lab_packet packet = from_alice(2);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	while (n < RTE_DIM(taken) && (taken[n] = rte_pktmbuf_alloc(lab.relay.pool)) != NULL)
+		n++;
+	worker_process_burst(worker(0), &mbuf, 1);
+	rte_pktmbuf_free_bulk(taken, n);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_NO_BUFFER), 2);
+}
+
+static void counts_what_the_port_refuses(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	unsigned n = 0;
+	for (; n < 1536; n++)
+		push_from_alice(n);
+	unsigned sent = lab_take(&lab, 0, copies);
+	assert_true(sent < n);
+	assert_int_equal(sent + lab_drops_of(&lab, 0, DROP_TX_FULL), n);
+	assert_int_equal(lab_drops(&lab, 0), lab_drops_of(&lab, 0, DROP_TX_FULL));
+}
+
+// Pushes each beginning of a frame that ends somewhere in it, in a buffer of just that length: one
+// drop each, and nothing sent.
+static void push_beginnings(uint32_t leg, const struct lab_packet *packet)
+{
+	uint8_t frame[LAB_PAYLOAD_MAX];
+	struct rte_mbuf *whole = lab_packet_frame(&lab, leg, packet);
+	uint16_t len = whole->data_len;
+	memcpy(frame, rte_pktmbuf_mtod(whole, void *), len);
+	rte_pktmbuf_free(whole);
+	uint64_t before = lab_drops(&lab, 0);
+	for (uint16_t i = 0; i < len; i++) {
+		struct rte_mbuf *mbuf = lab_raw_frame(&lab, lab.specs[leg].port, frame, i);
+		worker_process_burst(worker(0), &mbuf, 1);
+		assert_int_equal(lab_drops(&lab, 0), before + i + 1);
+	}
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_FRAME_SHORT) + lab_drops_of(&lab, 0, DROP_VLAN),
+		lab_drops(&lab, 0));
+}
+
+// The same with lengths in the headers that agree: the end comes within SRTP.
+static void push_short_payloads(uint32_t leg, const struct lab_packet *packet)
+{
+	uint8_t octets[LAB_PAYLOAD_MAX];
+	uint16_t len = lab_packet_write(&lab, packet, octets);
+	uint64_t before = lab_drops(&lab, 0);
+	for (uint16_t i = 0; i < len; i++) {
+		struct rte_mbuf *mbuf = lab_frame(&lab, leg, octets, i);
+		worker_process_burst(worker(0), &mbuf, 1);
+		assert_int_equal(lab_drops(&lab, 0), before + i + 1);
+	}
+}
+
+static void drops_every_truncation_once(void **state)
+{
+	(void)state;
+	call_open(8, 0);
+	for (unsigned i = 0; i < 3; i++)
+		lab_leg_add(&lab,
+			(struct lab_leg){
+				.mode = LEG_SRTP, .key = alice_key, .port = i % 2, .ipv6 = i > 0});
+	lab_connect(&lab);
+	struct lab_packet rtp = from_alice(1);
+	rtp.len = 40;
+	struct lab_packet rtcp = {.protocol = SRTP_RTCP,
+		.ssrc = SSRC,
+		.ctx = alice_key->ctx[SRTP_RTCP],
+		.index = 1,
+		.mki_len = 8};
+	for (uint32_t leg = 0; leg < lab.n_legs; leg++) {
+		if (leg == BOB)
+			continue;
+		push_beginnings(leg, &rtp);
+		push_beginnings(leg, &rtcp);
+	}
+	for (uint32_t leg = 0; leg < lab.n_legs; leg++) {
+		if (leg == BOB)
+			continue;
+		push_short_payloads(leg, &rtp);
+		push_short_payloads(leg, &rtcp);
+	}
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	// Nothing of that changed any state: the whole packet is new.
+	lab_push(&lab, 0, ALICE, &rtp);
+	assert_int_equal(lab_take(&lab, 0, copies), 4);
+}
+
+// Changes one octet of the frame's headers, with the header checksum made right again or not.
+struct header_change {
+	const char *what;
+	uint16_t at; // from the IP header on
+	uint8_t bits;
+	bool checksum;
+	enum drop_reason reason;
+};
+
+static void drops_malformed_headers(void **state)
+{
+	static const struct header_change changes[] = {
+		{"header checksum", 10, 1, false, DROP_IP_HEADER},
+		{"version", 0, 0x10, true, DROP_IP_HEADER},
+		{"header length 16", 0, 1, false, DROP_IP_HEADER},
+		{"more fragments", 6, 0x20, true, DROP_IP_FRAGMENT},
+		{"fragment offset, high", 6, 0x01, true, DROP_IP_FRAGMENT},
+		{"fragment offset, low", 7, 0x01, true, DROP_IP_FRAGMENT},
+		{"protocol", 9, 0x01, true, DROP_IP_PROTOCOL},
+		{"destination", 19, 0x08, true, DROP_NOT_LOCAL},
+		{"total length", 2, 0x40, true, DROP_FRAME_SHORT},
+		{"UDP length", 25, 0x01, false, DROP_UDP_LENGTH},
+		{"UDP port", 23, 0x80, false, DROP_NO_LEG},
+		{"RTP version", 28, 0x40, false, DROP_NOT_RTP},
+	};
+	(void)state;
+	call_open(4, 0);
+	for (unsigned i = 0; i < RTE_DIM(changes); i++) {
+		const struct header_change *change = &changes[i];
+		struct lab_packet packet = from_alice(1);
+		struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+		uint8_t *ip = rte_pktmbuf_mtod_offset(mbuf, uint8_t *, 14);
+		ip[change->at] ^= change->bits;
+		if (change->checksum) {
+			memset(ip + 10, 0, 2);
+			uint16_t sum = (uint16_t)~rte_raw_cksum(ip, 20);
+			memcpy(ip + 10, &sum, 2);
+		}
+		uint64_t before = lab_drops_of(&lab, 0, change->reason);
+		worker_process_burst(worker(0), &mbuf, 1);
+		if (lab_drops_of(&lab, 0, change->reason) != before + 1)
+			print_error("%s\n", change->what);
+		assert_int_equal(lab_drops_of(&lab, 0, change->reason), before + 1);
+		assert_int_equal(lab_drops(&lab, 0), i + 1);
+	}
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+static void drops_other_vlan_and_other_types(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	struct lab_packet packet = from_alice(1);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	mbuf->port = lab.relay.ports[1].ethdev; // untagged on a port with a VLAN
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_one_drop(DROP_VLAN);
+	mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	rte_pktmbuf_mtod(mbuf, uint8_t *)[13] = 0x01;
+	worker_process_burst(worker(0), &mbuf, 1);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_ETHERTYPE), 1);
+}
+
+static void takes_frame_with_padding(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	struct lab_packet packet = from_alice(1);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	memset(rte_pktmbuf_append(mbuf, 18), 0xee, 18);
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_bob((uint64_t[]){1}, 1);
+}
+
+static void takes_tag_that_the_device_stripped(void **state)
+{
+	uint8_t octets[LAB_PAYLOAD_MAX];
+	(void)state;
+	call_open(4, 0);
+	uint32_t carol =
+		lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key, .port = 1});
+	lab_connect(&lab);
+	struct lab_packet packet = from_alice(1);
+	struct rte_mbuf *mbuf =
+		lab_frame(&lab, carol, octets, lab_packet_write(&lab, &packet, octets));
+	uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+	memmove(frame + 4, frame, 12);
+	rte_pktmbuf_adj(mbuf, 4);
+	mbuf->ol_flags = RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+	mbuf->vlan_tci = 0xe000 | LAB_VLAN; // with a priority
+	worker_process_burst(worker(0), &mbuf, 1);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+}
+
+static void external_buffer_free(void *addr, void *freed)
+{
+	(void)addr;
+	++*(unsigned *)freed;
+}
+
+// Devices may receive into buffers of their own, of which they want to know when they are free.
+static void returns_external_buffer(void **state)
+{
+	static uint8_t room[2048];
+	unsigned freed = 0;
+	(void)state;
+	call_open(4, 0);
+	push_from_alice(1);
+	struct lab_packet packet = from_alice(2);
+	struct rte_mbuf *whole = lab_packet_frame(&lab, ALICE, &packet);
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(lab.relay.pool);
+	assert_non_null(mbuf);
+	uint16_t size = sizeof(room);
+	struct rte_mbuf_ext_shared_info *shared =
+		rte_pktmbuf_ext_shinfo_init_helper(room, &size, external_buffer_free, &freed);
+	rte_pktmbuf_attach_extbuf(mbuf, room, RTE_BAD_IOVA, size, shared);
+	rte_pktmbuf_reset_headroom(mbuf);
+	memcpy(rte_pktmbuf_append(mbuf, whole->data_len), rte_pktmbuf_mtod(whole, void *),
+		whole->data_len);
+	mbuf->port = whole->port;
+	rte_pktmbuf_free(whole);
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_bob((uint64_t[]){1, 2}, 2);
+	assert_int_equal(freed, 1);
+}
+
+static void passes_arp_to_control(void **state)
+{
+	uint8_t frame[42] = {[12] = 0x08, [13] = 0x06};
+	(void)state;
+	call_open(4, 0);
+	for (unsigned i = 0; i < PUNT_SIZE; i++) {
+		struct rte_mbuf *mbuf = lab_raw_frame(&lab, 0, frame, sizeof(frame));
+		worker_process_burst(worker(0), &mbuf, 1);
+	}
+	assert_int_equal(rte_ring_count(lab.relay.punt), PUNT_SIZE - 1);
+	expect_one_drop(DROP_PUNT_FULL);
+}
+
+// --- who may send what ---
+
+static void opaque_never_carries_plain(void **state)
+{
+	(void)state;
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_OPAQUE});
+	lab_connect(&lab);
+	struct lab_packet packet = rtp_under(NULL, 1);
+	lab_push(&lab, 0, 0, &packet);
+	packet.protocol = SRTP_RTCP;
+	lab_push(&lab, 0, 0, &packet);
+	packet.protocol = SRTP_RTP;
+	lab_push(&lab, 0, 1, &packet);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_NO_CONVERSION), 3);
+	assert_int_equal(lab_drops(&lab, 0), 3);
+}
+
+static void client_may_not_use_relays_ssrc(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	push_from_alice(1); // the relay sends SSRC under Bob's key from now on
+	expect_bob((uint64_t[]){1}, 1);
+	struct lab_packet packet = to_bob(2);
+	lab_push(&lab, 0, BOB, &packet);
+	expect_one_drop(DROP_SSRC_COLLISION);
+	assert_int_equal(worker(0)->legs[BOB].rx_packets, 0);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+static void relay_does_not_use_clients_ssrc(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	struct lab_packet packet = to_bob(1);
+	lab_push(&lab, 0, BOB, &packet); // Bob sends SSRC under his key
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+	push_from_alice(2);
+	expect_one_drop(DROP_SSRC_COLLISION);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+static void two_senders_do_not_share_ssrc_towards_third(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	const struct lab_key *carol = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = carol, .deaf = true});
+	lab_connect(&lab);
+	push_from_alice(1);
+	expect_bob((uint64_t[]){1}, 1);
+	struct lab_packet packet = rtp_under(carol, 1);
+	lab_push(&lab, 0, 2, &packet);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_SSRC_COLLISION), 2); // towards Alice: hers
+	packet.index = 2;
+	lab_push(&lab, 0, 2, &packet);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+static void drops_other_source_where_no_tag_tells(void **state)
+{
+	(void)state;
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_connect(&lab);
+	struct lab_packet packet = rtp_under(NULL, 1);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, 0, &packet);
+	rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 20 + 1] ^= 1; // UDP source port
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_one_drop(DROP_SOURCE);
+	lab_push(&lab, 0, 0, &packet);
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+}
+
+static void drops_from_muted_leg(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	lab.specs[ALICE].muted = true;
+	lab_connect(&lab);
+	push_from_alice(1);
+	expect_one_drop(DROP_LEG_MUTED);
+}
+
+static void drops_other_mki(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	struct lab_packet packet = to_bob(1);
+	lab_push(&lab, 0, ALICE, &packet);
+	expect_one_drop(DROP_UNKNOWN_MKI);
+}
+
+static void learns_from_newest_packet_only(void **state)
+{
+	struct control_mail mail;
+	unsigned learned = 0;
+	(void)state;
+	call_open(4, 0);
+	lab.specs[ALICE].learn = true;
+	lab_connect(&lab);
+	for (unsigned i = 0; i < 2; i++) {
+		struct lab_packet packet = from_alice(10 - i);
+		struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+		rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 20 + 1] = (uint8_t)i;
+		worker_process_burst(worker(0), &mbuf, 1);
+	}
+	while (worker_mail_take(worker(0), &mail))
+		if (mail.type == MAIL_LEARN) {
+			learned++;
+			assert_int_equal(mail.leg, ALICE);
+			assert_int_equal(ntohs(mail.addr.port) & 0xff, 0);
+		}
+	assert_int_equal(learned, 1);
+}
+
+// --- media that enters in plain ---
+
+static void plain_call_open(void)
+{
+	bob_key = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key});
+	lab_connect(&lab);
+}
+
+static void give_ssrc(uint32_t ssrc)
+{
+	worker(0)->ssrcs[worker(0)->n_ssrcs++] = ssrc;
+}
+
+static void push_plain(uint64_t index)
+{
+	struct lab_packet packet = rtp_under(NULL, index);
+	lab_push(&lab, 0, ALICE, &packet);
+}
+
+// That Bob got one packet, whose clear octets are those of index but for the SSRC.
+static void expect_plain_copy(const struct lab_copy *copy, uint32_t ssrc, uint64_t index)
+{
+	struct lab_packet packet = to_bob(index);
+	packet.ssrc = ssrc;
+	assert_true(lab_copy_is(&lab, copy, &packet));
+}
+
+static void plain_media_gets_fresh_ssrc(void **state)
+{
+	enum { FRESH = 0x55667788 };
+	(void)state;
+	plain_call_open();
+	push_plain(1);
+	expect_one_drop(DROP_SSRC_POOL);
+	give_ssrc(FRESH);
+	push_plain(2);
+	push_plain(3);
+	push_plain(3);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	expect_plain_copy(&copies[0], FRESH, 2);
+	expect_plain_copy(&copies[1], FRESH, 3);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_REPLAYED), 1);
+	assert_int_equal(worker(0)->ssrcs_taken, 1);
+}
+
+static void plain_rtcp_is_not_protected(void **state)
+{
+	(void)state;
+	plain_call_open();
+	struct lab_packet packet = {.protocol = SRTP_RTCP, .ssrc = SSRC, .ctx = KEY_NONE};
+	lab_push(&lab, 0, ALICE, &packet);
+	expect_one_drop(DROP_RTCP_UNTRANSLATED);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+static void restarted_plain_sender_gets_another_ssrc(void **state)
+{
+	(void)state;
+	plain_call_open();
+	give_ssrc(222);
+	give_ssrc(111);
+	push_plain(30000);
+	push_plain(30001);
+	push_plain(50); // far behind: not yet believed
+	push_plain(51); // its successor: a sender that began anew
+	push_plain(52);
+	assert_int_equal(lab_take(&lab, 0, copies), 4);
+	expect_plain_copy(&copies[1], 111, 30001);
+	expect_plain_copy(&copies[2], 222, 51);
+	expect_plain_copy(&copies[3], 222, 52);
+	expect_one_drop(DROP_TOO_OLD);
+}
+
+// The indices of one burst are estimated before the restart is seen in it.
+static void plain_sender_restarts_within_burst_after_wrap(void **state)
+{
+	struct rte_mbuf *mbufs[4];
+	(void)state;
+	plain_call_open();
+	give_ssrc(222);
+	give_ssrc(111);
+	push_plain(65535);
+	push_plain(ROC_1 + 20000);
+	lab_take(&lab, 0, copies);
+	for (unsigned i = 0; i < 4; i++) {
+		struct lab_packet packet = rtp_under(NULL, 50 + i);
+		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
+	}
+	worker_process_burst(worker(0), mbufs, 4);
+	assert_int_equal(lab_take(&lab, 0, copies), 3);
+	for (unsigned i = 0; i < 3; i++)
+		expect_plain_copy(&copies[i], 222, 51 + i);
+}
+
+static void plain_stream_wraps_within_its_first_burst(void **state)
+{
+	struct rte_mbuf *mbufs[4];
+	(void)state;
+	plain_call_open();
+	give_ssrc(222);
+	give_ssrc(111);
+	for (unsigned i = 0; i < 4; i++) {
+		struct lab_packet packet = rtp_under(NULL, 65534 + i);
+		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
+	}
+	worker_process_burst(worker(0), mbufs, 4);
+	assert_int_equal(lab_take(&lab, 0, copies), 4);
+	for (unsigned i = 0; i < 4; i++)
+		expect_plain_copy(&copies[i], 111, 65534 + i);
+}
+
+// All packets of a burst are taken for those of ROC 0 as long as no tag of the stream verified:
+// what is behind a wrap in the very first burst is lost, and nothing after it.
+static void stream_goes_on_after_wrap_in_first_burst(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	push_burst((uint64_t[]){65534, 65535, 65536, 65537}, 4);
+	expect_bob((uint64_t[]){65534, 65535}, 2);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_AUTH_FAIL), 2);
+	push_burst((uint64_t[]){65538, 65539}, 2);
+	expect_bob((uint64_t[]){65538, 65539}, 2);
+}
+
+#define in_lab(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		in_lab(drops_second_copy_in_one_burst),
+		in_lab(drops_replay_in_later_burst),
+		in_lab(drops_what_is_behind_replay_list),
+		in_lab(wraps_seq_within_burst),
+		in_lab(keeps_order_among_forged),
+		in_lab(bears_stream_of_whole_burst),
+		in_lab(forged_first_packet_bears_nothing),
+		in_lab(hands_over_whole),
+		in_lab(hands_over_after_lost_race),
+		in_lab(drops_when_owner_takes_no_more),
+		in_lab(joins_by_carried_roc),
+		in_lab(ignores_corrupted_roc_in_sync),
+		in_lab(tries_carried_roc_once_in_a_while),
+		in_lab(no_second_try_for_forged_roc),
+		in_lab(holds_until_context_is_there),
+		in_lab(drops_what_control_refused),
+		in_lab(holds_so_many_for_one_context),
+		in_lab(holds_for_so_many_contexts_of_leg),
+		in_lab(asks_for_so_many_contexts_at_once),
+		in_lab(holds_for_talker_of_receivers),
+		in_lab(changes_nothing_for_receivers_of_same_key),
+		in_lab(fans_out_to_all_kinds_of_legs),
+		in_lab(relays_rtcp),
+		in_lab(protects_in_place_as_beside),
+		in_lab(sends_no_more_than_mtu),
+		in_lab(sends_nothing_to_unresolved_next_hop),
+		in_lab(counts_copies_without_buffers),
+		in_lab(counts_what_the_port_refuses),
+		in_lab(drops_every_truncation_once),
+		in_lab(drops_malformed_headers),
+		in_lab(drops_other_vlan_and_other_types),
+		in_lab(takes_frame_with_padding),
+		in_lab(takes_tag_that_the_device_stripped),
+		in_lab(returns_external_buffer),
+		in_lab(passes_arp_to_control),
+		in_lab(opaque_never_carries_plain),
+		in_lab(client_may_not_use_relays_ssrc),
+		in_lab(relay_does_not_use_clients_ssrc),
+		in_lab(two_senders_do_not_share_ssrc_towards_third),
+		in_lab(drops_other_source_where_no_tag_tells),
+		in_lab(drops_from_muted_leg),
+		in_lab(drops_other_mki),
+		in_lab(learns_from_newest_packet_only),
+		in_lab(plain_media_gets_fresh_ssrc),
+		in_lab(plain_rtcp_is_not_protected),
+		in_lab(restarted_plain_sender_gets_another_ssrc),
+		in_lab(plain_sender_restarts_within_burst_after_wrap),
+		in_lab(plain_stream_wraps_within_its_first_burst),
+		in_lab(stream_goes_on_after_wrap_in_first_burst),
+	};
+	lab_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
