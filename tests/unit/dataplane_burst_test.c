@@ -594,7 +594,7 @@ static void relays_rtcp(void **state)
 		const struct lab_leg *spec = &lab.specs[copies[i].leg];
 		packet.ctx = spec->key ? spec->key->ctx[SRTP_RTCP] : KEY_NONE;
 		// Under another key the relay is the sender, and the index its own.
-		packet.index = spec->key == alice_key ? 77 : LAB_SRTCP_FLOOR;
+		packet.own_index = spec->key == alice_key ? 0 : LAB_SRTCP_FLOOR;
 		assert_true(lab_copy_is(&lab, &copies[i], &packet));
 	}
 }

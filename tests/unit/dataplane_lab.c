@@ -369,7 +369,7 @@ uint16_t lab_packet_write(struct lab *lab, const struct lab_packet *packet, uint
 		.salt = ctx->salt,
 		.src = out,
 		.dst = out,
-		.index = packet->index,
+		.index = packet->own_index ? packet->own_index : packet->index,
 		.mki = ctx->by_mki.mki,
 		.len = len,
 		.head_len = RTP_HEADER_MIN,

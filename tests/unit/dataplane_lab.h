@@ -68,7 +68,8 @@ struct lab_packet {
 	uint8_t protocol;   // enum srtp_protocol
 	uint16_t len;       // octets of clear payload (RTP)
 	uint32_t ssrc, ctx; // key context; KEY_NONE: in clear
-	uint64_t index;     // packet index or SRTCP index
+	uint64_t index;     // packet index or SRTCP index; what is said depends on it
+	uint64_t own_index; // SRTCP index under which the relay sends it on, 0: the same
 	uint8_t mki_len;    // octets
 	bool roc;
 };
