@@ -283,8 +283,8 @@ static uint16_t ops_sort(struct srtp_op *ops[], uint16_t n)
 			failed[n_failed++] = ops[i];
 	}
 	for (uint16_t i = 0; i < n_failed; i++)
-		ops[n_good + i] =
-			failed[i]; // cppcheck-suppress uninitvar ; set above, n_failed of them
+		// cppcheck-suppress uninitvar ; n_failed of them were set above
+		ops[n_good + i] = failed[i];
 	return n_good;
 }
 

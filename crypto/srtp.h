@@ -115,11 +115,11 @@ struct srtp_op {
 	const uint8_t *salt; // session salt, SRTP_SALT_LEN octets
 	const uint8_t *src;  // first octet of the RTP or RTCP header
 	uint8_t *dst;        // room for len octets, len + SRTP_OVERHEAD_MAX when protecting
-	uint64_t
-		index; // packet index (48 bits) or SRTCP index (31 bits; unprotect reads it itself)
-	uint64_t mki;  // protect: MKI to append, as struct srtp_trailer has it
-	uint16_t len;  // in: octets at src (unprotect: struct srtp_trailer.body; protect: at most
-		      // UINT16_MAX - SRTP_OVERHEAD_MAX); out, if status is OK: at dst
+	uint64_t index; // packet index (48 bits) or SRTCP index (31; unprotect reads it itself)
+	uint64_t mki;   // protect: MKI to append, as struct srtp_trailer has it
+	// In: octets at src (unprotect: struct srtp_trailer.body; protect: at most UINT16_MAX - SRTP_OVERHEAD_MAX).
+	// Out, if status is OK: octets at dst.
+	uint16_t len;
 	uint16_t head_len; // SRTP: header, CSRC and extension; SRTCP: unused
 	uint8_t suite;     // enum srtp_suite
 	uint8_t protocol;  // enum srtp_protocol

@@ -41,7 +41,7 @@ struct port_address {
 	struct endpoint addr;
 	uint8_t prefix_len;
 	_Atomic uint32_t
-		*legs; // 65,536, by UDP port in host byte order: leg + 1. control: rw, worker: ro
+		*legs; // 65,536, by UDP port in host order: leg + 1. control: rw, worker: ro
 };
 
 struct port {

@@ -49,12 +49,12 @@ struct stream {
 	uint32_t transit;     // RTP timestamp units, for the jitter
 	uint32_t jitter16;    // 16 * jitter, RTP timestamp units (RFC 3550 A.8)
 	uint64_t first_index; // of the first packet accepted
-	uint64_t packets,
-		octets;    // accepted; octets of the packets as received, from the RTP header on
-	uint64_t last_tsc; // when the last packet was accepted
-	uint32_t talker;   // outbound: user who sent the last packet
-	uint32_t sibling;  // next stream of its key context, or plain leg, + 1; control: rw once it
-			   // is born
+	uint64_t packets;     // accepted
+	uint64_t octets;      // of them as received, from the RTP header on
+	uint64_t last_tsc;    // when the last packet was accepted
+	uint32_t talker;      // outbound: user who sent the last packet
+	uint32_t sibling; // next stream of its key context, or plain leg, + 1; control: rw once it
+			  // is born
 	struct replay_list replay;
 };
 

@@ -64,8 +64,8 @@ static void check_errors(const char *text, const char *expected)
 
 // Line 1 has a port, line 2 the control socket; tests start with line 3.
 #define PORT(more) "ports = ( { name = \"a\"; device = \"net_null0\"; " more " } );\n"
-#define PORTS	   PORT("addresses = [ \"10.0.0.1/24\" ];")
-#define CONTROL	   "control = { unix = \"/run/s\"; };\n"
+#define PORTS      PORT("addresses = [ \"10.0.0.1/24\" ];")
+#define CONTROL    "control = { unix = \"/run/s\"; };\n"
 
 static void defaults_are_as_documented(void **state)
 {
@@ -188,14 +188,14 @@ static void an_empty_group_name_is_none(void **state)
 #define A_ADDRESS                                                                                  \
 	"an address with its prefix length, such as \"192.0.2.1/24\" or \"2001:db8::1/64\""
 #define A_LISTEN "an address with a port, such as \"192.0.2.1:7443\" or \"[2001:db8::1]:7443\""
-#define A_HOST	 "which no port can have; accepted: a unicast address of a host"
-#define A_NAME	 "1 to 31 letters, digits, \"_\", \".\" and \"-\""
+#define A_HOST   "which no port can have; accepted: a unicast address of a host"
+#define A_NAME   "1 to 31 letters, digits, \"_\", \".\" and \"-\""
 #define A_DEVICE "a DPDK device such as \"0000:03:00.0\" or \"net_af_packet0,iface=eth1\""
 #define A_CIPHER "\"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\""
-#define A_MODE	 "an octal string from \"0000\" to \"0777\""
-#define A_ROOT	 "workers, lcores, eal, cipher, ports, control, metrics, state_directory, limits, log"
-#define NAME_32	 "a23456789012345678901234567890xx"
-#define PATH_36	 "/23456789/23456789/23456789/23456789"
+#define A_MODE   "an octal string from \"0000\" to \"0777\""
+#define A_ROOT   "workers, lcores, eal, cipher, ports, control, metrics, state_directory, limits, log"
+#define NAME_32  "a23456789012345678901234567890xx"
+#define PATH_36  "/23456789/23456789/23456789/23456789"
 #define PATH_108 PATH_36 PATH_36 PATH_36
 
 struct mistake {

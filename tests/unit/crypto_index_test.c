@@ -41,14 +41,14 @@ static void edges(void **state)
 		uint16_t seq;
 		uint64_t index;
 	} cases[] = {
-		{0x10000, 0, 0x10000},		// 65535 then 0: ROC goes up
-		{0x10001, 0xffff, 0xffff},	// late 65535 after 0: of the ROC before
-		{1, 0xffff, 0xffff},		// ... but none is before ROC 0
-		{1, 0x8001, 0x8001},		// the same, just beyond half
-		{0x18000 + 1, 0, 0x10000},	// exactly half behind: same ROC
-		{0x18001 + 1, 0, 0x20000},	// more than half behind: next ROC
+		{0x10000, 0, 0x10000},          // 65535 then 0: ROC goes up
+		{0x10001, 0xffff, 0xffff},      // late 65535 after 0: of the ROC before
+		{1, 0xffff, 0xffff},            // ... but none is before ROC 0
+		{1, 0x8001, 0x8001},            // the same, just beyond half
+		{0x18000 + 1, 0, 0x10000},      // exactly half behind: same ROC
+		{0x18001 + 1, 0, 0x20000},      // more than half behind: next ROC
 		{0x10000 + 1, 0x8000, 0x18000}, // exactly half ahead: same ROC
-		{0x10000 + 1, 0x8001, 0x8001},	// more than half ahead: the ROC before
+		{0x10000 + 1, 0x8001, 0x8001},  // more than half ahead: the ROC before
 		{0x1ffff + 1, 0x7ffe, 0x27ffe}, {0x1ffff + 1, 0x7fff, 0x17fff},
 		{UINT64_C(0x1000000000000), 0,
 			UINT64_C(0x1000000000000)}, // beyond 48 bits: refused later

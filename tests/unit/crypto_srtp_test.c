@@ -274,7 +274,7 @@ static void known_answers_end_to_end(void **state)
 	assert_int_equal(vectors->n, 9);
 	for (size_t i = 0; i < N_CIPHERS * vectors->n; i++) {
 		const struct vector *v = &vectors->items[i / N_CIPHERS];
-		const char *root = vector_has(v, "gmk")	  ? "gmk"
+		const char *root = vector_has(v, "gmk")   ? "gmk"
 				   : vector_has(v, "pck") ? "pck"
 							  : "key";
 		struct srtp_session session;
