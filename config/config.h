@@ -29,8 +29,8 @@ struct config_port {
 	struct in_addr gateway;   // inside one of the port's IPv4 prefixes
 	struct in6_addr gateway6; // inside one of the port's IPv6 prefixes, or link-local
 	uint16_t vlan;            // 0: untagged, 1..4094
-	uint16_t mtu; // octets of an IP packet, 576..9000; at least 1280 if the port has an IPv6
-		      // address
+	// Octets of an IP packet, 576 to 9,000; at least 1,280 if the port has an IPv6 address.
+	uint16_t mtu;
 };
 
 struct config_tls {
