@@ -119,6 +119,20 @@ void session_spec_free(struct session_spec *spec);
 void leg_spec_free(struct leg_spec *spec);
 struct leg_spec leg_spec_copy(const struct leg_spec *spec);
 
+// --- session_check.c: may it be? Each returns false with *error set, and changes nothing ---
+
+// Leg specs by id. Values are the specs' own; the caller frees the map.
+struct map *leg_specs_by_id(struct leg_spec *legs, uint32_t n);
+// No two have one id.
+bool leg_specs_check_ids(
+	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error);
+// Its own keys can be installed.
+bool session_check_keys(struct app *app, const struct session *session,
+	const struct session_spec *spec, const char *path, struct rpc_error *error);
+// Its legs: limits, addresses, keys (finds the scope of each), receivers.
+bool session_check(struct app *app, const struct session *session, const struct session_spec *spec,
+	const char *path, struct rpc_error *error);
+
 // --- session.c ---
 
 struct session *session_find(const struct app *app, const char *id);

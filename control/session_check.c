@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/alloc.h"
+#include "control/app.h"
+#include "control/map.h"
+#include "control/session.h"
+
+// Whether a session can be what a client states. Everything is looked at before anything changes.
+
+// ---------------------------------------------------------------------------------------------------
+
+static void fail_at(struct rpc_error *error, enum rpc_code code, const char *path,
+	const struct leg_spec *leg, const char *member, const char *message)
+{
+	char full[128];
+	snprintf(full, sizeof(full), "%s.legs[%u].%s", path, leg->position, member);
+	rpc_fail(error, code, full, "%s", message);
+}
+
+// Its address must be free, or the session's own.
+static void check_local(struct app *app, const struct session *session, const struct leg_spec *leg,
+	const char *path, struct rpc_error *error)
+{
+	const struct port *port = &app->relay.ports[leg->port];
+	const struct port_address *address = port_find_address(port, &leg->local);
+	if (!address) {
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, "local",
+			"is no address of the port; accepted: one of its addresses");
+		return;
+	}
+	uint32_t user = atomic_load(&address->legs[ntohs(leg->local.port)]);
+	if (user != 0 && app->sessions.by_leg[user - 1] != session)
+		fail_at(error, RPC_CONFLICT, path, leg, "local", "is used by another session");
+}
+
+static void check_remote(
+	struct app *app, const struct leg_spec *leg, const char *path, struct rpc_error *error)
+{
+	const struct port *port = &app->relay.ports[leg->port];
+	if (leg->remote.family != AF_UNSPEC &&
+		port_next_hop(port, &leg->remote).family == AF_UNSPEC)
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, "remote",
+			"cannot be reached: not on the port's links, and no gateway for it is "
+			"configured");
+}
+
+static uint32_t find_domain_key_scope(const struct app *app, const char *domain, uint32_t id)
+{
+	uint32_t scope = keystore_domain_find(app, domain);
+	const struct key_slot *key = scope ? keystore_find(app, scope, id) : NULL;
+	return key && key->installed ? scope : 0;
+}
+
+// Where the key is that a leg names: in the domain that it names, else among the session's own,
+// else in the session's domain. 0: nowhere.
+static uint32_t find_key_scope(const struct app *app, const struct session *session,
+	const struct session_spec *spec, const struct protection_spec *protection)
+{
+	uint32_t scope = 0;
+	if (protection->domain)
+		scope = find_domain_key_scope(app, protection->domain, protection->key_id);
+	for (uint32_t k = 0; scope == 0 && k < spec->n_keys; k++)
+		if (spec->keys[k].id == protection->key_id)
+			scope = session->scope;
+	if (scope == 0 && !protection->domain)
+		scope = find_domain_key_scope(app, spec->domain, protection->key_id);
+	return scope;
+}
+
+// Finds the keys that a leg names.
+static void check_key(struct app *app, const struct session *session,
+	const struct session_spec *spec, struct leg_spec *leg, uint8_t protocol, const char *path,
+	struct rpc_error *error)
+{
+	static const char *const members[] = {"protection", "rtcp_protection"};
+	struct protection_spec *protection = &leg->protection[protocol];
+	if (!protection->has_key || (protocol == SRTP_RTCP && leg->same_protection)) {
+		if (protocol == SRTP_RTCP && leg->same_protection)
+			protection->scope = leg->protection[SRTP_RTP].scope;
+		return;
+	}
+	char member[64];
+	snprintf(member, sizeof(member), "%s.key", members[protocol]);
+	protection->scope = find_key_scope(app, session, spec, protection);
+	if (protection->scope == 0) {
+		fail_at(error, RPC_NOT_FOUND, path, leg, member,
+			"is installed neither in the session nor in the domain");
+		return;
+	}
+	if (protection->key_id >> 28 == KEY_PCK && protection->role == ROLE_NONE) {
+		snprintf(member, sizeof(member), "%s.role", members[protocol]);
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, member,
+			"is missing; accepted: \"initiator\" or \"receiver\", a pck has one key "
+			"for each");
+	}
+}
+
+// Leg specs by id. Values are the specs' own.
+struct map *leg_specs_by_id(struct leg_spec *legs, uint32_t n)
+{
+	struct map *by_id = map_new();
+	for (uint32_t i = 0; i < n; i++)
+		if (!by_id || map_put(by_id, legs[i].id, strlen(legs[i].id), &legs[i], NULL) != 0)
+			abort();
+	return by_id;
+}
+
+static void check_to(const struct map *by_id, const struct leg_spec *leg, const char *path,
+	struct rpc_error *error)
+{
+	for (uint32_t t = 0; t < leg->n_to; t++) {
+		const struct leg_spec *named = map_get(by_id, leg->to[t], strlen(leg->to[t]));
+		if (named && named != leg)
+			continue;
+		char member[32];
+		snprintf(member, sizeof(member), "to[%u]", t);
+		fail_at(error, RPC_NOT_FOUND, path, leg, member,
+			"is no other leg of the session; accepted: ids of its other legs");
+	}
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return strcmp(
+		(*(const struct leg_spec *const *)a)->id, (*(const struct leg_spec *const *)b)->id);
+}
+
+static int compare_locals(const void *a, const void *b)
+{
+	const struct leg_spec *x = *(const struct leg_spec *const *)a;
+	const struct leg_spec *y = *(const struct leg_spec *const *)b;
+	int order = (int)x->port - (int)y->port;
+	if (order == 0)
+		order = (int)x->local.port - (int)y->local.port;
+	if (order == 0)
+		order = (int)x->local.family - (int)y->local.family;
+	return order ? order : memcmp(x->local.addr, y->local.addr, sizeof(x->local.addr));
+}
+
+// No two legs of a session with one id or one local address.
+static void check_unique(const struct leg_spec *legs, uint32_t n, const char *path,
+	int (*compare)(const void *, const void *), const char *member, const char *message,
+	struct rpc_error *error)
+{
+	const struct leg_spec **sorted = alloc_zero(n, sizeof(*sorted));
+	for (uint32_t i = 0; i < n; i++)
+		sorted[i] = &legs[i];
+	qsort(sorted, n, sizeof(*sorted), compare);
+	for (uint32_t i = 1; i < n; i++)
+		if (compare(&sorted[i - 1], &sorted[i]) == 0) {
+			const struct leg_spec *later =
+				sorted[i] > sorted[i - 1] ? sorted[i] : sorted[i - 1];
+			fail_at(error, RPC_CONFLICT, path, later, member, message);
+		}
+	free(sorted);
+}
+
+bool leg_specs_check_ids(
+	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
+{
+	check_unique(legs, n, path, compare_ids, "id", "is the id of two legs", error);
+	return error->code == RPC_OK;
+}
+
+// Groups that need a key context for each talker: a packet carries a fixed number of them.
+static void check_gmks(
+	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
+{
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		const struct protection_spec *seen[FANOUT_TALKER_GROUPS_MAX];
+		uint32_t n_seen = 0;
+		for (uint32_t i = 0; i < n && error->code == RPC_OK; i++) {
+			const struct protection_spec *p = &legs[i].protection[protocol];
+			if (p->mode != LEG_SRTP || !p->has_key || p->key_id >> 28 != KEY_GMK)
+				continue;
+			uint32_t s = 0;
+			while (s < n_seen &&
+				(seen[s]->key_id != p->key_id || seen[s]->scope != p->scope ||
+					seen[s]->has_suite != p->has_suite ||
+					seen[s]->has_mki_len != p->has_mki_len ||
+					seen[s]->has_roc_rate != p->has_roc_rate ||
+					memcmp(&seen[s]->profile, &p->profile,
+						sizeof(p->profile)) != 0))
+				s++;
+			if (s < n_seen)
+				continue;
+			if (n_seen == FANOUT_TALKER_GROUPS_MAX)
+				fail_at(error, RPC_LIMIT, path, &legs[i], "protection",
+					"is the ninth way to use a gmk in the session; accepted: "
+					"8");
+			else
+				seen[n_seen++] = p;
+		}
+	}
+}
+
+// What new legs need: a leg that leaves gives its index back only after those that come have
+// theirs.
+static void count_new(const struct session *session, const struct map *by_id, uint32_t n_legs,
+	uint32_t *n_new, uint32_t *n_ctxs)
+{
+	struct map_cursor cursor = {0};
+	const struct leg_spec *leg;
+	uint32_t n_stay = 0;
+	for (uint32_t i = 0; i < session->n_legs; i++) {
+		const char *id = session->legs[i].spec.id;
+		n_stay += map_get(by_id, id, strlen(id)) != NULL;
+	}
+	*n_new = n_legs - n_stay;
+	*n_ctxs = 0;
+	while (*n_new > 0 && (leg = map_next(by_id, &cursor)) != NULL)
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			if (leg->protection[protocol].has_key &&
+				leg->protection[protocol].key_id >> 28 != KEY_GMK)
+				*n_ctxs += 2; // to receive and to send
+}
+
+static void check_limits(struct app *app, const struct session *session, const struct map *by_id,
+	const struct session_spec *spec, const char *path, struct rpc_error *error)
+{
+	uint32_t n_new, n_ctxs;
+	count_new(session, by_id, spec->n_legs, &n_new, &n_ctxs);
+	// Those that have left count until no worker can reach them.
+	if (app->sessions.n_legs + n_new > app->max_legs)
+		retire_all(&app->retire);
+	if (spec->n_legs > SESSION_LEGS_MAX)
+		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", spec->n_legs,
+			SESSION_LEGS_MAX);
+	else if (app->sessions.n_legs + n_new > app->max_legs)
+		rpc_fail(error, RPC_LIMIT, path, "limits.legs (%u) legs are in use", app->max_legs);
+	else if (app->relay.keys.size - app->relay.keys.n_used < n_ctxs)
+		rpc_fail(error, RPC_LIMIT, path, "limits.keys: of %u key contexts all are in use",
+			app->relay.keys.size);
+	else if (!session_find(app, spec->id) &&
+		 map_count(app->sessions.by_id) >= app->max_sessions)
+		rpc_fail(error, RPC_LIMIT, path, "limits.sessions (%u) sessions exist",
+			app->max_sessions);
+}
+
+bool session_check(struct app *app, const struct session *session, const struct session_spec *spec,
+	const char *path, struct rpc_error *error)
+{
+	struct leg_spec *legs = spec->legs;
+	struct map *by_id = leg_specs_by_id(legs, spec->n_legs);
+	check_unique(legs, spec->n_legs, path, compare_ids, "id", "is the id of two legs", error);
+	check_unique(legs, spec->n_legs, path, compare_locals, "local",
+		"is the local address of two legs; accepted: one leg for each address and port",
+		error);
+	if (error->code == RPC_OK)
+		check_limits(app, session, by_id, spec, path, error);
+	for (uint32_t i = 0; i < spec->n_legs && error->code == RPC_OK; i++) {
+		check_to(by_id, &legs[i], path, error);
+		if (legs[i].stays)
+			continue; // what it names was found when it came
+		check_local(app, session, &legs[i], path, error);
+		check_remote(app, &legs[i], path, error);
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			check_key(app, session, spec, &legs[i], protocol, path, error);
+	}
+	check_gmks(legs, spec->n_legs, path, error);
+	map_free(by_id);
+	return error->code == RPC_OK;
+}
+
+bool session_check_keys(struct app *app, const struct session *session,
+	const struct session_spec *spec, const char *path, struct rpc_error *error)
+{
+	for (uint32_t i = 0; i < spec->n_keys && error->code == RPC_OK; i++) {
+		char full[128];
+		snprintf(full, sizeof(full), "%s.keys[%u]", path, i);
+		for (uint32_t k = 0; k < i; k++)
+			if (spec->keys[k].id == spec->keys[i].id)
+				rpc_fail(error, RPC_INVALID_PARAMS, full,
+					"has the id of another key");
+		key_admit(app, session->scope, &spec->keys[i], false, i, full, error);
+	}
+	return error->code == RPC_OK;
+}
