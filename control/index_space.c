@@ -32,6 +32,11 @@ void index_spaces_fini(struct index_spaces *spaces)
 	secmem_wipe(spaces, sizeof(*spaces));
 }
 
+bool index_spaces_full(const struct index_spaces *spaces)
+{
+	return spaces->n_unused == 0 && spaces->n_touched == spaces->max;
+}
+
 uint32_t index_space_take(struct index_spaces *spaces, const struct srtp_session *session)
 {
 	uint8_t mac[32];
@@ -41,6 +46,8 @@ uint32_t index_space_take(struct index_spaces *spaces, const struct srtp_session
 		return UINT32_MAX;
 	uint32_t space =
 		(uint32_t)(uintptr_t)map_get(spaces->by_digest, mac, INDEX_SPACE_DIGEST_LEN);
+	if (space == 0 && index_spaces_full(spaces))
+		return UINT32_MAX;
 	if (space == 0) {
 		space = spaces->n_unused > 0 ? spaces->unused[--spaces->n_unused]
 					     : spaces->n_touched++;

@@ -30,8 +30,11 @@ struct index_spaces {
 int index_spaces_init(struct index_spaces *spaces, uint32_t max);
 void index_spaces_fini(struct index_spaces *spaces);
 
-// The space of a session key, UINT32_MAX if the library failed. Each take needs one release.
+// The space of a session key, UINT32_MAX if there is none left or the library failed. Each take needs one release.
 uint32_t index_space_take(struct index_spaces *spaces, const struct srtp_session *session);
+
+// Whether a key that is new finds no space.
+bool index_spaces_full(const struct index_spaces *spaces);
 
 // True if nobody has it any more: its streams can go, and after them index_space_free().
 bool index_space_release(struct index_spaces *spaces, uint32_t space);

@@ -164,11 +164,15 @@ static void space_release_streams(void *arg, void *what, uint32_t space)
 		stream_free(streams, stream);
 	}
 	atomic_store_explicit(head, 0, memory_order_relaxed);
-	// Should the key come back, its SRTCP indices go on above those it had.
-	uint32_t next = atomic_exchange(&app->relay.keys.srtcp_next[space], 0);
-	if (next > atomic_load(&app->relay.srtcp_floor))
-		atomic_store(&app->relay.srtcp_floor, next);
 	index_space_free(&app->keys.spaces, space);
+}
+
+// Should the key come back, its SRTCP indices go on above those it had.
+static void srtcp_floor_raise(struct relay *relay, uint32_t space)
+{
+	uint32_t next = atomic_exchange(&relay->keys.srtcp_next[space], 0);
+	if (next > atomic_load(&relay->srtcp_floor))
+		atomic_store(&relay->srtcp_floor, next);
 }
 
 // No worker can use the context any more: its octets go at once, its streams with the last one of
@@ -179,6 +183,7 @@ static void ctx_release(void *arg, void *what, uint32_t index)
 	struct stream_table *streams = &app->relay.streams;
 	struct key_ctx *ctx = &app->relay.keys.ctxs[index];
 	if (index_space_release(&app->keys.spaces, ctx->space)) {
+		srtcp_floor_raise(&app->relay, ctx->space);
 		uint32_t i = atomic_load_explicit(
 			&app->relay.keys.streams[ctx->space], memory_order_acquire);
 		for (; i != 0; i = streams->streams[i - 1].sibling)
@@ -263,9 +268,13 @@ static uint32_t ctx_make(
 	struct app *app, struct key_slot *slot, const struct key_name *by_mki, uint32_t user)
 {
 	struct key_table *table = &app->relay.keys;
+	if (table->n_used == table->size || index_spaces_full(&app->keys.spaces))
+		retire_all(&app->retire);
 	uint32_t index = key_table_alloc(table);
-	if (index == KEY_NONE)
+	if (index == KEY_NONE) {
+		log_warning("key_contexts_full limit=%u key=%08x", table->size, slot->id);
 		return KEY_NONE;
+	}
 	struct key_ctx *ctx = &table->ctxs[index];
 	uint32_t csb_id = slot->type == KEY_GMK ? (uint32_t)by_mki->mki : slot->id;
 	if (ctx_derive_key(app, slot, by_mki, csb_id, ctx) != 0) {
@@ -355,6 +364,8 @@ static enum drop_reason ctx_derive_gmk(
 		struct key_name talker =
 			name_by_talker(slot, &name, user_take_again(&app->users, user));
 		key_table_name_talker(table, ctx, &talker);
+	} else if (user != USER_NONE && (uint32_t)table->ctxs[ctx].by_talker.mki != user) {
+		return DROP_UNKNOWN_TALKER; // two users with one GUK-ID
 	}
 	return DROP_NONE;
 }
@@ -501,6 +512,9 @@ static void store_note_due(struct keystore *store, const struct key_slot *slot)
 static void slot_take_root(struct app *app, struct key_slot *slot)
 {
 	struct keystore *store = &app->keys;
+	// Indices of keys that are gone come back when no worker can meet them any more.
+	if (store->n_free == 0 && store->n_touched == store->max)
+		retire_all(&app->retire);
 	slot->index = store->n_free > 0 ? store->free_roots[--store->n_free] : store->n_touched++;
 	store->roots[slot->index] = slot;
 	store->n_roots++;

@@ -276,12 +276,11 @@ static int app_open(struct app *app, const struct config *config)
 		log_error("out_of_memory");
 		return -1;
 	}
-	if (ssrc_source_open(&app->ssrcs, config->state_directory, why, sizeof(why)) != 0) {
-		log_error("no_state: %s", why);
-		return -1;
-	}
-	if (srtcp_floor_open(&app->srtcp, &app->relay, config->state_directory, why, sizeof(why)) !=
-		0) {
+	// Both files are looked at before either is written.
+	if (srtcp_floor_check(config->state_directory, why, sizeof(why)) != 0 ||
+		ssrc_source_open(&app->ssrcs, config->state_directory, why, sizeof(why)) != 0 ||
+		srtcp_floor_open(
+			&app->srtcp, &app->relay, config->state_directory, why, sizeof(why)) != 0) {
 		log_error("no_state: %s", why);
 		return -1;
 	}
@@ -427,6 +426,10 @@ int main(int argc, char **argv)
 	if (!config)
 		return 1;
 	log_set_level((enum log_level)config->log_level);
+	if (config->control_tls.enabled)
+		log_warning("not_served setting=control.tls: this version has no TLS listener");
+	if (config->metrics_listen)
+		log_warning("not_served setting=metrics.listen: this version has no metrics");
 	if (arguments.check)
 		printf("%s is good\n", arguments.config);
 	else

@@ -195,20 +195,22 @@ static int option_read(struct derivation *d, int option, const char *text)
 			return fail("--key is no key; accepted: 32 or 64 hex digits");
 		return 0;
 	case 'b':
+	case 'd':
 		d->has_id = id_read(text, &d->id);
-		return d->has_id ? 0 : fail("\"%s\" is no id; accepted: 8 hex digits", text);
+		return d->has_id ? 0
+				 : fail("--%s is no id; accepted: 8 hex digits",
+					   option == 'b' ? "csb-id" : "key-id");
 	case 'i':
 		d->has_cs_id = number_read(text, 255, &d->cs_id);
-		return d->has_cs_id ? 0 : fail("--cs-id is \"%s\"; accepted: 0 to 255", text);
+		return d->has_cs_id ? 0 : fail("--cs-id is no number; accepted: 0 to 255");
 	case 'r':
 		d->rand_len = hex_decode_range(text, d->rand, MIKEY_RAND_MIN, MIKEY_RAND_MAX);
 		return d->rand_len ? 0 : fail("--rand is no RAND; accepted: 32 to 128 hex digits");
 	case 'S':
 		d->suite = srtp_suite_from_name(text);
 		return d->suite >= 0 ? 0
-				     : fail("--suite is \"%s\"; accepted: aead-aes-128-gcm, "
-					    "aead-aes-256-gcm",
-					       text);
+				     : fail("--suite is unknown; accepted: aead-aes-128-gcm, "
+					    "aead-aes-256-gcm");
 	case 'u':
 		d->user = text;
 		return *text ? 0 : fail("--user is empty; accepted: the URI of an MC service user");
@@ -217,14 +219,29 @@ static int option_read(struct derivation *d, int option, const char *text)
 	}
 }
 
+// What getopt did not like, by the option's name alone: its value may be a key.
+static int option_refused(int argc, char **argv, int option)
+{
+	const char *text = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+	int len = (int)strcspn(text, "=");
+	if (strncmp(text, "--", 2) != 0)
+		return fail("an option is unknown or lacks its value; see mcxctl --help");
+	return option == ':' ? fail("%.*s lacks its value; see mcxctl --help", len, text)
+			     : fail("%.*s is no option; see mcxctl --help", len, text);
+}
+
 static int options_read(struct derivation *d, int argc, char **argv, const struct option *options)
 {
 	int option, status = 0;
 	optind = 0; // a new run over other arguments
-	while (status == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1)
-		status = option_read(d, option, optarg);
+	while (status == 0 && (option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (option == '?' || option == ':')
+			status = option_refused(argc, argv, option);
+		else
+			status = option_read(d, option, optarg);
+	}
 	if (status == 0 && optind < argc)
-		status = fail("unexpected argument \"%s\"; see mcxctl --help", argv[optind]);
+		status = fail("there is an argument too many; see mcxctl --help");
 	return status;
 }
 
@@ -299,7 +316,7 @@ static int command_guk_id(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"key", required_argument, NULL, 'k'},
-		{"key-id", required_argument, NULL, 'b'},
+		{"key-id", required_argument, NULL, 'd'},
 		{"user", required_argument, NULL, 'u'},
 		{},
 	};
@@ -328,8 +345,9 @@ int main(int argc, char **argv)
 	};
 	const char *path = "/run/mcxrelay/control.sock";
 	int option;
+	opterr = 0; // getopt's own messages quote arguments
 	json_set_alloc_funcs(secmem_malloc, secmem_free);
-	while ((option = getopt_long(argc, argv, "+s:hV", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:s:hV", options, NULL)) != -1) {
 		switch (option) {
 		case 's':
 			path = optarg;
@@ -341,12 +359,15 @@ int main(int argc, char **argv)
 			puts("mcxctl " MCXRELAY_VERSION);
 			return 0;
 		default:
-			fputs(usage, stderr);
-			return 1;
+			return option_refused(argc, argv, option);
 		}
 	}
 	argc -= optind;
 	argv += optind;
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		fputs(usage, stdout);
+		return 0;
+	}
 	if (argc > 0 && strcmp(argv[0], "call") == 0)
 		return command_call(path, argc, argv);
 	if (argc > 0 && strcmp(argv[0], "derive") == 0)

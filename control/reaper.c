@@ -23,12 +23,13 @@ static _Atomic uint32_t *stream_siblings(struct app *app, const struct stream *s
 
 static bool stream_is_idle(const struct stream *stream, bool crowded)
 {
-	uint64_t last = stream->last_tsc, hz = rte_get_tsc_hz();
-	if (last == 0)
-		return false; // unused, or being born
-	uint64_t limit = stream->scope & STREAM_PLAIN ? REAPER_PLAIN_SECONDS : REAPER_KEY_SECONDS;
+	uint64_t last = stream->last_tsc;
+	bool plain = stream->scope & STREAM_PLAIN || stream->fresh;
+	if (last == 0 || (!plain && !crowded))
+		return false; // unused, or being born; or there is room
 	int64_t idle = (int64_t)(rte_rdtsc() - last);
-	return (crowded || stream->scope & STREAM_PLAIN) && idle > (int64_t)(limit * hz);
+	return idle >
+	       (int64_t)(rte_get_tsc_hz() * (plain ? REAPER_PLAIN_SECONDS : REAPER_KEY_SECONDS));
 }
 
 static void stream_reap(struct app *app, struct stream *stream)

@@ -199,13 +199,18 @@ static void leg_clear_address(const struct session_leg *leg)
 	atomic_compare_exchange_strong(&leg->address->legs[udp_port], &mine, 0);
 }
 
-static void leg_leave(struct app *app, struct session_leg *leg)
+// First, before anything that it leads to is retired: no worker finds the leg any more.
+static void leg_unpublish(struct app *app, struct session_leg *leg)
 {
 	leg_clear_address(leg);
-	struct leg *built = atomic_exchange_explicit(
+	leg->published = atomic_exchange_explicit(
 		&app->relay.legs.legs[leg->index], NULL, memory_order_acq_rel);
 	app->sessions.by_leg[leg->index] = NULL;
-	retire_later(&app->retire, leg_release, built, leg->index);
+}
+
+static void leg_leave(struct app *app, struct session_leg *leg)
+{
+	retire_later(&app->retire, leg_release, leg->published, leg->index);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		retire_memory(app, leg->own[protocol]);
 	leg_unbind(app, leg);
@@ -255,12 +260,15 @@ static void session_set_legs(
 	}
 	session->legs = legs;
 	session->n_legs = n;
+	struct map_cursor cursor = {0};
+	struct session_leg *leaver;
+	while ((leaver = map_next(gone, &cursor)) != NULL)
+		leg_unpublish(app, leaver);
 	session_rebuild(app, session);
 	for (uint32_t i = 0; i < n; i++)
 		if (same[i])
 			leg_replaced(app, same[i], &legs[i]);
-	struct map_cursor cursor = {0};
-	struct session_leg *leaver;
+	cursor = (struct map_cursor){0};
 	while ((leaver = map_next(gone, &cursor)) != NULL)
 		leg_leave(app, leaver);
 	map_free(gone);

@@ -80,6 +80,7 @@ struct session_leg {
 	struct fanout *own[SRTP_N_PROTOCOLS];   // if spec.to
 	uint32_t *streams;                      // seen on the leg; may be stale
 	uint32_t n_streams, streams_size;
+	struct leg *published; // what workers saw of it, once it is leaving
 };
 
 enum { FANOUT_RTP, FANOUT_RTCP, FANOUT_CONTROL, FANOUT_N };

@@ -226,7 +226,8 @@ static void check_limits(struct app *app, const struct session *session, const s
 	uint32_t n_new, n_ctxs;
 	count_new(session, by_id, spec->n_legs, &n_new, &n_ctxs);
 	// Those that have left count until no worker can reach them.
-	if (app->sessions.n_legs + n_new > app->max_legs)
+	if (app->sessions.n_legs + n_new > app->max_legs ||
+		app->relay.keys.size - app->relay.keys.n_used < n_ctxs)
 		retire_all(&app->retire);
 	if (spec->n_legs > SESSION_LEGS_MAX)
 		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", spec->n_legs,

@@ -32,27 +32,57 @@ static int floor_reserve(struct srtcp_floor *floor, uint32_t limit)
 	return rc;
 }
 
+// The first index that may be used, from the file.
+static int floor_read(const char *path, uint32_t *begin)
+{
+	struct srtcp_file file;
+	int rc = state_file_read(path, &file, sizeof(file));
+	*begin = 1;
+	if (rc == -ENOENT)
+		return 0;
+	if (rc == 0 && memcmp(file.magic, srtcp_magic, sizeof(file.magic)) != 0)
+		return -EBADMSG;
+	if (rc == 0)
+		*begin = srtp_read32(file.limit);
+	return rc == 0 && *begin > SRTCP_INDEX_MAX - SRTCP_BLOCK ? -EOVERFLOW : rc;
+}
+
+static char *floor_path(const char *directory)
+{
+	char *path = alloc_zero(strlen(directory) + sizeof("/srtcp"), 1);
+	sprintf(path, "%s/srtcp", directory);
+	return path;
+}
+
+static void floor_explain(const char *path, int rc, char *why, size_t why_size)
+{
+	snprintf(why, why_size, "%s: %s%s", path, strerror(-rc),
+		rc == -EOVERFLOW
+			? "; all SRTCP indices were used: replace all keys, then remove the file"
+			: "; accepted: mcxrelay's own file, readable and writable");
+}
+
+int srtcp_floor_check(const char *directory, char *why, size_t why_size)
+{
+	uint32_t begin;
+	char *path = floor_path(directory);
+	int rc = floor_read(path, &begin);
+	if (rc != 0)
+		floor_explain(path, rc, why, why_size);
+	free(path);
+	return rc;
+}
+
 int srtcp_floor_open(struct srtcp_floor *floor, struct relay *relay, const char *directory,
 	char *why, size_t why_size)
 {
-	struct srtcp_file file;
-	uint32_t begin = 1;
-	*floor = (struct srtcp_floor){.path = alloc_zero(strlen(directory) + sizeof("/srtcp"), 1)};
-	sprintf(floor->path, "%s/srtcp", directory);
-	int rc = state_file_read(floor->path, &file, sizeof(file));
-	if (rc == 0 && memcmp(file.magic, srtcp_magic, sizeof(file.magic)) != 0)
-		rc = -EBADMSG;
+	uint32_t begin;
+	*floor = (struct srtcp_floor){.path = floor_path(directory)};
+	int rc = floor_read(floor->path, &begin);
 	if (rc == 0)
-		begin = srtp_read32(file.limit);
-	if (rc == -ENOENT)
-		rc = 0;
-	if (rc == 0)
-		rc = begin > SRTCP_INDEX_MAX - SRTCP_BLOCK
-			     ? -EOVERFLOW
-			     : floor_reserve(floor, begin + SRTCP_BLOCK);
+		rc = floor_reserve(floor, begin + SRTCP_BLOCK);
 	if (rc != 0) {
-		snprintf(why, why_size, "%s: %s; accepted: mcxrelay's own file, writable, or none",
-			floor->path, strerror(-rc));
+		floor_explain(floor->path, rc, why, why_size);
 		srtcp_floor_close(floor);
 		return rc;
 	}

@@ -21,6 +21,9 @@ struct srtcp_floor {
 	uint64_t retry_ms; // not before, after the file could not be written
 };
 
+// Whether directory/srtcp is good, or not there: 0, or -errno with a sentence in why. Changes nothing.
+int srtcp_floor_check(const char *directory, char *why, size_t why_size);
+
 // Opens or creates directory/srtcp and sets the relay's floor and limit. 0, or -errno with a
 // sentence in why.
 int srtcp_floor_open(struct srtcp_floor *floor, struct relay *relay, const char *directory,

@@ -58,7 +58,7 @@ enum drop_reason hold_packet(
 {
 	uint32_t tag = hold_tag(worker, name);
 	struct hold_slot *slot = hold_find(worker, name, tag);
-	if (!slot)
+	if (!slot || worker->n_held == HOLD_TOTAL)
 		return DROP_HOLD_FULL;
 	if (slot->n == 0) {
 		enum drop_reason reason = hold_ask(worker, slot, packet->leg->index, name);
@@ -66,7 +66,7 @@ enum drop_reason hold_packet(
 			return reason;
 		worker->hold_tags[slot - worker->hold] = tag;
 	}
-	if (slot->n == HOLD_PACKETS || worker->n_held == HOLD_TOTAL)
+	if (slot->n == HOLD_PACKETS)
 		return DROP_HOLD_FULL;
 	slot->packets[slot->n++] = packet_unparse(packet);
 	worker->n_held++;

@@ -34,9 +34,11 @@ static void packet_give_up(struct worker *worker, struct packet *p)
 // A plain sender that began anew under its old SSRC: two packets in sequence, far behind the last
 // one (RFC 3550 A.1). It becomes a new stream with a fresh SSRC, so that no packet index is used
 // twice.
-static bool plain_sender_restarted(struct stream *s, uint16_t seq)
+static bool plain_sender_restarted(
+	struct worker *worker, const struct leg *leg, struct stream *s, uint16_t seq)
 {
-	if (s->bad_seq_set && s->bad_seq == seq) {
+	// A fresh SSRC is worth a token: no sender may use them up.
+	if (s->bad_seq_set && s->bad_seq == seq && leg_token_take(worker, leg->index)) {
 		s->replay = (struct replay_list){};
 		s->out_ssrc = 0;
 		s->bad_seq_set = false;
@@ -48,7 +50,7 @@ static bool plain_sender_restarted(struct stream *s, uint16_t seq)
 	return false;
 }
 
-static enum drop_reason packet_commit_replay(struct packet *p)
+static enum drop_reason packet_commit_replay(struct worker *worker, struct packet *p)
 {
 	struct stream *s = p->stream;
 	// Nothing hangs on a plain packet's index yet: other packets of the burst may have moved
@@ -56,7 +58,8 @@ static enum drop_reason packet_commit_replay(struct packet *p)
 	if (!p->ctx)
 		p->index = packet_index_estimate(s->replay.next, rtp_seq(p->data));
 	enum replay_verdict verdict = replay_commit(&s->replay, p->index);
-	if (verdict == REPLAY_OLD && !p->ctx && plain_sender_restarted(s, rtp_seq(p->data))) {
+	if (verdict == REPLAY_OLD && !p->ctx &&
+		plain_sender_restarted(worker, p->leg, s, rtp_seq(p->data))) {
 		p->index = rtp_seq(p->data);
 		verdict = replay_commit(&s->replay, p->index);
 	}
@@ -111,7 +114,7 @@ static void leg_learn(struct worker *worker, const struct packet *p)
 
 static enum drop_reason packet_commit_stream(struct worker *worker, struct packet *p)
 {
-	enum drop_reason reason = packet_commit_replay(p);
+	enum drop_reason reason = packet_commit_replay(worker, p);
 	if (reason != DROP_NONE)
 		return reason;
 	if (p->ctx && !atomic_load_explicit(&p->ctx->proven, memory_order_relaxed))

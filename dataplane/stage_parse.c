@@ -147,7 +147,9 @@ static enum drop_reason parse_frame(struct frame *f, struct packet *p)
 		return DROP_IP_PROTOCOL;
 	const uint8_t *icmp =
 		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
-	f->urgent = f->protocol == IPPROTO_ICMPV6 && f->ip_len > f->l3_len && icmp[0] >= 133;
+	// Neighbour Solicitation and Advertisement (RFC 4861 4.3, 4.4)
+	f->urgent = f->source.family == AF_INET6 && f->protocol == IPPROTO_ICMPV6 &&
+		    f->ip_len > f->l3_len && (icmp[0] == 135 || icmp[0] == 136);
 	if (!f->urgent && !port_find_address(f->port, &f->destination))
 		return DROP_NOT_LOCAL;
 	f->punt = true;

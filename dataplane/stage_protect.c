@@ -67,13 +67,11 @@ static bool stream_passes_on(
 	       worker->now - out->last_tsc > SSRC_IDLE_SECONDS * worker->tsc_hz;
 }
 
-// SRTP keeps the packet index that it came with. What is lost if two senders have one SSRC is only
-// theirs.
-static enum drop_reason rtp_index_claim(struct worker *worker, struct packet *p, struct stream *out)
+// SRTP keeps the packet index that it came with. What is lost if two senders have one SSRC is only theirs.
+static enum drop_reason rtp_index_claim(
+	const struct worker *worker, struct packet *p, struct stream *out)
 {
 	uint32_t source = stream_index(&worker->relay->streams, p->stream);
-	if (out->worker != worker->id)
-		return DROP_SSRC_COLLISION;
 	if (out->source != source && !stream_passes_on(worker, p, out))
 		return DROP_SSRC_COLLISION;
 	if (replay_commit(&out->replay, p->index) != REPLAY_NEW)
@@ -83,6 +81,18 @@ static enum drop_reason rtp_index_claim(struct worker *worker, struct packet *p,
 	out->talker = p->talker;
 	p->claimed_index = p->index;
 	return DROP_NONE;
+}
+
+// A sender who roamed and then got a new key comes through another worker than before: an outbound stream is used by
+// whoever has it at the moment. Nobody waits for it.
+static bool stream_try(struct stream *out)
+{
+	return !atomic_exchange_explicit(&out->in_use, true, memory_order_acquire);
+}
+
+static void stream_leave(struct stream *out)
+{
+	atomic_store_explicit(&out->in_use, false, memory_order_release);
 }
 
 // SRTCP is sent by the relay, whoever spoke: its index counts what was sent under the key.
@@ -117,10 +127,14 @@ static enum drop_reason index_claim(
 		return DROP_STREAM_LIMIT;
 	if (out->source == STREAM_NONE)
 		return DROP_SSRC_COLLISION; // a client has that SSRC under this key
+	if (!stream_try(out))
+		return DROP_SSRC_COLLISION;
+	out->fresh = !p->ctx;
 	enum drop_reason reason = p->protocol == SRTP_RTP ? rtp_index_claim(worker, p, out)
 							  : rtcp_index_claim(worker, p, space);
-	if (reason == DROP_NONE && out->worker == worker->id)
+	if (reason == DROP_NONE)
 		out->last_tsc = worker->now;
+	stream_leave(out);
 	return reason;
 }
 
@@ -196,10 +210,13 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	uint32_t ssrc = plain ? stream_fresh_ssrc(worker, p->stream) : p->ssrc;
 	if (ssrc == 0 && plain)
 		return DROP_SSRC_POOL;
-	// Under one key in another layout it is the same octets again: claimed once.
+	// Under one key in another layout it is the same octets again: claimed once. Under its own key the packet
+	// claimed its index when it came.
 	uint32_t space = worker->relay->keys.ctxs[ctx].space;
 	enum drop_reason reason = DROP_NONE;
-	if (space != p->claimed_space)
+	if (p->ctx && space == p->ctx->space)
+		p->claimed_index = p->index;
+	else if (space != p->claimed_space)
 		reason = index_claim(worker, p, space, ssrc);
 	if (reason == DROP_SSRC_COLLISION && plain)
 		p->stream->out_ssrc = 0; // the next packet draws another
@@ -239,9 +256,7 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 {
 	const struct fanout *fanout = p->leg->fanout[p->protocol];
 	unsigned served = 0;
-	// In the space of its own key the packet claimed its index when it came.
-	p->claimed_space = p->ctx ? p->ctx->space : UINT32_MAX;
-	p->claimed_index = p->index;
+	p->claimed_space = UINT32_MAX;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		if (fanout_group_is_self(fanout, group, p->leg->index))

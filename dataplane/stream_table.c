@@ -103,25 +103,19 @@ struct stream *stream_create(struct stream_table *table, _Atomic uint32_t *sibli
 void stream_unlink(struct stream_table *table, struct stream *stream)
 {
 	_Atomic uint32_t *bucket = stream_bucket(table, stream->scope, stream->ssrc);
-	uint32_t self = stream_index(table, stream) + 1;
+	uint32_t head = stream_index(table, stream) + 1, self = head;
 	uint32_t next = atomic_load_explicit(&stream->next, memory_order_relaxed);
-	for (;;) {
-		// Workers change nothing but the head; if they do meanwhile the stream is behind
-		// it.
-		uint32_t head = self;
-		if (atomic_compare_exchange_strong_explicit(
-			    bucket, &head, next, memory_order_acq_rel, memory_order_acquire))
+	if (atomic_compare_exchange_strong_explicit(
+		    bucket, &head, next, memory_order_acq_rel, memory_order_acquire))
+		return;
+	// Workers change nothing but the head: the stream is behind it, or was taken out before.
+	while (head != 0) {
+		_Atomic uint32_t *link = &table->streams[head - 1].next;
+		head = atomic_load_explicit(link, memory_order_acquire);
+		if (head == self) {
+			atomic_store_explicit(link, next, memory_order_release);
 			return;
-		for (uint32_t i = head; i != 0;) {
-			_Atomic uint32_t *link = &table->streams[i - 1].next;
-			i = atomic_load_explicit(link, memory_order_acquire);
-			if (i == self) {
-				atomic_store_explicit(link, next, memory_order_release);
-				return;
-			}
 		}
-		if (head == 0)
-			return;
 	}
 }
 

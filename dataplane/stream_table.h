@@ -53,6 +53,8 @@ struct stream {
 	uint64_t octets;      // of them as received, from the RTP header on
 	uint64_t last_tsc;    // when the last packet was accepted
 	uint32_t talker;      // outbound: user who sent the last packet
+	bool fresh;           // outbound: under an SSRC that the relay drew
+	_Atomic bool in_use;  // outbound: a worker is at it
 	uint32_t sibling; // next stream of its key context, or plain leg, + 1; control: rw once it
 			  // is born
 	struct replay_list replay;

@@ -3,6 +3,7 @@
 
 """What the relay does with packets, seen from outside."""
 
+import dataclasses
 import functools
 import socket
 import struct
@@ -118,6 +119,24 @@ def test_same_gmk_leaves_as_it_came(relay, clients, name, new_key, mki_length):
         alice.send(packet)
         # same key and same packet index: anything but the same octets would be a nonce used twice
         assert bob.recv() == carol.recv() == packet
+
+
+@pytest.mark.parametrize("profile", [{"mki_length": 4}, {"roc_rate": 0}, {"roc_rate": 10}])
+def test_same_gmk_in_another_layout(relay, clients, name, new_key, profile):
+    """Key and index are the same, so the octets up to the tag are; what follows it is as the listener expects."""
+    gmk = new_key()
+    other = dataclasses.replace(gmk, **profile)
+    install(relay, gmk)
+    alice, bob, carol = clients("ran"), clients("ran"), clients("core")
+    apply(relay, name, [alice.leg("alice", "srtp", gmk, protection={"user": ALICE}), bob.leg("bob", "srtp", gmk),
+                        carol.leg("carol", "srtp", gmk, protection={"profile": profile})])
+    sender = mcx.SrtpSender(gmk.group(ALICE), SSRC, seq=65530)
+    for n in range(20):
+        roc = sender.roc
+        packet = sender.protect(b"frame %d" % n)
+        alice.send(packet)
+        assert bob.recv() == packet
+        assert carol.recv() == mcx.srtp_protect(other.group(ALICE), sender.last_plain, roc)
 
 
 def test_video_service_has_its_own_cs_id(relay, clients, name, new_key):
@@ -281,6 +300,25 @@ def test_inbound_key_changes_and_outbound_stays(relay, clients, name, new_key, h
             install(relay, gmk1)
             stand(gmk1)
         sender.context = gmk1.group(ALICE)
+
+
+def test_outbound_index_is_not_used_again(relay, clients, name, new_key):
+    """A talker begins anew under a new key; towards the partner, whose key stays, his SSRC and SEQ are used up."""
+    gmk1, gmk2, gmk3 = new_key(), new_key(), new_key()
+    install(relay, gmk1, gmk2, gmk3)
+    radio, partner = clients("ran"), clients("core")
+    for key in (gmk1, gmk3):
+        apply(relay, name, [radio.leg("radio", "srtp", key, protection={"user": ALICE}),
+                            partner.leg("partner", "srtp", gmk2)])
+        before, receiver = relay.drops(), mcx.SrtpReceiver(gmk2.group(ALICE))
+        sender = mcx.SrtpSender(key.group(ALICE), SSRC, seq=100)
+        sent = [(sender.protect(b"voice under " + key.id_text.encode()), sender.last_plain) for _ in range(6)]
+        for packet, plain in sent[:3] if key is gmk1 else sent:
+            radio.send(packet)
+            if key is gmk1:
+                assert receiver.unprotect(partner.recv()).packet == plain
+    assert [receiver.unprotect(packet).packet for packet in partner.recv_many(3)] == [plain for _, plain in sent[3:]]
+    relay.wait_drops(before, replayed=3)
 
 
 def test_unnamed_talker_is_not_reencrypted(relay, clients, name, new_key):
@@ -924,6 +962,23 @@ def test_client_with_the_relays_ssrc(relay, clients, name, new_key):
     b.send(from_b.protect(mcx.floor_request(7, "sip:b@x")))
     b.send(from_b.protect(mcx.floor_request(8, "sip:b@x")))
     assert mcx.SrtcpReceiver(csk_a.control()).unprotect(a.recv()) == mcx.floor_request(8, "sip:b@x")
+    relay.wait_drops(before, ssrc_collision=1)
+
+
+def test_relay_takes_no_clients_ssrc(relay, clients, name, new_key):
+    """The other way round: what the relay would send under a client's key with that client's SSRC is dropped."""
+    csk_a, csk_b = new_key("csk"), new_key("csk")
+    install(relay, csk_a, csk_b)
+    a, b = clients("ran"), clients("core")
+    apply(relay, name, [a.leg("a", "srtp", csk_a, traffic="control", send=False),
+                        b.leg("b", "srtp", csk_b, traffic="control")])
+    from_a, from_b = mcx.SrtcpSender(csk_a.control()), mcx.SrtcpSender(csk_b.control())
+    before = relay.drops()
+    b.send(from_b.protect(mcx.floor_request(7, "sip:b@x")))
+    relay.wait_drops(before, no_receiver=1)
+    a.send(from_a.protect(mcx.floor_request(7, "sip:a@x")))
+    a.send(from_a.protect(mcx.floor_request(8, "sip:a@x")))
+    assert mcx.SrtcpReceiver(csk_b.control()).unprotect(b.recv()) == mcx.floor_request(8, "sip:a@x")
     relay.wait_drops(before, ssrc_collision=1)
 
 

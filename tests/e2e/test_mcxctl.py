@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The mcxrelay authors
+
+"""The program mcxctl: what it derives, what it calls, what it says when it is used wrongly."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+
+import lab as lab_module
+import mcx
+from test_mcx import sections
+
+KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+RAND = "b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
+DERIVE = {"--key": KEY, "--csb-id": "0a1b2c3d", "--cs-id": "4", "--rand": RAND}
+GUK_ID = {"--key": KEY, "--key-id": "0a1b2c3d", "--user": "sip:alice@mcptt.example.org"}
+README = (lab_module.ROOT / "README.md").read_text()
+
+
+def mcxctl(*arguments, stdin=""):
+    return subprocess.run([lab_module.build_directory() / "mcxctl", *arguments], input=stdin, capture_output=True,
+                          text=True, timeout=lab_module.START_SECONDS)
+
+
+def words(options):
+    return [word for pair in options.items() for word in pair]
+
+
+def answer(*arguments, **more):
+    done = mcxctl(*arguments, **more)
+    assert done.returncode == 0 and done.stderr == "", done
+    return json.loads(done.stdout)
+
+
+def refused(*arguments, **more):
+    """Exit status 1 and nothing on stdout. Returns what it says on stderr."""
+    done = mcxctl(*arguments, **more)
+    assert done.returncode == 1 and done.stdout == "", done
+    assert "Sanitizer" not in done.stderr and done.stderr.strip(), done
+    return done.stderr
+
+
+def derive(key, cs_id, csb_id, rand, suite=None):
+    options = {"--key": key, "--csb-id": csb_id, "--cs-id": str(cs_id), "--rand": rand}
+    return answer("derive", *words(options), *(["--suite", suite] if suite else []))
+
+
+# derive, guk-id
+
+def test_derive_mikey_vectors():
+    found = [(name, v) for name, v in sections("mikey_prf") if name.startswith("own_")]
+    assert len(found) >= 6
+    for name, v in found:
+        got = derive(v["tgk"], int(v["cs_id"], 16), v["csb_id"], v["rand"])
+        assert (got["master_key"], got["master_salt"]) == (v["master_key"], v["master_salt"]), name
+
+
+def test_derive_packet_vectors():
+    """Group, private and floor control keys of the example packets, and the answer's exact members."""
+    roots = {"gmk": "guk_id", "pck": "pck_id", "csk": "csk_id"}
+    names = {"session_key": ("srtp", "session_key"), "session_salt": ("srtp", "session_salt"),
+             "srtcp_key": ("srtcp", "session_key"), "srtcp_salt": ("srtcp", "session_salt")}
+    checked = {member: 0 for member in names} | dict.fromkeys(roots, 0)
+    for name, v in sections("e2e_packets") + sections("floor_control"):
+        kind = next((kind for kind, csb_id in roots.items() if kind in v and csb_id in v and "cs_id" in v), None)
+        if kind is None:
+            continue
+        got = derive(v[kind], int(v["cs_id"], 16), v[roots[kind]], v["rand"])
+        assert got.keys() == {"master_key", "master_salt", "srtp", "srtcp"}, name
+        assert (got["master_key"], got["master_salt"]) == (v["master_key"], v["master_salt"]), name
+        checked[kind] += 1
+        for member, (protocol, what) in names.items():
+            if member in v:
+                is_srtcp = member.startswith("session") and "srtcp" in v and "srtp" not in v
+                assert got["srtcp" if is_srtcp else protocol][what] == v[member], (name, member)
+                checked[member] += 1
+    assert all(checked.values()), checked
+
+
+@pytest.mark.parametrize("suite, key_len", [(mcx.GCM_128, 16), (mcx.GCM_128, 32), (mcx.GCM_256, 16), (mcx.GCM_256, 32)])
+@pytest.mark.parametrize("rand_len", [16, 17, 64])
+def test_derive_suites(suite, key_len, rand_len):
+    value, rand = os.urandom(key_len), os.urandom(rand_len)
+    master = mcx.master_key(value, 255, 0xfedcba98, rand, suite), mcx.master_salt(value, 255, 0xfedcba98, rand)
+    context = mcx.context_of_master(*master)
+    assert derive(value.hex(), 255, "fedcba98", rand.hex(), suite) == {
+        "master_key": master[0].hex(), "master_salt": master[1].hex(),
+        "srtp": {"session_key": context.session_key.hex(), "session_salt": context.session_salt.hex()},
+        "srtcp": {"session_key": context.srtcp_key.hex(), "session_salt": context.srtcp_salt.hex()}}
+
+
+def test_guk_id_vectors():
+    found = sections("gukid")
+    assert found
+    for name, v in found:
+        got = answer("guk-id", "--key", v["gmk"], "--key-id", v["gmk_id"], "--user", v["uri_ascii"])
+        assert got == {"guk_id": v["guk_id"], "mki": v["gmk_id"] + v["guk_id"]}, name
+
+
+def test_guk_id_and_mki_of_packets():
+    found = [(name, v) for name, v in sections("e2e_packets") if "tx_uri" in v and len(v.get("mki", "")) == 16]
+    assert found
+    for name, v in found:
+        got = answer("guk-id", "--key", v["gmk"], "--key-id", v["gmk_id"], "--user", v["tx_uri"])
+        assert got == {"guk_id": v["guk_id"], "mki": v["mki"]}, name
+
+
+# Wrong options. None of these has a key in a wrong place: see below for that.
+
+@pytest.mark.parametrize("option, value", [
+    ("--key", ""), ("--key", "xyz"), ("--key", KEY[:-1]), ("--key", KEY[:-2]), ("--key", KEY + "00"),
+    ("--key", KEY[:-1] + "g"), ("--key", KEY * 2 + "00"), ("--key", "0x" + KEY[2:]), ("--key", " " + KEY[1:]),
+    ("--csb-id", ""), ("--csb-id", "0a1b2c3"), ("--csb-id", "0a1b2c3d4"), ("--csb-id", "0a1b2c3g"),
+    ("--cs-id", ""), ("--cs-id", "256"), ("--cs-id", "-1"), ("--cs-id", "0x4"), ("--cs-id", "4.0"),
+    ("--cs-id", "99999999999999999999"), ("--cs-id", "4 "), ("--cs-id", " -4"),
+    ("--rand", ""), ("--rand", RAND[:-2]), ("--rand", RAND[:-1]), ("--rand", RAND[:-1] + "x"), ("--rand", "00" * 65),
+    ("--suite", ""), ("--suite", "aes-cm-128-hmac-sha1-80"), ("--suite", "AEAD-AES-128-GCM"),
+])
+def test_derive_refuses_a_wrong_value(option, value):
+    assert option in refused("derive", *words(DERIVE | {option: value}))
+
+
+@pytest.mark.parametrize("option, value", [
+    ("--key", KEY[:-2]), ("--key", "xyz"), ("--key-id", "0a1b2c3"), ("--key-id", "0a1b2c3dd"), ("--user", ""),
+])
+def test_guk_id_refuses_a_wrong_value(option, value):
+    assert option in refused("guk-id", *words(GUK_ID | {option: value}))
+
+
+def test_guk_id_refuses_a_long_user():
+    """The KDF has 16 bits for the length of a parameter (TS 33.220 B.2)."""
+    assert "too long" in refused("guk-id", *words(GUK_ID | {"--user": "sip:" + "x" * 70000}))
+
+
+@pytest.mark.parametrize("command, options, missing",
+                         [("derive", DERIVE, option) for option in DERIVE]
+                         + [("guk-id", GUK_ID, option) for option in GUK_ID])
+def test_missing_option(command, options, missing):
+    assert missing in refused(command, *words({k: v for k, v in options.items() if k != missing}))
+
+
+@pytest.mark.parametrize("command, options", [("derive", DERIVE), ("guk-id", GUK_ID)])
+def test_missing_value_and_strangers(command, options):
+    assert "--key" in refused(command, *words(options), "--key")
+    assert "--colour" in refused(command, *words(options), "--colour")
+    assert "argument" in refused(command, *words(options), "more")
+
+
+@pytest.mark.parametrize("arguments", [(), ("decide",), ("--colour",), ("call",), ("call", "relay.info", "{}", "{}")])
+def test_wrong_command_line(arguments):
+    assert "mcxctl" in refused(*arguments)
+
+
+@pytest.mark.parametrize("arguments", [
+    pytest.param(("derive", *words(DERIVE | {option: KEY})), id=f"derive {option}")
+    for option in ("--csb-id", "--cs-id", "--suite")] + [
+    pytest.param(("derive", *words(DERIVE | {option: KEY + "f"})), id=f"long {option}")
+    for option in ("--key", "--rand")] + [
+    pytest.param(("guk-id", *words(GUK_ID | {"--key-id": KEY})), id="guk-id --key-id"),
+    pytest.param(("derive", *words(DERIVE), KEY), id="extra argument"),
+    pytest.param(("derive", *words(DERIVE), f"--kye={KEY}"), id="misspelt option"),
+    pytest.param((f"--key={KEY}", "derive"), id="option before its command"),
+    pytest.param(("call", "key.install", f'{{"keys": [{{"value": "{KEY}"'), id="broken JSON"),
+    pytest.param(("call", "key.install", f'"{KEY}'), id="broken JSON text"),
+    pytest.param(("call", "key.install", KEY), id="no JSON"),
+])
+def test_a_key_in_the_wrong_place_is_not_repeated(arguments):
+    said = refused(*arguments)
+    assert KEY[2:30] not in said, "the key is in the message"
+
+
+# call
+
+def test_call_params(relay, tmp_path):
+    """As an argument, from a file, from stdin, and none."""
+    key = {"keys": [{"id": "00112233", "value": KEY, "rand": RAND}]}
+    file = tmp_path / "params.json"
+    file.write_text(json.dumps({"keys": [{"domain": "home", "id": "00112233"}]}))
+    call = "-s", relay.socket_path, "call"
+    assert answer(*call, "key.install", json.dumps(key)) == {"installed": 1, "rejected": []}
+    assert answer(*call, "key.revoke", f"@{file}") == {"revoked": 1}
+    assert answer(*call, "key.install", "-", stdin=json.dumps(key))["installed"] == 1
+    assert [k["id"] for k in answer("--socket", relay.socket_path, "call", "key.list")["keys"]] == ["00112233"]
+    assert answer(*call, "relay.info") == relay.call("relay.info") | {"uptime": answer(*call, "relay.info")["uptime"]}
+
+
+def test_call_error(relay):
+    """The error object goes to stderr, and is JSON, too."""
+    call = "-s", relay.socket_path, "call"
+    error = json.loads(refused(*call, "session.get", '{"id": "nobody"}'))
+    assert error["code"] == 1 and error["data"]["path"] == "params.id" and "session" in error["message"]
+    assert json.loads(refused(*call, "relay.dance"))["code"] == -32601
+    error = json.loads(refused(*call, "key.install", json.dumps({"keys": 5})))
+    assert error["code"] == -32602 and error["data"]["path"] == "params.keys"
+
+
+def test_call_long_answer(relay):
+    """An answer of many reads."""
+    users = [f"sip:user{n:05}@{'x' * 60}.example.org" for n in range(200)]
+    key = {"keys": [{"id": f"0{n:07x}", "value": KEY, "rand": RAND, "users": users} for n in range(50)]}
+    call = "-s", relay.socket_path, "call"
+    assert answer(*call, "key.install", "-", stdin=json.dumps(key))["installed"] == 50
+    assert len(answer(*call, "key.list")["keys"]) == 50
+
+
+def test_call_without_a_relay(tmp_path):
+    path = str(tmp_path / "control.sock")
+    assert path in refused("-s", path, "call", "relay.info")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.close()
+    assert path in refused("-s", path, "call", "relay.info")
+    assert "longer" in refused("-s", "/" + "x" * 200, "call", "relay.info")
+
+
+def test_call_of_what_cannot_be_read(tmp_path):
+    assert "read" in refused("call", "relay.info", f"@{tmp_path / 'none.json'}")
+    assert "JSON" in refused("call", "relay.info", "-", stdin="{")
+    assert "JSON" in refused("call", "relay.info", "-", stdin='{"a": 1, "a": 2}')
+
+
+@pytest.mark.parametrize("answered", [b"", b"no JSON\n", b'{"jsonrpc": "2.0", "id": 1}\n', b'{"result": '])
+def test_call_of_something_else(tmp_path, answered):
+    """What listens is no relay."""
+    path = str(tmp_path / "control.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(lab_module.PATIENCE)
+        process = subprocess.Popen([lab_module.build_directory() / "mcxctl", "-s", path, "call", "relay.info"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        peer = listener.accept()[0]
+        with peer:
+            assert peer.recv(1 << 16).endswith(b"\n")
+            peer.sendall(answered)
+        out, said = process.communicate(timeout=lab_module.PATIENCE)
+    assert process.returncode == 1 and out == "" and said.startswith("mcxctl: the relay"), said
+
+
+@pytest.mark.parametrize("option, start", [("--help", "Usage: mcxctl"), ("-h", "Usage: mcxctl"),
+                                           ("--version", "mcxctl "), ("-V", "mcxctl ")])
+def test_help_and_version(option, start):
+    done = mcxctl(option)
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith(start)
+
+
+# The README's example
+
+class ExampleRelay(lab_module.Relay):
+    """On the lab's interfaces by the very file that the README names."""
+
+    def config_text(self):
+        text = (lab_module.ROOT / "config" / "af_packet.conf").read_text()
+        for old, new in (("iface=eth1", "iface=veth-ran"), ("iface=eth2", "iface=veth-core"),
+                         ("/run/mcxrelay/control.sock", self.socket_path)):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        return text + f'state_directory = "{self.directory}/state";\n'
+
+
+def readme_calls():
+    """[[METHOD, params as they stand there]] of section "Drive it"."""
+    section = README.split("## Drive it")[1].split("\n## ")[0]
+    calls = [[m[1], m[2]] for m in re.finditer(r"^ +build/mcxctl call (\S+)(?: '([^']*)')?$", section, re.MULTILINE)]
+    assert [method for method, _ in calls] == ["key.install", "session.apply", "session.get", "relay.stats"]
+    return calls
+
+
+def crosses(sender, receiver, make):
+    """Sends packet after packet until one arrives: the relay has to find its next hops. Returns it."""
+    for _ in range(50):
+        sender[0].sendto(make(), sender[1])
+        receiver[0].settimeout(lab_module.PATIENCE / 50)
+        with contextlib.suppress(TimeoutError):
+            packet, source = receiver[0].recvfrom(1 << 16)
+            assert source == receiver[1]
+            return packet
+    raise AssertionError(f"nothing came from {receiver[1]}")
+
+
+def test_readme_example():
+    calls = readme_calls()
+    key = json.loads(calls[0][1])["keys"][0]
+    legs = {leg["id"]: leg for leg in json.loads(calls[1][1])["session"]["legs"]}
+
+    def address(text):
+        host, port = text.rsplit(":", 1)
+        return host, int(port)
+
+    with contextlib.ExitStack() as stack:
+        lab = stack.enter_context(lab_module.Lab())
+        ends = {}
+        for name, leg in legs.items():
+            host, port = address(leg["remote"])
+            if host != lab.sides[leg["port"]].host4:
+                lab.ip(leg["port"], "addr", "add", f"{host}/24", "dev", "eth0")
+            end = stack.enter_context(lab.socket(leg["port"], socket.AF_INET, socket.SOCK_DGRAM))
+            end.bind((host, port))
+            ends[name] = end, address(leg["local"])
+        relay = stack.enter_context(ExampleRelay(lab, anchored=False))
+        results = [answer("-s", relay.socket_path, "call", method, *([params] if params else []))
+                   for method, params in calls]
+        assert results[0] == {"installed": 1, "rejected": []} and results[1] == {"created": True}
+        assert {leg["id"] for leg in results[2]["legs"]} == set(legs) and "drops" in results[3]
+
+        gmk = mcx.RootKey("gmk", int(key["id"], 16), bytes.fromhex(key["value"]), bytes.fromhex(key["rand"]))
+        alice = mcx.SrtpSender(gmk.group(legs["alice"]["protection"]["user"]), 0x1234)
+        plain = crosses(ends["alice"], ends["lmr"], lambda: alice.protect(b"first words"))
+        assert plain[12:] == b"first words" and mcx.parse_rtp(plain).ssrc == 0x1234
+        lmr = mcx.PlainSender(0x5678)
+        heard = crosses(ends["lmr"], ends["alice"], lambda: lmr.protect(b"the answer"))
+        context = gmk.group(legs["lmr"]["protection"]["user"])
+        assert mcx.SrtpReceiver(context).unprotect(heard).payload == b"the answer"
