@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+// The order of publishing (docs/threads.md): when something is retired, nothing that workers can find leads to it.
+// Checked at every single call of retire_later() while sessions and keys come, change and go.
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control/app.h"
+#include "control/map.h"
+#include "crypto/secmem.h"
+#include "tests/unit/dataplane_lab.h"
+
+static struct app app;
+static unsigned n_retired;
+
+void __real_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
+void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
+
+// A group's fixed context can still be found under its name: it has not been taken out of use.
+static void expect_ctx_published(uint32_t ctx)
+{
+	const struct key_table *keys = &app.relay.keys;
+	const struct key_name *name = &keys->ctxs[ctx].by_mki;
+	assert_int_equal(key_table_find(keys, name, key_name_hash(keys, name)), ctx);
+}
+
+static void expect_nothing_leads_to(const void *what)
+{
+	for (uint32_t i = 0; i < app.relay.legs.size; i++) {
+		const struct leg *leg = leg_get(&app.relay.legs, i);
+		if (!leg)
+			continue;
+		assert_ptr_not_equal(leg, what);
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+			const struct fanout *fanout = leg->fanout[protocol];
+			assert_ptr_not_equal(fanout, what);
+			for (uint32_t g = 0; g < fanout->n_groups; g++)
+				if (fanout->groups[g].ctx != KEY_NONE)
+					expect_ctx_published(fanout->groups[g].ctx);
+		}
+	}
+}
+
+void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index)
+{
+	expect_nothing_leads_to(what ? what : (const void *)&app);
+	n_retired++;
+	__real_retire_later(retire, release, what, index);
+}
+
+// One request, which must succeed.
+static void call(const char *method, const char *params)
+{
+	struct rpc rpc = {.methods = control_methods, .app = &app};
+	char line[8192];
+	size_t len;
+	int n = snprintf(line, sizeof(line),
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}", method, params);
+	assert_true(n > 0 && (size_t)n < sizeof(line));
+	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
+	assert_non_null(answer);
+	if (!strstr(answer, "\"result\""))
+		print_message("%s\n", answer);
+	assert_non_null(strstr(answer, "\"result\""));
+	secmem_free(answer);
+}
+
+#define RAND "\"rand\":\"000102030405060708090a0b0c0d0e0f\""
+#define LEG(id, port, protection, more)                                                            \
+	"{\"id\":\"" id "\",\"port\":\"ran\",\"local\":\"10.0.0.1:" port                           \
+	"\",\"remote\":\"10.0.0.9:" port "\"," more "\"protection\":" protection "}"
+#define SESSION(legs)                                                                              \
+	"{\"session\":{\"id\":\"call\",\"service\":\"mcptt\",\"type\":\"group\",\"legs\":[" legs   \
+	"]}}"
+#define PLAIN  "{\"mode\":\"plain\",\"user\":\"sip:a@x\"}"
+#define GROUP  "{\"mode\":\"srtp\",\"key\":\"0a000001\"}"
+#define CALLER "{\"mode\":\"srtp\",\"key\":\"1a000001\",\"role\":\"initiator\"}"
+
+static void keys_install(const char *digit, const char *more)
+{
+	char params[1024];
+	char value[33];
+	memset(value, digit[0], 32);
+	value[32] = '\0';
+	snprintf(params, sizeof(params),
+		"{\"keys\":[{\"id\":\"0a000001\",\"value\":\"%s\"," RAND
+		"},{\"id\":\"1a000001\",\"value\":\"%s\"," RAND "}]%s}",
+		value, value, more);
+	call("key.install", params);
+}
+
+static void leads_to_nothing_retired(void **state)
+{
+	(void)state;
+	keys_install("1", "");
+	call("session.apply",
+		SESSION(LEG("a", "5000", GROUP, "") "," LEG("b", "5002", CALLER, "")));
+	// one stays, one changes its address, one comes with receivers of its own
+	call("session.apply", SESSION(LEG("a", "5000", GROUP, "") "," LEG("b", "5004", CALLER,
+				      "") "," LEG("c", "5006", PLAIN, "\"to\":[\"a\",\"b\"],")));
+	// other bytes under the same ids, then others still, then gone, and back
+	keys_install("2", ",\"replace\":true");
+	keys_install("3", ",\"replace\":true");
+	call("key.revoke", "{\"keys\":[{\"id\":\"1a000001\"},{\"id\":\"0a000001\"}]}");
+	keys_install("3", "");
+	// one leaves, all others leave for new ones
+	call("leg.remove", "{\"session\":\"call\",\"ids\":[\"b\"]}");
+	call("session.apply",
+		SESSION(LEG("d", "5000", CALLER, "") "," LEG("e", "5002", PLAIN, "")));
+	call("session.remove", "{\"ids\":[\"call\"]}");
+	assert_true(n_retired > 40);
+	for (uint32_t i = 0; i < app.relay.legs.size; i++)
+		assert_null(leg_get(&app.relay.legs, i));
+}
+
+static int app_start(void **state)
+{
+	(void)state;
+	static struct port_prefix prefix = {.addr = {.family = AF_INET}, .prefix_len = 24};
+	struct port_options port = {.name = "ran",
+		.device = "net_ring0",
+		.prefixes = &prefix,
+		.n_prefixes = 1,
+		.mtu = 1500};
+	const unsigned lcores[1] = {0};
+	const char *unknown;
+	char why[256];
+	lab_start();
+	inet_pton(AF_INET, "10.0.0.1", prefix.addr.addr);
+	struct relay_options options = {
+		.cipher = cipher_open("ipsec-mb", &unknown),
+		.lcores = lcores,
+		.n_workers = 1,
+		.ports = &port,
+		.n_ports = 1,
+		.max_keys = 64,
+		.max_legs = 16,
+		.max_streams = 64,
+	};
+	if (relay_open(&app.relay, &options, why, sizeof(why)) != 0)
+		return -1;
+	app.max_keys = app.max_sessions = app.max_streams = 64;
+	app.max_legs = 16;
+	app.ssrcs.used_up = 1; // no state directory
+	retire_init(&app.retire, &app.relay, &app);
+	users_init(&app.users);
+	return keystore_init(&app.keys, 64, app.relay.keys.size) == 0 &&
+			       sessions_init(&app.sessions, 16) == 0
+		       ? 0
+		       : -1;
+}
+
+static int app_end(void **state)
+{
+	(void)state;
+	sessions_fini(&app);
+	keystore_fini(&app);
+	retire_fini(&app.retire);
+	users_fini(&app.users);
+	relay_close(&app.relay);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(leads_to_nothing_retired)};
+	alarm(60); // a test that failed half way may not be able to clean up
+	return cmocka_run_group_tests(tests, app_start, app_end);
+}
