@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -68,10 +69,10 @@ static void call(const char *method, const char *params)
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}", method, params);
 	assert_true(n > 0 && (size_t)n < sizeof(line));
 	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
-	assert_non_null(answer);
-	if (!strstr(answer, "\"result\""))
+	bool good = answer && strstr(answer, "\"result\"");
+	if (answer && !good)
 		print_message("%s\n", answer);
-	assert_non_null(strstr(answer, "\"result\""));
+	assert_true(good);
 	secmem_free(answer);
 }
 
