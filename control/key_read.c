@@ -8,6 +8,7 @@
 #include "control/users.h"
 #include "crypto/hex.h"
 #include "crypto/secmem.h"
+#include "crypto/srtp.h"
 
 const char *const key_type_names[KEY_N_TYPES + 1] = {
 	"gmk", "pck", "csk", "spk", "mkfc", "mscck", "musik", NULL};
@@ -29,8 +30,7 @@ bool key_id_read(struct reader *r, const char *name, enum reader_need need, uint
 		reader_fail(r, RPC_INVALID_PARAMS, name, "is no key id; accepted: 8 hex digits");
 		return false;
 	}
-	*id = (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 |
-	      octets[3];
+	*id = srtp_read32(octets);
 	return true;
 }
 

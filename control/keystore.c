@@ -154,16 +154,8 @@ static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
 static void space_release_streams(void *arg, void *what, uint32_t space)
 {
 	struct app *app = arg;
-	struct stream_table *streams = &app->relay.streams;
-	_Atomic uint32_t *head = &app->relay.keys.streams[space];
 	(void)what;
-	uint32_t i = atomic_load_explicit(head, memory_order_acquire);
-	while (i != 0) {
-		struct stream *stream = &streams->streams[i - 1];
-		i = stream->sibling;
-		stream_free(streams, stream);
-	}
-	atomic_store_explicit(head, 0, memory_order_relaxed);
+	stream_free_siblings(&app->relay.streams, &app->relay.keys.streams[space]);
 	index_space_free(&app->keys.spaces, space);
 }
 
@@ -180,14 +172,10 @@ static void srtcp_floor_raise(struct relay *relay, uint32_t space)
 static void ctx_release(void *arg, void *what, uint32_t index)
 {
 	struct app *app = arg;
-	struct stream_table *streams = &app->relay.streams;
 	struct key_ctx *ctx = &app->relay.keys.ctxs[index];
 	if (index_space_release(&app->keys.spaces, ctx->space)) {
 		srtcp_floor_raise(&app->relay, ctx->space);
-		uint32_t i = atomic_load_explicit(
-			&app->relay.keys.streams[ctx->space], memory_order_acquire);
-		for (; i != 0; i = streams->streams[i - 1].sibling)
-			stream_unlink(streams, &streams->streams[i - 1]);
+		stream_unlink_siblings(&app->relay.streams, &app->relay.keys.streams[ctx->space]);
 		retire_later(&app->retire, space_release_streams, what, ctx->space);
 	}
 	user_release(&app->users, (uint32_t)ctx->by_talker.mki);

@@ -17,6 +17,7 @@
 #include "crypto/mcx_kdf.h"
 #include "crypto/mikey_prf.h"
 #include "crypto/secmem.h"
+#include "crypto/srtp.h"
 #include "crypto/srtp_kdf.h"
 
 // mcxctl: calls methods of a running mcxrelay, and derives keys for those who test or debug without
@@ -170,8 +171,7 @@ static bool id_read(const char *text, uint32_t *id)
 	uint8_t octets[4];
 	if (!hex_decode(text, octets, sizeof(octets)))
 		return false;
-	*id = (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 |
-	      octets[3];
+	*id = srtp_read32(octets);
 	return true;
 }
 

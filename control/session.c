@@ -117,15 +117,8 @@ static uint32_t leg_index_take(struct app *app, struct session *session)
 static void leg_index_release(void *arg, void *what, uint32_t index)
 {
 	struct app *app = arg;
-	struct stream_table *streams = &app->relay.streams;
 	(void)what;
-	uint32_t i = atomic_load_explicit(&app->relay.legs.streams[index], memory_order_acquire);
-	while (i != 0) {
-		struct stream *stream = &streams->streams[i - 1];
-		i = stream->sibling;
-		stream_free(streams, stream);
-	}
-	atomic_store_explicit(&app->relay.legs.streams[index], 0, memory_order_relaxed);
+	stream_free_siblings(&app->relay.streams, &app->relay.legs.streams[index]);
 	for (unsigned w = 0; w < app->relay.n_workers; w++)
 		memset(&app->relay.workers[w]->legs[index], 0, sizeof(struct leg_counters));
 	app->sessions.free_legs[app->sessions.n_free++] = index;
@@ -136,11 +129,8 @@ static void leg_index_release(void *arg, void *what, uint32_t index)
 static void leg_release(void *arg, void *what, uint32_t index)
 {
 	struct app *app = arg;
-	struct stream_table *streams = &app->relay.streams;
 	free(what);
-	uint32_t i = atomic_load_explicit(&app->relay.legs.streams[index], memory_order_acquire);
-	for (; i != 0; i = streams->streams[i - 1].sibling)
-		stream_unlink(streams, &streams->streams[i - 1]);
+	stream_unlink_siblings(&app->relay.streams, &app->relay.legs.streams[index]);
 	retire_later(&app->retire, leg_index_release, NULL, index);
 }
 

@@ -24,11 +24,7 @@ static void packet_give_up(struct worker *worker, struct packet *p)
 {
 	rte_pktmbuf_free(p->clear);
 	p->clear = NULL;
-	struct rte_ring *owner = worker->relay->workers[p->stream->worker]->handoff;
-	if (rte_ring_enqueue(owner, packet_unparse(p)) == 0)
-		worker->counters.handoffs++;
-	else
-		worker_drop(worker, p, DROP_HANDOFF_FULL);
+	worker_handoff(worker, p);
 }
 
 // A plain sender that began anew under its old SSRC: two packets in sequence, far behind the last
@@ -91,8 +87,6 @@ static void stream_count(struct worker *worker, struct packet *p)
 		s->leg = p->leg->index;
 		s->reported = false;
 	}
-	if (p->protocol == SRTP_RTP)
-		s->payload_type = p->data[1] & 0x7f;
 	if (unlikely(!s->reported) && p->ctx) // plain ones are found by their leg
 		stream_report(worker, p->leg, s);
 }

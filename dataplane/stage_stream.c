@@ -38,15 +38,6 @@ static enum drop_reason replay_reason(enum replay_verdict verdict)
 	}
 }
 
-// Gives a packet to the worker that owns its stream, or drops it.
-static void packet_handoff(struct worker *worker, struct packet *p, uint8_t owner)
-{
-	if (rte_ring_enqueue(worker->relay->workers[owner]->handoff, packet_unparse(p)) == 0)
-		worker->counters.handoffs++;
-	else
-		worker_drop(worker, p, DROP_HANDOFF_FULL);
-}
-
 static enum drop_reason packet_check_protected(struct packet *p)
 {
 	packet_find_index(p);
@@ -114,7 +105,7 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 		if (reason != DROP_NONE)
 			worker_drop(worker, p, reason);
 		else if (p->stream && p->stream->worker != worker->id)
-			packet_handoff(worker, p, p->stream->worker);
+			worker_handoff(worker, p);
 		else
 			packets[out++] = p;
 	}

@@ -152,3 +152,20 @@ uint32_t stream_table_used(const struct stream_table *table)
 {
 	return stream_table_touched(table) - rte_ring_count(table->unused);
 }
+
+void stream_unlink_siblings(struct stream_table *table, _Atomic uint32_t *siblings)
+{
+	uint32_t i = atomic_load_explicit(siblings, memory_order_acquire);
+	for (; i != 0; i = table->streams[i - 1].sibling)
+		stream_unlink(table, &table->streams[i - 1]);
+}
+
+void stream_free_siblings(struct stream_table *table, _Atomic uint32_t *siblings)
+{
+	uint32_t i = atomic_exchange_explicit(siblings, 0, memory_order_acquire);
+	while (i != 0) {
+		struct stream *stream = &table->streams[i - 1];
+		i = stream->sibling;
+		stream_free(table, stream);
+	}
+}

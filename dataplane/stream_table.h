@@ -40,14 +40,11 @@ struct stream {
 	uint8_t worker;        // that owns it
 	uint8_t protocol;      // enum srtp_protocol
 	// owner: rw, control: relaxed reads
-	bool reported;        // control knows of it
-	uint8_t payload_type; // of the last RTP packet
-	uint32_t leg;         // on which the last packet was accepted
-	uint32_t out_ssrc;    // plain: the fresh SSRC that its protected copies have
-	uint16_t bad_seq;     // plain: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
+	bool reported;     // control knows of it
+	uint32_t leg;      // on which the last packet was accepted
+	uint32_t out_ssrc; // plain: the fresh SSRC that its protected copies have
+	uint16_t bad_seq;  // plain: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
 	bool bad_seq_set;
-	uint32_t transit;     // RTP timestamp units, for the jitter
-	uint32_t jitter16;    // 16 * jitter, RTP timestamp units (RFC 3550 A.8)
 	uint64_t first_index; // of the first packet accepted
 	uint64_t packets;     // accepted
 	uint64_t octets;      // of them as received, from the RTP header on
@@ -123,3 +120,7 @@ uint32_t stream_table_used(const struct stream_table *table);
 
 // Gives back a stream that no worker can reach. Control thread.
 void stream_free(struct stream_table *table, struct stream *stream);
+
+// The same two steps for all streams in a list of siblings to which no worker adds any more; the second empties it.
+void stream_unlink_siblings(struct stream_table *table, _Atomic uint32_t *siblings);
+void stream_free_siblings(struct stream_table *table, _Atomic uint32_t *siblings);

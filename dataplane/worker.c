@@ -109,6 +109,15 @@ void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason 
 	rte_pktmbuf_free(packet->mbuf);
 }
 
+void worker_handoff(struct worker *worker, struct packet *packet)
+{
+	struct rte_ring *owner = worker->relay->workers[packet->stream->worker]->handoff;
+	if (rte_ring_enqueue(owner, packet_unparse(packet)) == 0)
+		worker->counters.handoffs++;
+	else
+		worker_drop(worker, packet, DROP_HANDOFF_FULL);
+}
+
 bool leg_token_take(struct worker *worker, uint32_t leg)
 {
 	struct leg_counters *counters = &worker->legs[leg];

@@ -114,6 +114,9 @@ bool worker_mail_take(struct worker *worker, struct control_mail *mail);
 // Counts a drop of reason, by packet's leg too if it is known, and frees its buffers.
 void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason reason);
 
+// Gives a packet, as it was received, to the worker that owns its stream, or drops it. It has no clear buffer.
+void worker_handoff(struct worker *worker, struct packet *packet);
+
 // Counts one copy, or one frame, that is dropped; leg may be NULL.
 static inline void worker_count_drop(
 	struct worker *worker, const struct leg *leg, enum drop_reason reason)
