@@ -20,18 +20,32 @@ struct key_profile key_profile_default(enum key_type type)
 	return (struct key_profile){SRTP_AEAD_AES_128_GCM, 4, 0};
 }
 
+static bool key_id_decode(const char *text, uint32_t *id)
+{
+	uint8_t octets[4];
+	if (!hex_decode(text, octets, sizeof(octets)))
+		return false;
+	*id = srtp_read32(octets);
+	return true;
+}
+
 bool key_id_read(struct reader *r, const char *name, enum reader_need need, uint32_t *id)
 {
 	const char *text;
-	uint8_t octets[4];
 	if (!reader_string(r, name, need, &text))
 		return false;
-	if (!hex_decode(text, octets, sizeof(octets))) {
-		reader_fail(r, RPC_INVALID_PARAMS, name, "is no key id; accepted: 8 hex digits");
-		return false;
-	}
-	*id = srtp_read32(octets);
-	return true;
+	if (key_id_decode(text, id))
+		return true;
+	reader_fail(r, RPC_INVALID_PARAMS, name, "is no key id; accepted: 8 hex digits");
+	return false;
+}
+
+bool key_id_of_json(const json_t *value, const char *path, uint32_t *id, struct rpc_error *error)
+{
+	if (json_is_string(value) && key_id_decode(json_string_value(value), id))
+		return true;
+	rpc_fail(error, RPC_INVALID_PARAMS, path, "is no key id; accepted: 8 hex digits");
+	return false;
 }
 
 bool key_domain_read(struct reader *r, const char **domain)

@@ -30,12 +30,17 @@ const char *key_state_name(enum key_state state)
 int keystore_init(struct keystore *store, uint32_t max, uint32_t max_ctxs)
 {
 	*store = (struct keystore){
-		.slots = map_new(), .domains = map_new(), .max = max, .next_scope = 1};
+		.slots = map_new(),
+		.domains = map_new(),
+		.groups = map_new(),
+		.max = max,
+		.next_scope = 1,
+	};
 	store->roots = secmem_map(max * sizeof(*store->roots));
 	store->secrets = secmem_map(max * sizeof(*store->secrets));
 	store->free_roots = secmem_map(max * sizeof(*store->free_roots));
 	if (index_spaces_init(&store->spaces, max_ctxs) == 0 && store->slots && store->domains &&
-		store->roots && store->secrets && store->free_roots)
+		store->groups && store->roots && store->secrets && store->free_roots)
 		return 0;
 	return -ENOMEM;
 }
@@ -108,6 +113,9 @@ static void slot_release(struct app *app, struct key_slot *slot)
 	if (slot->installed || slot->uses)
 		return;
 	uint32_t name[2] = {slot->scope, slot->id};
+	struct key_groups groups = key_groups_change(app, slot, NULL);
+	key_groups_leave(app, slot, &groups);
+	free(slot->groups.groups);
 	map_remove(app->keys.slots, name, sizeof(name));
 	free(slot->ctxs);
 	free(slot);
@@ -137,14 +145,22 @@ void key_unuse(struct app *app, struct key_use *use)
 	free(use);
 }
 
-static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
+static void slot_rebuild_users(struct app *app, struct key_slot *slot)
 {
-	uint64_t round = ++app->keys.rebuild_round;
+	uint64_t round = app->keys.rebuild_round;
 	for (struct key_use *use = slot->uses; use; use = use->next) {
 		if (use->session->rebuild_round != round)
 			session_rebuild(app, use->session);
 		use->session->rebuild_round = round;
 	}
+}
+
+// Those that name the key, and those that name another one of its groups.
+static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
+{
+	app->keys.rebuild_round++;
+	slot_rebuild_users(app, slot);
+	key_groups_visit(app, &slot->groups, slot_rebuild_users);
 }
 
 // --- contexts
@@ -525,15 +541,20 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
 		slot_retire_ctxs(app, slot);
 		store->secrets[slot->index] = spec->secret;
 	}
+	if (!same || slot->activation != spec->activation)
+		slot->activated = spec->activation != 0 ? spec->activation : time(NULL);
+	if (!same)
+		slot->serial = ++store->install_serial;
 	slot->type = spec->type;
 	slot->activation = spec->activation;
 	slot->expiry = spec->expiry;
 	slot->profile = spec->profile;
-	json_decref(slot->groups);
-	slot->groups = spec->groups ? json_deep_copy(spec->groups) : NULL;
+	struct key_groups before = key_groups_change(app, slot, spec->groups);
 	slot_set_users(app, slot, spec);
 	slot->state = state_at(slot, time(NULL));
 	slot_rebuild_sessions(app, slot);
+	key_groups_visit(app, &before, slot_rebuild_users);
+	key_groups_leave(app, slot, &before);
 	if (slot->state != KEY_ACTIVE)
 		slot_retire_ctxs(app, slot);
 	else if (slot->type == KEY_GMK)
@@ -566,8 +587,6 @@ bool key_remove(struct app *app, uint32_t scope, uint32_t id)
 	slot->installed = false;
 	slot_disarm(app, slot);
 	slot_clear_users(app, slot);
-	json_decref(slot->groups);
-	slot->groups = NULL;
 	store->roots[slot->index] = NULL;
 	store->n_roots--;
 	retire_later(&app->retire, root_release, NULL, slot->index);
@@ -652,6 +671,7 @@ void keystore_fini(struct app *app)
 	free(store->provisional);
 	map_free(store->slots);
 	map_free(store->domains);
+	map_free(store->groups);
 	secmem_unmap(store->roots, store->max * sizeof(*store->roots));
 	secmem_unmap(store->secrets, store->max * sizeof(*store->secrets));
 	secmem_unmap(store->free_roots, store->max * sizeof(*store->free_roots));

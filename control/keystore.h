@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "control/index_space.h"
+#include "control/key_ring.h"
 #include "control/reader.h"
 #include "control/rpc.h"
 #include "crypto/mikey_prf.h"
@@ -71,12 +72,14 @@ struct key_slot {
 	enum key_type type;
 	enum key_state state;
 	time_t activation, expiry;
+	time_t activated; // activation, or if that is 0 when it was installed
+	uint64_t serial;  // which of all installations this is
 	struct key_profile profile;
 	bool closed;
 	struct key_user *users; // sorted by GUK-ID
 	uint32_t n_users;
-	json_t *groups;
-	uint32_t *ctxs; // key contexts derived from it
+	struct key_groups groups; // kept while a session names the key, though it is not installed
+	uint32_t *ctxs;           // key contexts derived from it
 	uint32_t n_ctxs, ctxs_size;
 	struct key_use *uses; // by legs
 };
@@ -96,12 +99,14 @@ struct key_provisional {
 struct keystore {
 	struct map *slots;            // (scope, id) -> key_slot
 	struct map *domains;          // name -> key_domain
+	struct map *groups;           // scope, type, URI -> key_group
 	struct key_domain **by_scope; // of domains, for listing
 	uint32_t n_domains;
 	struct key_slot **roots;    // by index
 	struct key_secret *secrets; // by index, secmem
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;
 	uint64_t rebuild_round; // counts changes of keys
+	uint64_t install_serial;
 	uint32_t next_scope, next_serial;
 	time_t due; // when the next key activates or expires, 0: none does
 	struct index_spaces spaces;
@@ -123,6 +128,7 @@ bool key_read(
 // Members that other objects have too: a key id of 8 hex digits, a domain, a profile over what
 // *profile has.
 bool key_id_read(struct reader *r, const char *name, enum reader_need need, uint32_t *id);
+bool key_id_of_json(const json_t *value, const char *path, uint32_t *id, struct rpc_error *error);
 bool key_domain_read(struct reader *r, const char **domain);
 bool key_profile_read(
 	struct reader *r, const char *name, enum key_type type, struct key_profile *profile);

@@ -134,6 +134,19 @@ static void leg_release(void *arg, void *what, uint32_t index)
 	retire_later(&app->retire, leg_index_release, NULL, index);
 }
 
+static struct key_use **leg_bind_keys(
+	struct app *app, struct session *session, const struct protection_spec *protection)
+{
+	if (!protection->has_key)
+		return NULL;
+	struct key_use **uses = alloc_zero(1 + protection->n_accept, sizeof(struct key_use *));
+	uses[0] = key_use(app, protection->key.scope, protection->key.id, session);
+	for (uint32_t i = 0; i < protection->n_accept; i++)
+		uses[1 + i] = key_use(
+			app, protection->accept[i].scope, protection->accept[i].id, session);
+	return uses;
+}
+
 // Takes what a leg uses, apart from its index.
 static void leg_bind(struct app *app, struct session *session, struct session_leg *leg)
 {
@@ -147,10 +160,7 @@ static void leg_bind(struct app *app, struct session *session, struct session_le
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		const struct protection_spec *protection = &spec->protection[protocol];
 		leg->users[protocol] = user_take(&app->users, protection->user);
-		leg->keys[protocol] = NULL;
-		if (protection->has_key)
-			leg->keys[protocol] =
-				key_use(app, protection->scope, protection->key_id, session);
+		leg->keys[protocol] = leg_bind_keys(app, session, protection);
 	}
 }
 
@@ -176,8 +186,10 @@ static void leg_unbind(struct app *app, struct session_leg *leg)
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		if (leg->users[protocol] != USER_NONE)
 			retire_later(&app->retire, release_user, NULL, leg->users[protocol]);
-		if (leg->keys[protocol])
-			key_unuse(app, leg->keys[protocol]);
+		for (uint32_t i = 0;
+			leg->keys[protocol] && i <= leg->spec.protection[protocol].n_accept; i++)
+			key_unuse(app, leg->keys[protocol][i]);
+		free(leg->keys[protocol]);
 	}
 }
 
@@ -322,15 +334,18 @@ bool session_apply(struct app *app, struct session_spec *spec, const char *path,
 	// The description changes first: legs and keys are rebuilt under it.
 	free(target->spec.id);
 	free(target->spec.domain);
+	free(target->spec.group);
 	target->spec = (struct session_spec){
 		.id = spec->id,
 		.domain = spec->domain,
+		.group = spec->group,
 		.service = spec->service,
 		.type = spec->type,
 		.timeout = spec->timeout,
 	};
 	spec->id = NULL;
 	spec->domain = NULL;
+	spec->group = NULL;
 	session_set_keys(app, target, spec);
 	session_set_legs(app, target, spec->legs, spec->n_legs);
 	return true;
@@ -357,7 +372,7 @@ static struct session_spec session_copy_legs(const struct session *session, uint
 
 static void session_copy_free(struct session_spec *spec)
 {
-	spec->id = spec->domain = NULL;
+	spec->id = spec->domain = spec->group = NULL;
 	session_spec_free(spec);
 }
 

@@ -20,6 +20,7 @@ struct map;
 
 enum {
 	SESSION_ID_MAX = 255, // octets of a session or leg id
+	LEG_ACCEPT_MAX = 8,   // keys that a leg accepts besides the one it names
 	SESSION_LEGS_MAX = 10000,
 };
 
@@ -28,13 +29,19 @@ enum session_type { SESSION_GROUP, SESSION_PRIVATE };
 enum leg_role { ROLE_NONE, ROLE_INITIATOR, ROLE_RECEIVER };
 
 // A Protection as stated; what was left out of its profile comes from the key.
+struct key_ref {
+	uint32_t id;
+	uint32_t scope; // in which it was found: the session's or a domain's
+};
+
 struct protection_spec {
 	uint8_t mode; // enum leg_mode
 	uint8_t role; // enum leg_role
 	bool has_key, verify;
 	bool has_suite, has_mki_len, has_roc_rate;
-	uint32_t key_id;
-	uint32_t scope; // in which the key was found: the session's or a domain's
+	struct key_ref key;
+	struct key_ref *accept; // taken from as well
+	uint32_t n_accept;
 	struct key_profile profile;
 	char *domain; // NULL: the session's
 	char *user;   // NULL: not named
@@ -58,6 +65,7 @@ struct leg_spec {
 
 struct session_spec {
 	char *id, *domain;
+	char *group; // URI, NULL: not stated
 	enum session_service service;
 	enum session_type type;
 	uint32_t timeout; // seconds, 0: none
@@ -73,12 +81,13 @@ struct session_leg {
 	uint32_t serial;     // tells it from other legs with the same index, before and after
 	uint64_t learned_ms; // when its remote address last moved
 	uint32_t index;      // for workers
-	struct port_address *address;           // of spec.local
-	uint32_t neighbour;                     // next hop to spec.remote, NEIGHBOUR_NONE
-	uint32_t users[SRTP_N_PROTOCOLS];       // of spec.protection[].user
-	struct key_use *keys[SRTP_N_PROTOCOLS]; // of the keys that spec.protection[] names, or NULL
-	struct fanout *own[SRTP_N_PROTOCOLS];   // if spec.to
-	uint32_t *streams;                      // seen on the leg; may be stale
+	struct port_address *address;     // of spec.local
+	uint32_t neighbour;               // next hop to spec.remote, NEIGHBOUR_NONE
+	uint32_t users[SRTP_N_PROTOCOLS]; // of spec.protection[].user
+	// Of the key that spec.protection[] names, and behind it of those that it accepts; or NULL
+	struct key_use **keys[SRTP_N_PROTOCOLS];
+	struct fanout *own[SRTP_N_PROTOCOLS]; // if spec.to
+	uint32_t *streams;                    // seen on the leg; may be stale
 	uint32_t n_streams, streams_size;
 	struct leg *published; // what workers saw of it, once it is leaving
 };
@@ -167,6 +176,12 @@ void session_note_stream(struct app *app, uint32_t index, uint32_t serial, uint3
 // client behind a leg with that role sends, and for what it receives.
 uint8_t cs_id_receive(enum session_service service, enum key_type type, enum leg_role role);
 uint8_t cs_id_send(enum session_service service, enum key_type type, enum leg_role role);
+
+// The key that a leg names, or NULL.
+static inline struct key_slot *leg_key_slot(const struct session_leg *leg, unsigned protocol)
+{
+	return leg->keys[protocol] ? leg->keys[protocol][0]->slot : NULL;
+}
 
 // Profile of a leg: what it states, over the key's.
 struct key_profile protection_profile(

@@ -88,12 +88,17 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	const struct session_leg *leg, uint8_t protocol)
 {
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
-	struct key_slot *key = leg->keys[protocol] ? leg->keys[protocol]->slot : NULL;
 	struct fanout_group group = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
-	if (spec->mode != LEG_SRTP)
+	struct key_slot *named = leg_key_slot(leg, protocol);
+	if (spec->mode != LEG_SRTP || !named)
 		return group;
-	if (!key || !key_usable(key))
-		return group; // nothing can be sent to it until its key is there
+	struct key_ring ring = key_ring_of(app, named, session->spec.group);
+	if (ring.n == 0)
+		return group; // nothing can be sent to it until a key is there
+	struct key_slot *key = ring.keys[0];
+	group.n_others = (uint8_t)(ring.n - 1);
+	for (uint32_t i = 1; i < ring.n; i++)
+		group.others[i - 1] = ring.keys[i]->index;
 	struct key_profile profile = protection_profile(spec, key);
 	group.root = key->index;
 	group.suite = profile.suite;
@@ -109,7 +114,8 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 static bool group_same_key(const struct fanout_group *a, const struct fanout_group *b)
 {
 	return a->mode == b->mode && a->root == b->root && a->suite == b->suite &&
-	       a->cs_id == b->cs_id && a->ctx == b->ctx && a->by_talker == b->by_talker;
+	       a->cs_id == b->cs_id && a->ctx == b->ctx && a->by_talker == b->by_talker &&
+	       a->n_others == b->n_others && memcmp(a->others, b->others, sizeof(a->others)) == 0;
 }
 
 static bool group_same(const struct fanout_group *a, const struct fanout_group *b)
@@ -266,41 +272,76 @@ struct fanout *fanout_build(
 // --- leg
 // ------------------------------------------------------------------------------------------------------
 
-static struct leg_protection protection_build(struct app *app, const struct session *session,
-	const struct session_leg *leg, uint8_t protocol)
+static struct leg_key leg_key_build(struct app *app, const struct session *session,
+	const struct protection_spec *spec, struct key_slot *key, uint8_t protocol)
+{
+	struct key_profile profile = protection_profile(spec, key);
+	struct leg_key out = {
+		.is_gmk = key->type == KEY_GMK,
+		.mki_len = profile.mki_len,
+		.roc_rate = profile.roc_rate,
+		.suite = profile.suite,
+		.cs_id = cs_id_receive(session->spec.service, key->type, spec->role),
+		.scope = key->scope,
+		.id = key->id,
+	};
+	uint32_t guk_id;
+	if (!out.is_gmk) {
+		out.own_mki = (uint64_t)key->id << 32;
+		key_ctx_fixed(app, key, out.cs_id, protocol, out.suite);
+	} else if (spec->user && key_guk_id(app, key, spec->user, &guk_id)) {
+		out.own_mki = (uint64_t)key->id << 32 | guk_id;
+	}
+	return out;
+}
+
+enum { LEG_KEYS_MAX = FANOUT_RING_MAX + LEG_ACCEPT_MAX };
+
+// The usable keys under which packets may come: those of the ring, then those that are accepted.
+static uint32_t leg_keys_collect(struct app *app, const struct session *session,
+	const struct session_leg *leg, uint8_t protocol, struct key_slot *keys[LEG_KEYS_MAX])
+{
+	struct key_slot *named = leg_key_slot(leg, protocol);
+	if (!named)
+		return 0;
+	struct key_ring ring = key_ring_of(app, named, session->spec.group);
+	uint32_t n = ring.n;
+	memcpy(keys, ring.keys, n * sizeof(struct key_slot *));
+	for (uint32_t i = 0; i < leg->spec.protection[protocol].n_accept; i++) {
+		struct key_slot *key = leg->keys[protocol][1 + i]->slot;
+		if (key_usable(key))
+			keys[n++] = key;
+	}
+	return n;
+}
+
+static void protection_build(struct app *app, const struct session *session,
+	const struct session_leg *leg, uint8_t protocol, struct key_slot *const keys[], uint32_t n,
+	struct leg_key *room, struct leg_protection *in)
 {
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
-	struct key_slot *key = leg->keys[protocol] ? leg->keys[protocol]->slot : NULL;
-	struct leg_protection in = {
+	*in = (struct leg_protection){
 		.mode = spec->mode,
-		.named_key = key != NULL,
-		.has_key = key && key_usable(key),
+		.named_key = spec->has_key,
 		.verify = spec->verify,
 		.user = leg->users[protocol],
+		.n_keys = (uint8_t)n,
+		.keys = room,
 	};
-	if (!in.has_key)
-		return in;
-	struct key_profile profile = protection_profile(spec, key);
-	in.is_gmk = key->type == KEY_GMK;
-	in.mki_len = profile.mki_len;
-	in.roc_rate = profile.roc_rate;
-	in.suite = profile.suite;
-	in.cs_id = cs_id_receive(session->spec.service, key->type, spec->role);
-	in.scope = key->scope;
-	in.key_id = key->id;
-	uint32_t guk_id;
-	if (!in.is_gmk) {
-		in.own_mki = (uint64_t)key->id << 32;
-		key_ctx_fixed(app, key, in.cs_id, protocol, in.suite);
-	} else if (spec->user && key_guk_id(app, key, spec->user, &guk_id)) {
-		in.own_mki = (uint64_t)key->id << 32 | guk_id;
-	}
-	return in;
+	for (uint32_t i = 0; i < n; i++)
+		room[i] = leg_key_build(app, session, spec, keys[i], protocol);
 }
 
 struct leg *leg_build(struct app *app, const struct session *session, const struct session_leg *leg)
 {
-	struct leg *out = alloc_zero(1, sizeof(*out));
+	struct key_slot *keys[SRTP_N_PROTOCOLS][LEG_KEYS_MAX];
+	uint32_t n[SRTP_N_PROTOCOLS];
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		n[protocol] = leg_keys_collect(app, session, leg, protocol, keys[protocol]);
+	// The keys live behind the leg, in its memory.
+	struct leg *out =
+		alloc_zero(1, sizeof(*out) + (n[SRTP_RTP] + n[SRTP_RTCP]) * sizeof(struct leg_key));
+	struct leg_key *room = (struct leg_key *)(out + 1);
 	unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
 	*out = (struct leg){
 		.index = leg->index,
@@ -318,7 +359,10 @@ struct leg *leg_build(struct app *app, const struct session *session, const stru
 				leg->own[SRTP_RTCP] ? leg->own[SRTP_RTCP] : session->fanouts[rtcp],
 			},
 	};
-	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		out->in[protocol] = protection_build(app, session, leg, protocol);
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		protection_build(app, session, leg, protocol, keys[protocol], n[protocol], room,
+			&out->in[protocol]);
+		room += n[protocol];
+	}
 	return out;
 }

@@ -56,48 +56,118 @@ static uint32_t find_domain_key_scope(const struct app *app, const char *domain,
 	return key && key->installed ? scope : 0;
 }
 
-// Where the key is that a leg names: in the domain that it names, else among the session's own,
-// else in the session's domain. 0: nowhere.
+// Where a key is that a leg names: in the domain that it names, else among the session's own, else
+// in the session's domain. 0: nowhere.
 static uint32_t find_key_scope(const struct app *app, const struct session *session,
-	const struct session_spec *spec, const struct protection_spec *protection)
+	const struct session_spec *spec, const char *domain, uint32_t id)
 {
 	uint32_t scope = 0;
-	if (protection->domain)
-		scope = find_domain_key_scope(app, protection->domain, protection->key_id);
+	if (domain)
+		scope = find_domain_key_scope(app, domain, id);
 	for (uint32_t k = 0; scope == 0 && k < spec->n_keys; k++)
-		if (spec->keys[k].id == protection->key_id)
+		if (spec->keys[k].id == id)
 			scope = session->scope;
-	if (scope == 0 && !protection->domain)
-		scope = find_domain_key_scope(app, spec->domain, protection->key_id);
+	if (scope == 0 && !domain)
+		scope = find_domain_key_scope(app, spec->domain, id);
 	return scope;
 }
 
-// Finds the keys that a leg names.
-static void check_key(struct app *app, const struct session *session,
-	const struct session_spec *spec, struct leg_spec *leg, uint8_t protocol, const char *path,
-	struct rpc_error *error)
+// Finds one of the keys of a leg.
+static void check_key_ref(struct app *app, const struct session *session,
+	const struct session_spec *spec, const struct leg_spec *leg, const char *domain,
+	struct key_ref *ref, const char *path, const char *member, struct rpc_error *error)
 {
-	static const char *const members[] = {"protection", "rtcp_protection"};
-	struct protection_spec *protection = &leg->protection[protocol];
-	if (!protection->has_key || (protocol == SRTP_RTCP && leg->same_protection)) {
-		if (protocol == SRTP_RTCP && leg->same_protection)
-			protection->scope = leg->protection[SRTP_RTP].scope;
-		return;
-	}
-	char member[64];
-	snprintf(member, sizeof(member), "%s.key", members[protocol]);
-	protection->scope = find_key_scope(app, session, spec, protection);
-	if (protection->scope == 0) {
+	ref->scope = find_key_scope(app, session, spec, domain, ref->id);
+	if (ref->scope == 0)
 		fail_at(error, RPC_NOT_FOUND, path, leg, member,
 			"is installed neither in the session nor in the domain");
-		return;
-	}
-	if (protection->key_id >> 28 == KEY_PCK && protection->role == ROLE_NONE) {
-		snprintf(member, sizeof(member), "%s.role", members[protocol]);
-		fail_at(error, RPC_INVALID_PARAMS, path, leg, member,
+}
+
+// GMK and PCK protect media (TS 33.180 7.4), all others SRTCP only (9.4.6, E.4). RTCP that is muxed
+// with media is under the media's key if no other is named.
+static const char *purpose_objection(
+	const struct leg_spec *leg, unsigned protocol, enum key_type type)
+{
+	bool for_media = type == KEY_GMK || type == KEY_PCK;
+	if (protocol == SRTP_RTP && !leg->control && !for_media)
+		return "protects SRTCP only; accepted for media: a gmk or pck";
+	if (protocol == SRTP_RTCP && leg->control && for_media)
+		return "protects media; accepted for control traffic: a csk, spk, mkfc, mscck or "
+		       "musik";
+	return NULL;
+}
+
+static bool uris_have(const json_t *uris, const char *uri)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach ((json_t *)(uintptr_t)uris, i, item)
+		if (strcmp(json_string_value(item), uri) == 0)
+			return true;
+	return json_array_size(uris) == 0;
+}
+
+// Whether a key that a leg names is one of the session's group, as far as both are stated.
+static bool key_fits_group(const struct app *app, const struct session *session,
+	const struct session_spec *spec, const struct key_ref *ref)
+{
+	if (!spec->group)
+		return true;
+	for (uint32_t k = 0; ref->scope == session->scope && k < spec->n_keys; k++)
+		if (spec->keys[k].id == ref->id && spec->keys[k].groups)
+			return uris_have(spec->keys[k].groups, spec->group);
+	const struct key_slot *slot = keystore_find(app, ref->scope, ref->id);
+	return !slot || key_is_of_group(slot, spec->group);
+}
+
+// The key that a leg names is what its traffic and the session need.
+static void check_key_use(const struct app *app, const struct session *session,
+	const struct session_spec *spec, const struct leg_spec *leg, unsigned protocol,
+	const char *path, const char *member, struct rpc_error *error)
+{
+	const struct protection_spec *protection = &leg->protection[protocol];
+	enum key_type type = (enum key_type)(protection->key.id >> 28);
+	char full[64];
+	const char *objection = purpose_objection(leg, protocol, type);
+	snprintf(full, sizeof(full), "%s.key", member);
+	if (objection)
+		fail_at(error, RPC_KEY_REFUSED, path, leg, full, objection);
+	if (!key_fits_group(app, session, spec, &protection->key))
+		fail_at(error, RPC_KEY_REFUSED, path, leg, full,
+			"is for other groups than the session's `group`");
+	snprintf(full, sizeof(full), "%s.role", member);
+	if (type == KEY_PCK && protection->role == ROLE_NONE)
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, full,
 			"is missing; accepted: \"initiator\" or \"receiver\", a pck has one key "
 			"for each");
+	for (uint32_t i = 0; i < protection->n_accept; i++) {
+		snprintf(full, sizeof(full), "%s.accept[%u]", member, i);
+		if (protection->accept[i].id >> 28 != type)
+			fail_at(error, RPC_KEY_REFUSED, path, leg, full,
+				"has another purpose tag than `key`; accepted: the same");
 	}
+}
+
+// Finds the keys of a leg, and checks that they are for what it does with them.
+static void check_protection(struct app *app, const struct session *session,
+	const struct session_spec *spec, struct leg_spec *leg, unsigned protocol, const char *path,
+	struct rpc_error *error)
+{
+	bool same = protocol == SRTP_RTCP && leg->same_protection;
+	const char *member = protocol == SRTP_RTP || same ? "protection" : "rtcp_protection";
+	struct protection_spec *protection = &leg->protection[protocol];
+	char full[64];
+	if (!protection->has_key)
+		return;
+	snprintf(full, sizeof(full), "%s.key", member);
+	check_key_ref(
+		app, session, spec, leg, protection->domain, &protection->key, path, full, error);
+	for (uint32_t i = 0; i < protection->n_accept; i++) {
+		snprintf(full, sizeof(full), "%s.accept[%u]", member, i);
+		check_key_ref(app, session, spec, leg, protection->domain, &protection->accept[i],
+			path, full, error);
+	}
+	check_key_use(app, session, spec, leg, protocol, path, member, error);
 }
 
 // Leg specs by id. Values are the specs' own.
@@ -176,16 +246,16 @@ static void check_gmks(
 		uint32_t n_seen = 0;
 		for (uint32_t i = 0; i < n && error->code == RPC_OK; i++) {
 			const struct protection_spec *p = &legs[i].protection[protocol];
-			if (p->mode != LEG_SRTP || !p->has_key || p->key_id >> 28 != KEY_GMK)
+			if (p->mode != LEG_SRTP || !p->has_key || p->key.id >> 28 != KEY_GMK)
 				continue;
 			uint32_t s = 0;
-			while (s < n_seen &&
-				(seen[s]->key_id != p->key_id || seen[s]->scope != p->scope ||
-					seen[s]->has_suite != p->has_suite ||
-					seen[s]->has_mki_len != p->has_mki_len ||
-					seen[s]->has_roc_rate != p->has_roc_rate ||
-					memcmp(&seen[s]->profile, &p->profile,
-						sizeof(p->profile)) != 0))
+			while (s < n_seen && (seen[s]->key.id != p->key.id ||
+						     seen[s]->key.scope != p->key.scope ||
+						     seen[s]->has_suite != p->has_suite ||
+						     seen[s]->has_mki_len != p->has_mki_len ||
+						     seen[s]->has_roc_rate != p->has_roc_rate ||
+						     memcmp(&seen[s]->profile, &p->profile,
+							     sizeof(p->profile)) != 0))
 				s++;
 			if (s < n_seen)
 				continue;
@@ -212,12 +282,12 @@ static void count_new(const struct session *session, const struct map *by_id, ui
 		n_stay += map_get(by_id, id, strlen(id)) != NULL;
 	}
 	*n_new = n_legs - n_stay;
-	*n_ctxs = 0;
+	*n_ctxs = 0; // two for a key, to receive and to send, one for each that is only accepted
 	while (*n_new > 0 && (leg = map_next(by_id, &cursor)) != NULL)
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			if (leg->protection[protocol].has_key &&
-				leg->protection[protocol].key_id >> 28 != KEY_GMK)
-				*n_ctxs += 2; // to receive and to send
+				leg->protection[protocol].key.id >> 28 != KEY_GMK)
+				*n_ctxs += 2 + leg->protection[protocol].n_accept;
 }
 
 static void check_limits(struct app *app, const struct session *session, const struct map *by_id,
@@ -261,7 +331,7 @@ bool session_check(struct app *app, const struct session *session, const struct 
 		check_local(app, session, &legs[i], path, error);
 		check_remote(app, &legs[i], path, error);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-			check_key(app, session, spec, &legs[i], protocol, path, error);
+			check_protection(app, session, spec, &legs[i], protocol, path, error);
 	}
 	check_gmks(legs, spec->n_legs, path, error);
 	map_free(by_id);

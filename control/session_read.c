@@ -23,6 +23,17 @@ static bool id_read(struct reader *r, const char *name, const char **id)
 	return true;
 }
 
+static bool uri_read(struct reader *r, const char *name, const char **uri)
+{
+	if (!reader_string(r, name, READER_OPTIONAL, uri))
+		return false;
+	size_t len = strlen(*uri);
+	if (len == 0 || len > USER_URI_MAX)
+		reader_fail(r, RPC_INVALID_PARAMS, name, "has %zu octets; accepted: 1 to %d", len,
+			USER_URI_MAX);
+	return true;
+}
+
 // --- Protection
 // -----------------------------------------------------------------------------------------------
 
@@ -30,7 +41,7 @@ static bool id_read(struct reader *r, const char *name, const char **id)
 static void protection_read_profile(struct reader *r, struct protection_spec *spec)
 {
 	struct reader p;
-	enum key_type type = (enum key_type)(spec->key_id >> 28);
+	enum key_type type = (enum key_type)(spec->key.id >> 28);
 	spec->profile = key_profile_default(type);
 	if (!reader_object(r, "profile", READER_OPTIONAL, &p))
 		return;
@@ -45,9 +56,29 @@ static void protection_check(struct reader *r, const struct protection_spec *spe
 	if (spec->mode == LEG_SRTP && !spec->has_key)
 		reader_fail(r, RPC_INVALID_PARAMS, "key",
 			"is missing; accepted: the id of an installed key");
+	if (!spec->has_key && spec->n_accept > 0)
+		reader_fail(r, RPC_INVALID_PARAMS, "accept",
+			"is for a leg with a key; accepted: ids of keys besides `key`");
 	if (spec->mode == LEG_PLAIN && spec->has_key)
 		reader_fail(r, RPC_INVALID_PARAMS, "key",
 			"is for modes srtp and opaque, this is plain");
+}
+
+static void protection_read_accept(struct reader *r, struct protection_spec *spec)
+{
+	const json_t *array;
+	if (!reader_array(r, "accept", READER_OPTIONAL, &array))
+		return;
+	if (json_array_size(array) > LEG_ACCEPT_MAX)
+		reader_fail(r, RPC_INVALID_PARAMS, "accept", "has %zu keys; accepted: up to %d",
+			json_array_size(array), LEG_ACCEPT_MAX);
+	spec->accept = alloc_zero(json_array_size(array), sizeof(*spec->accept));
+	for (size_t i = 0; i < json_array_size(array) && r->error->code == RPC_OK; i++) {
+		char path[128];
+		reader_element_path(r, "accept", i, path);
+		if (key_id_of_json(json_array_get(array, i), path, &spec->accept[i].id, r->error))
+			spec->n_accept++;
+	}
 }
 
 static void protection_read(struct reader *r, struct protection_spec *spec)
@@ -59,18 +90,14 @@ static void protection_read(struct reader *r, struct protection_spec *spec)
 	spec->verify = true;
 	reader_choice(r, "mode", READER_REQUIRED, modes, &mode);
 	spec->mode = (uint8_t)mode;
-	spec->has_key = key_id_read(r, "key", READER_OPTIONAL, &spec->key_id);
+	spec->has_key = key_id_read(r, "key", READER_OPTIONAL, &spec->key.id);
+	protection_read_accept(r, spec);
 	if (key_domain_read(r, &domain))
 		spec->domain = alloc_string(domain);
 	if (reader_choice(r, "role", READER_OPTIONAL, roles, &role))
 		spec->role = role == 0 ? ROLE_INITIATOR : ROLE_RECEIVER;
-	if (reader_string(r, "user", READER_OPTIONAL, &user)) {
-		size_t len = strlen(user);
-		if (len == 0 || len > USER_URI_MAX)
-			reader_fail(r, RPC_INVALID_PARAMS, "user",
-				"has %zu octets; accepted: 1 to %d", len, USER_URI_MAX);
+	if (uri_read(r, "user", &user))
 		spec->user = alloc_string(user);
-	}
 	protection_read_profile(r, spec);
 	reader_bool(r, "verify", &spec->verify);
 	protection_check(r, spec);
@@ -82,6 +109,9 @@ static struct protection_spec protection_copy(const struct protection_spec *spec
 	struct protection_spec copy = *spec;
 	copy.domain = spec->domain ? alloc_string(spec->domain) : NULL;
 	copy.user = spec->user ? alloc_string(spec->user) : NULL;
+	copy.accept = alloc_zero(spec->n_accept, sizeof(*copy.accept));
+	for (uint32_t i = 0; i < spec->n_accept; i++)
+		copy.accept[i] = spec->accept[i];
 	return copy;
 }
 
@@ -240,7 +270,7 @@ bool session_read(struct app *app, const json_t *value, const char *path, struct
 	static const char *const services[] = {"mcptt", "mcvideo", NULL};
 	static const char *const types[] = {"group", "private", NULL};
 	struct reader r;
-	const char *id = "", *domain = "home";
+	const char *id = "", *domain = "home", *group = NULL;
 	const json_t *keys = NULL, *legs = NULL;
 	unsigned service = 0, type = 0;
 	uint64_t timeout = 0;
@@ -250,6 +280,7 @@ bool session_read(struct app *app, const json_t *value, const char *path, struct
 	reader_choice(&r, "service", READER_REQUIRED, services, &service);
 	reader_choice(&r, "type", READER_REQUIRED, types, &type);
 	key_domain_read(&r, &domain);
+	uri_read(&r, "group", &group);
 	reader_uint(&r, "timeout", 0, UINT32_MAX, &timeout);
 	reader_array(&r, "keys", READER_OPTIONAL, &keys);
 	reader_array(&r, "legs", READER_REQUIRED, &legs);
@@ -257,6 +288,7 @@ bool session_read(struct app *app, const json_t *value, const char *path, struct
 		return false;
 	spec->id = alloc_string(id);
 	spec->domain = alloc_string(domain);
+	spec->group = group ? alloc_string(group) : NULL;
 	spec->service = (enum session_service)service;
 	spec->type = (enum session_type)type;
 	spec->timeout = (uint32_t)timeout;
@@ -286,6 +318,7 @@ void leg_spec_free(struct leg_spec *spec)
 	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++) {
 		free(spec->protection[i].domain);
 		free(spec->protection[i].user);
+		free(spec->protection[i].accept);
 	}
 	for (uint32_t i = 0; i < spec->n_to; i++)
 		free(spec->to[i]);
@@ -297,6 +330,7 @@ void session_spec_free(struct session_spec *spec)
 {
 	free(spec->id);
 	free(spec->domain);
+	free(spec->group);
 	secmem_free(spec->keys);
 	for (uint32_t i = 0; i < spec->n_legs; i++)
 		leg_spec_free(&spec->legs[i]);

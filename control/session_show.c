@@ -39,14 +39,19 @@ static json_t *time_of_tsc(uint64_t tsc)
 // --- what was stated
 // ------------------------------------------------------------------------------------------
 
-static json_t *protection_show(const struct protection_spec *spec, const struct key_use *use)
+static json_t *protection_show(const struct protection_spec *spec, const struct key_slot *key)
 {
-	const struct key_slot *key = use ? use->slot : NULL;
 	static const char *const modes[] = {"opaque", "plain", "srtp"};
 	json_t *out = json_pack("{s:s}", "mode", modes[spec->mode]);
 	if (spec->has_key) {
-		set(out, "key", json_sprintf("%08x", spec->key_id));
+		set(out, "key", json_sprintf("%08x", spec->key.id));
 		set(out, "verify", json_boolean(spec->verify));
+	}
+	if (spec->n_accept > 0) {
+		json_t *accept = json_array();
+		for (uint32_t i = 0; i < spec->n_accept; i++)
+			json_array_append_new(accept, json_sprintf("%08x", spec->accept[i].id));
+		set(out, "accept", accept);
 	}
 	if (spec->domain)
 		set(out, "domain", json_string(spec->domain));
@@ -170,10 +175,12 @@ static json_t *leg_show(const struct app *app, const struct session_leg *leg)
 	set(out, "rtcp", json_string(spec->rtcp_mux ? "mux" : "none"));
 	set(out, "dscp", json_integer(spec->dscp));
 	set(out, "ssrc", json_string(spec->ssrc_random ? "random" : "preserve"));
-	set(out, "protection", protection_show(&spec->protection[SRTP_RTP], leg->keys[SRTP_RTP]));
+	set(out, "protection",
+		protection_show(&spec->protection[SRTP_RTP], leg_key_slot(leg, SRTP_RTP)));
 	if (!spec->same_protection)
 		set(out, "rtcp_protection",
-			protection_show(&spec->protection[SRTP_RTCP], leg->keys[SRTP_RTCP]));
+			protection_show(
+				&spec->protection[SRTP_RTCP], leg_key_slot(leg, SRTP_RTCP)));
 	if (spec->has_to) {
 		json_t *to = json_array();
 		for (uint32_t i = 0; i < spec->n_to; i++)
@@ -197,6 +204,8 @@ json_t *session_show(struct app *app, const struct session *session)
 	json_t *out = session_summary(session), *keys = json_array(), *legs = json_array();
 	json_object_del(out, "n_legs");
 	json_object_del(out, "n_keys");
+	if (session->spec.group)
+		set(out, "group", json_string(session->spec.group));
 	for (uint32_t i = 0; i < session->n_keys; i++) {
 		const struct key_slot *key =
 			keystore_find(app, session->scope, session->key_ids[i]);

@@ -25,7 +25,7 @@
 	_(MEDIA_ON_CONTROL, "media_on_control", "RTP on a leg for control traffic")                \
 	/* stage_key */                                                                            \
 	_(UNKNOWN_MKI, "unknown_mki",                                                              \
-		"MKI is not that of the leg's key, or the key is not active")                      \
+		"MKI of no key of the leg that is active")                      \
 	_(UNKNOWN_USER, "unknown_user", "GUK-ID of no user of a GMK that lists its users")         \
 	_(NO_KEY, "no_key", "the leg's key is not installed or not active")                        \
 	_(DERIVE_LIMIT, "derive_limit", "too many unknown talkers on the leg at once")             \

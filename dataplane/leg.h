@@ -18,22 +18,26 @@
 
 enum leg_mode { LEG_OPAQUE, LEG_PLAIN, LEG_SRTP };
 
+// A key under which packets of one protocol may come on a leg.
+struct leg_key {
+	uint64_t own_mki; // key name if the packet's MKI does not tell the talker; 0: none
+	uint32_t scope, id;
+	uint16_t roc_rate; // of the profile, 0: no ROC
+	uint8_t mki_len;   // octets, of the profile
+	uint8_t cs_id;
+	uint8_t suite; // enum srtp_suite
+	bool is_gmk;
+};
+
 // How what arrives of one protocol is protected.
 struct leg_protection {
-	uint8_t mode;   // enum leg_mode; opaque with has_key: forwarded unchanged after its tag
+	uint8_t mode;   // enum leg_mode; opaque with a key: forwarded unchanged after its tag
 			// verified
-	bool has_key;   // the leg's key is installed and active
 	bool named_key; // the leg names a key
-	bool is_gmk;
-	bool verify;     // false: what can be forwarded unchanged is, unverified
-	uint8_t mki_len; // octets, of the profile
-	uint8_t cs_id;
-	uint8_t suite;     // enum srtp_suite
-	uint16_t roc_rate; // of the profile, 0: no ROC
-	uint32_t scope;    // of the key
-	uint32_t key_id;
-	uint32_t user;    // index of who speaks on the leg, 0: not named
-	uint64_t own_mki; // key name if the packet's MKI does not tell the talker; 0: none
+	bool verify;    // false: what can be forwarded unchanged is, unverified
+	uint8_t n_keys; // that are installed and active
+	uint32_t user;  // index of who speaks on the leg, 0: not named
+	const struct leg_key *keys; // the one activated last first; live as long as the leg
 };
 
 struct leg {

@@ -42,6 +42,7 @@ struct packet {
 	uint64_t index;         // packet index or SRTCP index
 	uint64_t carried_index; // by the packet's ROC, if it differs from index; NO_INDEX: none
 	const struct leg *leg;
+	const struct leg_key *key; // of the leg, whose MKI the packet has; NULL: none
 	struct key_ctx *ctx;
 	struct stream *stream; // NULL: not born yet
 	struct srtp_trailer trailer;
@@ -58,10 +59,27 @@ static inline bool fanout_group_is_self(
 	return group->n_dests == 1 && fanout->dests[group->first_dest].leg == leg;
 }
 
+static inline bool fanout_group_knows(const struct fanout_group *group, uint32_t root)
+{
+	bool knows = group->root == root;
+	for (unsigned i = 0; i < group->n_others; i++)
+		knows |= group->others[i] == root;
+	return knows;
+}
+
+// Whether a group knows the key under which the packet came: it stays under it.
+static inline bool packet_keeps_key(const struct packet *p, const struct fanout_group *group)
+{
+	return group->mode == LEG_SRTP && p->ctx && fanout_group_knows(group, p->ctx->root) &&
+	       p->ctx->by_mki.cs_id == group->cs_id && p->ctx->by_mki.suite == group->suite;
+}
+
 // The key context under which a group gets this packet, KEY_NONE if none.
 static inline uint32_t packet_out_ctx(
 	const struct packet *p, const struct fanout *fanout, const struct fanout_group *group)
 {
+	if (packet_keeps_key(p, group))
+		return p->ctx_index;
 	return group->by_talker ? p->out_ctx[group - fanout->groups] : group->ctx;
 }
 

@@ -7,45 +7,56 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
-// Reads the trailer in one layout; true if its MKI is one of the leg's key. There is no length of
+// Reads the trailer in one layout; true if its MKI is one of the key. There is no length of
 // the MKI on the wire, nor a mark that a ROC follows (RFC 3711 3.1, RFC 4771 2).
-static bool trailer_matches(struct packet *p, const struct leg_protection *in, uint8_t mki_len,
+static bool trailer_matches(struct packet *p, const struct leg_key *key, uint8_t mki_len,
 	bool has_roc, struct key_name *name)
 {
 	if (!srtp_trailer_read(
 		    p->data, p->len, p->protocol, p->head_len, mki_len, has_roc, &p->trailer))
 		return false;
 	name->mki = p->trailer.mki;
-	if (mki_len > 0 && p->trailer.mki >> 32 != in->key_id)
+	if (mki_len > 0 && p->trailer.mki >> 32 != key->id)
 		return false;
-	if (mki_len == 0 || (mki_len == 4 && in->is_gmk))
-		name->mki = in->own_mki; // the packet does not tell the talker, the leg does
+	if (mki_len == 0 || (mki_len == 4 && key->is_gmk))
+		name->mki = key->own_mki; // the packet does not tell the talker, the leg does
 	return name->mki != 0;
 }
 
 // The layout of the profile first, then what a peer with another idea of it would send: the ROC
 // there or not (RFC 4771 2.1), a GMK's MKI of 8 or of 4 octets (TS 33.180 7.5.1).
-static bool trailer_find(struct packet *p, const struct leg_protection *in, struct key_name *name)
+static bool trailer_find(struct packet *p, const struct leg_key *key, struct key_name *name)
 {
-	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(in->roc_rate, rtp_seq(p->data));
-	if (trailer_matches(p, in, in->mki_len, roc, name))
+	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(key->roc_rate, rtp_seq(p->data));
+	if (trailer_matches(p, key, key->mki_len, roc, name))
 		return true;
-	if (in->mki_len == 0)
+	if (key->mki_len == 0)
 		return false;
 	bool other_roc = p->protocol == SRTP_RTP && !roc;
-	if (other_roc != roc && trailer_matches(p, in, in->mki_len, other_roc, name))
+	if (other_roc != roc && trailer_matches(p, key, key->mki_len, other_roc, name))
 		return true;
-	if (!in->is_gmk)
+	if (!key->is_gmk)
 		return false;
-	uint8_t other_len = in->mki_len == 8 ? 4 : 8;
-	return trailer_matches(p, in, other_len, roc, name) ||
-	       (other_roc != roc && trailer_matches(p, in, other_len, other_roc, name));
+	uint8_t other_len = key->mki_len == 8 ? 4 : 8;
+	return trailer_matches(p, key, other_len, roc, name) ||
+	       (other_roc != roc && trailer_matches(p, key, other_len, other_roc, name));
+}
+
+// Which of the leg's keys the packet's MKI names. NULL: none.
+static const struct leg_key *packet_find_key(
+	struct packet *p, const struct leg_protection *in, struct key_name *name)
+{
+	for (unsigned i = 0; i < in->n_keys; i++)
+		if (trailer_find(p, &in->keys[i], name))
+			return &in->keys[i];
+	return NULL;
 }
 
 // Whether a packet needs a key context, and under which name.
 static enum drop_reason packet_name_key(struct packet *p, struct key_name *name, bool *needed)
 {
 	const struct leg_protection *in = &p->leg->in[p->protocol];
+	p->key = NULL;
 	p->ctx = NULL;
 	p->ctx_index = KEY_NONE;
 	p->authentic = false;
@@ -53,17 +64,18 @@ static enum drop_reason packet_name_key(struct packet *p, struct key_name *name,
 	*needed = in->named_key && (in->mode == LEG_SRTP || in->verify);
 	if (!*needed)
 		return DROP_NONE;
-	if (!in->has_key)
+	if (in->n_keys == 0)
 		return DROP_NO_KEY;
-	if (p->len < p->head_len + SRTP_GCM_TAG_LEN + in->mki_len +
+	if (p->len < p->head_len + SRTP_GCM_TAG_LEN + in->keys[0].mki_len +
 			     (p->protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0))
 		return DROP_SRTP_SHORT;
-	if (!trailer_find(p, in, name))
+	p->key = packet_find_key(p, in, name);
+	if (!p->key)
 		return DROP_UNKNOWN_MKI;
-	name->scope = in->scope;
-	name->cs_id = in->cs_id;
+	name->scope = p->key->scope;
+	name->cs_id = p->key->cs_id;
 	name->protocol = p->protocol;
-	name->suite = in->suite;
+	name->suite = p->key->suite;
 	name->kind = KEY_BY_MKI;
 	return DROP_NONE;
 }
@@ -72,7 +84,7 @@ static enum drop_reason packet_name_key(struct packet *p, struct key_name *name,
 static enum drop_reason packet_miss_key(
 	struct worker *worker, struct packet *p, const struct key_name *name)
 {
-	if (!p->leg->in[p->protocol].is_gmk)
+	if (!p->key->is_gmk)
 		return DROP_UNKNOWN_MKI;
 	if (worker->resumed && worker->refused != DROP_NONE)
 		return worker->refused;

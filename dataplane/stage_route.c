@@ -9,23 +9,18 @@
 // not stand for somebody else whose media comes over it.
 static uint32_t packet_talker(const struct packet *p)
 {
-	const struct leg_protection *in = &p->leg->in[p->protocol];
-	if (p->ctx && in->is_gmk && in->own_mki != p->ctx->by_mki.mki)
+	if (p->ctx && p->key->is_gmk && p->key->own_mki != p->ctx->by_mki.mki)
 		return (uint32_t)p->ctx->by_talker.mki;
-	return in->user;
+	return p->leg->in[p->protocol].user;
 }
 
 // The name of the talker's context under the group's GMK. False if there is none to look for: the
-// packet's own context is the one (in *ctx), or the talker is not known.
-static bool talker_group_name(const struct packet *p, const struct fanout_group *group,
-	struct key_name *name, uint32_t *ctx)
+// packet stays under its own key, or the talker is not known.
+static bool talker_group_name(
+	const struct packet *p, const struct fanout_group *group, struct key_name *name)
 {
-	*ctx = KEY_NONE;
-	if (p->ctx && p->ctx->root == group->root && p->ctx->by_mki.cs_id == group->cs_id &&
-		p->ctx->by_mki.suite == group->suite) {
-		*ctx = p->ctx_index;
+	if (packet_keeps_key(p, group))
 		return false;
-	}
 	*name = (struct key_name){
 		.mki = (uint64_t)group->root << 32 | p->talker,
 		.cs_id = group->cs_id,
@@ -50,7 +45,7 @@ static bool packet_find_contexts(
 		struct key_name name;
 		p->out_ctx[i] = KEY_NONE;
 		if (fanout_group_is_self(fanout, group, p->leg->index) ||
-			!talker_group_name(p, group, &name, &p->out_ctx[i]))
+			!talker_group_name(p, group, &name))
 			continue;
 		p->out_ctx[i] = key_table_find(keys, &name, key_name_hash(keys, &name));
 		bool waits = !worker->resumed && hold_waits(worker, &name);

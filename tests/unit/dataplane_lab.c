@@ -204,21 +204,24 @@ uint32_t lab_leg_add(struct lab *lab, struct lab_leg spec)
 	return index;
 }
 
-static struct leg_protection protection_of(const struct lab_leg *spec)
+static struct leg_protection protection_of(const struct lab_leg *spec, struct leg_key *leg_key)
 {
 	const struct lab_key *key = spec->key;
 	struct leg_protection in = {
 		.mode = spec->mode, .verify = !spec->unverified, .user = spec->user};
 	if (!key)
 		return in;
-	in.has_key = true;
+	*leg_key = (struct leg_key){
+		.is_gmk = key->gmk,
+		.mki_len = key->mki_len,
+		.roc_rate = key->roc_rate,
+		.scope = key->scope,
+		.id = key->id,
+		.own_mki = key->gmk ? 0 : (uint64_t)key->id << 32,
+	};
 	in.named_key = true;
-	in.is_gmk = key->gmk;
-	in.mki_len = key->mki_len;
-	in.roc_rate = key->roc_rate;
-	in.scope = key->scope;
-	in.key_id = key->id;
-	in.own_mki = key->gmk ? 0 : (uint64_t)key->id << 32;
+	in.keys = leg_key;
+	in.n_keys = 1;
 	return in;
 }
 
@@ -312,6 +315,7 @@ void lab_connect(struct lab *lab)
 	}
 	for (uint32_t i = 0; i < lab->n_legs; i++) {
 		const struct lab_leg *spec = &lab->specs[i];
+		struct leg_protection in = protection_of(spec, &lab->leg_keys[i]);
 		lab->legs[i] = (struct leg){
 			.index = i,
 			.port = spec->port,
@@ -319,7 +323,7 @@ void lab_connect(struct lab *lab)
 			.learn = spec->learn,
 			.rtcp_mux = true,
 			.remote = spec->remote,
-			.in = {protection_of(spec), protection_of(spec)},
+			.in = {in, in},
 			.fanout = {lab->fanouts[SRTP_RTP], lab->fanouts[SRTP_RTCP]},
 		};
 		atomic_store(&lab->relay.legs.legs[i], &lab->legs[i]);

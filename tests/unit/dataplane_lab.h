@@ -55,6 +55,7 @@ struct lab_leg {
 struct lab {
 	struct relay relay;
 	struct leg legs[LAB_LEGS];
+	struct leg_key leg_keys[LAB_LEGS];
 	struct lab_leg specs[LAB_LEGS];
 	uint32_t n_legs;
 	struct lab_key keys[LAB_KEYS];

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "dataplane/fanout.h"
+
+// Several keys of one group may be active at once: whoever has them takes packets under any of
+// them and protects under the one that was activated last (TS 33.180 5.7). The keys of one type in
+// one scope that are for a group (`groups`) are its ring. Control thread.
+
+struct app;
+struct key_slot;
+struct key_group;
+
+// The groups that a key is for, sorted; not owned.
+struct key_groups {
+	struct key_group **groups;
+	uint32_t n;
+};
+
+// Usable keys, the one activated last first.
+struct key_ring {
+	struct key_slot *keys[FANOUT_RING_MAX];
+	uint32_t n;
+};
+
+// Makes the key one of the groups in uris (array of strings, or NULL) and of no other from now on.
+// Returns the groups that it was of before, which the caller gives to key_groups_leave().
+struct key_groups key_groups_change(struct app *app, struct key_slot *slot, const json_t *uris);
+
+// Takes the key out of those groups of the list that it is no longer of; frees the list.
+void key_groups_leave(struct app *app, struct key_slot *slot, struct key_groups *groups);
+
+// Whether the key is for that group; true if it is for no group in particular.
+bool key_is_of_group(const struct key_slot *slot, const char *uri);
+
+// The ring of a key that a session names: the keys of the session's group, if that is stated (not
+// NULL), else those that are for every group that the key itself is for.
+struct key_ring key_ring_of(struct app *app, struct key_slot *slot, const char *group);
+
+// Calls visit for all keys in the groups; some maybe more than once.
+void key_groups_visit(struct app *app, const struct key_groups *groups,
+	void (*visit)(struct app *app, struct key_slot *slot));
