@@ -16,15 +16,15 @@ static void stream_release(void *arg, void *what, uint32_t index)
 
 static _Atomic uint32_t *stream_siblings(struct app *app, const struct stream *stream)
 {
-	if (stream->scope & STREAM_PLAIN)
-		return &app->relay.legs.streams[(stream->scope & ~STREAM_PLAIN) >> 1];
+	if (stream_scope_is_leg(stream->scope))
+		return &app->relay.legs.streams[stream_scope_leg(stream->scope)];
 	return &app->relay.keys.streams[stream->scope];
 }
 
 static bool stream_is_idle(const struct stream *stream, bool crowded)
 {
 	uint64_t last = stream->last_tsc;
-	bool plain = stream->scope & STREAM_PLAIN || stream->fresh;
+	bool plain = stream_scope_is_leg(stream->scope) || stream->fresh;
 	if (last == 0 || (!plain && !crowded))
 		return false; // unused, or being born; or there is room
 	int64_t idle = (int64_t)(rte_rdtsc() - last);

@@ -8,7 +8,8 @@ struct app;
 // Takes back streams that have been silent for long, so that senders who change their SSRC with
 // every talk burst do not fill limits.streams. Control thread.
 //
-// Those of plain media go after REAPER_PLAIN_SECONDS: if the sender goes on it gets a fresh SSRC.
+// Those of plain media go after REAPER_PLAIN_SECONDS: if the sender goes on it gets a fresh SSRC. So do
+// those of opaque media, whose sender is counted anew.
 // Those under a key go only when three quarters of limits.streams are in use, after
 // REAPER_KEY_SECONDS: with the stream its replay list is forgotten, and a call that is being held
 // is worth more than packets of an hour ago.

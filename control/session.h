@@ -22,6 +22,7 @@ enum {
 	SESSION_ID_MAX = 255, // octets of a session or leg id
 	LEG_ACCEPT_MAX = 8,   // keys that a leg accepts besides the one it names
 	SESSION_LEGS_MAX = 10000,
+	CLOCK_RATE_MAX = 1000000, // Hz
 };
 
 enum session_service { SERVICE_MCPTT, SERVICE_MCVIDEO };
@@ -56,6 +57,7 @@ struct leg_spec {
 	bool same_protection; // rtcp_protection was not stated
 	bool stays;           // in use already
 	uint8_t dscp;
+	uint32_t clock_rate; // of RTP timestamps, Hz; 0: the service's
 	struct protection_spec protection[SRTP_N_PROTOCOLS];
 	bool has_to;
 	char **to; // leg ids, if has_to; otherwise all others
@@ -191,6 +193,9 @@ struct key_profile protection_profile(
 struct fanout *fanout_build(
 	struct app *app, const struct session *session, unsigned kind, const struct leg_spec *from);
 
+// Rate of a leg's RTP timestamps in Hz: as stated, or that of the service's usual codecs.
+uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spec);
+
 // A leg as workers see it.
 struct leg *leg_build(
 	struct app *app, const struct session *session, const struct session_leg *leg);
@@ -198,4 +203,8 @@ struct leg *leg_build(
 // --- session_show.c: to JSON ---
 
 json_t *session_show(struct app *app, const struct session *session);
+
+// --- session_statistics.c: to JSON, too ---
+
+json_t *leg_statistics_show(const struct app *app, const struct session_leg *leg);
 json_t *session_summary(const struct session *session);

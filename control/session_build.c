@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
 
@@ -332,6 +333,14 @@ static void protection_build(struct app *app, const struct session *session,
 		room[i] = leg_key_build(app, session, spec, keys[i], protocol);
 }
 
+uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spec)
+{
+	if (spec->clock_rate != 0)
+		return spec->clock_rate;
+	// RFC 4867 and the EVS payload format (TS 26.445 A.2): 16 kHz; RFC 6184 8.2.1: 90 kHz.
+	return service == SERVICE_MCVIDEO ? 90000 : 16000;
+}
+
 struct leg *leg_build(struct app *app, const struct session *session, const struct session_leg *leg)
 {
 	struct key_slot *keys[SRTP_N_PROTOCOLS][LEG_KEYS_MAX];
@@ -352,6 +361,8 @@ struct leg *leg_build(struct app *app, const struct session *session, const stru
 		.control = leg->spec.control,
 		.rtcp_mux = leg->spec.rtcp_mux,
 		.remote = leg->spec.remote,
+		.clock_factor = jitter_clock_factor(
+			leg_clock_rate(session->spec.service, &leg->spec), rte_get_tsc_hz()),
 		.fanout =
 			{
 				leg->own[SRTP_RTP] ? leg->own[SRTP_RTP]

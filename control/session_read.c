@@ -208,7 +208,7 @@ static void leg_read(struct app *app, const json_t *value, const char *path, str
 	struct reader r;
 	const char *id = "";
 	unsigned learn = 0, traffic = 0, rtcp = 0, ssrc = 0;
-	uint64_t dscp = 0;
+	uint64_t dscp = 0, clock_rate = 0;
 	*leg = (struct leg_spec){.receive = true, .send = true};
 	reader_open(&r, value, path, error);
 	id_read(&r, "id", &id);
@@ -222,11 +222,13 @@ static void leg_read(struct app *app, const json_t *value, const char *path, str
 	reader_choice(&r, "rtcp", READER_OPTIONAL, rtcps, &rtcp);
 	reader_choice(&r, "ssrc", READER_OPTIONAL, ssrcs, &ssrc);
 	reader_uint(&r, "dscp", 0, 63, &dscp);
+	reader_uint(&r, "clock_rate", 1, CLOCK_RATE_MAX, &clock_rate);
 	leg->learn = learn == 1;
 	leg->control = traffic == 1;
 	leg->rtcp_mux = rtcp == 0;
 	leg->ssrc_random = ssrc == 1;
 	leg->dscp = (uint8_t)dscp;
+	leg->clock_rate = (uint32_t)clock_rate;
 	leg_read_protections(&r, leg);
 	leg_read_to(&r, leg);
 	leg_check_source(&r, leg);

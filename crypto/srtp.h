@@ -65,6 +65,11 @@ static inline void srtp_write32(uint8_t *p, uint32_t value)
 	p[3] = (uint8_t)value;
 }
 
+static inline uint32_t rtp_timestamp(const uint8_t *packet)
+{
+	return srtp_read32(packet + 4);
+}
+
 static inline uint32_t rtp_ssrc(const uint8_t *packet)
 {
 	return srtp_read32(packet + 8);

@@ -62,6 +62,9 @@ enum drop_reason {
 		DROP_N_REASONS,
 };
 
+// The reasons of stage_output stand last in the list: a leg counts them as a receiver.
+enum { DROP_COPY_FIRST = DROP_TOO_BIG, DROP_COPY_N = DROP_N_REASONS - DROP_COPY_FIRST };
+
 // Label in relay.stats and metrics; "" for DROP_NONE.
 const char *drop_label(enum drop_reason reason);
 

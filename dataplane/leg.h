@@ -48,6 +48,7 @@ struct leg {
 	bool learn;   // its remote address follows authenticated packets
 	bool control; // RTCP only
 	bool rtcp_mux;
+	uint64_t clock_factor; // of its RTP timestamps, see jitter_clock_factor()
 	struct endpoint remote;
 	struct leg_protection in[SRTP_N_PROTOCOLS];
 	const struct fanout *fanout[SRTP_N_PROTOCOLS]; // where its packets go; control owns it
@@ -55,7 +56,7 @@ struct leg {
 
 struct leg_table {
 	struct leg *_Atomic *legs; // by index; control: rw, worker: ro
-	_Atomic uint32_t *streams; // by index: newest stream of plain media from the leg + 1.
+	_Atomic uint32_t *streams; // by index: newest stream of media without key from the leg + 1.
 				   // worker: rw, control: rw
 	uint32_t size;
 };

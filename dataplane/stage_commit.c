@@ -2,7 +2,9 @@
 // Copyright (c) 2026 The mcxrelay authors
 
 #include "crypto/packet_index.h"
+#include "dataplane/opaque.h"
 #include "dataplane/stages.h"
+#include "dataplane/stream_count.h"
 #include "dataplane/worker.h"
 
 // The stream of an authentic packet whose SSRC was new when the burst began. Another packet of the
@@ -38,7 +40,7 @@ static bool plain_sender_restarted(
 		s->replay = (struct replay_list){};
 		s->out_ssrc = 0;
 		s->bad_seq_set = false;
-		s->packets = 0;
+		stream_count_anew(s);
 		return true;
 	}
 	s->bad_seq = (uint16_t)(seq + 1);
@@ -75,18 +77,12 @@ static void stream_report(struct worker *worker, const struct leg *leg, struct s
 	s->reported = worker_post(worker, &mail);
 }
 
-static void stream_count(struct worker *worker, struct packet *p)
+static void stream_note(struct worker *worker, struct packet *p)
 {
 	struct stream *s = p->stream;
-	if (s->packets == 0)
-		s->first_index = p->index;
-	s->packets++;
-	s->octets += p->len;
-	s->last_tsc = worker->now;
-	if (s->leg != p->leg->index) {
-		s->leg = p->leg->index;
+	if (s->leg != p->leg->index)
 		s->reported = false;
-	}
+	stream_count(worker, s, p);
 	if (unlikely(!s->reported) && p->ctx) // plain ones are found by their leg
 		stream_report(worker, p->leg, s);
 }
@@ -113,7 +109,7 @@ static enum drop_reason packet_commit_stream(struct worker *worker, struct packe
 		return reason;
 	if (p->ctx && !atomic_load_explicit(&p->ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&p->ctx->proven, 1, memory_order_relaxed);
-	stream_count(worker, p);
+	stream_note(worker, p);
 	if (p->authentic)
 		leg_learn(worker, p);
 	return DROP_NONE;
@@ -137,6 +133,8 @@ uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t 
 			worker_drop(worker, p, reason);
 			continue;
 		}
+		if (packet_is_opaque(p))
+			opaque_count(worker, p);
 		struct leg_counters *counters = &worker->legs[p->leg->index];
 		counters->rx_packets++;
 		counters->rx_octets += p->len;

@@ -58,7 +58,16 @@ static void write_ethernet(
 	tail[1] = (uint8_t)type;
 }
 
-// Puts a destination's headers before the payload in mbuf and sends it. Takes mbuf.
+// Before the copy is sent: if the port refuses it at once it is taken back.
+static void copy_count(struct worker *worker, uint32_t leg, uint16_t len)
+{
+	struct leg_counters *counters = &worker->legs[leg];
+	counters->tx_packets++;
+	counters->tx_octets += len;
+	counters->last_tx_tsc = worker->now;
+}
+
+// Puts a destination's headers before the payload in mbuf, sends and counts it. Takes mbuf.
 static enum drop_reason dest_send(struct worker *worker, const struct fanout_dest *dest,
 	struct rte_mbuf *mbuf, uint16_t payload_len, uint16_t payload_sum)
 {
@@ -84,7 +93,8 @@ static enum drop_reason dest_send(struct worker *worker, const struct fanout_des
 	write_ip_udp(dest, frame + l2_len, payload_len, payload_sum);
 	// What it was received with does not go out; whose memory it is stays known.
 	mbuf->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
-	worker_send(worker, dest->port, mbuf);
+	copy_count(worker, dest->leg, payload_len);
+	worker_send_copy(worker, dest->port, mbuf, dest->leg);
 	return DROP_NONE;
 }
 
@@ -120,13 +130,7 @@ void stage_output(struct worker *worker, const struct leg *leg, const struct fan
 		struct rte_mbuf *mbuf = take ? payload : payload_copy(worker, data, len);
 		enum drop_reason reason =
 			mbuf ? dest_send(worker, dest, mbuf, len, payload_sum) : DROP_NO_BUFFER;
-		struct leg_counters *counters = &worker->legs[dest->leg];
-		if (reason == DROP_NONE) {
-			counters->tx_packets++;
-			counters->tx_octets += len;
-		} else {
-			worker->counters.drops[reason]++;
-			counters->drops[reason]++;
-		}
+		if (reason != DROP_NONE)
+			worker_count_copy_drop(worker, dest->leg, reason);
 	}
 }

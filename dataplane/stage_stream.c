@@ -2,6 +2,7 @@
 // Copyright (c) 2026 The mcxrelay authors
 
 #include "crypto/packet_index.h"
+#include "dataplane/opaque.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
@@ -87,6 +88,7 @@ static enum drop_reason packet_check_plain(struct worker *worker, struct packet 
 uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t n)
 {
 	uint16_t out = 0;
+	opaque_prefetch(worker, packets, n);
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		bool plain = p->leg->in[p->protocol].mode == LEG_PLAIN && p->protocol == SRTP_RTP;

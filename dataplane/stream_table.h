@@ -11,6 +11,7 @@
 #include <rte_ring.h>
 
 #include "crypto/replay.h"
+#include "dataplane/jitter.h"
 
 // Streams: what the relay remembers of one SSRC under one key context. An inbound stream is born
 // when its first tag verified; an outbound stream when the relay first sends under that key and
@@ -31,9 +32,33 @@ static inline uint32_t stream_plain_scope(uint32_t leg, uint8_t protocol)
 	return STREAM_PLAIN | leg << 1 | protocol;
 }
 
+// Scope of a stream that opaque media of a leg makes for one worker: it serves statistics alone, so
+// workers that see packets of one SSRC each count theirs, and none waits for another.
+#define STREAM_OPAQUE UINT32_C(0x40000000)
+
+enum { STREAM_LEG_BITS = 24 }; // limits.legs has no more
+
+static inline uint32_t stream_opaque_scope(uint32_t leg, uint8_t worker)
+{
+	return STREAM_OPAQUE | (uint32_t)worker << STREAM_LEG_BITS | leg;
+}
+
+// Whether a scope is a leg's, not a key's; and which leg's it is then.
+static inline bool stream_scope_is_leg(uint32_t scope)
+{
+	return (scope & (STREAM_PLAIN | STREAM_OPAQUE)) != 0;
+}
+
+static inline uint32_t stream_scope_leg(uint32_t scope)
+{
+	if (scope & STREAM_PLAIN)
+		return (scope & ~STREAM_PLAIN) >> 1;
+	return scope & ((UINT32_C(1) << STREAM_LEG_BITS) - 1);
+}
+
 struct stream {
 	// who it is; written before publication
-	alignas(64) uint32_t scope; // key context, or stream_plain_scope()
+	alignas(64) uint32_t scope; // index space of a key, or a leg's
 	uint32_t ssrc;
 	_Atomic uint32_t next; // next in the bucket + 1
 	uint32_t source;       // outbound: the inbound stream that may use it; STREAM_NONE: inbound
@@ -43,7 +68,7 @@ struct stream {
 	bool reported;     // control knows of it
 	uint32_t leg;      // on which the last packet was accepted
 	uint32_t out_ssrc; // plain: the fresh SSRC that its protected copies have
-	uint16_t bad_seq;  // plain: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
+	uint16_t bad_seq;  // no key: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
 	bool bad_seq_set;
 	uint64_t first_index; // of the first packet accepted
 	uint64_t packets;     // accepted
@@ -54,6 +79,7 @@ struct stream {
 	_Atomic bool in_use;  // outbound: a worker is at it
 	uint32_t sibling; // next stream of its key context, or plain leg, + 1; control: rw once it
 			  // is born
+	struct jitter jitter; // of inbound RTP
 	struct replay_list replay;
 };
 

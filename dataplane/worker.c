@@ -7,9 +7,11 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_ip.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_ring_elem.h>
+#include <rte_udp.h>
 
 #include "crypto/secmem.h"
 #include "dataplane/hold.h"
@@ -138,6 +140,23 @@ bool leg_token_take(struct worker *worker, uint32_t leg)
 	return true;
 }
 
+// A copy that was counted as sent to its leg and was not. The frame is the relay's own: Ethernet, IP without
+// options, UDP.
+static void tx_refuse(struct worker *worker, const struct port *port, const struct rte_mbuf *mbuf)
+{
+	worker->counters.drops[DROP_TX_FULL]++;
+	if (mbuf->hash.usr == LEG_NONE)
+		return;
+	uint16_t headers = RTE_ETHER_HDR_LEN + (port->vlan ? RTE_VLAN_HLEN : 0);
+	bool ipv4 = *rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, headers) >> 4 == 4;
+	headers += (ipv4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr)) +
+		   sizeof(struct rte_udp_hdr);
+	struct leg_counters *counters = &worker->legs[mbuf->hash.usr];
+	counters->tx_drops[DROP_TX_FULL - DROP_COPY_FIRST]++;
+	counters->tx_packets--;
+	counters->tx_octets -= mbuf->pkt_len - headers;
+}
+
 static void tx_flush(struct worker *worker, uint8_t port)
 {
 	struct tx_queue *queue = &worker->tx[port];
@@ -149,18 +168,25 @@ static void tx_flush(struct worker *worker, uint8_t port)
 	for (unsigned tries = 0; tries < TX_TRIES && sent < queue->n; tries++)
 		sent += rte_eth_tx_burst(
 			ethdev, worker->id, queue->packets + sent, queue->n - sent);
-	for (uint16_t i = sent; i < queue->n; i++)
+	for (uint16_t i = sent; i < queue->n; i++) {
 		octets -= queue->packets[i]->pkt_len;
+		tx_refuse(worker, &worker->relay->ports[port], queue->packets[i]);
+	}
 	worker->counters.tx_packets += sent;
 	worker->counters.tx_octets += octets;
-	worker->counters.drops[DROP_TX_FULL] += queue->n - sent;
 	rte_pktmbuf_free_bulk(queue->packets + sent, queue->n - sent);
 	queue->n = 0;
 }
 
 void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf)
 {
+	worker_send_copy(worker, port, mbuf, LEG_NONE);
+}
+
+void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg)
+{
 	struct tx_queue *queue = &worker->tx[port];
+	mbuf->hash.usr = leg;
 	queue->packets[queue->n++] = mbuf;
 	if (queue->n == WORKER_TX_BURST)
 		tx_flush(worker, port);

@@ -41,7 +41,9 @@ struct leg_counters {
 	uint64_t token_tsc;  // when tokens was brought up to date
 	uint32_t tokens;     // LEG_TOKENS at most
 	uint32_t held_slots; // hold slots that wait on its account
-	uint32_t drops[DROP_N_REASONS];
+	uint64_t last_tx_tsc;
+	uint32_t drops[DROP_N_REASONS]; // of what it sent
+	uint32_t tx_drops[DROP_COPY_N]; // of copies to it, from DROP_COPY_FIRST on
 };
 
 // Packets that wait for a key context.
@@ -126,6 +128,14 @@ static inline void worker_count_drop(
 		worker->legs[leg->index].drops[reason]++;
 }
 
+// Counts one copy to a leg that is dropped for a reason of stage_output.
+static inline void worker_count_copy_drop(
+	struct worker *worker, uint32_t leg, enum drop_reason reason)
+{
+	worker->counters.drops[reason]++;
+	worker->legs[leg].tx_drops[reason - DROP_COPY_FIRST]++;
+}
+
 // The frame again as it was received, to start anew: puts back the headers that stage_parse took
 // off.
 static inline struct rte_mbuf *packet_unparse(struct packet *packet)
@@ -140,3 +150,5 @@ bool leg_token_take(struct worker *worker, uint32_t leg);
 
 // Queues an Ethernet frame for a port; sends when a burst is full. Takes mbuf.
 void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf);
+// The same of a copy for a leg, which has counted it as sent: if the port refuses it, the leg takes that back.
+void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg);

@@ -642,7 +642,7 @@ static void sends_no_more_than_mtu(void **state)
 	lab_push(&lab, 0, ALICE, &packet);
 	assert_int_equal(lab_take(&lab, 0, copies), 0);
 	expect_one_drop(DROP_TOO_BIG);
-	assert_int_equal(worker(0)->legs[BOB].drops[DROP_TOO_BIG], 1);
+	assert_int_equal(worker(0)->legs[BOB].tx_drops[DROP_TOO_BIG - DROP_COPY_FIRST], 1);
 }
 
 static void sends_nothing_to_unresolved_next_hop(void **state)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
@@ -322,6 +323,7 @@ void lab_connect(struct lab *lab)
 			.receive = !spec->muted,
 			.learn = spec->learn,
 			.rtcp_mux = true,
+			.clock_factor = jitter_clock_factor(LAB_CLOCK_RATE, rte_get_tsc_hz()),
 			.remote = spec->remote,
 			.in = {in, in},
 			.fanout = {lab->fanouts[SRTP_RTP], lab->fanouts[SRTP_RTCP]},

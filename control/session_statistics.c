@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <stdlib.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+
+#include "control/alloc.h"
+#include "control/app.h"
+#include "control/session.h"
+#include "dataplane/worker.h"
+
+// What session.get tells of the packets of a leg: docs/control.md says what each number means.
+
+enum { STREAMS_SHOWN = 64 }; // heard last
+
+static void set(json_t *object, const char *name, json_t *value)
+{
+	json_object_set_new(object, name, value);
+}
+
+static json_t *count(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+// Unix time of a TSC value of the past, with milliseconds; null if it is 0.
+static json_t *time_of_tsc(uint64_t tsc)
+{
+	if (tsc == 0)
+		return json_null();
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	double ago = (double)(rte_rdtsc() - tsc) / (double)rte_get_tsc_hz();
+	double seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - ago;
+	return json_real((double)(int64_t)(seconds * 1000) / 1000);
+}
+
+// --- streams
+// --------------------------------------------------------------------------------------------------
+
+// One SSRC on a leg. It may have been several streams: of several keys, or of several workers.
+struct heard {
+	uint32_t ssrc, jitter;
+	uint8_t protocol; // enum srtp_protocol
+	bool twin;        // RTCP of an SSRC whose RTP was heard
+	uint64_t packets, octets, last_tsc;
+	int64_t lost;
+};
+
+struct heard_list {
+	struct heard *items;
+	uint32_t n, size;
+};
+
+// Packets that did not come of those that must have been sent: RFC 3550 A.3, over what was
+// accepted.
+static int64_t stream_lost(const struct stream *stream)
+{
+	return (int64_t)(stream->replay.next - stream->first_index) - (int64_t)stream->packets;
+}
+
+static void heard_add(struct heard_list *list, const struct stream *stream)
+{
+	if (stream->packets == 0 || stream->source != STREAM_NONE)
+		return;
+	if (list->n == list->size) {
+		list->size = list->size ? list->size * 2 : 16;
+		list->items = alloc_resize(list->items, list->size, sizeof(*list->items));
+	}
+	bool rtp = stream->protocol == SRTP_RTP;
+	list->items[list->n++] = (struct heard){
+		.ssrc = stream->ssrc,
+		.jitter = jitter_value(&stream->jitter),
+		.protocol = stream->protocol,
+		.packets = stream->packets,
+		.octets = stream->octets,
+		.last_tsc = stream->last_tsc,
+		.lost = rtp ? stream_lost(stream) : 0,
+	};
+}
+
+// Those of one SSRC together, RTP before RTCP, in each the one heard last first.
+static int heard_by_name(const void *a, const void *b)
+{
+	const struct heard *x = a, *y = b;
+	if (x->ssrc != y->ssrc)
+		return x->ssrc < y->ssrc ? -1 : 1;
+	if (x->protocol != y->protocol)
+		return x->protocol < y->protocol ? -1 : 1;
+	return (x->last_tsc < y->last_tsc) - (x->last_tsc > y->last_tsc);
+}
+
+static int heard_by_time(const void *a, const void *b)
+{
+	const struct heard *x = a, *y = b;
+	return (x->last_tsc < y->last_tsc) - (x->last_tsc > y->last_tsc);
+}
+
+// Makes one of those of one SSRC and protocol. The one heard last says the jitter.
+static void heard_merge(struct heard_list *list)
+{
+	uint32_t n = 0;
+	qsort(list->items, list->n, sizeof(*list->items), heard_by_name);
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct heard *more = &list->items[i];
+		struct heard *sum = n > 0 ? &list->items[n - 1] : NULL;
+		if (!sum || sum->ssrc != more->ssrc || sum->protocol != more->protocol) {
+			bool twin = sum && sum->ssrc == more->ssrc;
+			list->items[n] = *more;
+			list->items[n++].twin = twin;
+			continue;
+		}
+		sum->packets += more->packets;
+		sum->octets += more->octets;
+		sum->lost += more->lost;
+	}
+	list->n = n;
+	qsort(list->items, list->n, sizeof(*list->items), heard_by_time);
+}
+
+// What was heard on a leg, the last first. The caller frees the items.
+static struct heard_list heard_on_leg(const struct app *app, const struct session_leg *leg)
+{
+	const struct stream_table *streams = &app->relay.streams;
+	struct heard_list list = {};
+	uint32_t i =
+		atomic_load_explicit(&app->relay.legs.streams[leg->index], memory_order_acquire);
+	for (; i != 0; i = streams->streams[i - 1].sibling)
+		heard_add(&list, &streams->streams[i - 1]);
+	for (uint32_t s = 0; s < leg->n_streams; s++) {
+		const struct stream *stream = &streams->streams[leg->streams[s]];
+		// The leg's own were counted above; another leg's is listed here from before.
+		if (stream->leg == leg->index && !stream_scope_is_leg(stream->scope))
+			heard_add(&list, stream);
+	}
+	if (list.n > 0)
+		heard_merge(&list);
+	return list;
+}
+
+// SSRCs of RTP and RTCP, each once.
+static json_t *ssrcs_show(const struct heard_list *list)
+{
+	json_t *out = json_array();
+	for (uint32_t i = 0; i < list->n; i++)
+		if (!list->items[i].twin)
+			json_array_append_new(out, json_integer(list->items[i].ssrc));
+	return out;
+}
+
+static json_t *heard_show(const struct heard *heard)
+{
+	json_t *out = json_object();
+	set(out, "ssrc", json_integer(heard->ssrc));
+	set(out, "packets", count(heard->packets));
+	set(out, "octets", count(heard->octets));
+	set(out, "lost", json_integer(heard->lost));
+	set(out, "jitter", json_integer(heard->jitter));
+	set(out, "last_seen", time_of_tsc(heard->last_tsc));
+	return out;
+}
+
+// lost, jitter, ssrcs and streams of what was heard.
+static void streams_show(const struct app *app, const struct session_leg *leg, json_t *receive)
+{
+	struct heard_list list = heard_on_leg(app, leg);
+	json_t *streams = json_array(), *jitter = NULL;
+	int64_t lost = 0;
+	for (uint32_t i = 0; i < list.n; i++) {
+		const struct heard *heard = &list.items[i];
+		if (heard->protocol != SRTP_RTP)
+			continue;
+		lost += heard->lost;
+		if (!jitter)
+			jitter = json_integer(heard->jitter);
+		if (json_array_size(streams) < STREAMS_SHOWN)
+			json_array_append_new(streams, heard_show(heard));
+	}
+	set(receive, "lost", json_integer(lost));
+	set(receive, "jitter", jitter ? jitter : json_null());
+	set(receive, "ssrcs", ssrcs_show(&list));
+	set(receive, "streams", streams);
+	free(list.items);
+}
+
+// --- counters
+// -------------------------------------------------------------------------------------------------
+
+static json_t *drops_show(const struct app *app, uint32_t leg)
+{
+	json_t *out = json_object();
+	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {
+		uint64_t n = 0;
+		for (unsigned w = 0; w < app->relay.n_workers; w++)
+			n += app->relay.workers[w]->legs[leg].drops[reason];
+		if (n > 0)
+			set(out, drop_label(reason), count(n));
+	}
+	return out;
+}
+
+static json_t *copy_drops_show(const struct app *app, uint32_t leg)
+{
+	json_t *out = json_object();
+	for (unsigned i = 0; i < DROP_COPY_N; i++) {
+		uint64_t n = 0;
+		for (unsigned w = 0; w < app->relay.n_workers; w++)
+			n += app->relay.workers[w]->legs[leg].tx_drops[i];
+		if (n > 0)
+			set(out, drop_label(DROP_COPY_FIRST + i), count(n));
+	}
+	return out;
+}
+
+// What all workers count of a leg.
+static struct leg_counters counters_sum(const struct app *app, uint32_t leg)
+{
+	struct leg_counters sum = {};
+	for (unsigned w = 0; w < app->relay.n_workers; w++) {
+		const struct leg_counters *c = &app->relay.workers[w]->legs[leg];
+		sum.rx_packets += c->rx_packets;
+		sum.rx_octets += c->rx_octets;
+		sum.tx_packets += c->tx_packets;
+		sum.tx_octets += c->tx_octets;
+		sum.last_rx_tsc = RTE_MAX(sum.last_rx_tsc, c->last_rx_tsc);
+		sum.last_tx_tsc = RTE_MAX(sum.last_tx_tsc, c->last_tx_tsc);
+	}
+	return sum;
+}
+
+json_t *leg_statistics_show(const struct app *app, const struct session_leg *leg)
+{
+	struct leg_counters sum = counters_sum(app, leg->index);
+	json_t *receive = json_object(), *send = json_object();
+	set(receive, "packets", count(sum.rx_packets));
+	set(receive, "octets", count(sum.rx_octets));
+	streams_show(app, leg, receive);
+	set(receive, "last_seen", time_of_tsc(sum.last_rx_tsc));
+	set(receive, "drops", drops_show(app, leg->index));
+	set(send, "packets", count(sum.tx_packets));
+	set(send, "octets", count(sum.tx_octets));
+	set(send, "last_sent", time_of_tsc(sum.last_tx_tsc));
+	set(send, "drops", copy_drops_show(app, leg->index));
+	return json_pack("{s:o,s:o}", "receive", receive, "send", send);
+}

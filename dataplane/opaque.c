@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/opaque.h"
+
+#include <assert.h>
+#include <rte_prefetch.h>
+
+#include "crypto/packet_index.h"
+#include "dataplane/stream_count.h"
+#include "dataplane/worker.h"
+
+static_assert(RELAY_WORKERS_MAX <= (STREAM_OPAQUE >> STREAM_LEG_BITS), "a scope has room for both");
+
+enum {
+	// RFC 3550 A.1: further ahead, and the sender may have restarted.
+	SEQ_DROPOUT_MAX = 3000,
+	// The first packet's index, so that one that was overtaken by it has one, too.
+	FIRST_ROC = 1,
+};
+
+static uint32_t opaque_scope(const struct worker *worker, const struct packet *p)
+{
+	return stream_opaque_scope(p->leg->index, worker->id);
+}
+
+void opaque_prefetch(const struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	const struct stream_table *table = &worker->relay->streams;
+	const _Atomic uint32_t *buckets[WORKER_BURST];
+	uint16_t n_buckets = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		if (!packet_is_opaque(packets[i]))
+			continue;
+		buckets[n_buckets] =
+			stream_bucket(table, opaque_scope(worker, packets[i]), packets[i]->ssrc);
+		rte_prefetch0((const void *)(uintptr_t)buckets[n_buckets++]);
+	}
+	for (uint16_t i = 0; i < n_buckets; i++) {
+		uint32_t head = atomic_load_explicit(buckets[i], memory_order_acquire);
+		if (head == 0)
+			continue;
+		// 128 octets: all but the replay list's later words
+		const uint8_t *stream = (const uint8_t *)&table->streams[head - 1];
+		rte_prefetch0(stream);
+		rte_prefetch0(stream + 64);
+	}
+}
+
+// Streams that serve statistics alone leave the last quarter of the table to those that media needs.
+static struct stream *opaque_bear(struct worker *worker, const struct packet *p)
+{
+	struct stream_table *table = &worker->relay->streams;
+	if (stream_table_used(table) >= table->size - table->size / 4 ||
+		!leg_token_take(worker, p->leg->index))
+		return NULL;
+	return stream_create(table, &worker->relay->legs.streams[p->leg->index],
+		opaque_scope(worker, p), p->ssrc, worker->id, SRTP_RTP, STREAM_NONE);
+}
+
+// A jump that the next packet in sequence confirms is a sender that restarted (RFC 3550 A.1).
+static bool opaque_restarted(struct stream *s, uint16_t seq)
+{
+	bool confirmed = s->bad_seq_set && s->bad_seq == seq;
+	s->bad_seq = (uint16_t)(seq + 1);
+	s->bad_seq_set = !confirmed;
+	if (confirmed) {
+		s->replay = (struct replay_list){};
+		stream_count_anew(s);
+	}
+	return confirmed;
+}
+
+// Finds the packet's index and notes it; false if it came before, or is a jump not confirmed yet.
+static bool opaque_commit(struct stream *s, struct packet *p)
+{
+	uint16_t seq = rtp_seq(p->data);
+	uint64_t next = s->replay.next;
+	p->index = packet_index_estimate(next, seq);
+	bool jump = next != 0 && (p->index >= next + SEQ_DROPOUT_MAX ||
+					 replay_check(&s->replay, p->index) == REPLAY_OLD);
+	if (jump && !opaque_restarted(s, seq))
+		return false;
+	if (jump || next == 0)
+		p->index = (uint64_t)FIRST_ROC << 16 | seq;
+	return replay_commit(&s->replay, p->index) == REPLAY_NEW;
+}
+
+void opaque_count(struct worker *worker, struct packet *p)
+{
+	struct stream *s = stream_find(&worker->relay->streams, opaque_scope(worker, p), p->ssrc);
+	if (!s)
+		s = opaque_bear(worker, p);
+	if (s && opaque_commit(s, p))
+		stream_count(worker, s, p);
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "dataplane/packet.h"
+
+// Streams of media that the relay forwards without looking into it: nobody needs them but who reads
+// the statistics. So they never end a packet, nor hand it over or change its order; what cannot be
+// had is not counted in a stream. Worker.
+
+struct worker;
+
+// RTP of an opaque leg whose tag is not verified: that leg names no key, or says verify false.
+static inline bool packet_is_opaque(const struct packet *p)
+{
+	return p->protocol == SRTP_RTP && !p->decrypt && p->leg->in[SRTP_RTP].mode == LEG_OPAQUE;
+}
+
+// Fetches what opaque_count() reads of those packets of a burst that are opaque.
+void opaque_prefetch(const struct worker *worker, struct packet *packets[], uint16_t n);
+
+// Counts an opaque packet in its stream, which is born if there is room.
+void opaque_count(struct worker *worker, struct packet *p);
