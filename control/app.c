@@ -3,6 +3,9 @@
 
 #include "control/app.h"
 
+#include <rte_cycles.h>
+
+#include "control/media_watch.h"
 #include "control/reaper.h"
 #include "dataplane/worker.h"
 
@@ -74,6 +77,7 @@ void app_poll(struct app *app)
 		app->ticked_ms = now_ms;
 		keystore_tick(app);
 		reaper_tick(app);
+		media_watch_tick(app, rte_rdtsc());
 		srtcp_floor_tick(&app->srtcp, &app->relay);
 	}
 }

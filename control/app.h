@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "control/keystore.h"
+#include "control/notice.h"
 #include "control/retire.h"
 #include "control/session.h"
 #include "control/srtcp_floor.h"
@@ -23,10 +24,12 @@ struct app {
 	struct sessions sessions;
 	struct ssrc_source ssrcs;
 	struct srtcp_floor srtcp;
+	struct notices notices;
 	struct event_base *base;
 	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()
 	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far
 	uint32_t reaper_cursor;                    // stream looked at last
+	uint32_t watch_cursor;                     // leg looked at last
 	uint32_t max_sessions, max_legs, max_keys, max_streams;
 };
 

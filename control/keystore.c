@@ -11,6 +11,7 @@
 #include "control/app.h"
 #include "control/log.h"
 #include "control/map.h"
+#include "control/notice.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/secmem.h"
 
@@ -604,8 +605,10 @@ static void slot_advance(struct app *app, struct key_slot *slot, time_t now)
 	if (!slot->installed || state <= slot->state)
 		return;
 	slot->state = state;
-	log_info("key_%s id=%08x type=%s", state == KEY_ACTIVE ? "activated" : "expired", slot->id,
-		key_type_names[slot->type]);
+	struct notice advanced = {
+		.type = state == KEY_ACTIVE ? NOTICE_KEY_ACTIVATED : NOTICE_KEY_EXPIRED,
+		.key = slot};
+	notice(app, &advanced);
 	if (state == KEY_EXPIRED)
 		slot_disarm(app, slot);
 	else

@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_cycles.h>
+
 #include "control/alloc.h"
 #include "control/app.h"
 #include "control/map.h"
+#include "control/notice.h"
 #include "crypto/secmem.h"
 #include "dataplane/worker.h"
 
@@ -20,8 +23,13 @@ int sessions_init(struct sessions *sessions, uint32_t max_legs)
 {
 	*sessions = (struct sessions){.by_id = map_new()};
 	sessions->by_leg = secmem_map(max_legs * sizeof(*sessions->by_leg));
+	sessions->positions = secmem_map(max_legs * sizeof(*sessions->positions));
 	sessions->free_legs = secmem_map(max_legs * sizeof(*sessions->free_legs));
-	return sessions->by_id && sessions->by_leg && sessions->free_legs ? 0 : -ENOMEM;
+	sessions->watches = secmem_map(max_legs * sizeof(*sessions->watches));
+	return sessions->by_id && sessions->by_leg && sessions->positions && sessions->free_legs &&
+			       sessions->watches
+		       ? 0
+		       : -ENOMEM;
 }
 
 void sessions_fini(struct app *app)
@@ -34,7 +42,9 @@ void sessions_fini(struct app *app)
 	retire_all(&app->retire);
 	map_free(sessions->by_id);
 	secmem_unmap(sessions->by_leg, app->max_legs * sizeof(*sessions->by_leg));
+	secmem_unmap(sessions->positions, app->max_legs * sizeof(*sessions->positions));
 	secmem_unmap(sessions->free_legs, app->max_legs * sizeof(*sessions->free_legs));
+	secmem_unmap(sessions->watches, app->max_legs * sizeof(*sessions->watches));
 }
 
 struct session *session_find(const struct app *app, const char *id)
@@ -109,6 +119,7 @@ static uint32_t leg_index_take(struct app *app, struct session *session)
 	uint32_t index = sessions->n_free > 0 ? sessions->free_legs[--sessions->n_free]
 					      : sessions->n_touched++;
 	sessions->by_leg[index] = session;
+	sessions->watches[index] = (struct leg_watch){};
 	sessions->n_legs++;
 	return index;
 }
@@ -258,6 +269,7 @@ static void session_set_legs(
 		}
 		legs[i].spec = specs[i];
 		specs[i] = (struct leg_spec){};
+		app->sessions.positions[legs[i].index] = i;
 		leg_bind(app, session, &legs[i]);
 	}
 	session->legs = legs;
@@ -321,6 +333,7 @@ bool session_apply(struct app *app, struct session_spec *spec, const char *path,
 	*created = !session;
 	if (!session) {
 		fresh = alloc_zero(1, sizeof(*fresh));
+		fresh->heard_tsc = rte_rdtsc();
 		fresh->scope = keystore_session_scope(app);
 	}
 	struct session *target = session ? session : fresh;
@@ -470,15 +483,18 @@ void session_remove(struct app *app, struct session *session)
 // --- what workers tell
 // ----------------------------------------------------------------------------------------
 
+struct session_leg *session_leg_at(const struct app *app, uint32_t index, struct session **session)
+{
+	*session = app->sessions.by_leg[index];
+	return *session ? &(*session)->legs[app->sessions.positions[index]] : NULL;
+}
+
 // The leg that a worker speaks of, if it still is the one that the worker saw.
 static struct session_leg *session_leg_by_index(
 	const struct app *app, uint32_t index, uint32_t serial, struct session **session)
 {
-	*session = app->sessions.by_leg[index];
-	for (uint32_t i = 0; *session && i < (*session)->n_legs; i++)
-		if ((*session)->legs[i].index == index)
-			return (*session)->legs[i].serial == serial ? &(*session)->legs[i] : NULL;
-	return NULL;
+	struct session_leg *leg = session_leg_at(app, index, session);
+	return leg && leg->serial == serial ? leg : NULL;
 }
 
 // Whether media can be sent to an address that a packet claims to come from.
@@ -507,6 +523,11 @@ void session_learn(struct app *app, uint32_t index, uint32_t serial, const struc
 	leg_bind(app, session, leg);
 	session_rebuild(app, session);
 	leg_unbind(app, &before);
+	struct notice learned = {.type = NOTICE_LEG_LEARNED,
+		.session = session->spec.id,
+		.leg = leg->spec.id,
+		.address = &leg->spec.remote};
+	notice(app, &learned);
 }
 
 void session_note_stream(struct app *app, uint32_t index, uint32_t serial, uint32_t stream)

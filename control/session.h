@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "control/keystore.h"
+#include "control/media_watch.h"
 #include "control/rpc.h"
 #include "dataplane/leg.h"
 
@@ -105,12 +106,16 @@ struct session {
 	uint32_t n_legs;
 	struct fanout *fanouts[FANOUT_N];
 	uint64_t rebuild_round; // of the last key change that it was rebuilt for
+	uint64_t heard_tsc;     // media_watch: when media was last accepted, or it was made
+	bool silent;            // media_watch: its timeout was noticed
 };
 
 struct sessions {
 	struct map *by_id;
-	struct session **by_leg; // by leg index; secmem_map'd, touched as used
-	uint32_t n_legs;         // in use
+	struct session **by_leg;   // by leg index; secmem_map'd, touched as used
+	uint32_t *positions;       // by leg index: where it is among its session's legs
+	struct leg_watch *watches; // by leg index
+	uint32_t n_legs;           // in use
 	uint32_t next_serial;
 	uint32_t n_touched;
 	uint32_t *free_legs, n_free;
@@ -166,6 +171,9 @@ void session_remove(struct app *app, struct session *session);
 
 // Builds and publishes anew what workers see of it, after a key changed.
 void session_rebuild(struct app *app, struct session *session);
+
+// The leg of an index and its session; NULL if there is none.
+struct session_leg *session_leg_at(const struct app *app, uint32_t index, struct session **session);
 
 // A worker says that an authentic packet of a leg came from addr.
 void session_learn(struct app *app, uint32_t index, uint32_t serial, const struct endpoint *addr);

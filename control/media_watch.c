@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/media_watch.h"
+
+#include <rte_cycles.h>
+
+#include "control/app.h"
+#include "control/notice.h"
+#include "dataplane/worker.h"
+
+static uint64_t leg_heard(const struct app *app, uint32_t index)
+{
+	uint64_t last = 0;
+	for (unsigned w = 0; w < app->relay.n_workers; w++)
+		last = RTE_MAX(last, app->relay.workers[w]->legs[index].last_rx_tsc);
+	return last;
+}
+
+static uint32_t leg_drops(const struct app *app, uint32_t index, enum drop_reason reason)
+{
+	uint32_t n = 0;
+	for (unsigned w = 0; w < app->relay.n_workers; w++)
+		n += app->relay.workers[w]->legs[index].drops[reason];
+	return n;
+}
+
+// Whether that many seconds passed. What a worker heard may be newer than now.
+static bool seconds_passed(uint64_t since, uint64_t now, uint32_t seconds)
+{
+	return now > since && (now - since) / rte_get_tsc_hz() >= seconds;
+}
+
+// Tells of a leg; n is how many packets.
+static bool leg_notice(struct app *app, uint32_t index, enum notice_type type, uint64_t n)
+{
+	struct session *session;
+	const struct session_leg *leg = session_leg_at(app, index, &session);
+	struct notice what = {
+		.type = type, .session = session->spec.id, .leg = leg->spec.id, .count = n};
+	return notice(app, &what);
+}
+
+static void watch_start(
+	struct app *app, uint32_t index, struct session *session, struct leg_watch *watch)
+{
+	uint64_t heard = leg_heard(app, index);
+	session->heard_tsc = RTE_MAX(session->heard_tsc, heard);
+	if (watch->playing || heard <= watch->heard_tsc)
+		return;
+	watch->playing = true;
+	session->silent = false;
+	leg_notice(app, index, NOTICE_MEDIA_STARTED, 0);
+}
+
+// What is not told for the limit on notices is told later.
+static void watch_drops(struct app *app, uint32_t index, struct leg_watch *watch, uint64_t now)
+{
+	uint32_t collisions = leg_drops(app, index, DROP_SSRC_COLLISION);
+	if (collisions != watch->collisions &&
+		leg_notice(app, index, NOTICE_SSRC_COLLISION, collisions - watch->collisions))
+		watch->collisions = collisions;
+	uint32_t fails = leg_drops(app, index, DROP_AUTH_FAIL);
+	if (fails == watch->fails)
+		return;
+	bool told = fails - watch->fails >= MEDIA_WATCH_FAILS;
+	if (told && !leg_notice(app, index, NOTICE_AUTH_FAILING, fails - watch->fails))
+		return;
+	if (told || seconds_passed(watch->fails_tsc, now, MEDIA_WATCH_FAIL_SECONDS)) {
+		watch->fails = fails;
+		watch->fails_tsc = now;
+	}
+}
+
+// Legs of a session that seems to be silent: one that was not its turn yet may have been heard. How
+// many legs were looked at.
+static uint32_t watch_silence(struct app *app, struct session *session, uint64_t now)
+{
+	uint32_t seconds = session->spec.timeout;
+	if (seconds == 0 || session->silent || !seconds_passed(session->heard_tsc, now, seconds))
+		return 0;
+	for (uint32_t i = 0; i < session->n_legs; i++)
+		session->heard_tsc =
+			RTE_MAX(session->heard_tsc, leg_heard(app, session->legs[i].index));
+	if (!seconds_passed(session->heard_tsc, now, seconds))
+		return session->n_legs;
+	session->silent = true;
+	for (uint32_t i = 0; i < session->n_legs; i++) {
+		struct leg_watch *watch = &app->sessions.watches[session->legs[i].index];
+		watch->heard_tsc = session->heard_tsc;
+		watch->playing = false;
+	}
+	struct notice what = {
+		.type = NOTICE_MEDIA_TIMEOUT, .session = session->spec.id, .seconds = seconds};
+	notice(app, &what);
+	return session->n_legs;
+}
+
+void media_watch_tick(struct app *app, uint64_t now)
+{
+	uint32_t n = app->sessions.n_touched, looked = 0;
+	for (uint32_t i = 0; i < n && looked < MEDIA_WATCH_LEGS; i++) {
+		uint32_t index = app->watch_cursor = (app->watch_cursor + 1) % n;
+		struct session *session = app->sessions.by_leg[index];
+		looked++;
+		if (!session)
+			continue;
+		struct leg_watch *watch = &app->sessions.watches[index];
+		watch_start(app, index, session, watch);
+		watch_drops(app, index, watch, now);
+		looked += watch_silence(app, session, now);
+	}
+}

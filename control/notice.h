@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// What the relay notices and whoever runs it should know: the event types of the control API.
+// Each becomes one line of the log, "type key=value ...". Control thread.
+
+struct app;
+struct endpoint;
+struct key_slot;
+
+// Name; seconds between two notices of one type about one object; whether something is wrong.
+#define NOTICE_TYPES(_)                                                                            \
+	_(MEDIA_STARTED, "media.started", 1, false)                                                \
+	_(MEDIA_TIMEOUT, "media.timeout", 1, false)                                                \
+	_(LEG_LEARNED, "leg.learned", 1, false)                                                    \
+	_(KEY_ACTIVATED, "key.activated", 1, false)                                                \
+	_(KEY_EXPIRED, "key.expired", 1, false)                                                    \
+	_(KEY_UNKNOWN, "key.unknown", 10, true)                                                    \
+	_(AUTH_FAILING, "auth.failing", 10, true)                                                  \
+	_(SSRC_COLLISION, "ssrc.collision", 10, true)                                              \
+	_(OVERLOAD, "overload", 10, true)
+
+enum notice_type {
+#define _(name, label, seconds, warning) NOTICE_##name,
+	NOTICE_TYPES(_)
+#undef _
+		NOTICE_N_TYPES,
+};
+
+// What is noticed, and about what. NULL and 0: not said. All stay the caller's.
+struct notice {
+	enum notice_type type;
+	const char *session, *leg; // ids
+	const struct key_slot *key;
+	const struct endpoint *address; // learned
+	uint64_t count;                 // of packets
+	uint32_t seconds;               // of silence
+};
+
+enum {
+	NOTICE_OBJECTS = 4096,         // remembered for the rate limit
+	NOTICE_LINES_PER_SECOND = 200, // of all types and objects
+};
+
+// Zeroed memory is ready.
+struct notices {
+	struct {
+		uint64_t name;    // hash of type and object, 0: unused
+		uint64_t told_ms; // app's polled_ms
+	} told[NOTICE_OBJECTS];
+	uint64_t second; // to which these belong
+	uint32_t n_lines, n_lost;
+};
+
+// Tells, unless the same was told of the same object just before, or too much is told in all. False
+// if it was not told.
+bool notice(struct app *app, const struct notice *what);
+
+// Name of a type in the control API.
+const char *notice_label(enum notice_type type);
