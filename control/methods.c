@@ -212,7 +212,7 @@ static uint64_t ctx_packets(const struct app *app, uint32_t ctx)
 	uint64_t packets = 0;
 	uint32_t i = atomic_load_explicit(
 		&app->relay.keys.streams[app->relay.keys.ctxs[ctx].space], memory_order_acquire);
-	for (; i != 0; i = streams->streams[i - 1].sibling)
+	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
 		packets += streams->streams[i - 1].packets;
 	return packets;
 }

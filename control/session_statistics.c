@@ -127,7 +127,7 @@ static struct heard_list heard_on_leg(const struct app *app, const struct sessio
 	struct heard_list list = {};
 	uint32_t i =
 		atomic_load_explicit(&app->relay.legs.streams[leg->index], memory_order_acquire);
-	for (; i != 0; i = streams->streams[i - 1].sibling)
+	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
 		heard_add(&list, &streams->streams[i - 1]);
 	for (uint32_t s = 0; s < leg->n_streams; s++) {
 		const struct stream *stream = &streams->streams[leg->streams[s]];

@@ -62,7 +62,7 @@ static void stream_add_sibling(
 {
 	uint32_t head = atomic_load_explicit(siblings, memory_order_relaxed);
 	do
-		born->sibling = head;
+		atomic_store_explicit(&born->sibling, head, memory_order_relaxed);
 	while (!atomic_compare_exchange_weak_explicit(siblings, &head,
 		stream_index(table, born) + 1, memory_order_release, memory_order_relaxed));
 }
@@ -129,14 +129,16 @@ bool stream_leave_siblings(
 	struct stream_table *table, _Atomic uint32_t *siblings, struct stream *stream)
 {
 	uint32_t self = stream_index(table, stream) + 1, head = self;
+	uint32_t next = stream_sibling(stream);
 	// Workers only add at the head. If it is not the head it is behind it, or not there.
 	if (atomic_compare_exchange_strong_explicit(
-		    siblings, &head, stream->sibling, memory_order_acq_rel, memory_order_acquire))
+		    siblings, &head, next, memory_order_acq_rel, memory_order_acquire))
 		return true;
-	for (uint32_t i = head; i != 0; i = table->streams[i - 1].sibling) {
-		if (table->streams[i - 1].sibling != self)
+	for (uint32_t i = head; i != 0; i = stream_sibling(&table->streams[i - 1])) {
+		if (stream_sibling(&table->streams[i - 1]) != self)
 			continue;
-		table->streams[i - 1].sibling = stream->sibling;
+		// release: a worker that goes on there finds that stream filled
+		atomic_store_explicit(&table->streams[i - 1].sibling, next, memory_order_release);
 		return true;
 	}
 	return false;
@@ -156,7 +158,7 @@ uint32_t stream_table_used(const struct stream_table *table)
 void stream_unlink_siblings(struct stream_table *table, _Atomic uint32_t *siblings)
 {
 	uint32_t i = atomic_load_explicit(siblings, memory_order_acquire);
-	for (; i != 0; i = table->streams[i - 1].sibling)
+	for (; i != 0; i = stream_sibling(&table->streams[i - 1]))
 		stream_unlink(table, &table->streams[i - 1]);
 }
 
@@ -165,7 +167,7 @@ void stream_free_siblings(struct stream_table *table, _Atomic uint32_t *siblings
 	uint32_t i = atomic_exchange_explicit(siblings, 0, memory_order_acquire);
 	while (i != 0) {
 		struct stream *stream = &table->streams[i - 1];
-		i = stream->sibling;
+		i = stream_sibling(stream);
 		stream_free(table, stream);
 	}
 }

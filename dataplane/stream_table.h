@@ -65,20 +65,22 @@ struct stream {
 	uint8_t worker;        // that owns it
 	uint8_t protocol;      // enum srtp_protocol
 	// owner: rw, control: relaxed reads
-	bool reported;     // control knows of it
-	uint32_t leg;      // on which the last packet was accepted
-	uint32_t out_ssrc; // plain: the fresh SSRC that its protected copies have
-	uint16_t bad_seq;  // no key: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
+	bool reported; // control knows of it
+	uint32_t leg;  // on which the last packet was accepted
+	// plain: the fresh SSRC that its protected copies have, 0: none yet. Any worker sets it once, the
+	// owner may take it away; all relaxed.
+	_Atomic uint32_t out_ssrc;
+	uint16_t bad_seq; // no key: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
 	bool bad_seq_set;
 	uint64_t first_index; // of the first packet accepted
 	uint64_t packets;     // accepted
 	uint64_t octets;      // of them as received, from the RTP header on
 	uint64_t last_tsc;    // when the last packet was accepted
 	uint32_t talker;      // outbound: user who sent the last packet
-	bool fresh;           // outbound: under an SSRC that the relay drew
+	bool fresh;           // outbound: of what entered in plain
 	_Atomic bool in_use;  // outbound: a worker is at it
-	uint32_t sibling; // next stream of its key context, or plain leg, + 1; control: rw once it
-			  // is born
+	// Next stream of its key context, or plain leg, + 1. Control: rw once it is born, workers: ro
+	_Atomic uint32_t sibling;
 	struct jitter jitter; // of inbound RTP
 	struct replay_list replay;
 };
@@ -124,6 +126,12 @@ static inline struct stream *stream_find(
 static inline uint32_t stream_index(const struct stream_table *table, const struct stream *stream)
 {
 	return (uint32_t)(stream - table->streams);
+}
+
+// The next in the stream's list of siblings + 1; 0: it is the last. Any worker.
+static inline uint32_t stream_sibling(const struct stream *stream)
+{
+	return atomic_load_explicit(&stream->sibling, memory_order_acquire);
 }
 
 // The stream of that scope and SSRC; if there is none a new one, owned by worker, whose source is
