@@ -47,7 +47,8 @@
 	_(NO_RECEIVER, "no_receiver", "no other leg of the session takes it")                      \
 	_(UNKNOWN_TALKER, "unknown_talker", "user unknown who would be the talker under the GMK")  \
 	_(NO_CONVERSION, "no_conversion", "one of two legs is opaque: no key to convert with")     \
-	_(RTCP_UNTRANSLATED, "rtcp_untranslated", "plain RTCP is not protected")                   \
+	_(RTCP_UNTRANSLATED, "rtcp_untranslated",                                                  \
+		"RTCP beside plain media is malformed inside or too large to be translated")       \
 	/* stage_output, per copy */                                                               \
 	_(TOO_BIG, "larger_than_mtu", "larger than the port's MTU after protection")               \
 	_(NEXT_HOP, "next_hop_unresolved", "link-layer address of the next hop not known yet")     \

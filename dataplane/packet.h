@@ -49,6 +49,10 @@ struct packet {
 	struct endpoint source;
 	uint32_t out_ctx[FANOUT_TALKER_GROUPS_MAX]; // context of each talker group; KEY_NONE:
 						    // cannot be had
+	// RTCP beside plain media as it leaves protected, NULL if it was not asked for; enum drop_reason:
+	// why it cannot be had.
+	struct rte_mbuf *translated;
+	uint32_t refused;
 	struct srtp_op op;
 };
 

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include <rte_errno.h>
@@ -82,6 +83,9 @@ int relay_open(struct relay *relay, const struct relay_options *options, char *w
 		rc = tables_open(relay, options);
 	if (rc == 0)
 		rc = workers_open(relay, options);
+	if (rc == 0 &&
+		getrandom(relay->name_key, sizeof(relay->name_key), 0) != sizeof(relay->name_key))
+		rc = -EIO;
 	if (rc != 0) {
 		snprintf(why, why_size, "no memory for tables and packet buffers: %s",
 			strerror(-rc));
@@ -145,6 +149,7 @@ void relay_close(struct relay *relay)
 	rte_ring_free(relay->punt);
 	rte_free(relay->rcu);
 	rte_mempool_free(relay->pool);
+	secmem_wipe(relay->name_key, sizeof(relay->name_key));
 	*relay = (struct relay){};
 }
 

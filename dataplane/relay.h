@@ -13,6 +13,7 @@
 #include <rte_ring.h>
 
 #include "crypto/cipher.h"
+#include "crypto/siphash.h"
 #include "dataplane/key_table.h"
 #include "dataplane/leg.h"
 #include "dataplane/neighbour.h"
@@ -49,6 +50,8 @@ struct relay {
 	// worker: ro
 	_Atomic uint32_t srtcp_floor, srtcp_limit;
 	_Atomic bool srtcp_low; // the limit is near. worker: sets, control: clears
+	// Random key of the names that replace CNAMEs. Written before workers run.
+	uint8_t name_key[SIPHASH_KEY_LEN];
 	struct key_table keys;
 	struct stream_table streams;
 	struct leg_table legs;

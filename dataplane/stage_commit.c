@@ -38,7 +38,7 @@ static bool plain_sender_restarted(
 	// A fresh SSRC is worth a token: no sender may use them up.
 	if (s->bad_seq_set && s->bad_seq == seq && leg_token_take(worker, leg->index)) {
 		s->replay = (struct replay_list){};
-		s->out_ssrc = 0;
+		atomic_store_explicit(&s->out_ssrc, 0, memory_order_relaxed);
 		s->bad_seq_set = false;
 		stream_count_anew(s);
 		return true;
@@ -102,8 +102,22 @@ static void leg_learn(struct worker *worker, const struct packet *p)
 	worker_post(worker, &mail); // if the mailbox is full the next packet tries again
 }
 
+// Plain RTCP has no index. Beside media it is none of the packets that its stream counts.
+static void plain_rtcp_count(struct packet *p)
+{
+	if (p->stream->protocol != SRTP_RTCP)
+		return;
+	p->stream->packets++;
+	p->stream->octets += p->len;
+	p->stream->leg = p->leg->index;
+}
+
 static enum drop_reason packet_commit_stream(struct worker *worker, struct packet *p)
 {
+	if (!p->ctx && p->protocol == SRTP_RTCP) {
+		plain_rtcp_count(p);
+		return DROP_NONE;
+	}
 	enum drop_reason reason = packet_commit_replay(worker, p);
 	if (reason != DROP_NONE)
 		return reason;

@@ -48,6 +48,8 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 	bool authenticated = in->named_key && in->verify;
 	if (!authenticated && !endpoint_equal(&leg->remote, &p->source))
 		return DROP_SOURCE;
+	if (p->protocol == SRTP_RTCP && in->mode == LEG_PLAIN && !rtcp_compound_ok(p->data, p->len))
+		return DROP_NOT_RTP;
 	return DROP_NONE;
 }
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "dataplane/plain_stream.h"
+#include "dataplane/rtcp_map.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
@@ -47,15 +49,6 @@ static void batch_flush(struct worker *worker, struct protect_batch *batch)
 			worker, p->leg, p->leg->fanout[p->protocol], job->group, job->mbuf, true);
 	}
 	batch->n = 0;
-}
-
-static uint32_t stream_fresh_ssrc(struct worker *worker, struct stream *s)
-{
-	if (s->out_ssrc == 0 && worker->n_ssrcs > 0) {
-		s->out_ssrc = worker->ssrcs[--worker->n_ssrcs];
-		atomic_fetch_add_explicit(&worker->ssrcs_taken, 1, memory_order_relaxed);
-	}
-	return s->out_ssrc;
 }
 
 // Whether a packet may go on in an outbound stream that another inbound stream began: the sender
@@ -127,11 +120,14 @@ static enum drop_reason index_claim(
 		return DROP_STREAM_LIMIT;
 	if (out->source == STREAM_NONE)
 		return DROP_SSRC_COLLISION; // a client has that SSRC under this key
-	if (!stream_try(out))
+	bool rtp = p->protocol == SRTP_RTP, have = stream_try(out);
+	if (!have && rtp)
 		return DROP_SSRC_COLLISION;
+	enum drop_reason reason =
+		rtp ? rtp_index_claim(worker, p, out) : rtcp_index_claim(worker, p, space);
+	if (!have)
+		return reason; // SRTCP of one sender by two workers: the counter is for all
 	out->fresh = !p->ctx;
-	enum drop_reason reason = p->protocol == SRTP_RTP ? rtp_index_claim(worker, p, out)
-							  : rtcp_index_claim(worker, p, space);
 	if (reason == DROP_NONE)
 		out->last_tsc = worker->now;
 	stream_leave(out);
@@ -150,21 +146,22 @@ static struct rte_mbuf *packet_take_clear_buffer(struct packet *p)
 	return clear;
 }
 
-// A buffer with the clear packet to protect in place.
+// A buffer with the packet to protect in place: the clear one, or what was made of it.
 static struct rte_mbuf *job_buffer(struct worker *worker, struct packet *p)
 {
-	if (p->clear_uses == 1 && (p->clear != p->mbuf || !p->keep_original))
+	const struct rte_mbuf *source = p->translated ? p->translated : p->clear;
+	uint16_t len = p->translated ? p->translated->data_len : p->clear_len;
+	if (!p->translated && p->clear_uses == 1 && (p->clear != p->mbuf || !p->keep_original))
 		return packet_take_clear_buffer(p);
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->relay->pool);
 	if (!mbuf)
 		return NULL;
-	uint8_t *data =
-		(uint8_t *)rte_pktmbuf_append(mbuf, (uint16_t)(p->clear_len + SRTP_OVERHEAD_MAX));
+	uint8_t *data = (uint8_t *)rte_pktmbuf_append(mbuf, (uint16_t)(len + SRTP_OVERHEAD_MAX));
 	if (!data) {
 		rte_pktmbuf_free(mbuf);
 		return NULL;
 	}
-	memcpy(data, rte_pktmbuf_mtod(p->clear, void *), p->clear_len);
+	memcpy(data, rte_pktmbuf_mtod(source, const void *), len);
 	return mbuf;
 }
 
@@ -184,42 +181,69 @@ static void job_fill(struct worker *worker, struct protect_job *job, struct pack
 		.dst = data,
 		.index = p->claimed_index,
 		.mki = ctx->by_mki.mki,
-		.len = p->clear_len,
+		.len = p->translated ? p->translated->data_len : p->clear_len,
 		.head_len = p->head_len,
 		.suite = group->suite,
 		.protocol = p->protocol,
 		.mki_len = group->mki_len,
 		.append_roc =
 			p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(data)),
-		.e_flag = p->protocol == SRTP_RTCP && p->op.e_flag,
+		.e_flag = p->protocol == SRTP_RTCP && (!p->ctx || p->op.e_flag),
 	};
 	if (!atomic_load_explicit(&ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
+}
+
+// RTCP beside plain media is translated for the first group that gets it protected.
+static enum drop_reason packet_translate(struct worker *worker, struct packet *p)
+{
+	enum drop_reason reason = (enum drop_reason)p->refused;
+	if (!p->translated && reason == DROP_NONE)
+		p->translated = rtcp_map_to_fresh(worker, p, &reason);
+	p->refused = reason;
+	return reason;
+}
+
+// The SSRC under which the packet leaves protected: what entered in plain has no index to go with
+// its own. RTCP has, because its index is the relay's in any case.
+static enum drop_reason packet_find_out_ssrc(
+	struct worker *worker, struct packet *p, uint32_t *ssrc)
+{
+	*ssrc = p->ssrc;
+	if (p->leg->in[p->protocol].mode != LEG_PLAIN)
+		return DROP_NONE;
+	if (p->protocol == SRTP_RTP) {
+		*ssrc = plain_stream_fresh_ssrc(worker, p->stream);
+		return *ssrc == 0 ? DROP_SSRC_POOL : DROP_NONE;
+	}
+	if (!leg_is_plain_media(p->leg))
+		return DROP_NONE;
+	enum drop_reason reason = packet_translate(worker, p);
+	if (reason == DROP_NONE)
+		*ssrc = rtcp_ssrc(rte_pktmbuf_mtod(p->translated, const uint8_t *));
+	return reason;
 }
 
 static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	const struct fanout_group *group, struct protect_batch *batch)
 {
 	const struct fanout *fanout = p->leg->fanout[p->protocol];
-	bool plain = p->leg->in[p->protocol].mode == LEG_PLAIN;
-	uint32_t ctx = packet_out_ctx(p, fanout, group);
+	uint32_t ctx = packet_out_ctx(p, fanout, group), ssrc;
 	if (ctx == KEY_NONE)
 		return group->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER : DROP_NO_KEY;
-	if (plain && p->protocol == SRTP_RTCP)
-		return DROP_RTCP_UNTRANSLATED;
-	uint32_t ssrc = plain ? stream_fresh_ssrc(worker, p->stream) : p->ssrc;
-	if (ssrc == 0 && plain)
-		return DROP_SSRC_POOL;
+	enum drop_reason reason = packet_find_out_ssrc(worker, p, &ssrc);
+	if (reason != DROP_NONE)
+		return reason;
 	// Under one key in another layout it is the same octets again: claimed once. Under its own key the packet
 	// claimed its index when it came.
 	uint32_t space = worker->relay->keys.ctxs[ctx].space;
-	enum drop_reason reason = DROP_NONE;
 	if (p->ctx && space == p->ctx->space)
 		p->claimed_index = p->index;
 	else if (space != p->claimed_space)
 		reason = index_claim(worker, p, space, ssrc);
-	if (reason == DROP_SSRC_COLLISION && plain)
-		p->stream->out_ssrc = 0; // the next packet draws another
+	// The next packet draws another. RTCP does not: media goes on under the one that it has.
+	if (reason == DROP_SSRC_COLLISION && !p->ctx && p->protocol == SRTP_RTP)
+		atomic_store_explicit(&p->stream->out_ssrc, 0, memory_order_relaxed);
 	if (reason != DROP_NONE)
 		return reason;
 	p->claimed_space = space;
@@ -231,6 +255,17 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	if (++batch->n == PROTECT_JOBS)
 		batch_flush(worker, batch);
 	return DROP_NONE;
+}
+
+// RTCP beside media for plain legs: about the SSRCs that they know.
+static enum drop_reason packet_output_original(
+	struct worker *worker, struct packet *p, const struct fanout_group *group)
+{
+	enum drop_reason reason = DROP_NONE;
+	struct rte_mbuf *mbuf = rtcp_map_to_original(worker, p, group, &reason);
+	if (mbuf)
+		stage_output(worker, p->leg, p->leg->fanout[p->protocol], group, mbuf, true);
+	return reason;
 }
 
 static enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
@@ -248,6 +283,8 @@ static enum drop_reason packet_serve_group(struct worker *worker, struct packet 
 		return DROP_NO_CONVERSION;
 	if (group->mode == LEG_SRTP)
 		return packet_protect(worker, p, group, batch);
+	if (p->protocol == SRTP_RTCP && mode == LEG_SRTP && !p->leg->control)
+		return packet_output_original(worker, p, group);
 	stage_output(worker, p->leg, fanout, group, p->clear, false);
 	return DROP_NONE;
 }
@@ -257,6 +294,8 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 	const struct fanout *fanout = p->leg->fanout[p->protocol];
 	unsigned served = 0;
 	p->claimed_space = UINT32_MAX;
+	p->translated = NULL;
+	p->refused = DROP_NONE;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		if (fanout_group_is_self(fanout, group, p->leg->index))
@@ -268,6 +307,7 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 	}
 	if (served == 0)
 		worker_count_drop(worker, p->leg, DROP_NO_RECEIVER);
+	rte_pktmbuf_free(p->translated);
 }
 
 void stage_protect(struct worker *worker, struct packet *packets[], uint16_t n)

@@ -3,6 +3,8 @@
 
 #include "crypto/packet_index.h"
 #include "dataplane/opaque.h"
+#include "dataplane/plain_stream.h"
+#include "dataplane/rtcp_map.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
@@ -67,22 +69,35 @@ static enum drop_reason packet_check_protected(struct packet *p)
 	return replay_reason(verdict);
 }
 
-// Plain media needs a stream to get its packet index. Nothing verifies it, so it is born here.
-static enum drop_reason packet_check_plain(struct worker *worker, struct packet *p)
+// Plain media needs a stream to get its packet index, and plain RTCP one that stands for its sender
+// where it is protected. Nothing verifies it, so it is born here.
+static enum drop_reason packet_check_plain(
+	struct worker *worker, struct packet *p, uint8_t protocol)
 {
-	if (!p->stream && !leg_token_take(worker, p->leg->index))
-		return DROP_STREAM_LIMIT;
-	if (!p->stream)
-		p->stream = stream_create(&worker->relay->streams,
-			&worker->relay->legs.streams[p->leg->index],
-			stream_plain_scope(p->leg->index, SRTP_RTP), p->ssrc, worker->id, SRTP_RTP,
-			STREAM_NONE);
-	if (!p->stream)
-		return DROP_STREAM_LIMIT;
-	if (p->stream->worker == worker->id)
-		p->stream->last_tsc = worker->now;
+	p->stream = plain_stream_get(worker, p->leg, protocol, p->ssrc);
 	p->carried_index = NO_INDEX;
-	return DROP_NONE; // its index is found when it is committed
+	return p->stream ? DROP_NONE : DROP_STREAM_LIMIT; // its index is found when it is committed
+}
+
+static bool packet_is_to_protect(const struct packet *p)
+{
+	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	for (unsigned i = 0; i < fanout->n_groups; i++)
+		if (fanout->groups[i].mode == LEG_SRTP)
+			return true;
+	return false;
+}
+
+static bool packet_has_plain_stream(const struct packet *p)
+{
+	return p->leg->in[p->protocol].mode == LEG_PLAIN &&
+	       (p->protocol == SRTP_RTP || packet_is_to_protect(p));
+}
+
+// Whose stream the packet belongs to: RTCP of plain media to that of its sender's RTP.
+static uint8_t packet_stream_protocol(const struct packet *p)
+{
+	return leg_is_plain_media(p->leg) ? SRTP_RTP : p->protocol;
 }
 
 uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t n)
@@ -91,7 +106,8 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 	opaque_prefetch(worker, packets, n);
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
-		bool plain = p->leg->in[p->protocol].mode == LEG_PLAIN && p->protocol == SRTP_RTP;
+		bool plain = packet_has_plain_stream(p);
+		uint8_t protocol = packet_stream_protocol(p);
 		p->stream = NULL;
 		p->clear = NULL;
 		if (!p->decrypt && !plain) {
@@ -99,11 +115,12 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 			continue;
 		}
 		uint32_t scope =
-			plain ? stream_plain_scope(p->leg->index, SRTP_RTP) : p->ctx->space;
+			plain ? stream_plain_scope(p->leg->index, protocol) : p->ctx->space;
 		p->stream = stream_find(&worker->relay->streams, scope, p->ssrc);
 		enum drop_reason reason = DROP_NONE;
 		if (!p->stream || p->stream->worker == worker->id)
-			reason = plain ? packet_check_plain(worker, p) : packet_check_protected(p);
+			reason = plain ? packet_check_plain(worker, p, protocol)
+				       : packet_check_protected(p);
 		if (reason != DROP_NONE)
 			worker_drop(worker, p, reason);
 		else if (p->stream && p->stream->worker != worker->id)

@@ -360,8 +360,9 @@ def no_conversion(s):
 def rtcp_untranslated(s):
     key = s.new_key("csk")
     install(s.relay, key)
-    apply(s.relay, "rtcp", [s.a.leg("a", "plain", traffic="control"), s.b.leg("b", "srtp", key, traffic="control")])
-    s.a.send(mcx.rr(1))
+    apply(s.relay, "rtcp", [s.a.leg("a", "plain"),
+                            s.b.leg("b", "srtp", key, protection={"mode": "srtp", "key": key.id_text})])
+    s.a.send(mcx.rtcp_packet(201, 1, struct.pack(">I", 1)))  # a report block less than it says
 
 
 @case

@@ -22,6 +22,7 @@
 7. Every drop has a reason                 test_drops: all of it
 """
 
+import collections
 import contextlib
 import itertools
 import multiprocessing
@@ -180,6 +181,52 @@ def test_no_index_twice_in_srtcp_when_another_comes_first(own_lab, new_key):
         relay.start_again()
         install(relay, *floor.keys)
         floor.speak(relay, tap, [1, 1, 1, 0])
+
+
+def speak_in_plain(lab, relay, tap, keys, nonces, numbers):
+    """Two servers with one SSRC and a client with another, and a report of plain media: all under one MuSiK."""
+    csk, musik = keys
+    context, sender = musik.control(), mcx.SrtcpSender(csk.control(), next(numbers))
+    with Client(lab, "core") as one, Client(lab, "core") as two, Client(lab, "core") as client, \
+            Client(lab, "core") as lmr, Client(lab, "ran") as everyone:
+        talk = {"traffic": "control", "to": ["all"]}
+        apply(relay, "plain floor", [one.leg("one", "plain", **talk), two.leg("two", "plain", **talk),
+                                     client.leg("client", "srtp", csk, **talk), lmr.leg("lmr", "plain", to=["all"]),
+                                     everyone.leg("all", "srtp", musik, traffic="control")])
+        for _ in range(5):
+            one.send(mcx.app(SSRC, mcx.FLOOR_TAKEN, [(0, b"%d" % next(numbers))]))
+            client.send(sender.protect(mcx.app(SSRC + 1, mcx.FLOOR_REQUEST)))
+            two.send(mcx.app(SSRC, mcx.FLOOR_IDLE, [(0, b"%d" % next(numbers))]))
+            lmr.send(mcx.sr(SSRC, packets=next(numbers)))
+        last = 0x100 + next(numbers)
+        one.send(mcx.app(last, mcx.FLOOR_IDLE))
+        for packet in tap.payloads(everyone.relay_port):
+            plain, index, _ = mcx.srtcp_unprotect(context, packet)
+            ssrc = struct.unpack_from(">I", plain, 4)[0]
+            nonces.add(ssrc, index, packet)
+            if ssrc == last:
+                break
+        relay.call("session.remove", {"ids": ["plain floor"]})
+
+
+def test_no_index_twice_in_srtcp_from_the_plain_side_over_lives(own_lab, new_key):
+    """The relay crashes, the key is revoked and comes back; the servers speak on in plain under the SSRC they had."""
+    keys, nonces, numbers = (new_key("csk"), new_key("musik")), Nonces(), itertools.count(1)
+    with Relay(own_lab) as relay, Tap(own_lab, "ran") as tap:
+        for life in range(3):
+            install(relay, *keys)
+            speak_in_plain(own_lab, relay, tap, keys, nonces, numbers)
+            speak_in_plain(own_lab, relay, tap, keys, nonces, numbers)
+            revoke(relay, keys[1])
+            install(relay, keys[1])
+            speak_in_plain(own_lab, relay, tap, keys, nonces, numbers)
+            if life < 2:
+                relay.kill9()
+                relay.start_again()
+        assert tap.lost() == 0
+    by_ssrc = collections.Counter(ssrc for ssrc, _ in nonces.seen)
+    assert by_ssrc[SSRC] == 3 * 3 * 10 and by_ssrc[SSRC + 1] == 3 * 3 * 5
+    assert len(nonces.seen) == 3 * 3 * 21, "not all reports of plain media came"
 
 
 # 2. Nothing before its tag verified

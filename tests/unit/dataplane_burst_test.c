@@ -1043,9 +1043,10 @@ static void expect_plain_copy(const struct lab_copy *copy, uint32_t ssrc, uint64
 	assert_true(lab_copy_is(&lab, copy, &packet));
 }
 
+enum { FRESH = 0x55667788 };
+
 static void plain_media_gets_fresh_ssrc(void **state)
 {
-	enum { FRESH = 0x55667788 };
 	(void)state;
 	plain_call_open();
 	push_plain(1);
@@ -1061,14 +1062,270 @@ static void plain_media_gets_fresh_ssrc(void **state)
 	assert_int_equal(worker(0)->ssrcs_taken, 1);
 }
 
-static void plain_rtcp_is_not_protected(void **state)
+// A sender report in plain, or under a key with an SRTCP index.
+static struct lab_packet report(const struct lab_key *key, uint32_t ssrc, uint64_t index)
+{
+	return (struct lab_packet){
+		.protocol = SRTP_RTCP,
+		.ssrc = ssrc,
+		.ctx = key ? key->ctx[SRTP_RTCP] : KEY_NONE,
+		.index = 7,
+		.own_index = index,
+		.mki_len = key ? key->mki_len : 0,
+	};
+}
+
+static void push_report(
+	uint8_t worker_id, uint32_t leg, const struct lab_key *key, uint32_t ssrc, uint64_t index)
+{
+	struct lab_packet packet = report(key, ssrc, index);
+	lab_push(&lab, worker_id, leg, &packet);
+}
+
+static void expect_report(const struct lab_copy *copy, uint32_t leg, const struct lab_key *key,
+	uint32_t ssrc, uint64_t index)
+{
+	struct lab_packet packet = report(key, ssrc, index);
+	assert_int_equal(copy->leg, leg);
+	assert_true(lab_copy_is(&lab, copy, &packet));
+}
+
+static void push_octets(uint32_t leg, const uint8_t *octets, uint16_t len)
+{
+	struct rte_mbuf *mbuf = lab_frame(&lab, leg, octets, len);
+	worker_process_burst(worker(0), &mbuf, 1);
+}
+
+// Whichever comes first draws the SSRC.
+static void plain_rtcp_names_ssrc_of_its_media(void **state)
 {
 	(void)state;
 	plain_call_open();
-	struct lab_packet packet = {.protocol = SRTP_RTCP, .ssrc = SSRC, .ctx = KEY_NONE};
+	push_report(0, ALICE, NULL, SSRC, 0);
+	expect_one_drop(DROP_SSRC_POOL);
+	give_ssrc(FRESH + 1);
+	give_ssrc(FRESH);
+	push_report(0, ALICE, NULL, SSRC, 0);
+	push_plain(1);
+	push_report(0, ALICE, NULL, SSRC, 0);
+	struct lab_packet packet = rtp_under(NULL, 2);
+	packet.ssrc = SSRC + 1;
 	lab_push(&lab, 0, ALICE, &packet);
-	expect_one_drop(DROP_RTCP_UNTRANSLATED);
+	push_report(0, ALICE, NULL, SSRC + 1, 0);
+	assert_int_equal(lab_take(&lab, 0, copies), 5);
+	expect_report(&copies[0], BOB, bob_key, FRESH, LAB_SRTCP_FLOOR);
+	expect_plain_copy(&copies[1], FRESH, 1);
+	expect_report(&copies[2], BOB, bob_key, FRESH, LAB_SRTCP_FLOOR + 1);
+	expect_plain_copy(&copies[3], FRESH + 1, 2);
+	expect_report(&copies[4], BOB, bob_key, FRESH + 1, LAB_SRTCP_FLOOR + 2);
+	assert_int_equal(worker(0)->ssrcs_taken, 2);
+	assert_int_equal(lab_drops(&lab, 0), 1);
+}
+
+// The owner of a stream draws its SSRC, so RTCP goes to it as media does; it is none of its packets.
+static void plain_rtcp_is_handed_to_owner_of_its_media(void **state)
+{
+	(void)state;
+	plain_call_open();
+	give_ssrc(FRESH);
+	push_plain(1);
+	push_report(1, ALICE, NULL, SSRC, 0);
+	assert_int_equal(lab_take(&lab, 1, copies), 0);
+	assert_int_equal(lab_push_handed_over(&lab, 0), 1);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	expect_report(&copies[1], BOB, bob_key, FRESH, LAB_SRTCP_FLOOR);
+	struct stream *stream =
+		stream_find(&lab.relay.streams, stream_plain_scope(ALICE, SRTP_RTP), SSRC);
+	assert_non_null(stream);
+	assert_int_equal(stream->packets, 1);
+}
+
+// One report names the streams of two workers, of which neither has an SSRC yet.
+static void plain_rtcp_draws_for_stream_of_another_worker(void **state)
+{
+	static const uint8_t goodbye[] = {0x82, 203, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2};
+	(void)state;
+	plain_call_open();
+	worker(1)->ssrcs[worker(1)->n_ssrcs++] = FRESH + 1;
+	struct stream *other = stream_create(&lab.relay.streams, &lab.relay.legs.streams[ALICE],
+		stream_plain_scope(ALICE, SRTP_RTP), 2, 1, SRTP_RTP, STREAM_NONE);
+	assert_non_null(other);
+	give_ssrc(FRESH + 2);
+	give_ssrc(FRESH);
+	push_octets(ALICE, goodbye, sizeof(goodbye));
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+	assert_int_equal(srtp_read32(copies[0].payload + 4), FRESH);
+	assert_int_equal(other->out_ssrc, FRESH + 2);
+	struct lab_packet packet = rtp_under(NULL, 1);
+	packet.ssrc = 2;
+	lab_push(&lab, 1, ALICE, &packet);
+	assert_int_equal(lab_take(&lab, 1, copies), 1);
+	expect_plain_copy(&copies[0], FRESH + 2, 1);
+	assert_int_equal(worker(1)->n_ssrcs, 1);
+}
+
+// A sender that is new costs a token, by RTCP as by media.
+static void senders_of_plain_rtcp_cost_tokens(void **state)
+{
+	enum { SENDERS = 31, PACKETS = 3 };
+	uint8_t goodbye[4 + 4 * SENDERS] = {0x80 | SENDERS, 203, 0, SENDERS};
+	(void)state;
+	plain_call_open();
+	for (uint32_t i = 0; i < SSRC_POOL_SIZE; i++)
+		give_ssrc(FRESH + i);
+	for (uint32_t n = 0; n < PACKETS; n++) {
+		for (uint32_t i = 0; i < SENDERS; i++)
+			srtp_write32(goodbye + 4 + 4 * i, 1000 * n + i);
+		push_octets(ALICE, goodbye, sizeof(goodbye));
+	}
+	expect_one_drop(DROP_STREAM_LIMIT);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	assert_int_equal(worker(0)->ssrcs_taken, LEG_TOKENS);
+}
+
+static void malformed_plain_rtcp_is_dropped(void **state)
+{
+	static const uint8_t too_long[] = {0x80, 201, 0, 2, 0, 0, 0, 1};
+	static const uint8_t no_block[] = {0x81, 201, 0, 1, 0, 0, 0, 1};
+	(void)state;
+	plain_call_open();
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(
+		&lab, (struct lab_leg){.mode = LEG_SRTP, .key = lab_key_add(&lab, 4, 0, false)});
+	lab_connect(&lab);
+	give_ssrc(FRESH);
+	push_octets(ALICE, too_long, sizeof(too_long));
+	expect_one_drop(DROP_NOT_RTP);
+	assert_int_equal(stream_table_used(&lab.relay.streams), 0);
+	push_octets(ALICE, no_block, sizeof(no_block));
+	// One drop for each key that it would have left under; in plain it goes on.
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_RTCP_UNTRANSLATED), 2);
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+	assert_int_equal(copies[0].leg, 2);
+	assert_memory_equal(copies[0].payload, no_block, sizeof(no_block));
+}
+
+// Towards plain legs reports name the SSRCs of their media; the same octets stay as they are for others.
+static void reports_to_plain_name_original_ssrc(void **state)
+{
+	(void)state;
+	plain_call_open();
+	const struct lab_key *carol = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = carol});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .port = 1});
+	lab_connect(&lab);
+	give_ssrc(FRESH);
+	push_plain(1);
+	assert_int_equal(lab_take(&lab, 0, copies), 3);
+	push_report(0, BOB, bob_key, FRESH, 1);
+	push_report(0, BOB, bob_key, FRESH + 1, 2);
+	assert_int_equal(lab_take(&lab, 0, copies), 6);
+	for (unsigned i = 0; i < 6; i++) {
+		bool second = copies[i].payload[7] == (uint8_t)(FRESH + 1);
+		if (copies[i].leg == 2)
+			expect_report(&copies[i], 2, carol, second ? FRESH + 1 : FRESH,
+				second ? LAB_SRTCP_FLOOR + 1 : LAB_SRTCP_FLOOR);
+		else
+			expect_report(
+				&copies[i], copies[i].leg, NULL, second ? FRESH + 1 : SSRC, 0);
+	}
+}
+
+// The walk for originals has a bound: what is older stays as it is.
+static void originals_of_newest_streams_only(void **state)
+{
+	enum { WALK = 64 };
+	(void)state;
+	plain_call_open();
+	for (uint32_t i = 0; i <= WALK; i++) {
+		struct stream *stream = stream_create(&lab.relay.streams,
+			&lab.relay.legs.streams[ALICE], stream_plain_scope(ALICE, SRTP_RTP),
+			SSRC + i, 0, SRTP_RTP, STREAM_NONE);
+		assert_non_null(stream);
+		stream->out_ssrc = FRESH + i;
+	}
+	push_report(0, BOB, bob_key, FRESH, 1);
+	push_report(0, BOB, bob_key, FRESH + 1, 2);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	expect_report(&copies[0], ALICE, NULL, FRESH, 0);
+	expect_report(&copies[1], ALICE, NULL, SSRC + 1, 0);
+}
+
+// --- control traffic ---
+
+static void control_call_open(void)
+{
+	bob_key = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .control = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key, .control = true});
+	lab_connect(&lab);
+}
+
+static void plain_control_keeps_its_ssrc(void **state)
+{
+	(void)state;
+	control_call_open();
+	const struct lab_key *carol = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = carol, .control = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .control = true});
+	lab_connect(&lab);
+	push_report(0, ALICE, NULL, SSRC, 0);
+	push_report(0, ALICE, NULL, SSRC, 0);
+	assert_int_equal(lab_take(&lab, 0, copies), 6);
+	unsigned reports[LAB_LEGS] = {0};
+	for (unsigned i = 0; i < 6; i++) {
+		uint32_t leg = copies[i].leg;
+		const struct lab_key *key = lab.specs[leg].key;
+		expect_report(&copies[i], leg, key, SSRC,
+			key ? LAB_SRTCP_FLOOR + (uint64_t)reports[leg] : 0);
+		reports[leg]++;
+	}
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	push_report(0, BOB, bob_key, SSRC + 1, 1);
+	assert_int_equal(lab_take(&lab, 0, copies), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct lab_key *key = lab.specs[copies[i].leg].key;
+		expect_report(
+			&copies[i], copies[i].leg, key, SSRC + 1, key ? LAB_SRTCP_FLOOR + 2 : 0);
+	}
+}
+
+// The server's SSRC that a client has under its key is not used there, and the other way round.
+static void plain_control_shares_no_ssrc_with_client(void **state)
+{
+	(void)state;
+	control_call_open();
+	push_report(0, BOB, bob_key, SSRC, 1);
+	push_report(0, ALICE, NULL, SSRC, 0);
+	expect_one_drop(DROP_SSRC_COLLISION);
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+	push_report(0, ALICE, NULL, SSRC + 1, 0);
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+	expect_report(&copies[0], BOB, bob_key, SSRC + 1, LAB_SRTCP_FLOOR);
+	push_report(0, BOB, bob_key, SSRC + 1, 2);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_SSRC_COLLISION), 2);
 	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+// Two servers, or one in two sessions, may have one SSRC: the index counts for all.
+static void plain_control_of_one_ssrc_shares_no_index(void **state)
+{
+	(void)state;
+	control_call_open();
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .control = true, .deaf = true});
+	lab_connect(&lab);
+	push_report(0, ALICE, NULL, SSRC, 0);
+	struct stream *out = stream_find(&lab.relay.streams, bob_key->ctx[SRTP_RTCP], SSRC);
+	assert_non_null(out);
+	out->in_use = true; // the other worker is about to send
+	push_report(0, 2, NULL, SSRC, 0);
+	out->in_use = false;
+	push_report(0, ALICE, NULL, SSRC, 0);
+	unsigned seen = 0, n = lab_take(&lab, 0, copies);
+	for (unsigned i = 0; i < n; i++)
+		if (copies[i].leg == BOB)
+			expect_report(&copies[i], BOB, bob_key, SSRC, LAB_SRTCP_FLOOR + seen++);
+	assert_int_equal(seen, 3);
 }
 
 static void restarted_plain_sender_gets_another_ssrc(void **state)
@@ -1189,7 +1446,16 @@ int main(void)
 		in_lab(drops_other_mki),
 		in_lab(learns_from_newest_packet_only),
 		in_lab(plain_media_gets_fresh_ssrc),
-		in_lab(plain_rtcp_is_not_protected),
+		in_lab(plain_rtcp_names_ssrc_of_its_media),
+		in_lab(plain_rtcp_is_handed_to_owner_of_its_media),
+		in_lab(plain_rtcp_draws_for_stream_of_another_worker),
+		in_lab(senders_of_plain_rtcp_cost_tokens),
+		in_lab(malformed_plain_rtcp_is_dropped),
+		in_lab(reports_to_plain_name_original_ssrc),
+		in_lab(originals_of_newest_streams_only),
+		in_lab(plain_control_keeps_its_ssrc),
+		in_lab(plain_control_shares_no_ssrc_with_client),
+		in_lab(plain_control_of_one_ssrc_shares_no_index),
 		in_lab(restarted_plain_sender_gets_another_ssrc),
 		in_lab(plain_sender_restarts_within_burst_after_wrap),
 		in_lab(plain_stream_wraps_within_its_first_burst),

@@ -322,6 +322,7 @@ void lab_connect(struct lab *lab)
 			.port = spec->port,
 			.receive = !spec->muted,
 			.learn = spec->learn,
+			.control = spec->control,
 			.rtcp_mux = true,
 			.clock_factor = jitter_clock_factor(LAB_CLOCK_RATE, rte_get_tsc_hz()),
 			.remote = spec->remote,

@@ -47,7 +47,7 @@ struct lab_key {
 struct lab_leg {
 	uint8_t mode; // enum leg_mode
 	uint8_t port;
-	bool ipv6, muted, deaf, unverified, learn;
+	bool ipv6, muted, deaf, unverified, learn, control;
 	const struct lab_key *key;
 	uint32_t user; // 0: not named
 	struct endpoint local, remote;

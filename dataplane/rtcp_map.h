@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+
+#include "dataplane/drop.h"
+#include "dataplane/packet.h"
+
+struct worker;
+
+// RTCP that goes with media: what entered in plain leaves protected under fresh SSRCs, so reports about it
+// must name these, and reports from the protected side the original ones. Each translation is a
+// buffer of its own, the caller's, with room for SRTP_OVERHEAD_MAX octets more.
+
+// Whether media that comes from the leg is plain: its RTCP names SSRCs that the protected side does not
+// know.
+static inline bool leg_is_plain_media(const struct leg *leg)
+{
+	return !leg->control && leg->in[SRTP_RTP].mode == LEG_PLAIN;
+}
+
+// Plain RTCP with the fresh SSRCs of the leg's streams. A sender that was not heard of before gets
+// its stream now. NULL: dropped for *reason.
+struct rte_mbuf *rtcp_map_to_fresh(
+	struct worker *worker, const struct packet *p, enum drop_reason *reason);
+
+// Decrypted RTCP for a group of plain legs, with the original SSRCs of their streams. NULL: dropped
+// for *reason.
+struct rte_mbuf *rtcp_map_to_original(struct worker *worker, const struct packet *p,
+	const struct fanout_group *group, enum drop_reason *reason);
