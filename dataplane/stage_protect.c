@@ -108,19 +108,34 @@ static enum drop_reason rtcp_index_claim(struct worker *worker, struct packet *p
 	return index < limit ? DROP_NONE : DROP_INDEX_LIMIT;
 }
 
+// The outbound stream of an SSRC under a key. RTCP that entered in plain does without if the leg has no spare
+// token: its index needs no stream, only the detection of a client with that SSRC does, and one
+// sender under the keys of a thousand clients must not take a thousand streams at once.
+static struct stream *outbound_stream(
+	struct worker *worker, const struct packet *p, uint32_t space, uint32_t ssrc)
+{
+	struct stream_table *streams = &worker->relay->streams;
+	if (!p->ctx && p->protocol == SRTP_RTCP) {
+		struct stream *found = stream_find(streams, space, ssrc);
+		if (found || !leg_token_take_spare(worker, p->leg->index))
+			return found;
+	}
+	return stream_create(streams, &worker->relay->keys.streams[space], space, ssrc, worker->id,
+		p->protocol, stream_index(streams, p->stream));
+}
+
 // Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a session
 // key once.
 static enum drop_reason index_claim(
 	struct worker *worker, struct packet *p, uint32_t space, uint32_t ssrc)
 {
-	struct stream_table *streams = &worker->relay->streams;
-	struct stream *out = stream_create(streams, &worker->relay->keys.streams[space], space,
-		ssrc, worker->id, p->protocol, stream_index(streams, p->stream));
-	if (!out)
+	bool rtp = p->protocol == SRTP_RTP;
+	struct stream *out = outbound_stream(worker, p, space, ssrc);
+	if (!out && (rtp || p->ctx))
 		return DROP_STREAM_LIMIT;
-	if (out->source == STREAM_NONE)
+	if (out && out->source == STREAM_NONE)
 		return DROP_SSRC_COLLISION; // a client has that SSRC under this key
-	bool rtp = p->protocol == SRTP_RTP, have = stream_try(out);
+	bool have = out && stream_try(out);
 	if (!have && rtp)
 		return DROP_SSRC_COLLISION;
 	enum drop_reason reason =

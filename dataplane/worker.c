@@ -120,7 +120,7 @@ void worker_handoff(struct worker *worker, struct packet *packet)
 		worker_drop(worker, packet, DROP_HANDOFF_FULL);
 }
 
-bool leg_token_take(struct worker *worker, uint32_t leg)
+static bool token_take(struct worker *worker, uint32_t leg, uint32_t keep)
 {
 	struct leg_counters *counters = &worker->legs[leg];
 	uint64_t per_token = worker->tsc_hz / LEG_TOKENS_PER_SECOND;
@@ -134,10 +134,20 @@ bool leg_token_take(struct worker *worker, uint32_t leg)
 		counters->tokens = LEG_TOKENS;
 	else
 		counters->tokens += (uint32_t)earned;
-	if (counters->tokens == 0)
+	if (counters->tokens <= keep)
 		return false;
 	counters->tokens--;
 	return true;
+}
+
+bool leg_token_take(struct worker *worker, uint32_t leg)
+{
+	return token_take(worker, leg, 0);
+}
+
+bool leg_token_take_spare(struct worker *worker, uint32_t leg)
+{
+	return token_take(worker, leg, LEG_TOKENS / 2);
 }
 
 // A copy that was counted as sent to its leg and was not. The frame is the relay's own: Ethernet, IP without

@@ -148,6 +148,9 @@ static inline struct rte_mbuf *packet_unparse(struct packet *packet)
 // something before a tag verified is bounded per source.
 bool leg_token_take(struct worker *worker, uint32_t leg);
 
+// The same for what can do without: half of the tokens stay for what cannot.
+bool leg_token_take_spare(struct worker *worker, uint32_t leg);
+
 // Queues an Ethernet frame for a port; sends when a burst is full. Takes mbuf.
 void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf);
 // The same of a copy for a leg, which has counted it as sent: if the port refuses it, the leg takes that back.

@@ -1171,6 +1171,7 @@ static void senders_of_plain_rtcp_cost_tokens(void **state)
 	uint8_t goodbye[4 + 4 * SENDERS] = {0x80 | SENDERS, 203, 0, SENDERS};
 	(void)state;
 	plain_call_open();
+	worker(0)->tsc_hz *= 10000; // a token takes minutes
 	for (uint32_t i = 0; i < SSRC_POOL_SIZE; i++)
 		give_ssrc(FRESH + i);
 	for (uint32_t n = 0; n < PACKETS; n++) {
@@ -1180,7 +1181,8 @@ static void senders_of_plain_rtcp_cost_tokens(void **state)
 	}
 	expect_one_drop(DROP_STREAM_LIMIT);
 	assert_int_equal(lab_take(&lab, 0, copies), 2);
-	assert_int_equal(worker(0)->ssrcs_taken, LEG_TOKENS);
+	// One of the tokens went to the outbound stream of the first packet.
+	assert_int_equal(worker(0)->ssrcs_taken, LEG_TOKENS - 1);
 }
 
 static void malformed_plain_rtcp_is_dropped(void **state)
@@ -1305,6 +1307,27 @@ static void plain_control_shares_no_ssrc_with_client(void **state)
 	push_report(0, BOB, bob_key, SSRC + 1, 2);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_SSRC_COLLISION), 2);
 	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+// One sender under many keys takes no more streams than the leg has tokens to spare, and is heard all the same.
+static void plain_control_does_without_outbound_stream(void **state)
+{
+	(void)state;
+	control_call_open();
+	worker(0)->tsc_hz *= 10000; // a token takes minutes
+	worker(0)->legs[ALICE].token_tsc = rte_rdtsc();
+	worker(0)->legs[ALICE].tokens = LEG_TOKENS / 2 + 1;
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t scope = bob_key->ctx[SRTP_RTCP];
+		assert_null(stream_find(&lab.relay.streams, scope, SSRC));
+		push_report(0, ALICE, NULL, SSRC, 0);
+	}
+	worker(0)->legs[ALICE].tokens = LEG_TOKENS;
+	push_report(0, ALICE, NULL, SSRC, 0);
+	assert_non_null(stream_find(&lab.relay.streams, bob_key->ctx[SRTP_RTCP], SSRC));
+	assert_int_equal(lab_take(&lab, 0, copies), 3);
+	for (unsigned i = 0; i < 3; i++)
+		expect_report(&copies[i], BOB, bob_key, SSRC, LAB_SRTCP_FLOOR + i);
 }
 
 // Two servers, or one in two sessions, may have one SSRC: the index counts for all.
@@ -1455,6 +1478,7 @@ int main(void)
 		in_lab(originals_of_newest_streams_only),
 		in_lab(plain_control_keeps_its_ssrc),
 		in_lab(plain_control_shares_no_ssrc_with_client),
+		in_lab(plain_control_does_without_outbound_stream),
 		in_lab(plain_control_of_one_ssrc_shares_no_index),
 		in_lab(restarted_plain_sender_gets_another_ssrc),
 		in_lab(plain_sender_restarts_within_burst_after_wrap),
