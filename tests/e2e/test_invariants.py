@@ -6,6 +6,7 @@
 1. No (session key, SSRC, index) twice     test_no_index_twice_*, and
                                            test_media: test_plain_duplicates_never_share_an_index,
                                            test_two_clients_of_one_csk_share_no_nonce, test_same_gmk_leaves_as_it_came,
+                                           test_rtcp: test_two_servers_share_no_nonce,
                                            test_workers: test_outbound_indices_of_two_workers
 2. Nothing before its tag verified         test_forged_packets_leave_no_trace, and
                                            test_media: test_forged_first_packet_makes_no_stream,
