@@ -12,10 +12,11 @@
 	_(ETHERTYPE, "ethertype", "neither IPv4, IPv6 nor ARP")                                    \
 	_(IP_HEADER, "ip_header", "malformed IP header or wrong header checksum")                  \
 	_(IP_FRAGMENT, "ip_fragment", "IP fragment")                                               \
-	_(IP_PROTOCOL, "ip_protocol", "neither UDP nor ICMP")                                      \
-	_(NOT_LOCAL, "not_local", "destination is no address of the port")                         \
+	_(IP_PROTOCOL, "ip_protocol", "neither UDP, ICMP nor a query for group members")           \
+	_(NOT_LOCAL, "not_local", "destination is no address of the port nor a group it joined")   \
+	_(OWN_SOURCE, "own_source", "multicast from the own address of the port")                  \
 	_(UDP_LENGTH, "udp_length", "UDP length disagrees with the IP packet")                     \
-	_(PUNT_FULL, "punt_full", "more ARP, ND and ICMP than the control thread takes")           \
+	_(PUNT_FULL, "punt_full", "more ARP, ND, ICMP and IGMP than the control thread takes")     \
 	/* stage_leg */                                                                            \
 	_(NO_LEG, "no_leg", "no leg on this address and port")                                     \
 	_(LEG_MUTED, "leg_muted", "the leg may not send to the relay (receive is false)")          \

@@ -60,8 +60,12 @@ void local_input(struct relay *relay, struct rte_mbuf *mbuf)
 	if (type == RTE_ETHER_TYPE_ARP) {
 		arp_input(relay, port, packet, len);
 	} else {
-		if (type == RTE_ETHER_TYPE_IPV6)
+		if (type == RTE_ETHER_TYPE_IPV6) {
 			nd_input(relay, port, packet, len);
+			mld_input(relay, port, packet, len);
+		} else {
+			igmp_input(relay, port, packet, len);
+		}
 		echo_input(relay, port, &from, packet, len);
 	}
 }

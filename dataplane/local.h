@@ -14,7 +14,8 @@ struct relay;
 struct rte_ipv6_hdr;
 struct rte_mbuf;
 
-// What the network asks of the relay itself: ARP, Neighbour Discovery, echo. Control thread only.
+// What the network asks of the relay itself: ARP, Neighbour Discovery, echo, group memberships.
+// Control thread only.
 
 // Takes part in the protocol of a frame that a worker passed on. The mbuf stays the caller's.
 void local_input(struct relay *relay, struct rte_mbuf *mbuf);
@@ -37,6 +38,19 @@ void arp_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 void nd_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t len);
 void nd_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	const struct rte_ether_addr *to);
+
+// RFC 3376: notes a query, which multicast.c answers. packet is IPv4.
+void igmp_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t len);
+// Sends a report: len octets, with the type and the checksum left to be filled in.
+void igmp_send_report(struct relay *relay, uint8_t port, uint8_t *report, uint16_t len);
+// A report on one group, or that it is left, as version 2 or 1 has it.
+void igmp_send_older(
+	struct relay *relay, uint8_t port, const struct endpoint *group, bool v1, bool leave);
+
+// RFC 3810, the same. packet is IPv6 with a hop-by-hop header.
+void mld_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t len);
+void mld_send_report(struct relay *relay, uint8_t port, uint8_t *report, uint16_t len);
+void mld_send_older(struct relay *relay, uint8_t port, const struct endpoint *group, bool leave);
 
 // RFC 792, RFC 4443 4: answers echo requests to the relay's addresses. from is the frame's sender.
 void echo_input(struct relay *relay, uint8_t port, const struct rte_ether_addr *from,

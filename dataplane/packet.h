@@ -12,6 +12,7 @@
 #include "dataplane/key_table.h"
 #include "dataplane/leg.h"
 
+struct port_address;
 struct rte_mbuf;
 struct stream;
 
@@ -29,7 +30,6 @@ struct packet {
 	uint8_t protocol;       // enum srtp_protocol
 	uint8_t port;           // on which it came
 	uint16_t udp_dst;       // host byte order
-	uint16_t address;       // index of the local address it came to
 	bool keep_original;     // a receiver gets the octets as they came
 	bool decrypt;           // its tag is to be verified
 	uint8_t clear_uses; // groups of receivers that need the clear packet, at most 255 counted
@@ -41,6 +41,8 @@ struct packet {
 	uint32_t talker;        // index of the user who speaks, 0: unknown
 	uint64_t index;         // packet index or SRTCP index
 	uint64_t carried_index; // by the packet's ROC, if it differs from index; NO_INDEX: none
+	// The local address, or joined group, that it came to.
+	const struct port_address *address;
 	const struct leg *leg;
 	const struct leg_key *key; // of the leg, whose MKI the packet has; NULL: none
 	struct key_ctx *ctx;

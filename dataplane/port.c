@@ -14,10 +14,6 @@
 
 #include "crypto/secmem.h"
 
-enum {
-	PORT_LEGS_SIZE = 65536 * sizeof(uint32_t),
-};
-
 // Software ports make as many queues as they are told to; the relay wants one for each worker.
 static void device_add_queues(char device[PORT_DEVICE_MAX], unsigned n_workers)
 {

@@ -20,6 +20,7 @@ enum {
 	PORT_DEVICE_MAX = 256,
 	PORT_RX_DESCRIPTORS = 1024, // of a queue, if the device takes as many
 	PORT_TX_DESCRIPTORS = 1024,
+	PORT_LEGS_SIZE = 65536 * sizeof(uint32_t), // octets of an address's legs
 };
 
 // What main takes from the configuration.

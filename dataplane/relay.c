@@ -98,6 +98,7 @@ int relay_open(struct relay *relay, const struct relay_options *options, char *w
 			goto close;
 		relay->n_ports++;
 		relay->port_of_ethdev[relay->ports[i].ethdev] = (uint8_t)i;
+		multicast_open(relay, (uint8_t)i);
 	}
 	return 0;
 
@@ -124,8 +125,20 @@ int relay_start(struct relay *relay)
 	return 0;
 }
 
+// What control sent so far is transmitted: worker 0 does that between two quiescent states.
+static void relay_flush(struct relay *relay)
+{
+	if (atomic_load(&relay->workers[0]->started) != 1)
+		return;
+	while (!rte_ring_empty(relay->workers[0]->from_control))
+		relay_wait_workers(relay);
+	relay_wait_workers(relay);
+}
+
 void relay_stop(struct relay *relay)
 {
+	multicast_leave_all(relay);
+	relay_flush(relay);
 	for (unsigned i = 0; i < relay->n_workers; i++)
 		atomic_store_explicit(&relay->workers[i]->quit, true, memory_order_relaxed);
 	for (unsigned i = 0; i < relay->n_workers; i++)
@@ -136,6 +149,8 @@ void relay_close(struct relay *relay)
 {
 	for (unsigned i = 0; i < relay->n_ports; i++)
 		port_close(&relay->ports[i]);
+	for (unsigned i = 0; i < PORT_MAX; i++)
+		multicast_close(&relay->multicast[i]);
 	for (unsigned i = 0; i < relay->n_workers; i++)
 		worker_free(relay->workers[i]);
 	void *mbuf;
@@ -167,6 +182,7 @@ void relay_poll_network(struct relay *relay, uint64_t now_ms)
 		rte_pktmbuf_free(mbufs[i]);
 	}
 	neighbour_tick(relay, now_ms);
+	multicast_tick(relay, now_ms);
 }
 
 void relay_send_frame(struct relay *relay, uint8_t port, struct rte_mbuf *mbuf)

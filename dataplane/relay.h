@@ -16,6 +16,7 @@
 #include "crypto/siphash.h"
 #include "dataplane/key_table.h"
 #include "dataplane/leg.h"
+#include "dataplane/multicast.h"
 #include "dataplane/neighbour.h"
 #include "dataplane/port.h"
 #include "dataplane/stream_table.h"
@@ -40,12 +41,13 @@ struct relay {
 	const struct cipher *cipher;
 	struct port ports[PORT_MAX];
 	unsigned n_ports;
+	struct multicast multicast[PORT_MAX];
 	uint8_t port_of_ethdev[RTE_MAX_ETHPORTS]; // mbuf->port to index in ports
 	struct worker *workers[RELAY_WORKERS_MAX];
 	unsigned n_workers;
 	struct rte_mempool *pool;
 	struct rte_rcu_qsbr *rcu;
-	struct rte_ring *punt; // ARP, ND, ICMP: mbufs from workers to control
+	struct rte_ring *punt; // ARP, ND, ICMP, IGMP: mbufs from workers to control
 	// SRTCP indices that the relay sends with: none below floor or from limit on. control: rw,
 	// worker: ro
 	_Atomic uint32_t srtcp_floor, srtcp_limit;
@@ -66,7 +68,7 @@ int relay_open(
 // Launches the workers on their lcores. 0 or -errno.
 int relay_start(struct relay *relay);
 
-// Ends the workers' loops and waits for them.
+// Leaves all multicast groups, ends the workers' loops and waits for them.
 void relay_stop(struct relay *relay);
 
 // Frees all; the workers have stopped.
@@ -76,8 +78,8 @@ void relay_close(struct relay *relay);
 // all run. Control thread.
 void relay_wait_workers(struct relay *relay);
 
-// Does the relay's own network work: answers ARP, ND and echo requests, resolves next hops. Control
-// thread, about once a millisecond.
+// Does the relay's own network work: answers ARP, ND and echo requests, resolves next hops, reports
+// group memberships. Control thread, about once a millisecond.
 void relay_poll_network(struct relay *relay, uint64_t now_ms);
 
 // Has worker 0 transmit an Ethernet frame. Takes mbuf in any case. Control thread.

@@ -6,8 +6,7 @@
 
 static const struct leg *leg_of_packet(const struct relay *relay, const struct packet *p)
 {
-	const struct port_address *address = &relay->ports[p->port].addresses[p->address];
-	uint32_t leg = atomic_load_explicit(&address->legs[p->udp_dst], memory_order_acquire);
+	uint32_t leg = atomic_load_explicit(&p->address->legs[p->udp_dst], memory_order_acquire);
 	return leg == 0 ? NULL : leg_get(&relay->legs, leg - 1);
 }
 
@@ -32,8 +31,20 @@ static enum drop_reason packet_classify(struct packet *p)
 	return DROP_NONE;
 }
 
+// A multicast leg takes what was sent to its group, any other one what was sent to its local
+// address. While a leg changes from one to the other both may still lead to it.
+static bool leg_is_addressed(const struct leg *leg, const struct packet *p)
+{
+	const struct endpoint *to = &p->address->addr;
+	if (!endpoint_is_multicast(to))
+		return !endpoint_is_multicast(&leg->remote);
+	return endpoint_same_addr(&leg->remote, to) && ntohs(leg->remote.port) == p->udp_dst;
+}
+
 static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 {
+	if (!leg_is_addressed(leg, p))
+		return DROP_NO_LEG;
 	if (!leg->receive)
 		return DROP_LEG_MUTED;
 	enum drop_reason reason = packet_classify(p);
@@ -43,10 +54,12 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 		return DROP_MEDIA_ON_CONTROL;
 	if (p->protocol == SRTP_RTCP && !leg->control && !leg->rtcp_mux)
 		return DROP_RTCP_OFF;
-	// Where no tag says who sent it the address must: nobody else may speak into the call.
+	// Where no tag says who sent it the address must: nobody else may speak into the call. A group
+	// has no address of who speaks to it.
 	const struct leg_protection *in = &leg->in[p->protocol];
 	bool authenticated = in->named_key && in->verify;
-	if (!authenticated && !endpoint_equal(&leg->remote, &p->source))
+	if (!authenticated && !endpoint_is_multicast(&leg->remote) &&
+		!endpoint_equal(&leg->remote, &p->source))
 		return DROP_SOURCE;
 	if (p->protocol == SRTP_RTCP && in->mode == LEG_PLAIN && !rtcp_compound_ok(p->data, p->len))
 		return DROP_NOT_RTP;

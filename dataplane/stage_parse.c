@@ -15,12 +15,20 @@
 struct frame {
 	struct rte_mbuf *mbuf;
 	const struct port *port;
-	uint16_t l2_len, l3_len; // octets; l3_len without UDP
-	uint16_t ip_len;         // octets from the IP header on, as the header says
-	uint8_t protocol;        // of the IP payload
+	const struct multicast *multicast; // of the port
+	uint16_t l2_len, l3_len;           // octets; l3_len without UDP
+	uint16_t ip_len;                   // octets from the IP header on, as the header says
+	uint8_t protocol;                  // of the IP payload
 	struct endpoint source, destination;
-	bool urgent; // ARP and ND: without them nothing can be sent
-	bool punt;   // for the control thread
+	unsigned punt; // for the control thread: how far it may fill the ring to it; 0: not
+};
+
+// Of the ring of frames for the control thread. Without ARP and ND nothing can be sent, without
+// answers to queries nothing is received from groups; echo requests must not shut out either.
+enum {
+	PUNT_URGENT = PUNT_SIZE,
+	PUNT_QUERY = PUNT_SIZE / 4 * 3,
+	PUNT_ECHO = PUNT_SIZE / 2,
 };
 
 static enum drop_reason parse_ethernet(struct frame *f, uint16_t *ether_type)
@@ -71,8 +79,8 @@ static enum drop_reason parse_ipv4(struct frame *f)
 	return DROP_NONE;
 }
 
-// RFC 8200; extension headers are refused as an unknown protocol: no MCX client sends any with
-// media.
+// RFC 8200; extension headers are refused as an unknown protocol, but for those of a query for
+// group members: no MCX client sends any with media.
 static enum drop_reason parse_ipv6(struct frame *f)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len);
@@ -96,18 +104,29 @@ static enum drop_reason parse_ipv6(struct frame *f)
 	return DROP_NONE;
 }
 
+// What the port knows of the destination: an address of its own, or a group that it joined.
+static const struct port_address *frame_address(const struct frame *f)
+{
+	if (endpoint_is_multicast(&f->destination))
+		return multicast_find(f->multicast, &f->destination);
+	return port_find_address(f->port, &f->destination);
+}
+
 // RFC 768. The checksum is not verified: veth peers leave it to offload, and media has its tag.
 static enum drop_reason parse_udp(struct frame *f, struct packet *p)
 {
-	const struct port_address *address = port_find_address(f->port, &f->destination);
+	const struct port_address *address = frame_address(f);
 	if (!address)
 		return DROP_NOT_LOCAL;
+	// What the relay sent to a group is not for the relay, whoever brings it back.
+	if (endpoint_is_multicast(&f->destination) && port_find_address(f->port, &f->source))
+		return DROP_OWN_SOURCE;
 	unsigned udp_len = f->ip_len - f->l3_len;
 	const uint8_t *udp =
 		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
 	if (udp_len < sizeof(struct rte_udp_hdr) || (unsigned)(udp[4] << 8 | udp[5]) != udp_len)
 		return DROP_UDP_LENGTH;
-	p->address = (uint16_t)(address - f->port->addresses);
+	p->address = address;
 	p->udp_dst = (uint16_t)(udp[2] << 8 | udp[3]);
 	p->source = f->source;
 	memcpy(&p->source.port, udp, 2);
@@ -120,6 +139,46 @@ static enum drop_reason parse_udp(struct frame *f, struct packet *p)
 	return DROP_NONE;
 }
 
+static enum drop_reason parse_icmp(struct frame *f)
+{
+	const uint8_t *icmp =
+		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
+	// Neighbour Solicitation and Advertisement (RFC 4861 4.3, 4.4)
+	bool urgent = f->source.family == AF_INET6 && f->protocol == IPPROTO_ICMPV6 &&
+		      f->ip_len > f->l3_len && (icmp[0] == 135 || icmp[0] == 136);
+	if (!urgent && !port_find_address(f->port, &f->destination))
+		return DROP_NOT_LOCAL;
+	f->punt = urgent ? PUNT_URGENT : PUNT_ECHO;
+	return DROP_NONE;
+}
+
+// IGMP, or ICMPv6 right behind a hop-by-hop header, with a query for group members in it: what else
+// there is of either is for routers.
+static bool frame_is_query(const struct frame *f)
+{
+	const uint8_t *payload =
+		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
+	unsigned len = f->ip_len - f->l3_len;
+	if (f->source.family == AF_INET)
+		return f->protocol == IPPROTO_IGMP && len > 0 && payload[0] == IGMP_QUERY;
+	if (f->protocol != IPPROTO_HOPOPTS || len < 2 || payload[0] != IPPROTO_ICMPV6)
+		return false;
+	unsigned hop_len = 8 + payload[1] * 8U;
+	return len > hop_len && payload[hop_len] == MLD_QUERY;
+}
+
+static enum drop_reason parse_query(struct frame *f)
+{
+	static const struct endpoint all_systems = {.family = AF_INET, .addr = {224, 0, 0, 1}};
+	static const struct endpoint all_nodes = {
+		.family = AF_INET6, .addr = {0xff, 0x02, [15] = 1}};
+	if (!endpoint_same_addr(&f->destination, &all_systems) &&
+		!endpoint_same_addr(&f->destination, &all_nodes) && !frame_address(f))
+		return DROP_NOT_LOCAL;
+	f->punt = PUNT_QUERY;
+	return DROP_NONE;
+}
+
 static enum drop_reason parse_frame(struct frame *f, struct packet *p)
 {
 	uint16_t ether_type = 0;
@@ -128,7 +187,7 @@ static enum drop_reason parse_frame(struct frame *f, struct packet *p)
 		return reason;
 	switch (ether_type) {
 	case RTE_ETHER_TYPE_ARP:
-		f->punt = f->urgent = true;
+		f->punt = PUNT_URGENT;
 		return DROP_NONE;
 	case RTE_ETHER_TYPE_IPV4:
 		reason = parse_ipv4(f);
@@ -143,24 +202,15 @@ static enum drop_reason parse_frame(struct frame *f, struct packet *p)
 		return reason;
 	if (f->protocol == IPPROTO_UDP)
 		return parse_udp(f, p);
-	if (f->protocol != IPPROTO_ICMP && f->protocol != IPPROTO_ICMPV6)
-		return DROP_IP_PROTOCOL;
-	const uint8_t *icmp =
-		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
-	// Neighbour Solicitation and Advertisement (RFC 4861 4.3, 4.4)
-	f->urgent = f->source.family == AF_INET6 && f->protocol == IPPROTO_ICMPV6 &&
-		    f->ip_len > f->l3_len && (icmp[0] == 135 || icmp[0] == 136);
-	if (!f->urgent && !port_find_address(f->port, &f->destination))
-		return DROP_NOT_LOCAL;
-	f->punt = true;
-	return DROP_NONE;
+	if (f->protocol == IPPROTO_ICMP || f->protocol == IPPROTO_ICMPV6)
+		return parse_icmp(f);
+	return frame_is_query(f) ? parse_query(f) : DROP_IP_PROTOCOL;
 }
 
-// Echo requests take half of the ring at most: they must not shut out ARP and ND.
 static bool frame_punt(struct worker *worker, const struct frame *f)
 {
 	struct rte_ring *punt = worker->relay->punt;
-	if (!f->urgent && rte_ring_count(punt) > PUNT_SIZE / 2)
+	if (rte_ring_count(punt) > f->punt)
 		return false;
 	return rte_ring_enqueue(punt, f->mbuf) == 0;
 }
@@ -177,9 +227,13 @@ uint16_t stage_parse(
 		p->clear = NULL;
 		p->leg = NULL;
 		p->port = worker->relay->port_of_ethdev[mbufs[i]->port];
-		struct frame frame = {.mbuf = mbufs[i], .port = &worker->relay->ports[p->port]};
+		struct frame frame = {
+			.mbuf = mbufs[i],
+			.port = &worker->relay->ports[p->port],
+			.multicast = &worker->relay->multicast[p->port],
+		};
 		enum drop_reason reason = parse_frame(&frame, p);
-		if (reason == DROP_NONE && frame.punt) {
+		if (reason == DROP_NONE && frame.punt > 0) {
 			if (frame_punt(worker, &frame))
 				continue;
 			reason = DROP_PUNT_FULL;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/port.h"
+
+// The multicast groups that a port listens to, and the host side of IGMPv3 (RFC 3376) and MLDv2
+// (RFC 3810): every group is received from all sources. The control thread joins, leaves and
+// reports; workers only look groups up. What igmp.c and mld.c write and read differs in headers and
+// the length of addresses alone, so memberships and timers are one.
+
+struct relay;
+
+enum {
+	MULTICAST_GROUPS_MAX = 1024,   // of a port, its own solicited-node groups among them
+	MULTICAST_SOURCES_MAX = 16,    // of one query that an answer names; beyond: all
+	MULTICAST_ROBUSTNESS = 2,      // times that a change is reported (RFC 3376 8.1)
+	MULTICAST_REPEAT_MS = 1000,    // within which it is reported again (RFC 3376 8.11)
+	MULTICAST_OLDER_MS = 260000,   // for which an older querier counts (RFC 3376 8.12)
+	MULTICAST_REPORT_MAX = 1500,   // octets of an IP packet, if the port's MTU is no less
+	MULTICAST_REPORT_HEAD_LEN = 8, // octets before the records, in IGMPv3 as in MLDv2
+	IGMP_QUERY = 0x11,             // message types
+	MLD_QUERY = 130,
+	IGMP_IP_LEN = 24, // octets of the IP headers before a message, with router alert
+	MLD_IP_LEN = 48,
+};
+
+// Record types, the same numbers in both protocols (RFC 3376 4.2.12, RFC 3810 5.2.12).
+enum multicast_record {
+	MULTICAST_IS_INCLUDE = 1,
+	MULTICAST_IS_EXCLUDE = 2,
+	MULTICAST_TO_INCLUDE = 3,
+	MULTICAST_TO_EXCLUDE = 4,
+};
+
+// How old the protocol is that a querier speaks.
+enum multicast_age {
+	MULTICAST_NEWEST, // IGMPv3, MLDv2
+	MULTICAST_OLDER,  // IGMPv2, MLDv1
+	MULTICAST_OLDEST, // IGMPv1
+	MULTICAST_AGES,
+};
+
+// What workers see of a port's groups. Immutable; a new one takes its place.
+struct multicast_table {
+	uint32_t n, n_gone;
+	_Atomic uint32_t **gone;      // leg arrays that no later table has: freed with this one
+	struct port_address groups[]; // in the order of their addresses; prefix_len unused
+};
+
+// A group as the control thread keeps it, until its leaving has been reported.
+struct multicast_group {
+	struct endpoint addr;   // port unused
+	_Atomic uint32_t *legs; // as in struct port_address; NULL: workers know it no more
+	uint32_t users;         // legs, or the port itself; 0: left
+	uint8_t changes;        // reports still to be sent of its joining or leaving
+	uint8_t n_sources;      // of the queries to be answered; 0: asked for all
+	uint64_t answer_ms;     // when they are answered, 0: none
+	uint8_t sources[MULTICAST_SOURCES_MAX][16];
+};
+
+// Timers of one address family, in milliseconds of relay_now_ms(); 0: not running.
+struct multicast_host {
+	uint64_t change_ms;                // when changes are reported next
+	uint64_t answer_ms;                // when a general query is answered
+	uint64_t group_ms;                 // the earliest answer_ms of a group
+	uint64_t older_ms[MULTICAST_AGES]; // until when a querier of that age counts
+	enum multicast_age age;            // spoken now
+};
+
+// All of one port. Control thread, but for the table.
+struct multicast {
+	struct multicast_table *_Atomic table; // control: rw, worker: ro; NULL: no group
+	struct multicast_group **groups;
+	uint32_t n_groups, size;
+	bool changed;                   // the table is not as the groups are
+	struct multicast_host hosts[2]; // IPv4, IPv6
+};
+
+// A query that was well formed and came as its RFC demands.
+struct multicast_query {
+	struct endpoint group; // the unspecified address: all groups
+	enum multicast_age age;
+	uint32_t max_ms;        // within which it is to be answered
+	uint32_t n_sources;     // 0: all
+	const uint8_t *sources; // n_sources addresses of the group's family
+};
+
+// The entry of a joined group, or NULL: at most 11 comparisons. Workers, between two quiescent
+// states.
+const struct port_address *multicast_find(
+	const struct multicast *multicast, const struct endpoint *addr);
+
+// --- control thread ---
+
+// Joins the solicited-node groups (RFC 4291 2.7.1) of the port's own addresses: switches that snoop
+// on MLD would keep Neighbour Solicitations away otherwise. Before workers run.
+void multicast_open(struct relay *relay, uint8_t port);
+// Frees all. After the workers.
+void multicast_close(struct multicast *multicast);
+
+// The group if it has users, or NULL.
+struct multicast_group *multicast_member(
+	const struct multicast *multicast, const struct endpoint *addr);
+// How many groups have users.
+uint32_t multicast_count(const struct multicast *multicast);
+
+// One more user of a group, which is joined with its first; multicast_leave() gives it back.
+// Workers find it after multicast_publish(). The caller has checked MULTICAST_GROUPS_MAX. Aborts if
+// memory is short, as all of the control thread does.
+struct multicast_group *multicast_join(
+	struct relay *relay, uint8_t port, const struct endpoint *addr);
+void multicast_leave(struct relay *relay, uint8_t port, struct multicast_group *group);
+
+// Has workers see the groups as they are. Returns the table that they saw before, for
+// multicast_table_free() when no worker reads it any more; NULL if there is nothing to free.
+struct multicast_table *multicast_publish(struct multicast *multicast);
+void multicast_table_free(struct multicast_table *table);
+
+// A query came: has it answered after a random part of its time.
+void multicast_asked(struct relay *relay, uint8_t port, const struct multicast_query *query);
+
+// Sends what is due. About once a millisecond.
+void multicast_tick(struct relay *relay, uint64_t now_ms);
+
+// Leaves all groups, and says so; the frames still have to be transmitted by worker 0.
+void multicast_leave_all(struct relay *relay);
