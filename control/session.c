@@ -68,14 +68,20 @@ static void retire_memory(struct app *app, void *what)
 		retire_later(&app->retire, release_memory, what, 0);
 }
 
+static void address_lead_to(_Atomic uint32_t *legs, const struct endpoint *at, uint32_t leg)
+{
+	atomic_store_explicit(&legs[ntohs(at->port)], leg + 1, memory_order_release);
+}
+
 static void publish_leg(
 	struct app *app, const struct session *session, const struct session_leg *leg)
 {
 	struct leg *built = leg_build(app, session, leg);
 	struct leg *before = atomic_exchange_explicit(
 		&app->relay.legs.legs[leg->index], built, memory_order_acq_rel);
-	uint16_t udp_port = ntohs(leg->spec.local.port);
-	atomic_store_explicit(&leg->address->legs[udp_port], leg->index + 1, memory_order_release);
+	address_lead_to(leg->address->legs, &leg->spec.local, leg->index);
+	if (leg->group)
+		address_lead_to(leg->group->legs, &leg->spec.remote, leg->index);
 	retire_memory(app, before);
 }
 
@@ -163,6 +169,8 @@ static void leg_bind(struct app *app, struct session *session, struct session_le
 {
 	const struct leg_spec *spec = &leg->spec;
 	leg->address = port_find_address(&app->relay.ports[spec->port], &spec->local);
+	leg->group = leg_spec_joins(spec) ? multicast_join(&app->relay, spec->port, &spec->remote)
+					  : NULL;
 	leg->neighbour = NEIGHBOUR_NONE;
 	if (spec->remote.family != AF_UNSPEC) {
 		struct endpoint hop = port_next_hop(&app->relay.ports[spec->port], &spec->remote);
@@ -192,6 +200,8 @@ static void release_user(void *arg, void *what, uint32_t user)
 // Gives back what leg_bind() took, when no worker uses it any more.
 static void leg_unbind(struct app *app, struct session_leg *leg)
 {
+	if (leg->group)
+		multicast_leave(&app->relay, leg->spec.port, leg->group);
 	if (leg->neighbour != NEIGHBOUR_NONE)
 		retire_later(&app->retire, release_neighbour, NULL, leg->neighbour);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
@@ -204,18 +214,24 @@ static void leg_unbind(struct app *app, struct session_leg *leg)
 	}
 }
 
-static void leg_clear_address(const struct session_leg *leg)
+// Another leg may have got the address in the same change.
+static void address_clear(_Atomic uint32_t *legs, const struct endpoint *at, uint32_t leg)
 {
-	uint16_t udp_port = ntohs(leg->spec.local.port);
-	// Another leg may have got the address in the same change.
-	uint32_t mine = leg->index + 1;
-	atomic_compare_exchange_strong(&leg->address->legs[udp_port], &mine, 0);
+	uint32_t mine = leg + 1;
+	atomic_compare_exchange_strong(&legs[ntohs(at->port)], &mine, 0);
+}
+
+static void leg_clear_group(const struct session_leg *leg)
+{
+	if (leg->group)
+		address_clear(leg->group->legs, &leg->spec.remote, leg->index);
 }
 
 // First, before anything that it leads to is retired: no worker finds the leg any more.
 static void leg_unpublish(struct app *app, struct session_leg *leg)
 {
-	leg_clear_address(leg);
+	address_clear(leg->address->legs, &leg->spec.local, leg->index);
+	leg_clear_group(leg);
 	leg->published = atomic_exchange_explicit(
 		&app->relay.legs.legs[leg->index], NULL, memory_order_acq_rel);
 	app->sessions.by_leg[leg->index] = NULL;
@@ -246,9 +262,29 @@ static struct map *legs_by_id(struct session_leg *legs, uint32_t n)
 static void leg_replaced(struct app *app, struct session_leg *before, const struct session_leg *now)
 {
 	if (before->address != now->address || before->spec.local.port != now->spec.local.port)
-		leg_clear_address(before);
+		address_clear(before->address->legs, &before->spec.local, before->index);
+	if (before->group != now->group || before->spec.remote.port != now->spec.remote.port)
+		leg_clear_group(before);
 	leg_unbind(app, before);
 	leg_spec_free(&before->spec);
+}
+
+static void release_groups(void *app, void *table, uint32_t index)
+{
+	(void)app;
+	(void)index;
+	multicast_table_free(table);
+}
+
+// Workers find the groups that legs joined, and no more those that none is in: after no leg array
+// of these leads anywhere.
+static void groups_publish(struct app *app)
+{
+	for (unsigned i = 0; i < app->relay.n_ports; i++) {
+		struct multicast_table *before = multicast_publish(&app->relay.multicast[i]);
+		if (before)
+			retire_later(&app->retire, release_groups, before, 0);
+	}
 }
 
 // Replaces the session's legs by those of specs, which are taken. Legs of the same id keep their
@@ -285,6 +321,7 @@ static void session_set_legs(
 	cursor = (struct map_cursor){0};
 	while ((leaver = map_next(gone, &cursor)) != NULL)
 		leg_leave(app, leaver);
+	groups_publish(app);
 	map_free(gone);
 	free(same);
 	free(before);

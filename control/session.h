@@ -85,6 +85,7 @@ struct session_leg {
 	uint64_t learned_ms; // when its remote address last moved
 	uint32_t index;      // for workers
 	struct port_address *address;     // of spec.local
+	struct multicast_group *group;    // joined: of spec.remote; or NULL
 	uint32_t neighbour;               // next hop to spec.remote, NEIGHBOUR_NONE
 	uint32_t users[SRTP_N_PROTOCOLS]; // of spec.protection[].user
 	// Of the key that spec.protection[] names, and behind it of those that it accepts; or NULL
@@ -135,6 +136,8 @@ bool session_read_legs(struct app *app, const json_t *array, const char *path,
 void session_spec_free(struct session_spec *spec);
 void leg_spec_free(struct leg_spec *spec);
 struct leg_spec leg_spec_copy(const struct leg_spec *spec);
+// Whether the leg receives from a multicast group: its remote is one, and it may receive.
+bool leg_spec_joins(const struct leg_spec *spec);
 
 // --- session_check.c: may it be? Each returns false with *error set, and changes nothing ---
 

@@ -38,6 +38,20 @@ static void check_local(struct app *app, const struct session *session, const st
 		fail_at(error, RPC_CONFLICT, path, leg, "local", "is used by another session");
 }
 
+// Nor may another session receive from the leg's group and port.
+static void check_group(struct app *app, const struct session *session, const struct leg_spec *leg,
+	const char *path, struct rpc_error *error)
+{
+	if (!leg_spec_joins(leg))
+		return;
+	const struct multicast_group *group =
+		multicast_member(&app->relay.multicast[leg->port], &leg->remote);
+	uint32_t user = group ? atomic_load(&group->legs[ntohs(leg->remote.port)]) : 0;
+	if (user != 0 && app->sessions.by_leg[user - 1] != session)
+		fail_at(error, RPC_CONFLICT, path, leg, "remote",
+			"is a group that another session receives from on this port");
+}
+
 static void check_remote(
 	struct app *app, const struct leg_spec *leg, const char *path, struct rpc_error *error)
 {
@@ -212,6 +226,33 @@ static int compare_locals(const void *a, const void *b)
 	return order ? order : memcmp(x->local.addr, y->local.addr, sizeof(x->local.addr));
 }
 
+// By port and group. Those that join none come first, and are all the same.
+static int compare_groups(const void *a, const void *b)
+{
+	const struct leg_spec *x = *(const struct leg_spec *const *)a;
+	const struct leg_spec *y = *(const struct leg_spec *const *)b;
+	int order = (int)leg_spec_joins(x) - (int)leg_spec_joins(y);
+	if (order != 0)
+		return order;
+	if (!leg_spec_joins(x))
+		return 0;
+	order = (int)x->port - (int)y->port;
+	if (order == 0)
+		order = (int)x->remote.family - (int)y->remote.family;
+	return order ? order : memcmp(x->remote.addr, y->remote.addr, sizeof(x->remote.addr));
+}
+
+// By port, group and UDP port. Those that join none differ all.
+static int compare_received(const void *a, const void *b)
+{
+	const struct leg_spec *x = *(const struct leg_spec *const *)a;
+	const struct leg_spec *y = *(const struct leg_spec *const *)b;
+	int order = compare_groups(a, b);
+	if (order == 0 && leg_spec_joins(x))
+		return (int)x->remote.port - (int)y->remote.port;
+	return order == 0 ? (x > y) - (x < y) : order;
+}
+
 // No two legs of a session with one id or one local address.
 static void check_unique(const struct leg_spec *legs, uint32_t n, const char *path,
 	int (*compare)(const void *, const void *), const char *member, const char *message,
@@ -313,6 +354,31 @@ static void check_limits(struct app *app, const struct session *session, const s
 			app->max_sessions);
 }
 
+// Groups that its legs join are within what a port can join. Those that it leaves count until the
+// others are there.
+static void check_group_limit(
+	struct app *app, const struct session_spec *spec, const char *path, struct rpc_error *error)
+{
+	const struct leg_spec **sorted = alloc_zero(spec->n_legs, sizeof(*sorted));
+	uint32_t n[PORT_MAX];
+	for (unsigned port = 0; port < app->relay.n_ports; port++)
+		n[port] = multicast_count(&app->relay.multicast[port]);
+	for (uint32_t i = 0; i < spec->n_legs; i++)
+		sorted[i] = &spec->legs[i];
+	qsort(sorted, spec->n_legs, sizeof(*sorted), compare_groups);
+	for (uint32_t i = 0; i < spec->n_legs && error->code == RPC_OK; i++) {
+		const struct leg_spec *leg = sorted[i];
+		bool same = i > 0 && compare_groups(&sorted[i - 1], &sorted[i]) == 0;
+		if (same || !leg_spec_joins(leg) ||
+			multicast_member(&app->relay.multicast[leg->port], &leg->remote))
+			continue;
+		if (++n[leg->port] > MULTICAST_GROUPS_MAX)
+			fail_at(error, RPC_LIMIT, path, leg, "remote",
+				"is one multicast group too many for the port; accepted: 1024");
+	}
+	free(sorted);
+}
+
 bool session_check(struct app *app, const struct session *session, const struct session_spec *spec,
 	const char *path, struct rpc_error *error)
 {
@@ -322,14 +388,20 @@ bool session_check(struct app *app, const struct session *session, const struct 
 	check_unique(legs, spec->n_legs, path, compare_locals, "local",
 		"is the local address of two legs; accepted: one leg for each address and port",
 		error);
+	check_unique(legs, spec->n_legs, path, compare_received, "remote",
+		"is the multicast group and port that two legs receive from; accepted: one leg for "
+		"each",
+		error);
 	if (error->code == RPC_OK)
 		check_limits(app, session, by_id, spec, path, error);
+	check_group_limit(app, spec, path, error);
 	for (uint32_t i = 0; i < spec->n_legs && error->code == RPC_OK; i++) {
 		check_to(by_id, &legs[i], path, error);
 		if (legs[i].stays)
 			continue; // what it names was found when it came
 		check_local(app, session, &legs[i], path, error);
 		check_remote(app, &legs[i], path, error);
+		check_group(app, session, &legs[i], path, error);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			check_protection(app, session, spec, &legs[i], protocol, path, error);
 	}

@@ -198,6 +198,20 @@ static void leg_check_source(struct reader *r, const struct leg_spec *leg)
 			"sends on this leg");
 }
 
+bool leg_spec_joins(const struct leg_spec *spec)
+{
+	return spec->receive && spec->remote.family != AF_UNSPEC &&
+	       endpoint_is_multicast(&spec->remote);
+}
+
+// A group is where it is: nobody who speaks to it moves it.
+static void leg_check_learn(struct reader *r, const struct leg_spec *leg)
+{
+	if (leg->learn && leg->remote.family != AF_UNSPEC && endpoint_is_multicast(&leg->remote))
+		reader_fail(r, RPC_INVALID_PARAMS, "learn",
+			"is \"authenticated\", and remote a multicast group; accepted: \"never\"");
+}
+
 static void leg_read(struct app *app, const json_t *value, const char *path, struct leg_spec *leg,
 	struct rpc_error *error)
 {
@@ -232,6 +246,7 @@ static void leg_read(struct app *app, const json_t *value, const char *path, str
 	leg_read_protections(&r, leg);
 	leg_read_to(&r, leg);
 	leg_check_source(&r, leg);
+	leg_check_learn(&r, leg);
 	reader_close(&r);
 }
 
