@@ -2,20 +2,28 @@
 // Copyright (c) 2026 The mcxrelay authors
 
 // libFuzzer entry: the input as a few frames in one burst through all stages of a worker, whole or
-// behind good headers or as good packets with one octet changed; then what the burst left behind:
+// behind good headers, as good packets with one octet changed or as queries for group members; then what the burst left behind:
 // packets handed over, packets held, frames for the control thread. The lab verifies every field of
 // what the relay sends; each mbuf must be back in the pool at the end.
 
 #include <sanitizer/asan_interface.h>
 #include <string.h>
 
+#include <rte_ip.h>
 #include <rte_ring_elem.h>
 
 #include "tests/unit/dataplane_lab.h"
 
-enum { FRAME_HEAD = 4, GUK_ID = 0x01000001, USER = 3, LEGS = 7, PORT_WITHOUT_PLAIN = 1 };
+enum {
+	FRAME_HEAD = 4,
+	GUK_ID = 0x01000001,
+	USER = 3,
+	LEGS = 9,
+	PORT_WITHOUT_PLAIN = 1,
+	LATER_MS = 10000000
+};
 
-enum frame_kind { FRAME_RAW, FRAME_PAYLOAD, FRAME_PACKET, FRAME_KINDS };
+enum frame_kind { FRAME_RAW, FRAME_PAYLOAD, FRAME_PACKET, FRAME_QUERY, FRAME_KINDS };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,6 +47,8 @@ static void fuzz_start(void)
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .ipv6 = true});
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_OPAQUE});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = c, .group = true});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_OPAQUE, .ipv6 = true, .group = true});
 	lab_connect(&lab);
 }
 
@@ -71,6 +81,42 @@ static struct rte_mbuf *packet_frame(uint32_t leg, const uint8_t *data, uint16_t
 	return lab_frame(&lab, leg, octets, len);
 }
 
+// A query for group members behind good headers, with all that checksums vouch for: what is read of
+// it comes from the input.
+static struct rte_mbuf *query_frame(bool ipv6, const uint8_t *data, uint16_t size)
+{
+	uint8_t frame[512] = {0x01, 0x00, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x08, 0x00, 0x46, 0xc0,
+		0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 10, 0, 0, 9, 224, 0, 0, 1, 0x94, 4, 0, 0};
+	static const uint8_t head6[] = {0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, 0, 1, 0xfe, 0x80, [25] = 9,
+		0xff, 0x02, [41] = 1, 0x3a, 0, 5, 2, 0, 0, 1, 0};
+	uint16_t at = ipv6 ? 62 : 38, sum;
+	if (ipv6)
+		memcpy(frame + 12, head6, sizeof(head6));
+	uint16_t len = size < sizeof(frame) - at ? size : (uint16_t)(sizeof(frame) - at);
+	memcpy(frame + at, data, len);
+	uint8_t *message = frame + at;
+	if (len > 0)
+		message[0] = ipv6 ? MLD_QUERY : IGMP_QUERY;
+	if (len >= 4)
+		memset(message + 2, 0, 2);
+	uint16_t ip_len = (uint16_t)(at - 14 + len - (ipv6 ? 40 : 0));
+	frame[ipv6 ? 18 : 16] = (uint8_t)(ip_len >> 8);
+	frame[ipv6 ? 19 : 17] = (uint8_t)ip_len;
+	if (ipv6) {
+		struct rte_ipv6_hdr pseudo = {
+			.payload_len = rte_cpu_to_be_16(len), .proto = IPPROTO_ICMPV6};
+		memcpy(pseudo.src_addr, frame + 22, 32);
+		sum = rte_ipv6_udptcp_cksum(&pseudo, message);
+	} else {
+		sum = (uint16_t)~rte_raw_cksum(frame + 14, 24);
+		memcpy(frame + 24, &sum, 2);
+		sum = (uint16_t)~rte_raw_cksum(message, len);
+	}
+	if (len >= 4)
+		memcpy(message + 2, &sum, 2);
+	return lab_raw_frame(&lab, 0, frame, (uint16_t)(at + len));
+}
+
 static struct rte_mbuf *frame_make(const uint8_t *head, const uint8_t *data, uint16_t size)
 {
 	uint32_t leg = head[1] % LEGS;
@@ -79,6 +125,8 @@ static struct rte_mbuf *frame_make(const uint8_t *head, const uint8_t *data, uin
 		return lab_raw_frame(&lab, head[1] % LAB_PORTS, data, size);
 	case FRAME_PAYLOAD:
 		return lab_frame(&lab, leg, data, size < 1400 ? size : 1400);
+	case FRAME_QUERY:
+		return query_frame(head[1] & 1, data, size);
 	default:
 		return packet_frame(leg, data, size);
 	}
@@ -122,6 +170,7 @@ static void control_answer(struct worker *worker)
 			hold_resume(worker, &answer);
 	}
 	relay_poll_network(&lab.relay, 1);
+	multicast_tick(&lab.relay, relay_now_ms() + LATER_MS);
 	struct worker_mail sent;
 	while (rte_ring_dequeue_elem(worker->from_control, &sent, sizeof(sent)) == 0)
 		if (sent.type == MAIL_SEND)

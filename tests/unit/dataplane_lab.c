@@ -192,8 +192,9 @@ uint32_t lab_leg_add(struct lab *lab, struct lab_leg spec)
 	uint32_t index = lab->n_legs++;
 	const struct port *port = &lab->relay.ports[spec.port];
 	char text[64];
-	snprintf(text, sizeof(text), spec.ipv6 ? "2001:db8:%u::%u" : "10.0.%u.%u", spec.port,
-		10 + index);
+	const char *v4 = spec.group ? "239.0" : "10.0", *v6 = spec.group ? "ff15" : "2001:db8";
+	snprintf(text, sizeof(text), spec.ipv6 ? "%s:%u::%u" : "%s.%u.%u", spec.ipv6 ? v6 : v4,
+		spec.port, 10 + index);
 	spec.local = port->addresses[spec.ipv6].addr;
 	spec.local.port = htons((uint16_t)(5000 + index));
 	spec.remote = endpoint_make(spec.ipv6, text, (uint16_t)(6000 + index));
@@ -308,6 +309,16 @@ static struct fanout *fanout_make(struct lab *lab, uint8_t protocol)
 	return fanout;
 }
 
+static void group_connect(struct lab *lab, const struct lab_leg *spec, uint32_t leg)
+{
+	struct multicast *multicast = &lab->relay.multicast[spec->port];
+	struct multicast_group *group = multicast_member(multicast, &spec->remote);
+	if (!group)
+		group = multicast_join(&lab->relay, spec->port, &spec->remote);
+	multicast_table_free(multicast_publish(multicast));
+	atomic_store(&group->legs[ntohs(spec->remote.port)], leg + 1);
+}
+
 void lab_connect(struct lab *lab)
 {
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
@@ -334,6 +345,8 @@ void lab_connect(struct lab *lab)
 			port_find_address(&lab->relay.ports[spec->port], &spec->local);
 		lab_require(address != NULL);
 		atomic_store(&address->legs[ntohs(spec->local.port)], i + 1);
+		if (spec->group)
+			group_connect(lab, spec, i);
 	}
 }
 
@@ -423,7 +436,10 @@ struct rte_mbuf *lab_frame(struct lab *lab, uint32_t leg, const uint8_t *payload
 	// The relay's headers for a copy to this leg, with the two ends exchanged.
 	struct lab_leg reverse = *spec;
 	reverse.local = spec->remote;
-	reverse.remote = spec->local;
+	reverse.remote = spec->group ? spec->remote : spec->local;
+	if (spec->group)
+		reverse.local =
+			endpoint_make(spec->ipv6, spec->ipv6 ? "2001:db8::99" : "10.0.0.99", 4000);
 	struct fanout_dest dest;
 	dest_fill(&dest, leg, &reverse);
 	uint8_t *ip = frame + l2_len;

@@ -48,6 +48,7 @@ struct lab_leg {
 	uint8_t mode; // enum leg_mode
 	uint8_t port;
 	bool ipv6, muted, deaf, unverified, learn, control;
+	bool group; // its remote is a multicast group, which lab_connect() joins
 	const struct lab_key *key;
 	uint32_t user; // 0: not named
 	struct endpoint local, remote;
@@ -104,7 +105,7 @@ void lab_connect(struct lab *lab);
 // Writes a packet at out[LAB_PAYLOAD_MAX], protected if it has a context; its length.
 uint16_t lab_packet_write(struct lab *lab, const struct lab_packet *packet, uint8_t *out);
 
-// The frame in which those octets come from the leg's remote address.
+// The frame in which those octets come from the leg's remote address, or from a host to its group.
 struct rte_mbuf *lab_frame(struct lab *lab, uint32_t leg, const uint8_t *payload, uint16_t len);
 // The same of a packet.
 struct rte_mbuf *lab_packet_frame(struct lab *lab, uint32_t leg, const struct lab_packet *packet);

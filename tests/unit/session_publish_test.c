@@ -35,8 +35,21 @@ static void expect_ctx_published(uint32_t ctx)
 	assert_int_equal(key_table_find(keys, name, key_name_hash(keys, name)), ctx);
 }
 
+// Of the groups that workers find, none leads to a leg that they do not.
+static void expect_groups_lead_to_legs(const struct multicast_table *what)
+{
+	const struct multicast_table *table = atomic_load(&app.relay.multicast[0].table);
+	assert_ptr_not_equal(table, what);
+	for (uint32_t i = 0; table && i < table->n && i < 4; i++)
+		for (uint32_t udp_port = 5000; udp_port < 8000; udp_port++) {
+			uint32_t leg = atomic_load(&table->groups[i].legs[udp_port]);
+			assert_true(leg == 0 || leg_get(&app.relay.legs, leg - 1));
+		}
+}
+
 static void expect_nothing_leads_to(const void *what)
 {
+	expect_groups_lead_to_legs(what);
 	for (uint32_t i = 0; i < app.relay.legs.size; i++) {
 		const struct leg *leg = leg_get(&app.relay.legs, i);
 		if (!leg)
@@ -83,6 +96,9 @@ static void call(const char *method, const char *params)
 #define SESSION(legs)                                                                              \
 	"{\"session\":{\"id\":\"call\",\"service\":\"mcptt\",\"type\":\"group\",\"legs\":[" legs   \
 	"]}}"
+#define GROUP_LEG(id, port, group, more)                                                           \
+	"{\"id\":\"" id "\",\"port\":\"ran\",\"local\":\"10.0.0.1:" port "\",\"remote\":\"" group  \
+	"\"," more "\"protection\":{\"mode\":\"plain\"}}"
 #define PLAIN  "{\"mode\":\"plain\",\"user\":\"sip:a@x\"}"
 #define GROUP  "{\"mode\":\"srtp\",\"key\":\"0a000001\"}"
 #define CALLER "{\"mode\":\"srtp\",\"key\":\"1a000001\",\"role\":\"initiator\"}"
@@ -122,6 +138,95 @@ static void leads_to_nothing_retired(void **state)
 	assert_true(n_retired > 40);
 	for (uint32_t i = 0; i < app.relay.legs.size; i++)
 		assert_null(leg_get(&app.relay.legs, i));
+}
+
+static bool group_leads_to_leg(const char *group, uint16_t udp_port)
+{
+	struct endpoint addr = {.family = AF_INET};
+	inet_pton(AF_INET, group, addr.addr);
+	const struct port_address *found = multicast_find(&app.relay.multicast[0], &addr);
+	uint32_t leg = found ? atomic_load(&found->legs[udp_port]) : 0;
+	return leg != 0 && leg_get(&app.relay.legs, leg - 1) != NULL;
+}
+
+// A request that must fail with that code.
+static void refused(int code, const char *params)
+{
+	struct rpc rpc = {.methods = control_methods, .app = &app};
+	char line[8192], expected[32];
+	size_t len;
+	int n = snprintf(line, sizeof(line),
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.apply\",\"params\":%s}",
+		params);
+	snprintf(expected, sizeof(expected), "\"code\":%d", code);
+	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
+	assert_non_null(answer);
+	if (!strstr(answer, expected))
+		fail_msg("%s", answer);
+	secmem_free(answer);
+}
+
+static void groups_follow_legs(void **state)
+{
+	(void)state;
+	call("session.apply", SESSION(GROUP_LEG("a", "5000", "239.0.0.1:7000", "") "," GROUP_LEG(
+				      "b", "5002", "239.0.0.1:7002", "")));
+	assert_true(group_leads_to_leg("239.0.0.1", 7000));
+	assert_true(group_leads_to_leg("239.0.0.1", 7002));
+	// one moves to another group, the other to another port of it
+	call("session.apply", SESSION(GROUP_LEG("a", "5000", "239.0.0.2:7000", "") "," GROUP_LEG(
+				      "b", "5002", "239.0.0.1:7000", "")));
+	assert_true(group_leads_to_leg("239.0.0.2", 7000));
+	assert_true(group_leads_to_leg("239.0.0.1", 7000));
+	assert_false(group_leads_to_leg("239.0.0.1", 7002));
+	// they change places in one request
+	call("session.apply", SESSION(GROUP_LEG("a", "5000", "239.0.0.1:7000", "") "," GROUP_LEG(
+				      "b", "5002", "239.0.0.2:7000", "")));
+	assert_true(group_leads_to_leg("239.0.0.1", 7000));
+	assert_true(group_leads_to_leg("239.0.0.2", 7000));
+	// what is refused changes nothing
+	refused(2, SESSION(GROUP_LEG("a", "5000", "239.0.0.9:7000", "") "," GROUP_LEG(
+			   "b", "5002", "239.0.0.9:7000", "")));
+	refused(-32602,
+		SESSION(GROUP_LEG("a", "5000", "239.0.0.9:7000", "\"learn\":\"authenticated\",")));
+	refused(-32602,
+		SESSION(LEG("a", "5000", PLAIN, "") "," GROUP_LEG("b", "0", "239.0.0.9:7000", "")));
+	assert_int_equal(multicast_count(&app.relay.multicast[0]), 2);
+	assert_true(group_leads_to_leg("239.0.0.1", 7000));
+	// muted, and heard again; another may send to the group meanwhile and all the time
+	call("leg.apply", "{\"session\":\"call\",\"legs\":[" GROUP_LEG(
+				  "a", "5000", "239.0.0.1:7000", "\"receive\":false,") "]}");
+	assert_false(group_leads_to_leg("239.0.0.1", 7000));
+	call("leg.apply", "{\"session\":\"call\",\"legs\":[" GROUP_LEG(
+				  "a", "5000", "239.0.0.1:7000", "") "," GROUP_LEG("c", "5004",
+				  "239.0.0.1:7000", "\"receive\":false,") "]}");
+	assert_true(group_leads_to_leg("239.0.0.1", 7000));
+	// to a group and back from it
+	call("leg.apply", "{\"session\":\"call\",\"legs\":[" LEG("a", "5000", PLAIN, "") "]}");
+	assert_false(group_leads_to_leg("239.0.0.1", 7000));
+	call("session.remove", "{\"ids\":[\"call\"]}");
+	assert_int_equal(multicast_count(&app.relay.multicast[0]), 0);
+	retire_all(&app.retire);
+}
+
+static void no_more_groups_than_a_port_can_join(void **state)
+{
+	(void)state;
+	struct multicast_group *joined[MULTICAST_GROUPS_MAX - 1];
+	for (uint32_t i = 0; i < MULTICAST_GROUPS_MAX - 1; i++) {
+		struct endpoint addr = {
+			.family = AF_INET, .addr = {239, 1, (uint8_t)(i >> 8), (uint8_t)i}};
+		joined[i] = multicast_join(&app.relay, 0, &addr);
+	}
+	refused(3, SESSION(GROUP_LEG("a", "5000", "239.0.0.1:7000", "") "," GROUP_LEG(
+			   "b", "5002", "239.0.0.2:7000", "")));
+	assert_int_equal(multicast_count(&app.relay.multicast[0]), MULTICAST_GROUPS_MAX - 1);
+	call("session.apply", SESSION(GROUP_LEG("a", "5000", "239.0.0.1:7000", "") "," GROUP_LEG(
+				      "b", "5002", "239.0.0.1:7002", "")));
+	for (uint32_t i = 0; i < MULTICAST_GROUPS_MAX - 1; i++)
+		multicast_leave(&app.relay, 0, joined[i]);
+	call("session.remove", "{\"ids\":[\"call\"]}");
+	retire_all(&app.retire);
 }
 
 static int app_start(void **state)
@@ -174,7 +279,9 @@ static int app_end(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(leads_to_nothing_retired)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(leads_to_nothing_retired),
+		cmocka_unit_test(groups_follow_legs),
+		cmocka_unit_test(no_more_groups_than_a_port_can_join)};
 	alarm(60); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
 }
