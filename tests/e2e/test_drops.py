@@ -155,6 +155,14 @@ def not_local(s):
 
 
 @case
+def own_source(s):
+    """As if a switch brought back what the relay sent."""
+    apply(s.relay, "group", [s.a.leg("group", remote="239.77.3.1:5004"), s.b.leg("b")])
+    s.ready()
+    s.tap.send(IPV4, ipv4_header(s.a.side.relay4, "239.77.3.1", 20) + udp_header(5004, 5004, 12) + bytes(12))
+
+
+@case
 def udp_length(s):
     s.tap.send(IPV4, s.frame(20, udp_length=21))
 
