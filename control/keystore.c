@@ -245,9 +245,10 @@ static int ctx_derive_key(struct app *app, const struct key_slot *slot, const st
 	if (rc == 0)
 		rc = srtp_kdf(&master, name->suite, name->protocol, &session);
 	if (rc == 0)
-		rc = app->relay.cipher->expand(name->suite, session.key, ctx->key);
+		rc = cipher_of_suite(app->relay.cipher, name->suite)
+			     ->expand(name->suite, session.key, ctx->key);
 	if (rc == 0) {
-		memcpy(ctx->salt, session.salt, SRTP_SALT_LEN);
+		memcpy(ctx->salt, session.salt, sizeof(ctx->salt));
 		ctx->space = index_space_take(&app->keys.spaces, &session);
 		rc = ctx->space == UINT32_MAX ? -EIO : 0;
 	}

@@ -210,7 +210,8 @@ static int option_read(struct derivation *d, int option, const char *text)
 		d->suite = srtp_suite_from_name(text);
 		return d->suite >= 0 ? 0
 				     : fail("--suite is unknown; accepted: aead-aes-128-gcm, "
-					    "aead-aes-256-gcm");
+					    "aead-aes-256-gcm, aes-cm-128-hmac-sha1-80, "
+					    "aes-cm-128-hmac-sha1-32");
 	case 'u':
 		d->user = text;
 		return *text ? 0 : fail("--user is empty; accepted: the URI of an MC service user");
@@ -268,9 +269,12 @@ static json_t *session_show(
 	struct srtp_session session;
 	if (srtp_kdf(master, suite, protocol, &session) != 0)
 		return NULL;
-	json_t *out = json_pack("{s:o,s:o}", "session_key",
-		hex_show(session.key, srtp_suite_key_len(suite)), "session_salt",
-		hex_show(session.salt, SRTP_SALT_LEN));
+	uint8_t key_len = srtp_suite_key_len(suite);
+	json_t *out = json_pack("{s:o,s:o}", "session_key", hex_show(session.key, key_len),
+		"session_salt", hex_show(session.salt, srtp_suite_salt_len(suite)));
+	if (!srtp_suite_is_aead(suite))
+		json_object_set_new(
+			out, "auth_key", hex_show(session.key + key_len, SRTP_AUTH_KEY_LEN));
 	secmem_wipe(&session, sizeof(session));
 	return out;
 }
@@ -286,7 +290,7 @@ static int derive_print(const struct derivation *d)
 	json_t *srtcp = session_show(&master, suite, SRTP_RTCP);
 	json_t *out = json_pack("{s:o,s:o,s:o,s:o}", "master_key",
 		hex_show(master.key, srtp_suite_key_len(suite)), "master_salt",
-		hex_show(master.salt, SRTP_SALT_LEN), "srtp", srtp, "srtcp", srtcp);
+		hex_show(master.salt, srtp_suite_salt_len(suite)), "srtp", srtp, "srtcp", srtcp);
 	secmem_wipe(&master, sizeof(master));
 	return out ? json_print(out) : fail("the key cannot be derived: OpenSSL failed");
 }

@@ -25,7 +25,7 @@ static const char known_plaintext[KNOWN_LEN + 1] = "Gallia est omnis divisa in p
 static const struct known_answer {
 	uint8_t ciphertext[KNOWN_LEN];
 	uint8_t tag[SRTP_GCM_TAG_LEN];
-} known_answers[SRTP_N_SUITES] =
+} known_answers[] =
 	{
 		[SRTP_AEAD_AES_128_GCM] =
 			{
@@ -56,13 +56,29 @@ static const struct backend {
 };
 enum { N_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
 
+// The packet of 16 octets that libsrtp2 tests itself with, under the session keys of RFC 3711 B.3.
+enum { CM_KNOWN_LEN = 16 };
+static const uint8_t cm_known_key[SRTP_SESSION_KEY_MAX] = {0xc6, 0x1e, 0x7a, 0x93, 0x74, 0x4f, 0x39,
+	0xee, 0x10, 0x73, 0x4a, 0xfe, 0x3f, 0xf7, 0xa0, 0x87, 0xce, 0xbe, 0x32, 0x1f, 0x6f, 0xf7,
+	0x71, 0x6b, 0x6f, 0xd4, 0xab, 0x49, 0xaf, 0x25, 0x6a, 0x15, 0x6d, 0x38, 0xba, 0xa4};
+static const uint8_t cm_known_iv[CIPHER_CM_IV_LEN] = {
+	0x30, 0xcb, 0xbc, 0x08, 0x4c, 0xc3, 0x36, 0x3b, 0xd4, 0x9d, 0xb3, 0x4a, 0x88, 0xd5};
+static const uint8_t cm_known_aad[KNOWN_AAD_LEN] = {
+	0x80, 0x0f, 0x12, 0x34, 0xde, 0xca, 0xfb, 0xad, 0xca, 0xfe, 0xba, 0xbe};
+static const uint8_t cm_known_plaintext[CM_KNOWN_LEN] = {0xab, 0xab, 0xab, 0xab, 0xab, 0xab, 0xab,
+	0xab, 0xab, 0xab, 0xab, 0xab, 0xab, 0xab, 0xab, 0xab};
+static const uint8_t cm_known_ciphertext[CM_KNOWN_LEN] = {0x4e, 0x55, 0xdc, 0x4c, 0xe7, 0x99, 0x78,
+	0xd8, 0x8c, 0xa4, 0xd2, 0x15, 0x94, 0x9d, 0x24, 0x02};
+static const uint8_t cm_known_tag[SRTP_SHA1_80_TAG_LEN] = {
+	0xb7, 0x8d, 0x6a, 0xcc, 0x99, 0xea, 0x17, 0x9b, 0x8d, 0xbb};
+
 // Encrypts or decrypts from into out; in the latter case the first octet can be forged.
 static void known_run(const struct cipher *cipher, struct cipher_op *op, const void *from,
 	uint8_t *out, bool decrypt, bool forge)
 {
 	struct cipher_op *ops[] = {op};
 
-	memcpy(out, from, KNOWN_LEN);
+	memcpy(out, from, op->len);
 	out[0] ^= forge;
 	op->src = out;
 	op->dst = out;
@@ -89,7 +105,7 @@ static bool suite_test(const struct cipher *cipher, enum srtp_suite suite)
 
 	if (cipher->expand(suite, known_key, key) < 0)
 		return false;
-	memcpy(op.iv, known_iv, sizeof(op.iv));
+	memcpy(op.iv, known_iv, sizeof(known_iv));
 	known_run(cipher, &op, known_plaintext, out, false, false);
 	if (memcmp(out, known->ciphertext, KNOWN_LEN) != 0 ||
 		memcmp(op.tag, known->tag, sizeof(op.tag)) != 0)
@@ -102,6 +118,38 @@ static bool suite_test(const struct cipher *cipher, enum srtp_suite suite)
 	return memcmp(op.tag, known->tag, sizeof(op.tag)) != 0 && !op.failed;
 }
 
+// The same of AES-CM: a ciphertext whose tag does not match must not be decrypted either.
+static bool aes_cm_test(void)
+{
+	_Alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE];
+	const size_t tag_len = sizeof(cm_known_tag);
+	struct cipher_op op = {
+		.key = key,
+		.aad = cm_known_aad,
+		.len = CM_KNOWN_LEN,
+		.aad_len = KNOWN_AAD_LEN,
+		.suite = SRTP_AES_CM_128_HMAC_SHA1_80,
+		.received = cm_known_tag,
+		.tag_len = sizeof(cm_known_tag),
+	};
+	uint8_t out[CM_KNOWN_LEN];
+
+	if (cipher_aes_cm.expand((enum srtp_suite)op.suite, cm_known_key, key) < 0)
+		return false;
+	memcpy(op.iv, cm_known_iv, sizeof(op.iv));
+	known_run(&cipher_aes_cm, &op, cm_known_plaintext, out, false, false);
+	if (memcmp(out, cm_known_ciphertext, sizeof(out)) != 0 ||
+		memcmp(op.tag, cm_known_tag, tag_len) != 0)
+		return false;
+	known_run(&cipher_aes_cm, &op, cm_known_ciphertext, out, true, false);
+	if (memcmp(out, cm_known_plaintext, sizeof(out)) != 0 ||
+		memcmp(op.tag, cm_known_tag, tag_len) != 0)
+		return false;
+	known_run(&cipher_aes_cm, &op, cm_known_ciphertext, out, true, true);
+	return memcmp(op.tag, cm_known_tag, tag_len) != 0 && !op.failed &&
+	       memcmp(out + 1, cm_known_ciphertext + 1, sizeof(out) - 1) == 0;
+}
+
 static bool self_test(const struct cipher *cipher, const char **why)
 {
 	bool passed = true;
@@ -110,12 +158,31 @@ static bool self_test(const struct cipher *cipher, const char **why)
 		*why = "out of memory";
 		return false;
 	}
-	for (int suite = 0; suite < SRTP_N_SUITES; suite++)
+	for (int suite = 0; srtp_suite_is_aead((enum srtp_suite)suite); suite++)
 		passed = suite_test(cipher, (enum srtp_suite)suite) && passed;
 	cipher->thread_fini();
 	if (!passed)
 		*why = "the cipher differs from the known answers of RFC 7714";
 	return passed;
+}
+
+static bool aes_cm_open(const char **why)
+{
+	static bool tested;
+
+	if (tested)
+		return true;
+	if (!cipher_libsrtp_open(why))
+		return false;
+	if (cipher_aes_cm.thread_init() < 0) {
+		*why = "out of memory";
+		return false;
+	}
+	tested = aes_cm_test();
+	cipher_aes_cm.thread_fini();
+	if (!tested)
+		*why = "libsrtp2 differs from the known answers of RFC 3711";
+	return tested;
 }
 
 const struct cipher *cipher_open(const char *name, const char **why)
@@ -128,7 +195,7 @@ const struct cipher *cipher_open(const char *name, const char **why)
 		if (tested[i])
 			return tested[i];
 		const struct cipher *cipher = backends[i].open(why);
-		if (cipher && self_test(cipher, why))
+		if (cipher && self_test(cipher, why) && aes_cm_open(why))
 			tested[i] = cipher;
 		return tested[i];
 	}
@@ -139,4 +206,22 @@ const struct cipher *cipher_open(const char *name, const char **why)
 const char *cipher_names(void)
 {
 	return "ipsec-mb, openssl";
+}
+
+int cipher_thread_init(const struct cipher *cipher)
+{
+	int ret = cipher->thread_init();
+
+	if (ret == 0) {
+		ret = cipher_aes_cm.thread_init();
+		if (ret < 0)
+			cipher->thread_fini();
+	}
+	return ret;
+}
+
+void cipher_thread_fini(const struct cipher *cipher)
+{
+	cipher_aes_cm.thread_fini();
+	cipher->thread_fini();
 }

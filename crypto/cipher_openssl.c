@@ -13,11 +13,11 @@
 // OpenSSL expands a key inside its context only, so the key area holds the session key as it is and
 // every packet expands it anew.
 
-enum { SCRATCH_LEN = 512 };
+enum { SCRATCH_LEN = 512, N_SUITES = SRTP_AEAD_AES_256_GCM + 1 };
 
-static EVP_CIPHER *aes_gcm[SRTP_N_SUITES];
+static EVP_CIPHER *aes_gcm[N_SUITES];
 // One per suite, because a context that changes its algorithm allocates.
-static _Thread_local EVP_CIPHER_CTX *contexts[SRTP_N_SUITES];
+static _Thread_local EVP_CIPHER_CTX *contexts[N_SUITES];
 
 static int openssl_expand(enum srtp_suite suite, const uint8_t *session_key, void *expanded)
 {
@@ -69,7 +69,7 @@ static void contexts_forget(void)
 {
 	static const uint8_t no_key[SRTP_KEY_MAX];
 
-	for (int suite = 0; suite < SRTP_N_SUITES; suite++)
+	for (int suite = 0; suite < N_SUITES; suite++)
 		(void)EVP_EncryptInit_ex2(contexts[suite], NULL, no_key, NULL, NULL);
 }
 
@@ -93,7 +93,7 @@ static void openssl_decrypt_burst(struct cipher_op *ops[], uint16_t n)
 
 static void openssl_thread_fini(void)
 {
-	for (int suite = 0; suite < SRTP_N_SUITES; suite++) {
+	for (int suite = 0; suite < N_SUITES; suite++) {
 		EVP_CIPHER_CTX_free(contexts[suite]);
 		contexts[suite] = NULL;
 	}
@@ -101,7 +101,7 @@ static void openssl_thread_fini(void)
 
 static int openssl_thread_init(void)
 {
-	for (int suite = 0; suite < SRTP_N_SUITES; suite++) {
+	for (int suite = 0; suite < N_SUITES; suite++) {
 		contexts[suite] = EVP_CIPHER_CTX_new();
 		if (!contexts[suite] ||
 			!EVP_EncryptInit_ex2(contexts[suite], aes_gcm[suite], NULL, NULL, NULL)) {
@@ -122,12 +122,12 @@ const struct cipher *cipher_openssl_open(const char **why)
 		.thread_init = openssl_thread_init,
 		.thread_fini = openssl_thread_fini,
 	};
-	static const char *const names[SRTP_N_SUITES] = {
+	static const char *const names[N_SUITES] = {
 		[SRTP_AEAD_AES_128_GCM] = "AES-128-GCM",
 		[SRTP_AEAD_AES_256_GCM] = "AES-256-GCM",
 	};
 
-	for (int suite = 0; suite < SRTP_N_SUITES; suite++) {
+	for (int suite = 0; suite < N_SUITES; suite++) {
 		if (!aes_gcm[suite])
 			aes_gcm[suite] = EVP_CIPHER_fetch(NULL, names[suite], NULL);
 		if (!aes_gcm[suite]) {

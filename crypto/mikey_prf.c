@@ -91,7 +91,7 @@ int mikey_derive_master(const uint8_t *tgk, size_t tgk_len, uint8_t cs_id, uint3
 	if (ret < 0)
 		return ret;
 	memcpy(label, constant_salt, sizeof(constant_salt));
-	ret = mikey_prf(tgk, tgk_len, label, label_len, master->salt, SRTP_SALT_LEN);
+	ret = mikey_prf(tgk, tgk_len, label, label_len, master->salt, srtp_suite_salt_len(suite));
 	if (ret < 0)
 		secmem_wipe(master, sizeof(*master));
 	return ret;

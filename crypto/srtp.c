@@ -13,7 +13,6 @@ enum {
 	RTP_VERSION = 2,
 	RTP_CSRC_LEN = 4,
 	RTP_EXTENSION_HEAD_LEN = 4,
-	SRTCP_TRAILER_LEN = SRTP_GCM_TAG_LEN + SRTCP_INDEX_LEN,
 };
 
 #define SRTCP_E_BIT (UINT32_C(1) << 31)
@@ -63,15 +62,24 @@ bool rtcp_compound_ok(const uint8_t *packet, size_t len)
 	return true;
 }
 
-bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_protocol protocol,
-	uint16_t head_len, uint8_t mki_len, bool has_roc, struct srtp_trailer *trailer)
+// Octets of a tag that comes after the MKI.
+static inline uint16_t last_tag_len(enum srtp_suite suite, enum srtp_protocol protocol)
 {
-	size_t after = mki_len + (has_roc ? SRTP_ROC_LEN : 0U);
-	size_t least = SRTP_GCM_TAG_LEN + (protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0U);
+	return srtp_suite_is_aead(suite) ? 0 : srtp_suite_tag_len(suite, protocol);
+}
+
+bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_suite suite,
+	enum srtp_protocol protocol, uint16_t head_len, uint8_t mki_len, bool has_roc,
+	struct srtp_trailer *trailer)
+{
+	size_t last = last_tag_len(suite, protocol);
+	size_t after = mki_len + last + (has_roc ? SRTP_ROC_LEN : 0U);
+	size_t least = srtp_overhead_min(suite, protocol) - last;
 
 	if (mki_len != 0 && mki_len != 4 && mki_len != 8)
 		return false;
-	if (has_roc && protocol == SRTP_RTCP) // RFC 4771 knows no SRTCP
+	// RFC 4771 knows no SRTCP, and its mode 3 is for AEAD.
+	if (has_roc && (protocol == SRTP_RTCP || !srtp_suite_is_aead(suite)))
 		return false;
 	if (len > UINT16_MAX || head_len + least + after > len)
 		return false;
@@ -106,6 +114,18 @@ static inline void iv_form(
 	memcpy(iv + 8, &low, 4);
 }
 
+// The IV of RFC 3711 4.1.1: (salt * 2^16) xor (SSRC * 2^64) xor (index * 2^16), but for its last
+// two octets, which count blocks.
+static inline void cm_iv_form(
+	uint8_t iv[CIPHER_CM_IV_LEN], const uint8_t *salt, uint32_t ssrc, uint64_t index)
+{
+	memcpy(iv, salt, CIPHER_CM_IV_LEN);
+	srtp_write32(iv + 4, srtp_read32(iv + 4) ^ ssrc);
+	srtp_write32(iv + 8, srtp_read32(iv + 8) ^ (uint32_t)(index >> 16));
+	iv[12] ^= (uint8_t)(index >> 8);
+	iv[13] ^= (uint8_t)index;
+}
+
 static inline bool tags_equal(const uint8_t *a, const uint8_t *b)
 {
 	uint64_t a_words[2], b_words[2];
@@ -131,12 +151,35 @@ static inline void srtp_prepare(struct srtp_op *op, uint16_t text_len)
 	cipher->src = op->src + op->head_len;
 	cipher->dst = op->dst + op->head_len;
 	cipher->len = text_len;
-	iv_form(cipher->iv, op->salt, rtp_ssrc(op->src), op->index);
+	if (srtp_suite_is_aead(op->suite)) {
+		iv_form(cipher->iv, op->salt, rtp_ssrc(op->src), op->index);
+	} else {
+		cm_iv_form(cipher->iv, op->salt, rtp_ssrc(op->src), op->index);
+		srtp_write32(cipher->tail, (uint32_t)(op->index >> 16)); // the ROC, RFC 3711 4.2
+	}
 }
 
-// The same of SRTCP, for a compound packet of rtcp_len octets. If it stays in clear, the AAD is the
-// packet and the index word (RFC 7714 9.3), which meet at dst: there the word takes the place of
-// the tag's first octets, and finishing puts the tag back.
+// SRTCP with an AES-CM suite, for a compound packet of rtcp_len octets: what stays in clear is AAD,
+// the index word ends what the tag covers.
+static inline void srtcp_cm_prepare(struct srtp_op *op, uint16_t rtcp_len)
+{
+	struct cipher_op *cipher = &op->cipher;
+	uint16_t clear_len = op->e_flag ? RTCP_HEADER_LEN : rtcp_len;
+
+	if (op->dst != op->src)
+		memcpy(op->dst, op->src, clear_len);
+	cipher->aad = op->src;
+	cipher->aad_len = clear_len;
+	cipher->src = op->src + clear_len;
+	cipher->dst = op->dst + clear_len;
+	cipher->len = rtcp_len - (uint32_t)clear_len;
+	cm_iv_form(cipher->iv, op->salt, rtcp_ssrc(op->src), op->index);
+	srtp_write32(cipher->tail, (op->e_flag ? SRTCP_E_BIT : 0) | (uint32_t)op->index);
+}
+
+// The same with AES-GCM. If the packet stays in clear, the AAD is the packet and the index word
+// (RFC 7714 9.3), which meet at dst: there the word takes the place of the tag's first octets, and
+// finishing puts the tag back.
 static inline void srtcp_prepare(struct srtp_op *op, uint16_t rtcp_len)
 {
 	struct cipher_op *cipher = &op->cipher;
@@ -165,12 +208,52 @@ static inline void srtcp_prepare(struct srtp_op *op, uint16_t rtcp_len)
 	}
 }
 
+// Octets of a body after its ciphertext.
+static inline uint16_t body_trailer_len(const struct srtp_op *op)
+{
+	return (op->protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0) +
+	       (srtp_suite_is_aead(op->suite) ? SRTP_GCM_TAG_LEN : 0);
+}
+
+// What the cipher is told in both directions, beside the octets.
+static inline void cipher_fill(struct srtp_op *op)
+{
+	op->status = SRTP_OK;
+	op->cipher.key = op->key;
+	op->cipher.suite = op->suite;
+	op->cipher.failed = false;
+	op->cipher.received = NULL;
+	op->cipher.tag_len = srtp_suite_tag_len(op->suite, op->protocol);
+}
+
+// The tag of a packet with plain_len octets before it or before the index.
+static inline void received_tag_read(struct srtp_op *op, uint16_t plain_len)
+{
+	if (srtp_suite_is_aead(op->suite)) {
+		memcpy(op->tag, op->src + plain_len, SRTP_GCM_TAG_LEN);
+	} else {
+		memcpy(op->tag, op->src + op->len + op->mki_len, op->cipher.tag_len);
+		op->cipher.received = op->tag;
+	}
+}
+
+// The octets of a packet that has plain_len of them in clear.
+static inline void text_prepare(struct srtp_op *op, uint16_t head_len, uint16_t plain_len)
+{
+	if (op->protocol == SRTP_RTP)
+		srtp_prepare(op, plain_len - head_len);
+	else if (srtp_suite_is_aead(op->suite))
+		srtcp_prepare(op, plain_len);
+	else
+		srtcp_cm_prepare(op, plain_len);
+}
+
 // Makes op ready for the cipher: status OK. Otherwise nothing at dst was written.
 static inline void op_unprotect_prepare(struct srtp_op *op)
 {
 	bool rtcp = op->protocol == SRTP_RTCP;
 	uint16_t head_len = rtcp ? RTCP_HEADER_LEN : op->head_len;
-	uint16_t trailer_len = rtcp ? SRTCP_TRAILER_LEN : SRTP_GCM_TAG_LEN;
+	uint16_t trailer_len = body_trailer_len(op);
 
 	if (head_len < (rtcp ? RTCP_HEADER_LEN : RTP_HEADER_MIN) ||
 		op->len < (uint32_t)head_len + trailer_len) {
@@ -186,15 +269,9 @@ static inline void op_unprotect_prepare(struct srtp_op *op)
 		op->status = SRTP_INDEX_LIMIT;
 		return;
 	}
-	op->status = SRTP_OK;
-	op->cipher.key = op->key;
-	op->cipher.suite = op->suite;
-	op->cipher.failed = false;
-	memcpy(op->tag, op->src + plain_len, SRTP_GCM_TAG_LEN);
-	if (rtcp)
-		srtcp_prepare(op, plain_len);
-	else
-		srtp_prepare(op, plain_len - head_len);
+	cipher_fill(op);
+	received_tag_read(op, plain_len);
+	text_prepare(op, head_len, plain_len);
 }
 
 static inline void op_protect_prepare(struct srtp_op *op)
@@ -210,14 +287,8 @@ static inline void op_protect_prepare(struct srtp_op *op)
 		op->status = SRTP_INDEX_LIMIT;
 		return;
 	}
-	op->status = SRTP_OK;
-	op->cipher.key = op->key;
-	op->cipher.suite = op->suite;
-	op->cipher.failed = false;
-	if (rtcp)
-		srtcp_prepare(op, op->len);
-	else
-		srtp_prepare(op, op->len - head_len);
+	cipher_fill(op);
+	text_prepare(op, head_len, op->len);
 }
 
 // dst of a failed op as if nothing had been decrypted. len octets of it were written at most.
@@ -229,16 +300,17 @@ static void op_wipe(struct srtp_op *op, uint16_t len)
 
 static inline void op_unprotect_finish(struct srtp_op *op)
 {
-	bool rtcp = op->protocol == SRTP_RTCP;
+	bool aead = srtp_suite_is_aead(op->suite);
 
 	if (op->cipher.failed)
 		op->status = SRTP_CIPHER_FAIL;
-	else if (!tags_equal(op->cipher.tag, op->tag))
+	else if (aead ? !tags_equal(op->cipher.tag, op->tag)
+		      : !secmem_equal(op->cipher.tag, op->tag, op->cipher.tag_len))
 		op->status = SRTP_AUTH_FAIL;
 	if (op->status == SRTP_OK)
-		op->len -= rtcp ? SRTCP_TRAILER_LEN : SRTP_GCM_TAG_LEN;
+		op->len -= body_trailer_len(op);
 	else
-		op_wipe(op, op->len - SRTP_GCM_TAG_LEN);
+		op_wipe(op, aead ? op->len - SRTP_GCM_TAG_LEN : op->len);
 }
 
 static inline void op_protect_finish(struct srtp_op *op)
@@ -248,9 +320,12 @@ static inline void op_protect_finish(struct srtp_op *op)
 		op_wipe(op, op->len);
 		return;
 	}
+	bool aead = srtp_suite_is_aead(op->suite);
 	uint8_t *end = op->dst + op->len;
-	memcpy(end, op->cipher.tag, SRTP_GCM_TAG_LEN);
-	end += SRTP_GCM_TAG_LEN;
+	if (aead) {
+		memcpy(end, op->cipher.tag, SRTP_GCM_TAG_LEN);
+		end += SRTP_GCM_TAG_LEN;
+	}
 	if (op->protocol == SRTP_RTCP) {
 		srtp_write32(end, (op->e_flag ? SRTCP_E_BIT : 0) | (uint32_t)op->index);
 		end += SRTCP_INDEX_LEN;
@@ -263,7 +338,10 @@ static inline void op_protect_finish(struct srtp_op *op)
 		srtp_write32(end, (uint32_t)op->mki);
 		end += 4;
 	}
-	if (op->append_roc && op->protocol == SRTP_RTP) {
+	if (!aead) {
+		memcpy(end, op->cipher.tag, op->cipher.tag_len);
+		end += op->cipher.tag_len;
+	} else if (op->append_roc && op->protocol == SRTP_RTP) {
 		srtp_write32(end, (uint32_t)(op->index >> 16));
 		end += SRTP_ROC_LEN;
 	}
@@ -320,28 +398,40 @@ uint16_t srtp_protect_finish_burst(struct srtp_op *ops[], uint16_t n)
 	return ops_sort(ops, n);
 }
 
-// The cipher's view of the ops that are ready for it. Returns their number.
-static uint16_t ciphers_collect(struct srtp_op *ops[], uint16_t n, struct cipher_op *ciphers[])
-{
-	uint16_t n_ready = 0;
+// The cipher's view of the ops that are ready for it: those of AES-GCM from the start, those of
+// AES-CM from the end.
+struct cipher_burst {
+	struct cipher_op *ops[SRTP_BURST_MAX];
+	uint16_t n_gcm, n_cm;
+};
 
+static void ciphers_collect(struct srtp_op *ops[], uint16_t n, struct cipher_burst *burst)
+{
+	burst->n_gcm = 0;
+	burst->n_cm = 0;
 	for (uint16_t i = 0; i < n; i++) {
-		if (ops[i]->status == SRTP_OK)
-			ciphers[n_ready++] = &ops[i]->cipher;
+		if (ops[i]->status != SRTP_OK)
+			continue;
+		if (srtp_suite_is_aead(ops[i]->suite))
+			burst->ops[burst->n_gcm++] = &ops[i]->cipher;
+		else
+			burst->ops[SRTP_BURST_MAX - ++burst->n_cm] = &ops[i]->cipher;
 	}
-	return n_ready;
 }
 
 // Sorts once, at the end: sorting between the halves as well would put the failures of the first
 // half behind those of the second.
 uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n)
 {
-	struct cipher_op *ciphers[SRTP_BURST_MAX];
+	struct cipher_burst burst;
 
 	assert(n <= SRTP_BURST_MAX);
 	for (uint16_t i = 0; i < n; i++)
 		op_unprotect_prepare(ops[i]);
-	cipher->decrypt_burst(ciphers, ciphers_collect(ops, n, ciphers));
+	ciphers_collect(ops, n, &burst);
+	cipher->decrypt_burst(burst.ops, burst.n_gcm);
+	if (burst.n_cm > 0)
+		cipher_aes_cm.decrypt_burst(burst.ops + SRTP_BURST_MAX - burst.n_cm, burst.n_cm);
 	for (uint16_t i = 0; i < n; i++) {
 		if (ops[i]->status == SRTP_OK)
 			op_unprotect_finish(ops[i]);
@@ -351,12 +441,15 @@ uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[]
 
 uint16_t srtp_protect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n)
 {
-	struct cipher_op *ciphers[SRTP_BURST_MAX];
+	struct cipher_burst burst;
 
 	assert(n <= SRTP_BURST_MAX);
 	for (uint16_t i = 0; i < n; i++)
 		op_protect_prepare(ops[i]);
-	cipher->encrypt_burst(ciphers, ciphers_collect(ops, n, ciphers));
+	ciphers_collect(ops, n, &burst);
+	cipher->encrypt_burst(burst.ops, burst.n_gcm);
+	if (burst.n_cm > 0)
+		cipher_aes_cm.encrypt_burst(burst.ops + SRTP_BURST_MAX - burst.n_cm, burst.n_cm);
 	for (uint16_t i = 0; i < n; i++) {
 		if (ops[i]->status == SRTP_OK)
 			op_protect_finish(ops[i]);

@@ -11,10 +11,17 @@
 #include "crypto/srtp_kdf.h"
 
 // SRTP and SRTCP packets with the AEAD suites of RFC 7714, MKI of RFC 3711 and ROC transport of RFC
-// 4771 (mode 3: the ROC alone, after the MKI, in packets whose SEQ is a multiple of the ROC rate).
+// 4771 (mode 3: the ROC alone, after the MKI, in packets whose SEQ is a multiple of the ROC rate);
+// and with the AES-CM suites of RFC 3711 and RFC 4568, which have the tag at the very end and no
+// ROC transport here (mode 3 is for AEAD).
 //
+// AES-GCM:
 //   SRTP   header, CSRC, extension | ciphertext | tag (16) | MKI (0, 4, 8) | ROC (0, 4)
 //   SRTCP  8 octets | ciphertext | tag (16) | E bit and SRTCP index (4) | MKI (0, 4, 8)
+//
+// AES-CM, where the tag does not cover the MKI:
+//   SRTP   header, CSRC, extension | ciphertext | MKI (0, 4, 8) | tag (10 or 4)
+//   SRTCP  8 octets | ciphertext | E bit and SRTCP index (4) | MKI (0, 4, 8) | tag (10)
 //
 // All functions are pure computation on the caller's memory, safe in any thread.
 
@@ -24,6 +31,7 @@ enum {
 	SRTCP_INDEX_LEN = 4,
 	SRTP_ROC_LEN = 4,
 	SRTP_MKI_MAX = 8,
+	SRTP_TAG_MAX = SRTP_GCM_TAG_LEN,
 	SRTP_OVERHEAD_MAX = SRTP_GCM_TAG_LEN + SRTCP_INDEX_LEN + SRTP_MKI_MAX,
 };
 
@@ -80,22 +88,30 @@ static inline uint32_t rtcp_ssrc(const uint8_t *packet)
 	return srtp_read32(packet + 4);
 }
 
+// Octets that protection adds to a packet at least: with neither MKI nor ROC.
+static inline uint16_t srtp_overhead_min(enum srtp_suite suite, enum srtp_protocol protocol)
+{
+	return srtp_suite_tag_len(suite, protocol) +
+	       (protocol == SRTP_RTCP ? (uint16_t)SRTCP_INDEX_LEN : 0);
+}
+
 // What follows the authenticated part of a packet. An MKI of 4 octets sits in the upper half of
 // mki, one of 0 octets is 0.
 struct srtp_trailer {
 	uint64_t mki;
 	uint32_t roc;    // if has_roc
-	uint16_t body;   // octets of the packet before the MKI: up to and including tag (SRTP) or
-			 // index (SRTCP)
+	uint16_t body;   // octets of the packet before the MKI. AES-GCM: up to and including tag
+			 // (SRTP) or index (SRTCP); AES-CM: ciphertext (SRTP) or index (SRTCP)
 	uint8_t mki_len; // octets: 0, 4 or 8
 	bool has_roc;
 };
 
 // Reads the trailer of a packet under the assumption that it has an MKI of mki_len octets and, if
 // has_roc, a ROC. head_len is the header's length (RTCP_HEADER_LEN for SRTCP). Returns false if the
-// packet is too short to be that and hold a tag.
-bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_protocol protocol,
-	uint16_t head_len, uint8_t mki_len, bool has_roc, struct srtp_trailer *trailer);
+// packet is too short to be that and hold a tag, or if the suite has no ROC.
+bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_suite suite,
+	enum srtp_protocol protocol, uint16_t head_len, uint8_t mki_len, bool has_roc,
+	struct srtp_trailer *trailer);
 
 // One list: enum, text.
 #define SRTP_STATUSES(_)                                                                           \
@@ -117,9 +133,11 @@ const char *srtp_status_text(enum srtp_status status);
 // src and dst are the same, or do not overlap.
 struct srtp_op {
 	const void *key;     // expanded session key
-	const uint8_t *salt; // session salt, SRTP_SALT_LEN octets
-	const uint8_t *src;  // first octet of the RTP or RTCP header
-	uint8_t *dst;        // room for len octets, len + SRTP_OVERHEAD_MAX when protecting
+	const uint8_t *salt; // session salt, srtp_suite_salt_len() octets
+	// First octet of the RTP or RTCP header. AES-CM, unprotect: after len octets come those of
+	// the MKI and of the tag, as srtp_trailer_read() made sure.
+	const uint8_t *src;
+	uint8_t *dst;   // room for len octets, len + SRTP_OVERHEAD_MAX when protecting
 	uint64_t index; // packet index (48 bits) or SRTCP index (31; unprotect reads it itself)
 	uint64_t mki;   // protect: MKI to append, as struct srtp_trailer has it
 	// In: octets at src (unprotect: struct srtp_trailer.body; protect: at most UINT16_MAX - SRTP_OVERHEAD_MAX).
@@ -128,13 +146,13 @@ struct srtp_op {
 	uint16_t head_len; // SRTP: header, CSRC and extension; SRTCP: unused
 	uint8_t suite;     // enum srtp_suite
 	uint8_t protocol;  // enum srtp_protocol
-	uint8_t mki_len;   // protect: 0, 4 or 8
-	bool append_roc;   // protect SRTP: the ROC of index goes after the MKI
+	uint8_t mki_len;   // 0, 4 or 8
+	bool append_roc;   // protect SRTP, AES-GCM: the ROC of index goes after the MKI
 	bool e_flag;       // SRTCP: payload encrypted; unprotect reports what the packet had
 	uint8_t status;    // out: enum srtp_status
 	void *user;        // the caller's
-	uint8_t tag[SRTP_GCM_TAG_LEN];                  // unprotect: as received
-	uint8_t aad[RTCP_HEADER_LEN + SRTCP_INDEX_LEN]; // SRTCP with the E bit set
+	uint8_t tag[SRTP_TAG_MAX];                      // unprotect: as received
+	uint8_t aad[RTCP_HEADER_LEN + SRTCP_INDEX_LEN]; // SRTCP with the E bit set, AES-GCM
 	struct cipher_op cipher;
 };
 
@@ -150,8 +168,8 @@ static inline uint32_t srtcp_index_word(const uint8_t *packet, uint16_t body)
 	return srtp_read32(packet + body - SRTCP_INDEX_LEN);
 }
 
-// The half before the cipher: IV (RFC 7714 8.1, 9.1), AAD, borders. Sorts ops so that those ready
-// for the cipher come first and returns their number; the others have their status.
+// The half before the cipher: IV (RFC 7714 8.1, 9.1, RFC 3711 4.1.1), AAD, borders. Sorts ops so
+// that those ready for the cipher come first and returns their number; the others have their status.
 uint16_t srtp_unprotect_prepare_burst(struct srtp_op *ops[], uint16_t n);
 uint16_t srtp_protect_prepare_burst(struct srtp_op *ops[], uint16_t n);
 
@@ -161,8 +179,9 @@ uint16_t srtp_protect_prepare_burst(struct srtp_op *ops[], uint16_t n);
 uint16_t srtp_unprotect_finish_burst(struct srtp_op *ops[], uint16_t n);
 uint16_t srtp_protect_finish_burst(struct srtp_op *ops[], uint16_t n);
 
-// Both halves around a synchronous cipher. ops[ret..n) failed, see ->status; order within the good
-// and within the failed is kept. n is at most SRTP_BURST_MAX.
+// Both halves around a synchronous cipher for AES-GCM, and cipher_aes_cm for the ops of an AES-CM
+// suite. The caller's thread is one of cipher_thread_init(), or has no such op. ops[ret..n) failed,
+// see ->status; order within the good and within the failed is kept. n is at most SRTP_BURST_MAX.
 enum { SRTP_BURST_MAX = 256 };
 uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n);
 uint16_t srtp_protect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n);

@@ -16,6 +16,7 @@ enum {
 	KDF_LABEL_AT = 7,   // its octet that meets the label; the 48-bit index / kdr follows
 	KDF_BLOCK_LEN = 16, // octets
 	LABEL_KEY = 0,      // RFC 3711 4.3.1 and 4.3.2, SRTP; SRTCP is 3 more
+	LABEL_AUTH = 1,
 	LABEL_SALT = 2,
 	LABEL_STEP = 3,
 };
@@ -62,15 +63,19 @@ int srtp_kdf(const struct srtp_master *master, enum srtp_suite suite, enum srtp_
 {
 	uint8_t key_len = srtp_suite_key_len(suite);
 	uint8_t step = protocol == SRTP_RTCP ? LABEL_STEP : 0;
+	uint8_t salt_len = srtp_suite_salt_len(suite);
 	uint8_t salt[KDF_SALT_LEN] = {0}; // zeros on the right, erratum 4938
 	int ret;
 
 	secmem_wipe(session, sizeof(*session));
-	memcpy(salt, master->salt, SRTP_SALT_LEN);
+	memcpy(salt, master->salt, salt_len);
 	ret = srtp_kdf_label(master->key, key_len, salt, LABEL_KEY + step, session->key, key_len);
 	if (ret == 0)
-		ret = srtp_kdf_label(master->key, key_len, salt, LABEL_SALT + step, session->salt,
-			SRTP_SALT_LEN);
+		ret = srtp_kdf_label(
+			master->key, key_len, salt, LABEL_SALT + step, session->salt, salt_len);
+	if (ret == 0 && !srtp_suite_is_aead(suite))
+		ret = srtp_kdf_label(master->key, key_len, salt, LABEL_AUTH + step,
+			session->key + key_len, SRTP_AUTH_KEY_LEN);
 	if (ret < 0)
 		secmem_wipe(session, sizeof(*session));
 	secmem_wipe(salt, sizeof(salt));

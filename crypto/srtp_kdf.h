@@ -9,21 +9,20 @@
 
 // Master key and salt of one crypto session. Secret: its owner wipes it.
 struct srtp_master {
-	uint8_t key[SRTP_KEY_MAX]; // srtp_suite_key_len() octets used
-	uint8_t salt[SRTP_SALT_LEN];
+	uint8_t key[SRTP_KEY_MAX];   // srtp_suite_key_len() octets used
+	uint8_t salt[SRTP_SALT_MAX]; // srtp_suite_salt_len() octets used, zeros follow
 };
 
-// Session key and salt of one protocol. Secret: its owner wipes it.
+// Session keys and salt of one protocol. Secret: its owner wipes it.
 struct srtp_session {
-	uint8_t key[SRTP_KEY_MAX]; // srtp_suite_key_len() octets used
-	uint8_t salt[SRTP_SALT_LEN];
+	// The encryption key, srtp_suite_key_len() octets; right behind it the authentication key,
+	// if the suite has one.
+	uint8_t key[SRTP_SESSION_KEY_MAX];
+	uint8_t salt[SRTP_SALT_MAX]; // srtp_suite_salt_len() octets used, zeros follow
 };
-
-// The two protocols of RFC 3711; the value is the step of their key derivation labels (0 or 3).
-enum srtp_protocol { SRTP_RTP, SRTP_RTCP, SRTP_N_PROTOCOLS };
 
 // Session keys by the AES-CM PRF (AES-256 for the 256-bit suite, RFC 6188): RFC 3711 4.3 with kdr
-// 0, label at octet 7 for both protocols (erratum 3712), the 12-octet salt followed by two zero
+// 0, label at octet 7 for both protocols (erratum 3712), a 12-octet salt followed by two zero
 // octets (erratum 4938). Returns 0, or -EIO if the library failed; session is wiped then.
 int srtp_kdf(const struct srtp_master *master, enum srtp_suite suite, enum srtp_protocol protocol,
 	struct srtp_session *session);

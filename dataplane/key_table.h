@@ -38,12 +38,12 @@ struct key_ctx {
 	// Names: control writes them before publication, workers read. A by_talker of kind
 	// KEY_BY_MKI is none.
 	struct key_name by_mki, by_talker;
-	uint8_t salt[SRTP_SALT_LEN]; // session salt
+	uint8_t salt[SRTP_SALT_MAX]; // session salt
+	uint8_t reserved[2];
 	_Atomic uint32_t proven; // a tag verified, or a packet was sent. worker: wo, control: ro
 	uint32_t serial;         // control: which of all contexts ever published this is
 	uint32_t root;           // index of the root key
 	uint32_t space;          // of packet indices: that of all contexts with this session key
-	uint8_t reserved[4];
 	alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE]; // expanded session key
 };
 

@@ -12,8 +12,8 @@
 static bool trailer_matches(struct packet *p, const struct leg_key *key, uint8_t mki_len,
 	bool has_roc, struct key_name *name)
 {
-	if (!srtp_trailer_read(
-		    p->data, p->len, p->protocol, p->head_len, mki_len, has_roc, &p->trailer))
+	if (!srtp_trailer_read(p->data, p->len, key->suite, p->protocol, p->head_len, mki_len,
+		    has_roc, &p->trailer))
 		return false;
 	name->mki = p->trailer.mki;
 	if (mki_len > 0 && p->trailer.mki >> 32 != key->id)
@@ -52,6 +52,12 @@ static const struct leg_key *packet_find_key(
 	return NULL;
 }
 
+// Shorter than any packet under that key.
+static bool packet_is_short(const struct packet *p, const struct leg_key *key)
+{
+	return p->len < p->head_len + srtp_overhead_min(key->suite, p->protocol) + key->mki_len;
+}
+
 // Whether a packet needs a key context, and under which name.
 static enum drop_reason packet_name_key(struct packet *p, struct key_name *name, bool *needed)
 {
@@ -66,12 +72,9 @@ static enum drop_reason packet_name_key(struct packet *p, struct key_name *name,
 		return DROP_NONE;
 	if (in->n_keys == 0)
 		return DROP_NO_KEY;
-	if (p->len < p->head_len + SRTP_GCM_TAG_LEN + in->keys[0].mki_len +
-			     (p->protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0))
-		return DROP_SRTP_SHORT;
 	p->key = packet_find_key(p, in, name);
 	if (!p->key)
-		return DROP_UNKNOWN_MKI;
+		return packet_is_short(p, &in->keys[0]) ? DROP_SRTP_SHORT : DROP_UNKNOWN_MKI;
 	name->scope = p->key->scope;
 	name->cs_id = p->key->cs_id;
 	name->protocol = p->protocol;

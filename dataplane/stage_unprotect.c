@@ -26,6 +26,7 @@ static void packet_fill_op(struct packet *p)
 		.head_len = p->head_len,
 		.suite = p->ctx->by_mki.suite,
 		.protocol = p->protocol,
+		.mki_len = p->trailer.mki_len,
 		.user = p,
 	};
 }

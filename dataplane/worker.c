@@ -269,7 +269,7 @@ int worker_run(void *arg)
 {
 	struct worker *worker = arg;
 	struct relay *relay = worker->relay;
-	if (relay->cipher->thread_init() != 0) {
+	if (cipher_thread_init(relay->cipher) != 0) {
 		atomic_store(&worker->started, -1);
 		return -1;
 	}
@@ -287,6 +287,6 @@ int worker_run(void *arg)
 		rte_rcu_qsbr_quiescent(relay->rcu, worker->id);
 	}
 	rte_rcu_qsbr_thread_offline(relay->rcu, worker->id);
-	relay->cipher->thread_fini();
+	cipher_thread_fini(relay->cipher);
 	return 0;
 }

@@ -14,7 +14,7 @@ enum { INPUT_MAX = 4096, ROOM = INPUT_MAX + RTP_HEADER_MIN + SRTP_OVERHEAD_MAX }
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t mki_lens[] = {0, 4, 8};
-static const uint8_t salt[SRTP_SALT_LEN] = {1, 2, 3};
+static const uint8_t salt[SRTP_SALT_MAX] = {1, 2, 3};
 static _Alignas(CIPHER_KEY_ALIGN) uint8_t keys[SRTP_N_SUITES][1024];
 static const struct cipher *cipher;
 
@@ -26,13 +26,14 @@ static void require(bool fact)
 
 static void cipher_start(void)
 {
-	static const uint8_t session_key[SRTP_KEY_MAX] = {42};
+	static const uint8_t session_key[SRTP_SESSION_KEY_MAX] = {42};
 	const char *name = getenv("FUZZ_CIPHER"), *why;
 
 	cipher = cipher_open(name ? name : "ipsec-mb", &why);
-	require(cipher && cipher->thread_init() == 0);
+	require(cipher && cipher_thread_init(cipher) == 0);
 	for (int suite = 0; suite < SRTP_N_SUITES; suite++)
-		require(cipher->expand((enum srtp_suite)suite, session_key, keys[suite]) == 0);
+		require(cipher_of_suite(cipher, (enum srtp_suite)suite)
+				->expand((enum srtp_suite)suite, session_key, keys[suite]) == 0);
 }
 
 static struct srtp_op op_make(uint8_t suite, enum srtp_protocol protocol, const uint8_t *src,
@@ -51,21 +52,33 @@ static struct srtp_op op_make(uint8_t suite, enum srtp_protocol protocol, const 
 	};
 }
 
+// Octets of the packet that a suite reads behind the body: MKI and tag.
+static size_t behind_body(uint8_t suite, enum srtp_protocol protocol, uint8_t mki_len)
+{
+	if (srtp_suite_is_aead((enum srtp_suite)suite))
+		return 0;
+	return mki_len + srtp_suite_tag_len((enum srtp_suite)suite, protocol);
+}
+
 // Out of place, then in place; the buffers have exactly the octets that the contract asks for.
 static bool unprotect_both_ways(uint8_t suite, enum srtp_protocol protocol, const uint8_t *packet,
-	uint16_t len, uint16_t head_len)
+	const struct srtp_trailer *trailer, uint16_t head_len)
 {
-	uint8_t *src = malloc(len), *dst = calloc(1, len), *same = malloc(len);
+	uint16_t len = trailer->body;
+	size_t size = len + behind_body(suite, protocol, trailer->mki_len);
+	uint8_t *src = malloc(size), *dst = calloc(1, len), *same = malloc(size);
 	require(src && dst && same);
-	memcpy(src, packet, len);
-	memcpy(same, packet, len);
+	memcpy(src, packet, size);
+	memcpy(same, packet, size);
 
 	struct srtp_op op = op_make(suite, protocol, src, dst, len, head_len), *ops[] = {&op};
+	op.mki_len = trailer->mki_len;
 	bool good = srtp_unprotect_burst(cipher, ops, 1) == 1;
-	require(memcmp(src, packet, len) == 0);
+	require(memcmp(src, packet, size) == 0);
 	for (uint16_t i = 0; !good && i < len; i++)
 		require(dst[i] == 0);
 	struct srtp_op same_op = op_make(suite, protocol, same, same, len, head_len);
+	same_op.mki_len = trailer->mki_len;
 	ops[0] = &same_op;
 	require((srtp_unprotect_burst(cipher, ops, 1) == 1) == good);
 	require(op.status == same_op.status && op.len == same_op.len);
@@ -89,11 +102,11 @@ static void packet_receive(const uint8_t *packet, size_t size)
 			head_len = rtp_header_len(packet, size);
 		if (head_len == 0 || !rtcp_header_ok(packet, size))
 			continue;
-		if (!srtp_trailer_read(packet, size, protocol, head_len, mki_lens[layout / 4],
-			    layout / 2 % 2, &trailer))
-			continue;
-		for (uint8_t suite = 0; suite < SRTP_N_SUITES; suite++)
-			unprotect_both_ways(suite, protocol, packet, trailer.body, head_len);
+		for (uint8_t suite = 0; suite < SRTP_N_SUITES; suite++) {
+			if (srtp_trailer_read(packet, size, (enum srtp_suite)suite, protocol,
+				    head_len, mki_lens[layout / 4], layout / 2 % 2, &trailer))
+				unprotect_both_ways(suite, protocol, packet, &trailer, head_len);
+		}
 	}
 }
 
@@ -113,13 +126,15 @@ static void payload_round_trip(uint8_t suite, enum srtp_protocol protocol, uint8
 	struct srtp_op op = op_make(suite, protocol, plain, packet, plain_len, head_len);
 	struct srtp_op *ops[] = {&op};
 	op.mki_len = mki_lens[variant % 3];
-	op.append_roc = protocol == SRTP_RTP && variant & 4;
+	op.append_roc =
+		protocol == SRTP_RTP && variant & 4 && srtp_suite_is_aead((enum srtp_suite)suite);
 	op.e_flag = protocol == SRTP_RTCP && variant & 4;
 	require(srtp_protect_burst(cipher, ops, 1) == 1);
-	require(srtp_trailer_read(
-		packet, op.len, protocol, head_len, op.mki_len, op.append_roc, &trailer));
-	require(unprotect_both_ways(suite, protocol, packet, trailer.body, head_len));
+	require(srtp_trailer_read(packet, op.len, (enum srtp_suite)suite, protocol, head_len,
+		op.mki_len, op.append_roc, &trailer));
+	require(unprotect_both_ways(suite, protocol, packet, &trailer, head_len));
 	op = op_make(suite, protocol, packet, packet, trailer.body, head_len);
+	op.mki_len = trailer.mki_len;
 	require(srtp_unprotect_burst(cipher, ops, 1) == 1);
 	require(op.len == plain_len && memcmp(packet, plain, plain_len) == 0);
 }

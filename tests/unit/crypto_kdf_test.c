@@ -119,6 +119,39 @@ static void prf_matches_rfc3711(void **state)
 	vectors_free(vectors);
 }
 
+// Encryption key, authentication key and salt of 112 bits of the AES-CM suites: RFC 3711 8.2 and B.3.
+static void session_of_aes_cm_matches_rfc3711(void **state)
+{
+	struct vectors *vectors = vectors_read("srtp_kdf.txt");
+	const struct vector *v = vectors_find(vectors, "rfc3711_B3");
+	struct srtp_master master = {0};
+	struct srtp_session session, other;
+	uint8_t octets[94];
+	(void)state;
+
+	vector_octets(v, "master_key", master.key, sizeof(master.key));
+	vector_octets(v, "master_salt", master.salt, sizeof(master.salt));
+	assert_int_equal(srtp_kdf(&master, SRTP_AES_CM_128_HMAC_SHA1_80, SRTP_RTP, &session), 0);
+	vector_octets(v, "label_00_cipher_key", octets, sizeof(octets));
+	assert_memory_equal(session.key, octets, 16);
+	vector_octets(v, "label_01_auth_key_94", octets, sizeof(octets));
+	assert_memory_equal(session.key + 16, octets, SRTP_AUTH_KEY_LEN);
+	vector_octets(v, "label_02_cipher_salt", octets, sizeof(octets));
+	assert_memory_equal(session.salt, octets, 14);
+	// Under both suites it is one key: index spaces are told apart by it.
+	assert_int_equal(srtp_kdf(&master, SRTP_AES_CM_128_HMAC_SHA1_32, SRTP_RTP, &other), 0);
+	assert_memory_equal(&session, &other, sizeof(session));
+
+	assert_int_equal(srtp_kdf(&master, SRTP_AES_CM_128_HMAC_SHA1_80, SRTP_RTCP, &session), 0);
+	vector_octets(v, "label_03_srtcp_key", octets, sizeof(octets));
+	assert_memory_equal(session.key, octets, 16);
+	vector_octets(v, "label_04_srtcp_auth_20", octets, sizeof(octets));
+	assert_memory_equal(session.key + 16, octets, SRTP_AUTH_KEY_LEN);
+	vector_octets(v, "label_05_srtcp_salt", octets, sizeof(octets));
+	assert_memory_equal(session.salt, octets, 14);
+	vectors_free(vectors);
+}
+
 static void prf_refuses_other_keys(void **state)
 {
 	static const uint8_t key[32], salt[14];
@@ -134,7 +167,7 @@ static void prf_refuses_other_keys(void **state)
 static void differs_check(const struct vector *v, const char *key_name, const char *salt_name,
 	const struct srtp_session *session)
 {
-	uint8_t key[SRTP_KEY_MAX], salt[SRTP_SALT_LEN];
+	uint8_t key[SRTP_KEY_MAX], salt[12];
 	size_t key_len = vector_octets(v, key_name, key, sizeof(key));
 	vector_octets(v, salt_name, salt, sizeof(salt));
 
@@ -148,7 +181,7 @@ static void session_check(const struct vector *v)
 {
 	struct srtp_master master = {0};
 	struct srtp_session session;
-	uint8_t key[SRTP_KEY_MAX], salt[SRTP_SALT_LEN];
+	uint8_t key[SRTP_KEY_MAX], salt[12];
 	size_t key_len = vector_octets(v, "master_key", master.key, sizeof(master.key));
 	enum srtp_suite suite = key_len == 32 ? SRTP_AEAD_AES_256_GCM : SRTP_AEAD_AES_128_GCM;
 	vector_octets(v, "master_salt", master.salt, sizeof(master.salt));
@@ -195,6 +228,7 @@ int main(void)
 		cmocka_unit_test(kdf_delimits_parameters),
 		cmocka_unit_test(kdf_bounds_its_input),
 		cmocka_unit_test(prf_matches_rfc3711),
+		cmocka_unit_test(session_of_aes_cm_matches_rfc3711),
 		cmocka_unit_test(prf_refuses_other_keys),
 		cmocka_unit_test(session_keys_match),
 	};

@@ -13,9 +13,7 @@
 #include "crypto/packet_index.h"
 #include "crypto/srtp.h"
 
-// After ours: it has a macro of that name, for the salt of another suite.
 #include <srtp2/srtp.h>
-#undef SRTP_SALT_LEN
 
 // libsrtp2 as the peer: it derives its session keys from the same master key and salt on its own.
 // It knows no RFC 4771, so no packet here carries its ROC.
@@ -29,7 +27,8 @@ struct agreement {
 	const char *cipher_name;
 	enum srtp_suite suite;
 	uint8_t mki_len;
-	bool rtcp_clear; // SRTCP authenticated, not encrypted
+	bool rtcp_clear;             // SRTCP authenticated, not encrypted
+	enum srtp_protocol protocol; // the one that is tested
 };
 
 // Both ends of a connection.
@@ -37,30 +36,43 @@ struct ends {
 	const struct agreement *agreed;
 	const struct cipher *cipher;
 	_Alignas(CIPHER_KEY_ALIGN) uint8_t key[SRTP_N_PROTOCOLS][1024];
-	uint8_t salt[SRTP_N_PROTOCOLS][SRTP_SALT_LEN];
+	uint8_t salt[SRTP_N_PROTOCOLS][SRTP_SALT_MAX];
 	srtp_t sender, receiver; // the peer's
+};
+
+// RFC 4568 6.2.2: the short tag is for SRTP only.
+static const struct {
+	void (*rtp)(srtp_crypto_policy_t *policy), (*rtcp)(srtp_crypto_policy_t *policy);
+} policies[SRTP_N_SUITES] = {
+	[SRTP_AEAD_AES_128_GCM] = {srtp_crypto_policy_set_aes_gcm_128_16_auth,
+		srtp_crypto_policy_set_aes_gcm_128_16_auth},
+	[SRTP_AEAD_AES_256_GCM] = {srtp_crypto_policy_set_aes_gcm_256_16_auth,
+		srtp_crypto_policy_set_aes_gcm_256_16_auth},
+	[SRTP_AES_CM_128_HMAC_SHA1_80] = {srtp_crypto_policy_set_rtp_default,
+		srtp_crypto_policy_set_rtcp_default},
+	[SRTP_AES_CM_128_HMAC_SHA1_32] = {srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32,
+		srtp_crypto_policy_set_rtcp_default},
 };
 
 static srtp_t peer_make(const struct agreement *agreed, const struct srtp_master *master,
 	srtp_ssrc_type_t direction)
 {
-	uint8_t key[SRTP_KEY_MAX + SRTP_SALT_LEN], mki[SRTP_MKI_MAX];
+	uint8_t key[SRTP_KEY_MAX + SRTP_SALT_MAX], mki[SRTP_MKI_MAX];
 	uint8_t key_len = srtp_suite_key_len(agreed->suite);
 	srtp_policy_t policy = {.ssrc = {.type = direction}, .window_size = 128};
 	srtp_t peer;
 
 	memcpy(key, master->key, key_len);
-	memcpy(key + key_len, master->salt, SRTP_SALT_LEN);
+	memcpy(key + key_len, master->salt, srtp_suite_salt_len(agreed->suite));
 	memcpy(mki, mki_octets, sizeof(mki));
 	srtp_master_key_t master_key = {.key = key, .mki_id = mki, .mki_size = agreed->mki_len};
 	srtp_master_key_t *keys[] = {&master_key};
-	if (agreed->suite == SRTP_AEAD_AES_128_GCM) {
-		srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtp);
-		srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtcp);
-	} else {
-		srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtp);
-		srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtcp);
-	}
+	policies[agreed->suite].rtcp(&policy.rtcp);
+	// The peer looks for the MKI of SRTCP in front of a tag as long as SRTP's.
+	if (agreed->protocol == SRTP_RTCP)
+		policy.rtp = policy.rtcp;
+	else
+		policies[agreed->suite].rtp(&policy.rtp);
 	if (agreed->rtcp_clear)
 		policy.rtcp.sec_serv = sec_serv_auth;
 	if (agreed->mki_len != 0) {
@@ -85,13 +97,14 @@ static void ends_make(struct ends *ends, const struct agreement *agreed)
 	ends->agreed = agreed;
 	ends->cipher = cipher_open(agreed->cipher_name, &why);
 	assert_non_null(ends->cipher);
-	assert_int_equal(ends->cipher->thread_init(), 0);
+	assert_int_equal(cipher_thread_init(ends->cipher), 0);
 	for (int p = 0; p < SRTP_N_PROTOCOLS; p++) {
 		struct srtp_session session;
 		assert_int_equal(
 			srtp_kdf(&master, agreed->suite, (enum srtp_protocol)p, &session), 0);
-		ends->cipher->expand(agreed->suite, session.key, ends->key[p]);
-		memcpy(ends->salt[p], session.salt, SRTP_SALT_LEN);
+		cipher_of_suite(ends->cipher, agreed->suite)
+			->expand(agreed->suite, session.key, ends->key[p]);
+		memcpy(ends->salt[p], session.salt, sizeof(session.salt));
 	}
 	ends->sender = peer_make(agreed, &master, ssrc_any_outbound);
 	ends->receiver = peer_make(agreed, &master, ssrc_any_inbound);
@@ -101,7 +114,7 @@ static void ends_free(struct ends *ends)
 {
 	srtp_dealloc(ends->sender);
 	srtp_dealloc(ends->receiver);
-	ends->cipher->thread_fini();
+	cipher_thread_fini(ends->cipher);
 }
 
 static struct srtp_op op_make(
@@ -128,12 +141,13 @@ static uint16_t receive(const struct ends *ends, enum srtp_protocol protocol, ui
 	struct srtp_trailer trailer;
 	uint8_t mki_len = ends->agreed->mki_len, mki[SRTP_MKI_MAX] = {0};
 
-	assert_true(srtp_trailer_read(
-		packet, (size_t)len, protocol, head_len, mki_len, false, &trailer));
+	assert_true(srtp_trailer_read(packet, (size_t)len, ends->agreed->suite, protocol, head_len,
+		mki_len, false, &trailer));
 	memcpy(mki, mki_octets, mki_len);
 	assert_int_equal(trailer.mki, (uint64_t)srtp_read32(mki) << 32 | srtp_read32(mki + 4));
 	struct srtp_op op = op_make(ends, protocol, packet, trailer.body), *ops[] = {&op};
 	op.index = *index;
+	op.mki_len = mki_len;
 	assert_int_equal(srtp_unprotect_burst(ends->cipher, ops, 1), 1);
 	*index = op.index;
 	if (protocol == SRTP_RTCP)
@@ -211,7 +225,8 @@ static void rtp_check(struct ends *ends)
 	// And the peer takes no packet whose last bit of the tag is another.
 	size_t plain_len = rtp_make(packet, 100);
 	int len = send(ends, SRTP_RTP, packet, plain_len, 2 * 65536 + 100);
-	packet[len - 1 - ends->agreed->mki_len] ^= 1;
+	packet[len - 1 - (srtp_suite_is_aead(ends->agreed->suite) ? ends->agreed->mki_len : 0)] ^=
+		1;
 	assert_int_equal(srtp_unprotect_mki(ends->receiver, packet, &len, use_mki),
 		srtp_err_status_auth_fail);
 }
@@ -247,12 +262,13 @@ static void every_agreement(void **state)
 	static struct ends ends;
 	void (*check)(struct ends * ends) = *state;
 
-	for (size_t i = 0; i < 2 * 2 * 3 * 2; i++) {
+	for (size_t i = 0; i < 2 * SRTP_N_SUITES * 3 * 2; i++) {
 		struct agreement agreed = {
 			.cipher_name = names[i % 2],
-			.suite = (enum srtp_suite)(i / 2 % 2),
-			.mki_len = mki_lens[i / 4 % 3],
-			.rtcp_clear = i / 12,
+			.suite = (enum srtp_suite)(i / 2 % SRTP_N_SUITES),
+			.mki_len = mki_lens[i / 2 / SRTP_N_SUITES % 3],
+			.rtcp_clear = i / 6 / SRTP_N_SUITES,
+			.protocol = check == rtcp_check ? SRTP_RTCP : SRTP_RTP,
 		};
 		ends_make(&ends, &agreed);
 		check(&ends);

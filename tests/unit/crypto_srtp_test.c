@@ -23,7 +23,7 @@ static const struct cipher *ciphers[N_CIPHERS];
 // A session key with its salt, ready for one cipher.
 struct context {
 	_Alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE];
-	uint8_t salt[SRTP_SALT_LEN];
+	uint8_t salt[SRTP_SALT_MAX];
 	const struct cipher *cipher;
 	enum srtp_suite suite;
 };
@@ -40,13 +40,14 @@ static int ciphers_open(void **state)
 			fail_msg("%s: %s", names[i], why);
 		assert_int_equal(ciphers[i]->thread_init(), 0);
 	}
-	return 0;
+	return cipher_aes_cm.thread_init();
 }
 
 static int ciphers_close(void **state)
 {
 	(void)state;
 
+	cipher_aes_cm.thread_fini();
 	for (size_t i = 0; i < N_CIPHERS; i++)
 		ciphers[i]->thread_fini();
 	return 0;
@@ -57,14 +58,15 @@ static void context_init(struct context *context, const struct cipher *cipher,
 {
 	context->cipher = cipher;
 	context->suite = suite;
-	assert_int_equal(cipher->expand(suite, session_key, context->key), 0);
-	memcpy(context->salt, session_salt, SRTP_SALT_LEN);
+	assert_int_equal(
+		cipher_of_suite(cipher, suite)->expand(suite, session_key, context->key), 0);
+	memcpy(context->salt, session_salt, srtp_suite_salt_len(suite));
 }
 
 // A context of made-up keys.
 static void context_make(struct context *context, const struct cipher *cipher, uint8_t suite)
 {
-	uint8_t key[SRTP_KEY_MAX], salt[SRTP_SALT_LEN];
+	uint8_t key[SRTP_SESSION_KEY_MAX], salt[SRTP_SALT_MAX];
 
 	for (uint8_t i = 0; i < sizeof(key); i++)
 		key[i] = i * 7 + suite;
@@ -156,12 +158,13 @@ static void sample_unprotect_check(
 
 	memset(dst, 0xa5, sizeof(dst));
 	memcpy(src, s->packet, s->packet_len);
-	assert_true(srtp_trailer_read(
-		src, s->packet_len, s->protocol, head_len, s->mki_len, s->has_roc, &trailer));
+	assert_true(srtp_trailer_read(src, s->packet_len, context->suite, s->protocol, head_len,
+		s->mki_len, s->has_roc, &trailer));
 	assert_int_equal(trailer.mki, s->mki);
 	if (s->has_roc)
 		assert_int_equal(trailer.roc, s->index >> 16);
 	struct srtp_op op = op_make(context, s->protocol, src, in_place ? src : dst, trailer.body);
+	op.mki_len = trailer.mki_len;
 	if (s->protocol == SRTP_RTP)
 		op.index = s->index;
 	if (s->head_len)
@@ -212,7 +215,7 @@ static void known_answers_of_rfc7714(void **state)
 	assert_int_equal(vectors->n, 8);
 	for (size_t i = 0; i < N_CIPHERS * vectors->n; i++) {
 		const struct vector *v = &vectors->items[i / N_CIPHERS];
-		uint8_t key[SRTP_KEY_MAX], salt[SRTP_SALT_LEN];
+		uint8_t key[SRTP_KEY_MAX], salt[SRTP_SALT_MAX];
 		struct context context;
 		struct sample s;
 		size_t key_len = vector_octets(v, "session_key", key, sizeof(key));
@@ -255,14 +258,14 @@ static void session_derive(const struct vector *v, enum srtp_protocol protocol,
 	vector_octets(v, "master_key", expected, sizeof(expected));
 	assert_memory_equal(master.key, expected, 16);
 	vector_octets(v, "master_salt", expected, sizeof(expected));
-	assert_memory_equal(master.salt, expected, SRTP_SALT_LEN);
+	assert_memory_equal(master.salt, expected, 12);
 
 	assert_int_equal(srtp_kdf(&master, SRTP_AEAD_AES_128_GCM, protocol, session), 0);
 	bool rtp = protocol == SRTP_RTP;
 	vector_octets(v, rtp ? "session_key" : "srtcp_key", expected, sizeof(expected));
 	assert_memory_equal(session->key, expected, 16);
 	vector_octets(v, rtp ? "session_salt" : "srtcp_salt", expected, sizeof(expected));
-	assert_memory_equal(session->salt, expected, SRTP_SALT_LEN);
+	assert_memory_equal(session->salt, expected, 12);
 }
 
 static void known_answers_end_to_end(void **state)
@@ -387,7 +390,8 @@ static void layout_make(const struct context *context, struct sample *s, size_t 
 	s->mki = s->mki_len == 8   ? UINT64_C(0x0a1b2c3d08b63c96)
 		 : s->mki_len == 4 ? UINT64_C(0x2f00ba11) << 32
 				   : 0;
-	s->has_roc = s->e_flag = layout / 8 % 2;
+	s->e_flag = layout / 8 % 2;
+	s->has_roc = s->e_flag && srtp_suite_is_aead(context->suite);
 	s->index = UINT64_C(0x123456789abc);
 	switch (shape) {
 	case 0: // voice
@@ -420,6 +424,14 @@ static void layout_make(const struct context *context, struct sample *s, size_t 
 	sample_protect(context, s);
 }
 
+// By the letter of RFC 7714 13.2 and RFC 4568 6.2.
+static size_t tag_len(size_t suite, enum srtp_protocol protocol)
+{
+	if (suite == SRTP_AES_CM_128_HMAC_SHA1_32 && protocol == SRTP_RTP)
+		return 4;
+	return suite == SRTP_AEAD_AES_128_GCM || suite == SRTP_AEAD_AES_256_GCM ? 16 : 10;
+}
+
 static void every_layout_round_trips(void **state)
 {
 	struct context context;
@@ -432,7 +444,8 @@ static void every_layout_round_trips(void **state)
 			context_make(&context, ciphers[c], i % SRTP_N_SUITES);
 			layout_make(&context, s, i / SRTP_N_SUITES);
 			sample_check(&context, s);
-			size_t overhead = 16U + (s->protocol == SRTP_RTCP ? 4 : 0) + s->mki_len +
+			size_t overhead = tag_len(i % SRTP_N_SUITES, s->protocol) +
+					  (s->protocol == SRTP_RTCP ? 4U : 0) + s->mki_len +
 					  (s->has_roc ? 4 : 0);
 			assert_int_equal(s->packet_len, s->plain_len + overhead);
 		}
@@ -453,10 +466,11 @@ static enum srtp_status receive(
 
 	if (s->protocol == SRTP_RTP ? head_len == 0 : !rtcp_header_ok(packet, len))
 		return SRTP_TOO_SHORT;
-	if (!srtp_trailer_read(
-		    packet, len, s->protocol, head_len, s->mki_len, s->has_roc, &trailer))
+	if (!srtp_trailer_read(packet, len, context->suite, s->protocol, head_len, s->mki_len,
+		    s->has_roc, &trailer))
 		return SRTP_TOO_SHORT;
 	struct srtp_op op = op_make(context, s->protocol, packet, dst, trailer.body);
+	op.mki_len = trailer.mki_len;
 	op.head_len = head_len;
 	op.index = s->index;
 	if (unprotect(context, &op) != SRTP_OK) {
@@ -467,7 +481,7 @@ static enum srtp_status receive(
 }
 
 // Every bit of header, ciphertext, tag and index word is protected; MKI and ROC are not (RFC
-// 7714 7.2).
+// 7714 7.2, RFC 3711 3.1).
 static void forged_packets_fail(void **state)
 {
 	struct context context;
@@ -475,16 +489,21 @@ static void forged_packets_fail(void **state)
 	uint8_t packet[ROOM];
 	(void)state;
 
-	for (size_t i = 0; i < N_CIPHERS * N_LAYOUTS; i++) {
-		context_make(&context, ciphers[i % N_CIPHERS], i / 16 % SRTP_N_SUITES);
-		layout_make(&context, &s, i / N_CIPHERS);
+	for (size_t i = 0; i < N_CIPHERS * SRTP_N_SUITES * N_LAYOUTS; i++) {
+		uint8_t suite = i / N_CIPHERS % SRTP_N_SUITES;
+		context_make(&context, ciphers[i % N_CIPHERS], suite);
+		layout_make(&context, &s, i / N_CIPHERS / SRTP_N_SUITES);
 		size_t outside = s.mki_len + (s.has_roc ? 4U : 0U);
+		size_t outside_end = s.packet_len;
+		if (!srtp_suite_is_aead(context.suite))
+			outside_end -= tag_len(suite, s.protocol);
 		assert_int_equal(receive(&context, &s, s.packet, s.packet_len), SRTP_OK);
 		for (size_t bit = 0; bit < 8 * s.packet_len; bit++) {
 			memcpy(packet, s.packet, s.packet_len);
 			packet[bit / 8] ^= 1 << bit % 8;
 			enum srtp_status status = receive(&context, &s, packet, s.packet_len);
-			if ((status == SRTP_OK) != (bit / 8 >= s.packet_len - outside))
+			if ((status == SRTP_OK) !=
+				(bit / 8 >= outside_end - outside && bit / 8 < outside_end))
 				fail_msg("layout %zu, bit %zu: %s", i, bit,
 					srtp_status_text(status));
 		}
@@ -497,9 +516,9 @@ static void truncated_packets_fail(void **state)
 	static struct sample s;
 	(void)state;
 
-	for (size_t i = 0; i < N_CIPHERS * N_LAYOUTS; i++) {
-		context_make(&context, ciphers[i % N_CIPHERS], 0);
-		layout_make(&context, &s, i / N_CIPHERS);
+	for (size_t i = 0; i < SRTP_N_SUITES * N_LAYOUTS; i++) {
+		context_make(&context, ciphers[i % N_CIPHERS], i % SRTP_N_SUITES);
+		layout_make(&context, &s, i / SRTP_N_SUITES);
 		for (size_t len = 0; len < s.packet_len; len++) {
 			// A copy of that length, so that reading beyond it is noticed.
 			uint8_t *packet = test_malloc(len + 1);
@@ -536,6 +555,103 @@ static void other_index_salt_or_key_fails(void **state)
 		other.suite = SRTP_AEAD_AES_256_GCM;
 		assert_int_equal(receive(&other, &s, s.packet, s.packet_len), SRTP_AUTH_FAIL);
 	}
+}
+
+// With AES-CM the ROC is under the tag, the rest of what is not in the packet decides the plaintext.
+static void cm_other_index_salt_or_key_fails(void **state)
+{
+	struct context context, other;
+	static struct sample s;
+	(void)state;
+
+	context_make(&context, ciphers[0], SRTP_AES_CM_128_HMAC_SHA1_80);
+	layout_make(&context, &s, 0);
+	for (int bit = 16; bit < 48; bit++) {
+		s.index ^= UINT64_C(1) << bit;
+		assert_int_equal(receive(&context, &s, s.packet, s.packet_len), SRTP_AUTH_FAIL);
+		s.index ^= UINT64_C(1) << bit;
+	}
+	for (size_t i = 0; i < 20; i++) {
+		uint8_t key[SRTP_SESSION_KEY_MAX] = {0};
+		context_make(&other, ciphers[0], SRTP_AES_CM_128_HMAC_SHA1_80);
+		for (uint8_t k = 0; k < sizeof(key); k++)
+			key[k] = k * 7 + SRTP_AES_CM_128_HMAC_SHA1_80;
+		key[16 + i] ^= 1;
+		context_init(&other, ciphers[0], other.suite, key, context.salt);
+		assert_int_equal(receive(&other, &s, s.packet, s.packet_len), SRTP_AUTH_FAIL);
+	}
+	for (size_t i = 0; i < SRTP_SALT_MAX; i++) {
+		uint8_t dst[ROOM];
+		other = context;
+		other.salt[i] ^= 1;
+		struct srtp_op op = op_make(&other, SRTP_RTP, s.packet, dst, s.packet_len - 10);
+		op.index = s.index;
+		assert_int_equal(unprotect(&other, &op), SRTP_OK);
+		assert_memory_not_equal(dst, s.plain, s.plain_len);
+	}
+}
+
+// AES-GCM and AES-CM in one burst: each op goes to its own cipher, and order is kept.
+static void suites_mix_in_one_burst(void **state)
+{
+	static struct context contexts[SRTP_N_SUITES];
+	static uint8_t packets[SRTP_BURST_MAX][128];
+	static struct srtp_op ops[SRTP_BURST_MAX];
+	struct srtp_op *order[SRTP_BURST_MAX];
+	uint8_t plain[PACKET_MAX];
+	(void)state;
+
+	for (uint8_t suite = 0; suite < SRTP_N_SUITES; suite++)
+		context_make(&contexts[suite], ciphers[0], suite);
+	for (size_t i = 0; i < SRTP_BURST_MAX; i++) {
+		const struct context *context = &contexts[i * 7 / 3 % SRTP_N_SUITES];
+		size_t len = rtp_make(plain, 0, -1, 20 + i % 50, false, (uint16_t)i);
+		memcpy(packets[i], plain, len);
+		ops[i] = op_make(context, SRTP_RTP, packets[i], packets[i], len);
+		ops[i].index = i;
+		order[i] = &ops[i];
+	}
+	assert_int_equal(srtp_protect_burst(ciphers[0], order, SRTP_BURST_MAX), SRTP_BURST_MAX);
+	for (size_t i = 0; i < SRTP_BURST_MAX; i++) {
+		enum srtp_suite suite = (enum srtp_suite)ops[i].suite;
+		assert_ptr_equal(order[i], &ops[i]);
+		assert_int_equal(ops[i].len, 32 + i % 50 + tag_len(suite, SRTP_RTP));
+		if (!srtp_suite_is_aead(suite))
+			ops[i].len -= (uint16_t)tag_len(suite, SRTP_RTP);
+		if (i % 5 == 1)
+			packets[i][20] ^= 1;
+	}
+	uint16_t n_good = srtp_unprotect_burst(ciphers[0], order, SRTP_BURST_MAX);
+	assert_int_equal(n_good, SRTP_BURST_MAX - (SRTP_BURST_MAX + 3) / 5);
+	for (size_t i = 0; i < SRTP_BURST_MAX; i++) {
+		size_t len = rtp_make(plain, 0, -1, 20 + i % 50, false, (uint16_t)i);
+		assert_int_equal(ops[i].status, i % 5 == 1 ? SRTP_AUTH_FAIL : SRTP_OK);
+		assert_int_equal(order[i]->status == SRTP_OK, i < n_good);
+		if (i != 0 && i != n_good)
+			assert_true(order[i]->index > order[i - 1]->index);
+		if (ops[i].status == SRTP_OK) {
+			assert_int_equal(ops[i].len, len);
+			assert_memory_equal(packets[i], plain, len);
+		}
+	}
+}
+
+// A packet whose tag does not match is never decrypted, not even where it would be thrown away.
+static void cm_authenticates_before_it_decrypts(void **state)
+{
+	struct context context;
+	static struct sample s;
+	uint8_t packet[ROOM];
+	(void)state;
+
+	context_make(&context, ciphers[0], SRTP_AES_CM_128_HMAC_SHA1_80);
+	layout_make(&context, &s, 0);
+	memcpy(packet, s.packet, s.packet_len);
+	packet[s.packet_len - 1] ^= 1;
+	struct srtp_op op = op_make(&context, SRTP_RTP, packet, packet, s.packet_len - 10);
+	op.index = s.index;
+	assert_int_equal(unprotect(&context, &op), SRTP_AUTH_FAIL);
+	assert_memory_equal(packet, s.packet, s.packet_len - 1);
 }
 
 static void index_limits(void **state)
@@ -760,25 +876,65 @@ static void reads_trailers(void **state)
 
 	for (uint8_t i = 0; i < sizeof(packet); i++)
 		packet[i] = i;
-	assert_true(srtp_trailer_read(packet, 80, SRTP_RTP, 12, 8, true, &t));
+	assert_true(
+		srtp_trailer_read(packet, 80, SRTP_AEAD_AES_128_GCM, SRTP_RTP, 12, 8, true, &t));
 	assert_int_equal(t.body, 68);
 	assert_int_equal(t.mki, UINT64_C(0x4445464748494a4b));
 	assert_int_equal(t.roc, 0x4c4d4e4f);
-	assert_true(srtp_trailer_read(packet, 80, SRTP_RTP, 12, 4, false, &t));
+	assert_true(
+		srtp_trailer_read(packet, 80, SRTP_AEAD_AES_128_GCM, SRTP_RTP, 12, 4, false, &t));
 	assert_int_equal(t.body, 76);
 	assert_int_equal(t.mki, UINT64_C(0x4c4d4e4f00000000));
-	assert_true(srtp_trailer_read(packet, 80, SRTP_RTCP, 8, 0, false, &t));
+	assert_true(
+		srtp_trailer_read(packet, 80, SRTP_AEAD_AES_128_GCM, SRTP_RTCP, 8, 0, false, &t));
 	assert_int_equal(t.body, 80);
 	assert_int_equal(t.mki, 0);
 	assert_int_equal(srtcp_index_word(packet, t.body), 0x4c4d4e4f);
 
-	assert_false(srtp_trailer_read(packet, 80, SRTP_RTCP, 8, 4, true, &t));
-	assert_false(srtp_trailer_read(packet, 80, SRTP_RTP, 12, 5, false, &t));
-	assert_false(srtp_trailer_read(packet, 65536, SRTP_RTP, 12, 4, false, &t));
-	assert_true(srtp_trailer_read(packet, 40, SRTP_RTP, 12, 8, true, &t));
-	assert_false(srtp_trailer_read(packet, 39, SRTP_RTP, 12, 8, true, &t));
-	assert_true(srtp_trailer_read(packet, 32, SRTP_RTCP, 8, 4, false, &t));
-	assert_false(srtp_trailer_read(packet, 31, SRTP_RTCP, 8, 4, false, &t));
+	assert_false(
+		srtp_trailer_read(packet, 80, SRTP_AEAD_AES_128_GCM, SRTP_RTCP, 8, 4, true, &t));
+	assert_false(
+		srtp_trailer_read(packet, 80, SRTP_AEAD_AES_128_GCM, SRTP_RTP, 12, 5, false, &t));
+	assert_false(srtp_trailer_read(
+		packet, 65536, SRTP_AEAD_AES_128_GCM, SRTP_RTP, 12, 4, false, &t));
+	assert_true(
+		srtp_trailer_read(packet, 40, SRTP_AEAD_AES_128_GCM, SRTP_RTP, 12, 8, true, &t));
+	assert_false(
+		srtp_trailer_read(packet, 39, SRTP_AEAD_AES_128_GCM, SRTP_RTP, 12, 8, true, &t));
+	assert_true(
+		srtp_trailer_read(packet, 32, SRTP_AEAD_AES_128_GCM, SRTP_RTCP, 8, 4, false, &t));
+	assert_false(
+		srtp_trailer_read(packet, 31, SRTP_AEAD_AES_128_GCM, SRTP_RTCP, 8, 4, false, &t));
+}
+
+static void reads_trailers_of_aes_cm(void **state)
+{
+	const enum srtp_suite s80 = SRTP_AES_CM_128_HMAC_SHA1_80;
+	const enum srtp_suite s32 = SRTP_AES_CM_128_HMAC_SHA1_32;
+	uint8_t packet[80];
+	struct srtp_trailer t;
+	(void)state;
+
+	for (uint8_t i = 0; i < sizeof(packet); i++)
+		packet[i] = i;
+	assert_true(srtp_trailer_read(packet, 80, s80, SRTP_RTP, 12, 8, false, &t));
+	assert_int_equal(t.body, 62);
+	assert_int_equal(t.mki, UINT64_C(0x3e3f404142434445));
+	assert_true(srtp_trailer_read(packet, 80, s32, SRTP_RTP, 12, 4, false, &t));
+	assert_int_equal(t.body, 72);
+	assert_int_equal(t.mki, UINT64_C(0x48494a4b00000000));
+	assert_true(srtp_trailer_read(packet, 80, s32, SRTP_RTCP, 8, 4, false, &t));
+	assert_int_equal(t.body, 66);
+	assert_int_equal(t.mki, UINT64_C(0x4243444500000000));
+	assert_int_equal(srtcp_index_word(packet, t.body), 0x3e3f4041);
+
+	assert_false(srtp_trailer_read(packet, 80, s80, SRTP_RTP, 12, 4, true, &t));
+	assert_true(srtp_trailer_read(packet, 30, s80, SRTP_RTP, 12, 8, false, &t));
+	assert_false(srtp_trailer_read(packet, 29, s80, SRTP_RTP, 12, 8, false, &t));
+	assert_true(srtp_trailer_read(packet, 20, s32, SRTP_RTP, 12, 4, false, &t));
+	assert_false(srtp_trailer_read(packet, 19, s32, SRTP_RTP, 12, 4, false, &t));
+	assert_true(srtp_trailer_read(packet, 26, s32, SRTP_RTCP, 8, 4, false, &t));
+	assert_false(srtp_trailer_read(packet, 25, s32, SRTP_RTCP, 8, 4, false, &t));
 }
 
 static void roc_rate(void **state)
@@ -802,6 +958,9 @@ int main(void)
 		cmocka_unit_test(forged_packets_fail),
 		cmocka_unit_test(truncated_packets_fail),
 		cmocka_unit_test(other_index_salt_or_key_fails),
+		cmocka_unit_test(cm_other_index_salt_or_key_fails),
+		cmocka_unit_test(cm_authenticates_before_it_decrypts),
+		cmocka_unit_test(suites_mix_in_one_burst),
 		cmocka_unit_test(index_limits),
 		cmocka_unit_test(too_short_to_protect),
 		cmocka_unit_test(burst_keeps_order),
@@ -810,6 +969,7 @@ int main(void)
 		cmocka_unit_test(reads_rtp_headers),
 		cmocka_unit_test(reads_rtcp_headers),
 		cmocka_unit_test(reads_trailers),
+		cmocka_unit_test(reads_trailers_of_aes_cm),
 		cmocka_unit_test(roc_rate),
 	};
 
