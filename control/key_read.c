@@ -62,7 +62,8 @@ bool key_domain_read(struct reader *r, const char **domain)
 bool key_profile_read(
 	struct reader *r, const char *name, enum key_type type, struct key_profile *profile)
 {
-	static const char *const suites[] = {"aead-aes-128-gcm", "aead-aes-256-gcm", NULL};
+	static const char *const suites[] = {"aead-aes-128-gcm", "aead-aes-256-gcm",
+		"aes-cm-128-hmac-sha1-80", "aes-cm-128-hmac-sha1-32", NULL};
 	struct reader p;
 	unsigned suite = profile->suite;
 	uint64_t mki_len = profile->mki_len, roc_rate = profile->roc_rate;
@@ -70,7 +71,13 @@ bool key_profile_read(
 		return false;
 	reader_choice(&p, "suite", READER_OPTIONAL, suites, &suite);
 	reader_uint(&p, "mki_length", 0, 8, &mki_len);
+	if (!srtp_suite_is_aead((enum srtp_suite)suite))
+		roc_rate = 0;
 	reader_uint(&p, "roc_rate", 0, 65535, &roc_rate);
+	if (roc_rate != 0 && !srtp_suite_is_aead((enum srtp_suite)suite))
+		reader_fail(&p, RPC_INVALID_PARAMS, "roc_rate",
+			"is %u; accepted: 0, mode 3 of RFC 4771 is for the suites of AES-GCM",
+			(unsigned)roc_rate);
 	if (mki_len != 0 && mki_len != 4 && !(mki_len == 8 && type == KEY_GMK))
 		reader_fail(&p, RPC_INVALID_PARAMS, "mki_length", "is %u; accepted: 0, 4%s",
 			(unsigned)mki_len, type == KEY_GMK ? ", 8" : " (8 is for a gmk)");

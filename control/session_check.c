@@ -134,6 +134,21 @@ static bool key_fits_group(const struct app *app, const struct session *session,
 	return !slot || key_is_of_group(slot, spec->group);
 }
 
+// The suite in which a leg uses its key: its own, or the key's.
+static enum srtp_suite protection_suite(const struct app *app, const struct session *session,
+	const struct session_spec *spec, const struct protection_spec *protection)
+{
+	const struct key_ref *ref = &protection->key;
+	if (protection->has_suite)
+		return protection->profile.suite;
+	// leg.apply knows the session's keys by id only; they are installed.
+	for (uint32_t k = 0; ref->scope == session->scope && k < spec->n_keys; k++)
+		if (spec->keys[k].id == ref->id && spec->keys[k].secret.value_len > 0)
+			return spec->keys[k].profile.suite;
+	const struct key_slot *key = keystore_find(app, ref->scope, ref->id);
+	return key ? key->profile.suite : protection->profile.suite;
+}
+
 // The key that a leg names is what its traffic and the session need.
 static void check_key_use(const struct app *app, const struct session *session,
 	const struct session_spec *spec, const struct leg_spec *leg, unsigned protocol,
@@ -149,6 +164,11 @@ static void check_key_use(const struct app *app, const struct session *session,
 	if (!key_fits_group(app, session, spec, &protection->key))
 		fail_at(error, RPC_KEY_REFUSED, path, leg, full,
 			"is for other groups than the session's `group`");
+	snprintf(full, sizeof(full), "%s.profile.roc_rate", member);
+	if (protection->has_roc_rate && protection->profile.roc_rate != 0 &&
+		!srtp_suite_is_aead(protection_suite(app, session, spec, protection)))
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, full,
+			"is not 0; accepted: 0, mode 3 of RFC 4771 is for the suites of AES-GCM");
 	snprintf(full, sizeof(full), "%s.role", member);
 	if (type == KEY_PCK && protection->role == ROLE_NONE)
 		fail_at(error, RPC_INVALID_PARAMS, path, leg, full,
