@@ -14,29 +14,33 @@ def master(gmk, user, service="mcptt"):
     """Master key and salt of a talker, as GStreamer wants them: one after the other."""
     guk, cs_id = gmk.guk_id(user), mcx.CS_GROUP[service]
     return (mcx.master_key(gmk.value, cs_id, guk, gmk.rand, gmk.suite)
-            + mcx.master_salt(gmk.value, cs_id, guk, gmk.rand))
+            + mcx.master_salt(gmk.value, cs_id, guk, gmk.rand, mcx.salt_len(gmk.suite)))
 
 
 def cipher(gmk):
-    return {mcx.GCM_128: "aes-128-gcm", mcx.GCM_256: "aes-256-gcm"}[gmk.suite]
+    return {mcx.GCM_128: "aes-128-gcm", mcx.GCM_256: "aes-256-gcm"}.get(gmk.suite, "aes-128-icm")
+
+
+def auth(gmk):
+    return {mcx.CM_80: "hmac-sha1-80", mcx.CM_32: "hmac-sha1-32"}.get(gmk.suite, "null")
 
 
 def sender(gmk, user, host, port, bind_port, ssrc, seq, packets):
     """A telephone: A-law tone, protected, to host and port. GStreamer knows no RFC 4771: roc_rate must be 0."""
     assert gmk.roc_rate == 0
-    name = cipher(gmk)
+    name, tag = cipher(gmk), auth(gmk)
     return (f"audiotestsrc num-buffers={packets} ! alawenc ! rtppcmapay ssrc={ssrc} seqnum-offset={seq} ! "
-            f"srtpenc key={master(gmk, user).hex()} mki={gmk.group(user).mki.hex()} rtp-cipher={name} rtp-auth=null "
-            f"rtcp-cipher={name} rtcp-auth=null ! udpsink host={host} port={port} bind-port={bind_port}")
+            f"srtpenc key={master(gmk, user).hex()} mki={gmk.group(user).mki.hex()} rtp-cipher={name} rtp-auth={tag} "
+            f"rtcp-cipher={name} rtcp-auth={tag} ! udpsink host={host} port={port} bind-port={bind_port}")
 
 
 def receiver(gmk, user, host, port, ssrc, out_port):
     """Unprotects what comes to host and port, and sends it in plain to out_port of the same host."""
     assert gmk.roc_rate == 0
-    name = cipher(gmk)
+    name, tag = cipher(gmk), auth(gmk)
     caps = (f"application/x-srtp,payload=(int)8,ssrc=(uint){ssrc},srtp-key=(buffer){master(gmk, user).hex()},"
-            f"mki=(buffer){gmk.group(user).mki.hex()},srtp-cipher=(string){name},srtp-auth=(string)null,"
-            f"srtcp-cipher=(string){name},srtcp-auth=(string)null")
+            f"mki=(buffer){gmk.group(user).mki.hex()},srtp-cipher=(string){name},srtp-auth=(string){tag},"
+            f"srtcp-cipher=(string){name},srtcp-auth=(string){tag}")
     return f"udpsrc address={host} port={port} caps={caps} ! srtpdec ! udpsink host={host} port={out_port}"
 
 

@@ -36,11 +36,11 @@ def program():
 class LibsrtpPeer:
     """One SSRC under one master key. Appends and cuts the ROC of RFC 4771, which libsrtp2 does not know."""
 
-    def __init__(self, key, salt, mki, ssrc, roc=0, roc_rate=0):
+    def __init__(self, key, salt, mki, ssrc, roc=0, roc_rate=0, suite=mcx.GCM_128):
         self.roc_rate, self.roc, self.mki = roc_rate, roc, mki
-        suite = "256" if len(key) == 32 else "128"
+        short = {mcx.CM_80: "cm80", mcx.CM_32: "cm32"}.get(suite, "256" if len(key) == 32 else "128")
         self.process = subprocess.Popen(
-            [str(program()), suite, key.hex(), salt.hex(), mki.hex() or "-", f"{ssrc:x}", f"{roc:x}"],
+            [str(program()), short, key.hex(), salt.hex(), mki.hex() or "-", f"{ssrc:x}", f"{roc:x}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         self._answer()
 
@@ -91,12 +91,15 @@ def group_peer(gmk, user, ssrc, roc=0, service="mcptt"):
     guk = gmk.guk_id(user)
     cs_id = mcx.CS_GROUP[service]
     return LibsrtpPeer(mcx.master_key(gmk.value, cs_id, guk, gmk.rand, gmk.suite),
-                       mcx.master_salt(gmk.value, cs_id, guk, gmk.rand),
-                       gmk.group(user, service).mki, ssrc, roc, gmk.roc_rate)
+                       mcx.master_salt(gmk.value, cs_id, guk, gmk.rand, mcx.salt_len(gmk.suite)),
+                       gmk.group(user, service).mki, ssrc, roc, gmk.roc_rate, gmk.suite)
 
 
 def control_peer(key, ssrc, service="mcptt"):
     """The libsrtp2 peer of SRTCP under a CSK and its kin."""
     cs_id = mcx.CS_CONTROL[key.type, service]
+    # SRTCP is the same in both; libsrtp2 looks for its MKI in front of a tag as long as SRTP's.
+    suite = mcx.CM_80 if key.suite == mcx.CM_32 else key.suite
     return LibsrtpPeer(mcx.master_key(key.value, cs_id, key.id, key.rand, key.suite),
-                       mcx.master_salt(key.value, cs_id, key.id, key.rand), key.control(service).mki, ssrc)
+                       mcx.master_salt(key.value, cs_id, key.id, key.rand, mcx.salt_len(suite)),
+                       key.control(service).mki, ssrc, suite=suite)

@@ -8,7 +8,7 @@
 //   > protect HEX            < ok HEX
 //   > unprotect HEX          < err auth_fail
 //
-// SUITE is 128 or 256, MKI may be "-", numbers are hexadecimal. ROC is where the stream begins.
+// SUITE is 128 or 256 (AES-GCM), cm80 or cm32 (AES-CM); MKI may be "-", numbers are hexadecimal. ROC is where the stream begins.
 // libsrtp2 knows no RFC 4771: the caller cuts off and appends the ROC octets.
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include <srtp2/srtp.h>
 
 enum {
-	MASTER_SALT_LEN = 12, // octets, RFC 7714 12
+	MASTER_SALT_MAX = 14, // octets, RFC 3711 8.2
 	PACKET_MAX = 4096,
 	LINE_MAX_LEN = 2 * PACKET_MAX + 64,
 };
@@ -32,14 +32,31 @@ struct direction {
 	bool has_mki;
 };
 
+struct suite {
+	const char *name;
+	int key_len, salt_len; // octets
+	void (*set_rtp)(srtp_crypto_policy_t *policy);
+	void (*set_rtcp)(srtp_crypto_policy_t *policy);
+};
+
 struct peer {
-	uint8_t master[32 + MASTER_SALT_LEN];
+	uint8_t master[32 + MASTER_SALT_MAX];
 	uint8_t mki[SRTP_MAX_MKI_LEN];
 	unsigned mki_len;
-	bool aes_256;
+	const struct suite *suite;
 	uint32_t ssrc;
 	uint32_t roc;
 	struct direction out, in;
+};
+
+static const struct suite suites[] = {
+	{"128", 16, 12, srtp_crypto_policy_set_aes_gcm_128_16_auth,
+		srtp_crypto_policy_set_aes_gcm_128_16_auth},
+	{"256", 32, 12, srtp_crypto_policy_set_aes_gcm_256_16_auth,
+		srtp_crypto_policy_set_aes_gcm_256_16_auth},
+	{"cm80", 16, 14, srtp_crypto_policy_set_rtp_default, srtp_crypto_policy_set_rtcp_default},
+	{"cm32", 16, 14, srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32,
+		srtp_crypto_policy_set_rtcp_default},
 };
 
 struct command {
@@ -134,13 +151,8 @@ static srtp_err_status_t direction_open(struct direction *direction, struct peer
 		.ssrc = {.type = ssrc_specific, .value = peer->ssrc}, .window_size = 1024};
 	srtp_err_status_t status;
 
-	if (peer->aes_256) {
-		srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtp);
-		srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtcp);
-	} else {
-		srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtp);
-		srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtcp);
-	}
+	peer->suite->set_rtp(&policy.rtp);
+	peer->suite->set_rtcp(&policy.rtcp);
 	if (peer->mki_len > 0) {
 		policy.keys = keys;
 		policy.num_master_keys = 1;
@@ -156,15 +168,16 @@ static srtp_err_status_t direction_open(struct direction *direction, struct peer
 
 static int arguments_read(struct peer *peer, char *argv[])
 {
-	int key_len, mki_len;
+	int mki_len;
 
-	peer->aes_256 = strcmp(argv[1], "256") == 0;
-	if (!peer->aes_256 && strcmp(argv[1], "128") != 0)
+	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
+		if (strcmp(argv[1], suites[i].name) == 0)
+			peer->suite = &suites[i];
+	}
+	if (!peer->suite || hex_read(argv[2], peer->master, 32) != peer->suite->key_len)
 		return -EINVAL;
-	key_len = hex_read(argv[2], peer->master, 32);
-	if (key_len != (peer->aes_256 ? 32 : 16))
-		return -EINVAL;
-	if (hex_read(argv[3], peer->master + key_len, MASTER_SALT_LEN) != MASTER_SALT_LEN)
+	if (hex_read(argv[3], peer->master + peer->suite->key_len, MASTER_SALT_MAX) !=
+		peer->suite->salt_len)
 		return -EINVAL;
 	mki_len = strcmp(argv[4], "-") == 0 ? 0 : hex_read(argv[4], peer->mki, sizeof(peer->mki));
 	if (mki_len < 0)
@@ -207,8 +220,8 @@ int main(int argc, char *argv[])
 	struct peer peer = {0};
 
 	if (argc != 7 || arguments_read(&peer, argv) < 0) {
-		fprintf(stderr,
-			"usage: libsrtp_peer 128|256 MASTER_KEY MASTER_SALT MKI|- SSRC ROC\n");
+		fprintf(stderr, "usage: libsrtp_peer 128|256|cm80|cm32 MASTER_KEY MASTER_SALT "
+				"MKI|- SSRC ROC\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);

@@ -3,8 +3,8 @@
 
 """The wire of TS 33.180 media, written from the standards without a line of the relay's code.
 
-RFC 3830 and 6043 key derivation, TS 33.220 KDF, RFC 3711 KDF, RFC 7714 packets, RFC 4771 mode 3. Slow
-and plain on purpose: it is the second opinion of the end-to-end tests.
+RFC 3830 and 6043 key derivation, TS 33.220 KDF, RFC 3711 KDF and packets, RFC 7714 packets, RFC 4771 mode 3.
+Slow and plain on purpose: it is the second opinion of the end-to-end tests.
 """
 
 import hashlib
@@ -18,9 +18,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 GCM_128 = "aead-aes-128-gcm"
 GCM_256 = "aead-aes-256-gcm"
-KEY_LEN = {GCM_128: 16, GCM_256: 32}
-SALT_LEN = 12
+CM_80 = "aes-cm-128-hmac-sha1-80"
+CM_32 = "aes-cm-128-hmac-sha1-32"
+KEY_LEN = {GCM_128: 16, GCM_256: 32, CM_80: 16, CM_32: 16}
+AES_CM = (CM_80, CM_32)
+SALT_LEN, CM_SALT_LEN = 12, 14
 TAG_LEN = 16
+CM_TAG_LEN = {(CM_80, "srtp"): 10, (CM_32, "srtp"): 4, (CM_80, "srtcp"): 10, (CM_32, "srtcp"): 10}  # RFC 4568 6.2
 
 # Constants of RFC 3830 4.1.3.
 TEK_CONSTANT = bytes.fromhex("2ad01c64")
@@ -82,6 +86,10 @@ def master_salt(tgk, cs_id, csb_id, rand, length=SALT_LEN):
     return mikey_prf(tgk, tgk_label(SALT_CONSTANT, cs_id, csb_id, rand), length)
 
 
+def salt_len(suite):
+    return CM_SALT_LEN if suite in AES_CM else SALT_LEN
+
+
 def mcx_kdf(key, fc, *params):
     """TS 33.220 B.2: HMAC-SHA-256 over FC || P0 || L0 || P1 || L1 ..."""
     s = bytes([fc]) + b"".join(p + struct.pack(">H", len(p)) for p in params)
@@ -114,12 +122,19 @@ class Context:
     srtcp_salt: bytes = field(repr=False)
     mki: bytes = b""
     roc_rate: int = 0
+    suite: str = GCM_128  # the length of the key tells both of AES-GCM apart
+    auth_key: bytes = field(default=b"", repr=False)
+    srtcp_auth_key: bytes = field(default=b"", repr=False)
 
 
-def context_of_master(key, salt, mki=b"", roc_rate=0):
-    n = len(key)
-    return Context(srtp_kdf(key, salt, 0, n), srtp_kdf(key, salt, 2, SALT_LEN),
-                   srtp_kdf(key, salt, 3, n), srtp_kdf(key, salt, 5, SALT_LEN), mki, roc_rate)
+def context_of_master(key, salt, mki=b"", roc_rate=0, suite=GCM_128):
+    n, m = len(key), salt_len(suite)
+    context = Context(srtp_kdf(key, salt, 0, n), srtp_kdf(key, salt, 2, m),
+                      srtp_kdf(key, salt, 3, n), srtp_kdf(key, salt, 5, m), mki, roc_rate, suite)
+    if suite in AES_CM:
+        assert len(salt) == CM_SALT_LEN
+        context.auth_key, context.srtcp_auth_key = srtp_kdf(key, salt, 1, 20), srtp_kdf(key, salt, 4, 20)
+    return context
 
 
 @dataclass
@@ -139,7 +154,7 @@ class RootKey:
         if self.mki_length is None:
             self.mki_length = 8 if group else 4
         if self.roc_rate is None:
-            self.roc_rate = 1 if group else 0
+            self.roc_rate = 1 if group and self.suite not in AES_CM else 0
 
     @property
     def id_text(self):
@@ -150,7 +165,8 @@ class RootKey:
 
     def _context(self, cs_id, csb_id, mki, roc_rate):
         return context_of_master(master_key(self.value, cs_id, csb_id, self.rand, self.suite),
-                                 master_salt(self.value, cs_id, csb_id, self.rand), mki, roc_rate)
+                                 master_salt(self.value, cs_id, csb_id, self.rand, salt_len(self.suite)),
+                                 mki, roc_rate, self.suite)
 
     def group(self, user, service="mcptt"):
         """Media of one talker of a group: CSB-ID is the talker's GUK-ID (TS 33.180 7.4.2)."""
@@ -170,9 +186,9 @@ class RootKey:
 
     def rpc(self, **members):
         """The Key of the control API; profile is named only where it is not the default."""
-        default = RootKey(self.type, self.id, self.value, self.rand)
+        default = RootKey(self.type, self.id, self.value, self.rand, self.suite)
         profile = {}
-        if self.suite != default.suite:
+        if self.suite != GCM_128:
             profile["suite"] = self.suite
         if self.mki_length != default.mki_length:
             profile["mki_length"] = self.mki_length
@@ -292,6 +308,69 @@ def floor_request(ssrc, user):
     return app(ssrc, FLOOR_REQUEST, [(0, b"\x05\0"), (6, user.encode()), (13, b"\x80\0")])
 
 
+# AES-CM and HMAC-SHA1 of RFC 3711
+
+def cm_crypt(key, salt, ssrc, index, octets):
+    """RFC 3711 4.1.1; its own inverse."""
+    iv = int.from_bytes(salt, "big") << 16 ^ ssrc << 64 ^ index << 16
+    return Cipher(algorithms.AES(key), modes.CTR(iv.to_bytes(16, "big"))).encryptor().update(octets)
+
+
+def cm_tag(context, protocol, octets):
+    """RFC 3711 4.2."""
+    key = context.auth_key if protocol == "srtp" else context.srtcp_auth_key
+    return hmac.digest(key, octets, hashlib.sha1)[:CM_TAG_LEN[context.suite, protocol]]
+
+
+def cm_srtp_protect(context, packet, roc):
+    """RFC 3711 3.1: header | ciphertext | MKI | tag, which covers the ROC and not the MKI."""
+    p = parse_rtp(packet)
+    body = p.header + cm_crypt(context.session_key, context.session_salt, p.ssrc, roc << 16 | p.seq, p.payload)
+    return body + context.mki + cm_tag(context, "srtp", body + struct.pack(">I", roc))
+
+
+def cm_cut(context, protocol, packet):
+    """(packet up to its MKI, tag)"""
+    tag_at = len(packet) - CM_TAG_LEN[context.suite, protocol]
+    mki_at = tag_at - len(context.mki)
+    if packet[mki_at:tag_at] != context.mki:
+        raise BadMki(packet[mki_at:tag_at].hex())
+    return packet[:mki_at], packet[tag_at:]
+
+
+def cm_srtp_unprotect(context, packet, roc):
+    body, tag = cm_cut(context, "srtp", packet)
+    n = rtp_header_len(body)
+    p = Rtp(body[:n], b"", roc)
+    if cm_tag(context, "srtp", body + struct.pack(">I", roc)) != tag:
+        raise BadTag(f"SSRC {p.ssrc:08x} SEQ {p.seq} ROC {roc}")
+    p.payload = cm_crypt(context.session_key, context.session_salt, p.ssrc, p.index, body[n:])
+    return p
+
+
+def cm_srtcp_protect(context, packet, index, encrypt):
+    """RFC 3711 3.4: first 8 octets | ciphertext | E bit and index | MKI | tag."""
+    body = packet + struct.pack(">I", index)
+    if encrypt:
+        ssrc = struct.unpack_from(">I", packet, 4)[0]
+        body = (packet[:8] + cm_crypt(context.srtcp_key, context.srtcp_salt, ssrc, index, packet[8:])
+                + struct.pack(">I", E_BIT | index))
+    return body + context.mki + cm_tag(context, "srtcp", body)
+
+
+def cm_srtcp_unprotect(context, packet):
+    body, tag = cm_cut(context, "srtcp", packet)
+    value = struct.unpack(">I", body[-4:])[0]
+    index, encrypted = value & ~E_BIT, bool(value & E_BIT)
+    if cm_tag(context, "srtcp", body) != tag:
+        raise BadTag(f"SRTCP index {index}")
+    plain = body[:-4]
+    if encrypted:
+        ssrc = struct.unpack_from(">I", body, 4)[0]
+        plain = plain[:8] + cm_crypt(context.srtcp_key, context.srtcp_salt, ssrc, index, plain[8:])
+    return plain, index, encrypted
+
+
 # SRTP
 
 def srtp_iv(salt, ssrc, roc, seq):
@@ -300,6 +379,8 @@ def srtp_iv(salt, ssrc, roc, seq):
 
 def srtp_protect(context, packet, roc):
     """RFC 7714 8: header | ciphertext | tag | MKI | ROC if RFC 4771 wants one."""
+    if context.suite in AES_CM:
+        return cm_srtp_protect(context, packet, roc)
     p = parse_rtp(packet)
     iv = srtp_iv(context.session_salt, p.ssrc, roc, p.seq)
     out = p.header + AESGCM(context.session_key).encrypt(iv, p.payload, p.header) + context.mki
@@ -321,6 +402,8 @@ def srtp_split(context, packet):
 
 def srtp_unprotect(context, packet, roc=None):
     """One packet at a known ROC; roc None means the one it carries (0 if none)."""
+    if context.suite in AES_CM:
+        return cm_srtp_unprotect(context, packet, roc or 0)
     body, carried = srtp_split(context, packet)
     if roc is None:
         roc = carried or 0
@@ -392,7 +475,9 @@ class SrtpReceiver:
         return rocs
 
     def unprotect(self, packet):
-        body, carried = srtp_split(self.context, packet)
+        body, carried = packet, None
+        if self.context.suite not in AES_CM:
+            body, carried = srtp_split(self.context, packet)
         ssrc, seq = struct.unpack_from(">I", body, 8)[0], struct.unpack_from(">H", body, 2)[0]
         for roc in self._candidates(ssrc, seq, carried):
             try:
@@ -419,6 +504,8 @@ def srtcp_iv(salt, ssrc, index):
 
 def srtcp_protect(context, packet, index, encrypt=True):
     """RFC 7714 9: first 8 octets | ciphertext | tag | E bit and index | MKI."""
+    if context.suite in AES_CM:
+        return cm_srtcp_protect(context, packet, index, encrypt)
     ssrc = struct.unpack_from(">I", packet, 4)[0]
     iv = srtcp_iv(context.srtcp_salt, ssrc, index)
     gcm = AESGCM(context.srtcp_key)
@@ -431,6 +518,8 @@ def srtcp_protect(context, packet, index, encrypt=True):
 
 def srtcp_unprotect(context, packet):
     """Returns (RTCP compound packet, SRTCP index, whether it was encrypted)."""
+    if context.suite in AES_CM:
+        return cm_srtcp_unprotect(context, packet)
     end = len(packet) - len(context.mki)
     if packet[end:] != context.mki:
         raise BadMki(packet[end:].hex())

@@ -341,11 +341,25 @@ def root_octets(key):
 def derived_octets(key, cs_id, csb_id):
     """What comes of a root key, by name."""
     master = mcx.master_key(key.value, cs_id, csb_id, key.rand, key.suite)
-    context = mcx.context_of_master(master, mcx.master_salt(key.value, cs_id, csb_id, key.rand))
+    salt = mcx.master_salt(key.value, cs_id, csb_id, key.rand, mcx.salt_len(key.suite))
+    context = mcx.context_of_master(master, salt, suite=key.suite)
     found = halves(f"master key {csb_id:08x}", master)
     for protocol, session in (("SRTP", context.session_key), ("SRTCP", context.srtcp_key)):
         found |= halves(f"{protocol} session key {csb_id:08x}", session)
         found[f"{protocol} round key {csb_id:08x}"] = round_key_after(session)
+    for protocol, auth in (("SRTP", context.auth_key), ("SRTCP", context.srtcp_auth_key)):
+        if auth:
+            found |= hmac_octets(f"{protocol} auth key {csb_id:08x}", auth)
+    return found
+
+
+def hmac_octets(name, auth):
+    """The authentication key as it is, as HMAC pads it (RFC 2104 2), and so with the octets of its words swapped."""
+    found = {name: auth[:16]}
+    for pad in (0x36, 0x5c):
+        padded = bytes(octet ^ pad for octet in auth[:16])
+        found[f"{name} with {pad:02x}"] = padded
+        found[f"{name} with {pad:02x} in words"] = b"".join(padded[n:n + 4][::-1] for n in range(0, 16, 4))
     return found
 
 
@@ -372,7 +386,10 @@ def in_use(relay, patterns):
     found = find(relay, patterns)
     assert any(name.startswith("root key [") for name in found), "no root key found"
     assert any(name.startswith("SRTP session key") for name in found), "no session key found"
-    if lab_module.CIPHER == "ipsec-mb":             # OpenSSL's is gone as soon as a burst is done
+    if any(name.startswith("SRTP auth key") for name in patterns):
+        # libsrtp2's schedules are gone as soon as a burst is done
+        assert any(name.startswith("SRTP auth key") for name in found), "no authentication key found"
+    elif lab_module.CIPHER == "ipsec-mb":           # and OpenSSL's is gone as soon as a burst is done
         assert any(name.startswith("SRTP round key") for name in found), "no key schedule found"
     # of no use once derived, and of no use once read
     assert not {name for name in found if name.startswith(("master key", "root key in"))}, found
@@ -485,10 +502,11 @@ def test_no_octet_of_a_key_that_was_refused(searched, new_key):
 
 # 4. A worker never blocks
 
-def test_worker_makes_no_system_call(own_lab, new_key, tmp_path):
+@SUITES
+def test_worker_makes_no_system_call(own_lab, new_key, tmp_path, suite):
     """Media in all modes, first words, forgeries and drops: nothing but what the af_packet PMD does to transmit."""
     with Relay(own_lab, families=(4,)) as relay, Client(own_lab, "ran") as radio, Client(own_lab, "core") as lmr:
-        gmk = new_key()
+        gmk = new_key(suite=suite)
         install(relay, gmk)
         apply(relay, "traced", [radio.leg("radio", "srtp", gmk, learn="authenticated"),
                                 lmr.leg("lmr", "plain", protection={"user": GATEWAY})])

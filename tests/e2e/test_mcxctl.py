@@ -83,16 +83,22 @@ def test_derive_packet_vectors():
     assert all(checked.values()), checked
 
 
-@pytest.mark.parametrize("suite, key_len", [(mcx.GCM_128, 16), (mcx.GCM_128, 32), (mcx.GCM_256, 16), (mcx.GCM_256, 32)])
+@pytest.mark.parametrize("suite, key_len", [(mcx.GCM_128, 16), (mcx.GCM_128, 32), (mcx.GCM_256, 16), (mcx.GCM_256, 32),
+                                            (mcx.CM_80, 16), (mcx.CM_32, 32)])
 @pytest.mark.parametrize("rand_len", [16, 17, 64])
 def test_derive_suites(suite, key_len, rand_len):
     value, rand = os.urandom(key_len), os.urandom(rand_len)
-    master = mcx.master_key(value, 255, 0xfedcba98, rand, suite), mcx.master_salt(value, 255, 0xfedcba98, rand)
-    context = mcx.context_of_master(*master)
-    assert derive(value.hex(), 255, "fedcba98", rand.hex(), suite) == {
+    master = (mcx.master_key(value, 255, 0xfedcba98, rand, suite),
+              mcx.master_salt(value, 255, 0xfedcba98, rand, mcx.salt_len(suite)))
+    context = mcx.context_of_master(*master, suite=suite)
+    expected = {
         "master_key": master[0].hex(), "master_salt": master[1].hex(),
         "srtp": {"session_key": context.session_key.hex(), "session_salt": context.session_salt.hex()},
         "srtcp": {"session_key": context.srtcp_key.hex(), "session_salt": context.srtcp_salt.hex()}}
+    if suite in mcx.AES_CM:
+        expected["srtp"]["auth_key"] = context.auth_key.hex()
+        expected["srtcp"]["auth_key"] = context.srtcp_auth_key.hex()
+    assert derive(value.hex(), 255, "fedcba98", rand.hex(), suite) == expected
 
 
 def test_guk_id_vectors():
@@ -120,7 +126,7 @@ def test_guk_id_and_mki_of_packets():
     ("--cs-id", ""), ("--cs-id", "256"), ("--cs-id", "-1"), ("--cs-id", "0x4"), ("--cs-id", "4.0"),
     ("--cs-id", "99999999999999999999"), ("--cs-id", "4 "), ("--cs-id", " -4"),
     ("--rand", ""), ("--rand", RAND[:-2]), ("--rand", RAND[:-1]), ("--rand", RAND[:-1] + "x"), ("--rand", "00" * 65),
-    ("--suite", ""), ("--suite", "aes-cm-128-hmac-sha1-80"), ("--suite", "AEAD-AES-128-GCM"),
+    ("--suite", ""), ("--suite", "aes-cm-256-hmac-sha1-80"), ("--suite", "AEAD-AES-128-GCM"),
 ])
 def test_derive_refuses_a_wrong_value(option, value):
     assert option in refused("derive", *words(DERIVE | {option: value}))
