@@ -15,7 +15,8 @@ enum {
 	RTP_EXTENSION_HEAD_LEN = 4,
 };
 
-#define SRTCP_E_BIT (UINT32_C(1) << 31)
+#define SRTCP_E_BIT   (UINT32_C(1) << 31)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 const char *srtp_status_text(enum srtp_status status)
 {
@@ -135,8 +136,10 @@ static inline bool tags_equal(const uint8_t *a, const uint8_t *b)
 	return ((a_words[0] ^ b_words[0]) | (a_words[1] ^ b_words[1])) == 0;
 }
 
+// Functions with a parameter aead are compiled once for AES-GCM and once for AES-CM.
+
 // What both directions of SRTP share: header, IV, AAD, and text_len octets after the header.
-static inline void srtp_prepare(struct srtp_op *op, uint16_t text_len)
+static ALWAYS_INLINE void srtp_prepare(struct srtp_op *op, uint16_t text_len, bool aead)
 {
 	struct cipher_op *cipher = &op->cipher;
 
@@ -151,7 +154,7 @@ static inline void srtp_prepare(struct srtp_op *op, uint16_t text_len)
 	cipher->src = op->src + op->head_len;
 	cipher->dst = op->dst + op->head_len;
 	cipher->len = text_len;
-	if (srtp_suite_is_aead(op->suite)) {
+	if (aead) {
 		iv_form(cipher->iv, op->salt, rtp_ssrc(op->src), op->index);
 	} else {
 		cm_iv_form(cipher->iv, op->salt, rtp_ssrc(op->src), op->index);
@@ -209,27 +212,28 @@ static inline void srtcp_prepare(struct srtp_op *op, uint16_t rtcp_len)
 }
 
 // Octets of a body after its ciphertext.
-static inline uint16_t body_trailer_len(const struct srtp_op *op)
+static ALWAYS_INLINE uint16_t body_trailer_len(const struct srtp_op *op, bool aead)
 {
-	return (op->protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0) +
-	       (srtp_suite_is_aead(op->suite) ? SRTP_GCM_TAG_LEN : 0);
+	return (op->protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0) + (aead ? SRTP_GCM_TAG_LEN : 0);
 }
 
 // What the cipher is told in both directions, beside the octets.
-static inline void cipher_fill(struct srtp_op *op)
+static ALWAYS_INLINE void cipher_fill(struct srtp_op *op, bool aead)
 {
 	op->status = SRTP_OK;
 	op->cipher.key = op->key;
 	op->cipher.suite = op->suite;
 	op->cipher.failed = false;
-	op->cipher.received = NULL;
-	op->cipher.tag_len = srtp_suite_tag_len(op->suite, op->protocol);
+	if (!aead) {
+		op->cipher.received = NULL;
+		op->cipher.tag_len = srtp_suite_tag_len(op->suite, op->protocol);
+	}
 }
 
 // The tag of a packet with plain_len octets before it or before the index.
-static inline void received_tag_read(struct srtp_op *op, uint16_t plain_len)
+static ALWAYS_INLINE void received_tag_read(struct srtp_op *op, uint16_t plain_len, bool aead)
 {
-	if (srtp_suite_is_aead(op->suite)) {
+	if (aead) {
 		memcpy(op->tag, op->src + plain_len, SRTP_GCM_TAG_LEN);
 	} else {
 		memcpy(op->tag, op->src + op->len + op->mki_len, op->cipher.tag_len);
@@ -238,22 +242,23 @@ static inline void received_tag_read(struct srtp_op *op, uint16_t plain_len)
 }
 
 // The octets of a packet that has plain_len of them in clear.
-static inline void text_prepare(struct srtp_op *op, uint16_t head_len, uint16_t plain_len)
+static ALWAYS_INLINE void text_prepare(
+	struct srtp_op *op, uint16_t head_len, uint16_t plain_len, bool aead)
 {
 	if (op->protocol == SRTP_RTP)
-		srtp_prepare(op, plain_len - head_len);
-	else if (srtp_suite_is_aead(op->suite))
+		srtp_prepare(op, plain_len - head_len, aead);
+	else if (aead)
 		srtcp_prepare(op, plain_len);
 	else
 		srtcp_cm_prepare(op, plain_len);
 }
 
 // Makes op ready for the cipher: status OK. Otherwise nothing at dst was written.
-static inline void op_unprotect_prepare(struct srtp_op *op)
+static ALWAYS_INLINE void unprotect_prepare(struct srtp_op *op, bool aead)
 {
 	bool rtcp = op->protocol == SRTP_RTCP;
 	uint16_t head_len = rtcp ? RTCP_HEADER_LEN : op->head_len;
-	uint16_t trailer_len = body_trailer_len(op);
+	uint16_t trailer_len = body_trailer_len(op, aead);
 
 	if (head_len < (rtcp ? RTCP_HEADER_LEN : RTP_HEADER_MIN) ||
 		op->len < (uint32_t)head_len + trailer_len) {
@@ -269,12 +274,20 @@ static inline void op_unprotect_prepare(struct srtp_op *op)
 		op->status = SRTP_INDEX_LIMIT;
 		return;
 	}
-	cipher_fill(op);
-	received_tag_read(op, plain_len);
-	text_prepare(op, head_len, plain_len);
+	cipher_fill(op, aead);
+	received_tag_read(op, plain_len, aead);
+	text_prepare(op, head_len, plain_len, aead);
 }
 
-static inline void op_protect_prepare(struct srtp_op *op)
+static inline void op_unprotect_prepare(struct srtp_op *op)
+{
+	if (srtp_suite_is_aead(op->suite))
+		unprotect_prepare(op, true);
+	else
+		unprotect_prepare(op, false);
+}
+
+static ALWAYS_INLINE void protect_prepare(struct srtp_op *op, bool aead)
 {
 	bool rtcp = op->protocol == SRTP_RTCP;
 	uint16_t head_len = rtcp ? RTCP_HEADER_LEN : op->head_len;
@@ -287,8 +300,16 @@ static inline void op_protect_prepare(struct srtp_op *op)
 		op->status = SRTP_INDEX_LIMIT;
 		return;
 	}
-	cipher_fill(op);
-	text_prepare(op, head_len, op->len);
+	cipher_fill(op, aead);
+	text_prepare(op, head_len, op->len, aead);
+}
+
+static inline void op_protect_prepare(struct srtp_op *op)
+{
+	if (srtp_suite_is_aead(op->suite))
+		protect_prepare(op, true);
+	else
+		protect_prepare(op, false);
 }
 
 // dst of a failed op as if nothing had been decrypted. len octets of it were written at most.
@@ -298,29 +319,34 @@ static void op_wipe(struct srtp_op *op, uint16_t len)
 		secmem_wipe(op->dst, len);
 }
 
-static inline void op_unprotect_finish(struct srtp_op *op)
+static ALWAYS_INLINE void unprotect_finish(struct srtp_op *op, bool aead)
 {
-	bool aead = srtp_suite_is_aead(op->suite);
-
 	if (op->cipher.failed)
 		op->status = SRTP_CIPHER_FAIL;
 	else if (aead ? !tags_equal(op->cipher.tag, op->tag)
 		      : !secmem_equal(op->cipher.tag, op->tag, op->cipher.tag_len))
 		op->status = SRTP_AUTH_FAIL;
 	if (op->status == SRTP_OK)
-		op->len -= body_trailer_len(op);
+		op->len -= body_trailer_len(op, aead);
 	else
 		op_wipe(op, aead ? op->len - SRTP_GCM_TAG_LEN : op->len);
 }
 
-static inline void op_protect_finish(struct srtp_op *op)
+static inline void op_unprotect_finish(struct srtp_op *op)
+{
+	if (srtp_suite_is_aead(op->suite))
+		unprotect_finish(op, true);
+	else
+		unprotect_finish(op, false);
+}
+
+static ALWAYS_INLINE void protect_finish(struct srtp_op *op, bool aead)
 {
 	if (op->cipher.failed) {
 		op->status = SRTP_CIPHER_FAIL;
 		op_wipe(op, op->len);
 		return;
 	}
-	bool aead = srtp_suite_is_aead(op->suite);
 	uint8_t *end = op->dst + op->len;
 	if (aead) {
 		memcpy(end, op->cipher.tag, SRTP_GCM_TAG_LEN);
@@ -346,6 +372,14 @@ static inline void op_protect_finish(struct srtp_op *op)
 		end += SRTP_ROC_LEN;
 	}
 	op->len = (uint16_t)(end - op->dst);
+}
+
+static inline void op_protect_finish(struct srtp_op *op)
+{
+	if (srtp_suite_is_aead(op->suite))
+		protect_finish(op, true);
+	else
+		protect_finish(op, false);
 }
 
 // Moves the ops whose status is OK to the front, keeping both orders. Returns their number.
