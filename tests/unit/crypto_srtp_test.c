@@ -616,6 +616,13 @@ static void suites_mix_in_one_burst(void **state)
 		enum srtp_suite suite = (enum srtp_suite)ops[i].suite;
 		assert_ptr_equal(order[i], &ops[i]);
 		assert_int_equal(ops[i].len, 32 + i % 50 + tag_len(suite, SRTP_RTP));
+		// What it is alone, under its own key.
+		uint8_t alone[128];
+		size_t plain_len = rtp_make(plain, 0, -1, 20 + i % 50, false, (uint16_t)i);
+		struct srtp_op op = op_make(&contexts[suite], SRTP_RTP, plain, alone, plain_len);
+		op.index = i;
+		assert_int_equal(protect(&contexts[suite], &op), SRTP_OK);
+		assert_memory_equal(packets[i], alone, op.len);
 		if (!srtp_suite_is_aead(suite))
 			ops[i].len -= (uint16_t)tag_len(suite, SRTP_RTP);
 		if (i % 5 == 1)
