@@ -103,3 +103,11 @@ def control_peer(key, ssrc, service="mcptt"):
     return LibsrtpPeer(mcx.master_key(key.value, cs_id, key.id, key.rand, key.suite),
                        mcx.master_salt(key.value, cs_id, key.id, key.rand, mcx.salt_len(suite)),
                        key.control(service).mki, ssrc, suite=suite)
+
+
+def private_peer(pck, role, ssrc, roc=0, service="mcptt"):
+    """The libsrtp2 peer that is the client of this role in a private call."""
+    cs_id = mcx.CS_PRIVATE[service, role]
+    return LibsrtpPeer(mcx.master_key(pck.value, cs_id, pck.id, pck.rand, pck.suite),
+                       mcx.master_salt(pck.value, cs_id, pck.id, pck.rand, mcx.salt_len(pck.suite)),
+                       pck.private(role, service).mki, ssrc, roc, pck.roc_rate, pck.suite)

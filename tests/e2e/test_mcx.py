@@ -3,30 +3,10 @@
 
 """Known answers for the test kit itself: a wrong second opinion would be worth nothing."""
 
-import pathlib
-
 import pytest
 
 import mcx
-
-VECTORS = pathlib.Path(__file__).resolve().parent.parent / "vectors"
-
-
-def sections(name):
-    """[(section, {key: text})] of a vector file."""
-    path = VECTORS / f"{name}.txt"
-    if not path.exists():
-        pytest.fail(f"{path} is missing", pytrace=False)
-    found = []
-    for line in path.read_text().splitlines():
-        line = line.strip()
-        if line.startswith("["):
-            found.append((line[1:-1], {}))
-        elif "=" in line and not line.startswith("#"):
-            key, value = line.split("=", 1)
-            found[-1][1][key.strip()] = value.strip()
-    assert found
-    return found
+from vectors import sections
 
 
 def octets(v, key):
