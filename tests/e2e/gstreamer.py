@@ -44,6 +44,13 @@ def receiver(gmk, user, host, port, ssrc, out_port):
     return f"udpsrc address={host} port={port} caps={caps} ! srtpdec ! udpsink host={host} port={out_port}"
 
 
+def plain_sender(host, port, bind_port, ssrc, packets):
+    """The same in plain with the reports of an RTP session, and its BYE, muxed (RFC 5761)."""
+    return (f"rtpbin name=session audiotestsrc num-buffers={packets} ! alawenc ! rtppcmapay ssrc={ssrc} ! "
+            f"session.send_rtp_sink_0 session.send_rtp_src_0 ! funnel name=mux session.send_rtcp_src_0 ! mux. "
+            f"mux. ! udpsink host={host} port={port} bind-port={bind_port} sync=false async=false")
+
+
 class Pipeline:
     """A pipeline that runs until it is closed; ready when the constructor returns."""
 
