@@ -37,12 +37,20 @@ CIPHER = os.environ.get("MCXRELAY_CIPHER", "ipsec-mb")
 SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "ThreadSanitizer",
                    "runtime error:")
 
+STRAY = ("ethertype", "ip_protocol", "not_local")  # reasons of frames that are not for the relay
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _serial = itertools.count()
 
 
 def build_directory():
     return ROOT / os.environ.get("MCXRELAY_BUILD", "build")
+
+
+def sanitized():
+    """Whether the program under test is one of the sanitizers', several times slower and larger."""
+    options = json.loads((build_directory() / "meson-info" / "intro-buildoptions.json").read_text())
+    return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in options)
 
 
 def run(*command, check=True):
@@ -231,12 +239,23 @@ class Control:
             raise RpcError(error["code"], error["message"], (error.get("data") or {}).get("path"))
         return response["result"]
 
+    def call_many(self, method, many, size=1000):
+        """One call for each of many params, as JSON-RPC batches of this size. Every one must succeed."""
+        many = list(many)
+        for start in range(0, len(many), size):
+            batch = [{"jsonrpc": "2.0", "id": n, "method": method, "params": many[n]}
+                     for n in range(start, min(start + size, len(many)))]
+            responses = self.exchange(json.dumps(batch, separators=(",", ":")).encode())
+            failed = [response for response in responses if "result" not in response]
+            assert not failed, failed[:3]
+            assert [response["id"] for response in responses] == [request["id"] for request in batch]
+
 
 class Relay:
     """The program under test, running in the lab's relay namespace.
 
     anchored: sessions that name every host stay in place, so that next hops are known before a test speaks;
-    in these families.
+    in these families. ports: more settings of a port by its name; `addresses` there come on top of its two.
     """
 
     ANCHORS = ("anchor4", "anchor6")
@@ -271,9 +290,11 @@ class Relay:
     def config_text(self):
         vdevs, qpairs = [], f",qpairs={self.workers}" if self.workers > 1 else ""
         for n, side in enumerate(self.lab.sides.values()):
-            more = "".join(f" {k} = {json.dumps(v)};" for k, v in self.port_settings.get(side.name, {}).items())
+            settings = dict(self.port_settings.get(side.name, {}))
+            addresses = [f"{side.relay4}/24", f"{side.relay6}/64", *settings.pop("addresses", [])]
+            more = "".join(f" {k} = {json.dumps(v)};" for k, v in settings.items())
             vdevs.append(f'{{ name = "{side.name}"; device = "net_af_packet{n},iface=veth-{side.name}{qpairs}"; '
-                         f'addresses = [ "{side.relay4}/24", "{side.relay6}/64" ]; vlan = {side.vlan};{more} }}')
+                         f'addresses = {json.dumps(addresses)}; vlan = {side.vlan};{more} }}')
         limits = "".join(f" {name} = {value};" for name, value in self.limits.items())
         state = self.directory / "state"
         state.mkdir(exist_ok=True)
@@ -404,6 +425,10 @@ class Relay:
 
     def drops_since(self, before):
         return +(self.drops() - before)
+
+    def refused_since(self, before):
+        """The same without frames that were no packets of a call: hosts speak MLD and the like when they please."""
+        return collections.Counter({reason: n for reason, n in self.drops_since(before).items() if reason not in STRAY})
 
     def wait_drops(self, before, **expected):
         """Waits until each named reason (dataplane/drop.h) grew by its number, and demands that it is this number."""

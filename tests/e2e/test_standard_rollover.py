@@ -65,7 +65,7 @@ class Conversation:
     """Alice under the ring, a plain gateway and Carol under another key, all speaking; Bob hears them all."""
 
     def __init__(self, relay, lab, ring, foreign, **session):
-        self.relay, self.foreign = relay, foreign
+        self.relay, self.drops = relay, relay.drops()
         self.alice, self.bob, self.lmr, self.carol = (Client(lab, side) for side in ("ran", "ran", "core", "core"))
         self.keys = {key.id: key for key in ring}
         apply(relay, "rollover", [
@@ -96,14 +96,23 @@ class Conversation:
     def talk(self, n):
         self.talk_until(lambda: True, n)
 
+    def all_of(self, listener, words):
+        """As many packets as these talkers have sent."""
+        wanted = sum(len(self.talkers[word].sent) for word in words)
+        for n in range(wanted):
+            try:
+                yield listener.recv()
+            except TimeoutError:
+                raise AssertionError(f"{n} of {wanted} packets came; dropped: {self.relay.refused_since(self.drops)}") \
+                    from None
+
     def heard_by_bob(self):
         """{talker: [(packet, plain packet, key id)]}, each in the order of arrival."""
         heard = {word: [] for word in self.talkers}
         users = {"alice": ALICE, "lmr": GATEWAY, "carol": CAROL}
         contexts = {(self.keys[k].group(user).mki): self.keys[k].group(user) for k in self.keys for user in users.values()}
         nonces = set()
-        for _ in range(sum(len(talker.sent) for talker in self.talkers.values())):
-            packet = self.bob.recv()
+        for packet in self.all_of(self.bob, self.talkers):
             context = contexts[packet[-12:-4]]
             plain = mcx.srtp_unprotect(context, packet)
             assert (context.mki, plain.ssrc, plain.index) not in nonces
@@ -114,8 +123,7 @@ class Conversation:
     def heard_in_plain(self, words):
         """{talker: [packet]} at the gateway."""
         heard = {word: [] for word in words}
-        for _ in range(sum(len(self.talkers[word].sent) for word in words)):
-            packet = self.lmr.recv()
+        for packet in self.all_of(self.lmr, words):
             heard[packet[12:].split()[0].decode()].append(packet)
         return heard
 
@@ -179,12 +187,12 @@ def test_roll_over_with_media_flowing(busy, own_lab, new_key, end):
             revoke(busy, old)
         c.talk(40)                                      # the key that the legs name is gone
         c.check(pending, old, new)
-        assert busy.drops_since(before) == {}
+        assert busy.refused_since(before) == {}
         late = mcx.SrtpSender(old.group(ALICE), SSRC, c.talkers["alice"].sender.seq, c.talkers["alice"].sender.roc)
         c.alice.send(late.protect(b"alice too late"))
         c.alice.send(c.talkers["alice"].sender.protect(b"fence"))
         assert mcx.srtp_unprotect(new.group(ALICE), c.bob.recv()).payload == b"fence"
-        assert sum(busy.drops_since(before).values()) == 1
+        assert sum(busy.refused_since(before).values()) == 1
     finally:
         c.close()
         busy.clear()
@@ -217,7 +225,7 @@ def test_roll_over_at_once_with_media_flowing(busy, own_lab, new_key, end):
             assert [plain.payload for _, plain, _ in heard[word]] == talker.payloads
             assert list(dict.fromkeys(key_id for _, _, key_id in heard[word])) == [key.id for key in ring]
         c.heard_in_plain(["alice", "carol"])
-        assert busy.drops_since(before) == {}
+        assert busy.refused_since(before) == {}
     finally:
         c.close()
         busy.clear()
@@ -245,9 +253,9 @@ class Group:
     def takes(self, key, ssrc=SSRC):
         """Whether media under this key passes."""
         sender = mcx.SrtpSender(key.group(ALICE), ssrc + key.id, seq=next(self.seq))
-        dropped = sum(self.relay.drops().values())
+        before = self.relay.drops()
         self.radio.send(sender.protect(b"up"))
-        lab_module.wait_for(lambda: sum(self.relay.drops().values()) > dropped or self.lmr_has(), bool, "a packet or a drop")
+        lab_module.wait_for(lambda: self.relay.refused_since(before) or self.lmr_has(), bool, "a packet or a drop")
         if self.lmr_has():
             assert self.lmr.recv() == sender.last_plain
             return True
@@ -503,9 +511,9 @@ def test_renewal_of_a_control_key(relay, clients, name, new_key, kind):
         server.send(senders[peer.id].protect(mcx.app(0x5e, mcx.FLOOR_IDLE)))
         assert receivers[key.id].unprotect(client.recv()) == mcx.app(0x5e, mcx.FLOOR_IDLE)
     def refuses(key):
-        before = sum(relay.drops().values())
+        before = relay.drops()
         client.send(senders[key.id].protect(mcx.floor_request(7, ALICE)))
-        lab_module.wait_for(lambda: sum(relay.drops().values()) - before, lambda n: n == 1, "a drop")
+        lab_module.wait_for(lambda: relay.refused_since(before), bool, "a drop")
     apply(relay, name, [near(old), far])
     up(old), down(old), refuses(new)
     relay.call("leg.apply", {"session": name, "legs": [near(new, old)]})
@@ -539,9 +547,9 @@ def test_renewal_of_a_pck(relay, clients, name, new_key):
     for up in (old, new, old, new):
         both_ways(up, new)
     stand(new)
-    before = sum(relay.drops().values())
+    before = relay.drops()
     client.send(mcx.SrtpSender(old.private("initiator"), SSRC + 1).protect(b"too late"))
-    lab_module.wait_for(lambda: sum(relay.drops().values()) - before, lambda n: n == 1, "a drop")
+    lab_module.wait_for(lambda: relay.refused_since(before), bool, "a drop")
     both_ways(new, new)
 
 
