@@ -398,11 +398,9 @@ def test_full_intra_request_both_ways(gateway):
     assert g.down(fir(LMR, CLIENT)) == fir(fresh, CLIENT)
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("sample", [sample for sample, packet in SAMPLES.items() if packet[1] == 204])
 def test_app_on_a_media_leg(gateway, sample):
     """9.4.1: floor control muxed with media keeps its body both ways; its sender is the one of the media."""
-    if SAMPLES[sample][1] != 204:
-        pytest.skip("not a lone APP")
     g = gateway()
     fresh = g.lmr_speaks()
     assert g.down(of(LMR, SAMPLES[sample])) == of(fresh, SAMPLES[sample])
