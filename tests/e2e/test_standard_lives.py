@@ -101,15 +101,14 @@ class World:
 class Media:
     """Alice under a GMK, Carol under another one, and a gateway in plain; Alice's and Carol's RTCP is muxed."""
 
-    def __init__(self, world, relay, lab, stack, group=False):
+    def __init__(self, world, relay, lab, stack):
         self.world, self.relay = world, relay
         self.alice, self.lmr, self.carol = (stack.enter_context(Client(lab, side)) for side in ("ran", "core", "core"))
         w = world
         apply(relay, "media", [
             self.alice.leg("alice", "srtp", w.gmks[0], protection={"user": ALICE}, rtcp_protection=w.named(w.csk)),
             self.lmr.leg("lmr", "plain", protection={"user": GATEWAY}),
-            self.carol.leg("carol", "srtp", w.foreign, protection={"user": CAROL}, rtcp_protection=w.named(w.spk))],
-            **({"group": FIRE} if group else {}))
+            self.carol.leg("carol", "srtp", w.foreign, protection={"user": CAROL}, rtcp_protection=w.named(w.spk))])
         self.ports, self.seq = [self.alice.relay_port, self.carol.relay_port], 0
 
     def wait(self, client, has):
@@ -240,7 +239,7 @@ def test_roll_over_over_lives(lives, own_lab):
     def scene(world, relay, stack):
         old, new = world.gmks
         install(relay, old.rpc(groups=[FIRE]), world.foreign, world.csk, world.spk)
-        stage = Media(world, relay, own_lab, stack, group=True)
+        stage = Media(world, relay, own_lab, stack)
         for step in range(4):
             for _ in range(ROUNDS):
                 stage.round()

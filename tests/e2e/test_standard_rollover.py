@@ -383,6 +383,26 @@ def test_ring_of_a_sessions_own_keys(relay, clients, name, new_key):
         assert lmr.recv() == sender.last_plain
 
 
+def test_key_without_groups_stands_alone(relay, clients, name, new_key):
+    """5.7, L.4.4: a leg to another system names that system's GMK, which is no key of the session's group: what goes
+    there is under it, and nothing under the group's own keys, which that system does not have, comes from there."""
+    own, others = new_key("gmk"), new_key("gmk")
+    install(relay, others, own.rpc(groups=[FIRE]))
+    radio, partner, lmr = clients("ran"), clients("core"), clients("core")
+    apply(relay, name, [radio.leg("radio", "srtp", own, protection={"user": ALICE}),
+                        partner.leg("partner", "srtp", others, protection={"user": CAROL}),
+                        lmr.leg("lmr", "plain", protection={"user": GATEWAY})], group=FIRE)
+    lmr.send(mcx.rtp(LMR, 1, b"to both"))
+    assert mcx.srtp_unprotect(own.group(GATEWAY), radio.recv()).payload == b"to both"
+    assert mcx.srtp_unprotect(others.group(GATEWAY), partner.recv()).payload == b"to both"
+    sender = mcx.SrtpSender(own.group(ALICE), SSRC)
+    radio.send(sender.protect(b"from here"))
+    assert mcx.srtp_unprotect(others.group(ALICE), partner.recv()).packet == sender.last_plain
+    before = relay.drops()
+    partner.send(mcx.SrtpSender(own.group(CAROL), SSRC + 1).protect(b"under a key of ours"))
+    relay.wait_drops(before, unknown_mki=1)
+
+
 def test_pending_key_is_not_received(relay, clients, name, new_key):
     """E.6.4: before its activation time a key of the ring is not in use, in either direction."""
     first, second = new_key("gmk"), new_key("gmk")
