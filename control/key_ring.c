@@ -146,11 +146,11 @@ bool key_is_of_group(const struct key_slot *slot, const char *uri)
 }
 
 void key_groups_visit(struct app *app, const struct key_groups *groups,
-	void (*visit)(struct app *app, struct key_slot *slot))
+	void (*visit)(struct app *app, struct key_slot *slot, void *arg), void *arg)
 {
 	for (uint32_t g = 0; g < groups->n; g++)
 		for (uint32_t i = 0; i < groups->groups[g]->n; i++)
-			visit(app, groups->groups[g]->slots[i]);
+			visit(app, groups->groups[g]->slots[i], arg);
 }
 
 // --- rings
@@ -199,10 +199,8 @@ struct key_ring key_ring_of(struct app *app, struct key_slot *slot, const char *
 {
 	struct key_ring ring = {.n = 0};
 	const struct key_group *group = NULL;
-	if (uri)
-		group = group_find(app, slot, uri);
-	else if (slot->groups.n > 0)
-		group = slot->groups.groups[0];
+	if (slot->groups.n > 0)
+		group = uri ? group_find(app, slot, uri) : slot->groups.groups[0];
 	for (uint32_t i = 0; group && i < group->n; i++) {
 		struct key_slot *other = group->slots[i];
 		// While a key changes its groups it is still listed in those it leaves.

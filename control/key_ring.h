@@ -39,9 +39,10 @@ void key_groups_leave(struct app *app, struct key_slot *slot, struct key_groups 
 bool key_is_of_group(const struct key_slot *slot, const char *uri);
 
 // The ring of a key that a session names: the keys of the session's group, if that is stated (not
-// NULL), else those that are for every group that the key itself is for.
+// NULL), else those that are for every group that the key itself is for. A key that is for no group
+// in particular is alone.
 struct key_ring key_ring_of(struct app *app, struct key_slot *slot, const char *group);
 
 // Calls visit for all keys in the groups; some maybe more than once.
 void key_groups_visit(struct app *app, const struct key_groups *groups,
-	void (*visit)(struct app *app, struct key_slot *slot));
+	void (*visit)(struct app *app, struct key_slot *slot, void *arg), void *arg);

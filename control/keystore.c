@@ -146,8 +146,9 @@ void key_unuse(struct app *app, struct key_use *use)
 	free(use);
 }
 
-static void slot_rebuild_users(struct app *app, struct key_slot *slot)
+static void slot_rebuild_users(struct app *app, struct key_slot *slot, void *arg)
 {
+	(void)arg;
 	uint64_t round = app->keys.rebuild_round;
 	for (struct key_use *use = slot->uses; use; use = use->next) {
 		if (use->session->rebuild_round != round)
@@ -160,8 +161,8 @@ static void slot_rebuild_users(struct app *app, struct key_slot *slot)
 static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
 {
 	app->keys.rebuild_round++;
-	slot_rebuild_users(app, slot);
-	key_groups_visit(app, &slot->groups, slot_rebuild_users);
+	slot_rebuild_users(app, slot, NULL);
+	key_groups_visit(app, &slot->groups, slot_rebuild_users, NULL);
 }
 
 // --- contexts
@@ -402,6 +403,31 @@ static enum drop_reason ctx_derive_by_talker(struct app *app, const struct key_n
 	return ctx_derive_gmk(app, slot, by_mki, user);
 }
 
+// What a key that has become usable needs for those who speak under another one of its groups is
+// derived before anything leads to it: at a roll-over nobody's media has to wait.
+static void slot_derive_talkers(struct app *app, struct key_slot *other, void *arg)
+{
+	const struct key_table *table = &app->relay.keys;
+	struct key_slot *slot = arg;
+	for (uint32_t i = 0; other != slot && i < other->n_ctxs; i++) {
+		const struct key_ctx *ctx = &table->ctxs[other->ctxs[i]];
+		uint32_t user = (uint32_t)ctx->by_talker.mki, guk_id;
+		if (ctx->by_talker.kind != KEY_BY_TALKER ||
+			!key_guk_id(app, slot, user_uri(&app->users, user), &guk_id) ||
+			(slot->closed && !slot_find_user(slot, guk_id)))
+			continue;
+		struct key_name name = ctx->by_mki;
+		name.mki = (uint64_t)slot->id << 32 | guk_id;
+		ctx_derive_gmk(app, slot, name, user);
+	}
+}
+
+static void slot_follow_talkers(struct app *app, struct key_slot *slot)
+{
+	if (slot->type == KEY_GMK && key_usable(slot))
+		key_groups_visit(app, &slot->groups, slot_derive_talkers, slot);
+}
+
 enum drop_reason key_ctx_derive(struct app *app, const struct key_name *name)
 {
 	return name->kind == KEY_BY_MKI ? ctx_derive_by_mki(app, name)
@@ -554,8 +580,9 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
 	struct key_groups before = key_groups_change(app, slot, spec->groups);
 	slot_set_users(app, slot, spec);
 	slot->state = state_at(slot, time(NULL));
+	slot_follow_talkers(app, slot);
 	slot_rebuild_sessions(app, slot);
-	key_groups_visit(app, &before, slot_rebuild_users);
+	key_groups_visit(app, &before, slot_rebuild_users, NULL);
 	key_groups_leave(app, slot, &before);
 	if (slot->state != KEY_ACTIVE)
 		slot_retire_ctxs(app, slot);
@@ -612,8 +639,10 @@ static void slot_advance(struct app *app, struct key_slot *slot, time_t now)
 	notice(app, &advanced);
 	if (state == KEY_EXPIRED)
 		slot_disarm(app, slot);
-	else
+	else {
+		slot_follow_talkers(app, slot);
 		slot_rebuild_sessions(app, slot);
+	}
 }
 
 static void keystore_advance(struct app *app, time_t now)

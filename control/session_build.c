@@ -288,6 +288,7 @@ static struct leg_key leg_key_build(struct app *app, const struct session *sessi
 		.cs_id = cs_id_receive(session->spec.service, key->type, spec->role),
 		.scope = key->scope,
 		.id = key->id,
+		.root = key->index,
 	};
 	uint32_t guk_id;
 	if (!out.is_gmk) {

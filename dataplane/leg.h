@@ -22,6 +22,7 @@ enum leg_mode { LEG_OPAQUE, LEG_PLAIN, LEG_SRTP };
 struct leg_key {
 	uint64_t own_mki; // key name if the packet's MKI does not tell the talker; 0: none
 	uint32_t scope, id;
+	uint32_t root;     // index of the root key
 	uint16_t roc_rate; // of the profile, 0: no ROC
 	uint8_t mki_len;   // octets, of the profile
 	uint8_t cs_id;

@@ -8,10 +8,57 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
+// The name of the context that the packet's talker has under another key of the leg; false if it is
+// not known who that is.
+static bool talker_key_name(
+	const struct packet *p, const struct leg_key *key, struct key_name *name)
+{
+	*name = (struct key_name){
+		.mki = key->own_mki,
+		.scope = key->scope,
+		.cs_id = key->cs_id,
+		.protocol = p->protocol,
+		.suite = key->suite,
+		.kind = KEY_BY_MKI,
+	};
+	if (p->ctx->by_mki.mki == p->key->own_mki)
+		return key->own_mki != 0;
+	name->mki = (uint64_t)key->root << 32 | (uint32_t)p->ctx->by_talker.mki;
+	name->scope = 0;
+	name->kind = KEY_BY_TALKER;
+	return p->ctx->by_talker.kind == KEY_BY_TALKER;
+}
+
+// Where a sender that is new under its key is in its SSRC: the ROC goes on when it re-keys (RFC 3711
+// 3.3.1). A guess, which the tag confirms. 0: nothing is known.
+static uint64_t packet_next_under_other_keys(const struct worker *worker, const struct packet *p)
+{
+	const struct leg_protection *in = &p->leg->in[p->protocol];
+	const struct relay *relay = worker->relay;
+	uint64_t next = 0;
+	for (unsigned i = 0; i < in->n_keys; i++) {
+		struct key_name name;
+		if (&in->keys[i] == p->key || !talker_key_name(p, &in->keys[i], &name))
+			continue;
+		uint32_t ctx =
+			key_table_find(&relay->keys, &name, key_name_hash(&relay->keys, &name));
+		if (ctx == KEY_NONE)
+			continue;
+		const struct stream *stream =
+			stream_find(&relay->streams, relay->keys.ctxs[ctx].space, p->ssrc);
+		if (!stream || stream->source != STREAM_NONE)
+			continue;
+		// Another worker may own it.
+		uint64_t of_key = __atomic_load_n(&stream->replay.next, __ATOMIC_RELAXED);
+		next = of_key > next ? of_key : next;
+	}
+	return next;
+}
+
 // The packet index, from what is known of the stream and what the packet carries. A carried ROC is
 // a hint: who is in sync ignores it (RFC 4771 2.1), unless the tag says otherwise
 // (stage_unprotect).
-static void packet_find_index(struct packet *p)
+static void packet_find_index(const struct worker *worker, struct packet *p)
 {
 	uint16_t seq = rtp_seq(p->data);
 	p->carried_index = NO_INDEX;
@@ -19,7 +66,10 @@ static void packet_find_index(struct packet *p)
 		p->index = srtcp_index_word(p->data, p->trailer.body) & SRTCP_INDEX_MAX;
 		return;
 	}
-	p->index = packet_index_estimate(p->stream ? p->stream->replay.next : 0, seq);
+	uint64_t next = p->stream ? p->stream->replay.next : 0;
+	if (!p->stream && !p->trailer.has_roc)
+		next = packet_next_under_other_keys(worker, p);
+	p->index = packet_index_estimate(next, seq);
 	if (!p->trailer.has_roc)
 		return;
 	uint64_t carried = (uint64_t)p->trailer.roc << 16 | seq;
@@ -41,9 +91,9 @@ static enum drop_reason replay_reason(enum replay_verdict verdict)
 	}
 }
 
-static enum drop_reason packet_check_protected(struct packet *p)
+static enum drop_reason packet_check_protected(const struct worker *worker, struct packet *p)
 {
-	packet_find_index(p);
+	packet_find_index(worker, p);
 	if (!p->stream) {
 		// Until its tag verified nobody owns the stream; another worker may get there
 		// first.
@@ -120,7 +170,7 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 		enum drop_reason reason = DROP_NONE;
 		if (!p->stream || p->stream->worker == worker->id)
 			reason = plain ? packet_check_plain(worker, p, protocol)
-				       : packet_check_protected(p);
+				       : packet_check_protected(worker, p);
 		if (reason != DROP_NONE)
 			worker_drop(worker, p, reason);
 		else if (p->stream && p->stream->worker != worker->id)

@@ -366,10 +366,8 @@ def no_conversion(s):
 
 @case
 def rtcp_untranslated(s):
-    key = s.new_key("csk")
-    install(s.relay, key)
-    apply(s.relay, "rtcp", [s.a.leg("a", "plain"),
-                            s.b.leg("b", "srtp", key, protection={"mode": "srtp", "key": key.id_text})])
+    gmk(s)
+    apply(s.relay, "rtcp", [s.a.leg("a", "plain", protection={"user": ALICE}), s.b.leg("b", "srtp", s.gmk)])
     s.a.send(mcx.rtcp_packet(201, 1, struct.pack(">I", 1)))  # a report block less than it says
 
 

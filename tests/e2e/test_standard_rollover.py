@@ -440,13 +440,16 @@ def test_media_of_the_ring_passes_as_it_came(relay, clients, name, new_key):
 
 # ROC
 
-def test_roc_goes_on_under_the_new_key(relay, clients, name, new_key):
+@pytest.mark.parametrize("named_by", ["key", "leg"])
+def test_roc_goes_on_under_the_new_key(relay, clients, name, new_key, named_by):
     """RFC 3711 3.3.1: after a re-keying the rollover counter goes on, it is not reset; here it is not carried, so the
-    relay has to know it from the stream under the old key."""
+    relay has to know it from the stream that the same user has under the old key."""
     keys = [new_key("gmk", roc_rate=0) for _ in range(2)]
-    install(relay, *(key.rpc(groups=[FIRE]) for key in keys))
+    users = {"users": [ALICE]} if named_by == "key" else {}
+    install(relay, *(key.rpc(groups=[FIRE], **users) for key in keys))
     radio, lmr = clients("ran"), clients("core")
-    apply(relay, name, [radio.leg("radio", "srtp", keys[0]), lmr.leg("lmr", "plain")], group=FIRE)
+    user = {"user": ALICE} if named_by == "leg" else {}
+    apply(relay, name, [radio.leg("radio", "srtp", keys[0], protection=user), lmr.leg("lmr", "plain")], group=FIRE)
     sender = mcx.SrtpSender(keys[0].group(ALICE), SSRC, seq=65530)
     for n in range(20):
         if n == 12:
