@@ -96,6 +96,16 @@ class Conversation:
     def talk(self, n):
         self.talk_until(lambda: True, n)
 
+    def taken(self):
+        """{talker: packets that the relay has taken}"""
+        legs = self.relay.call("session.get", {"id": "rollover"})["legs"]
+        return {leg["id"]: leg["statistics"]["receive"]["packets"] for leg in legs if leg["id"] in self.talkers}
+
+    def settle(self):
+        """The relay has taken all that was sent: what comes now it does under the keys that it has now."""
+        sent = {word: len(talker.sent) for word, talker in self.talkers.items()}
+        lab_module.wait_for(self.taken, lambda found: found == sent, f"{sent} packets")
+
     def all_of(self, listener, words):
         """As many packets as these talkers have sent."""
         wanted = sum(len(self.talkers[word].sent) for word in words)
@@ -171,10 +181,10 @@ def test_roll_over_with_media_flowing(busy, own_lab, new_key, end):
         pending = {}
 
         def active():
-            sent = {word: len(talker.sent) for word, talker in c.talkers.items()}
+            taken = c.taken()
             if key_state(busy, new) == "active":
                 return True
-            pending.update(sent)
+            pending.update(taken)
             return False
 
         c.talk_until(active)
@@ -209,9 +219,11 @@ def test_roll_over_at_once_with_media_flowing(busy, own_lab, new_key, end):
     try:
         c.talk(20)
         for old, new in itertools.pairwise(ring):
+            c.settle()
             install(busy, new.rpc(groups=[FIRE]))
             c.talkers["alice"].sender.context = new.group(ALICE)
             c.talk(20)
+            c.settle()
             if end == "key.revoke":
                 revoke(busy, old)
             else:
