@@ -11,6 +11,12 @@
 
 #include <openssl/crypto.h>
 
+enum {
+	// Ephemeral keys of all handshakes at once, the relay's own key, the random generators
+	OPENSSL_HEAP_SIZE = 1 << 20, // octets, as the next
+	OPENSSL_HEAP_PIECE = 32,
+};
+
 // What stands in front of every block of secmem_malloc(); keeps malloc()'s alignment.
 struct block {
 	_Alignas(max_align_t) size_t size; // octets after this header
@@ -81,4 +87,32 @@ void secmem_free(void *p)
 	struct block *block = (struct block *)p - 1;
 	secmem_wipe(block, sizeof(*block) + block->size);
 	free(block);
+}
+
+static void *openssl_malloc(size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return secmem_malloc(size);
+}
+
+static void *openssl_realloc(void *p, size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return secmem_realloc(p, size);
+}
+
+static void openssl_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	secmem_free(p);
+}
+
+bool secmem_serve_openssl(void)
+{
+	// The heap says 2 if it could not be locked, which secmem_map() bears as well.
+	return CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) == 1 &&
+	       CRYPTO_secure_malloc_init(OPENSSL_HEAP_SIZE, OPENSSL_HEAP_PIECE) != 0;
 }

@@ -28,3 +28,8 @@ void secmem_unmap(void *p, size_t size);
 void *secmem_malloc(size_t size);
 void *secmem_realloc(void *p, size_t size);
 void secmem_free(void *p);
+
+// Has OpenSSL take all its memory from these three, and its private keys from a locked heap that no
+// core dump has. Before anything of OpenSSL is used, once; false if it is too late or there is no
+// room, and then OpenSSL goes on with memory that it does not wipe. Main thread.
+bool secmem_serve_openssl(void);
