@@ -21,8 +21,8 @@
 #include "config/config.h"
 #include "control/alloc.h"
 #include "control/app.h"
+#include "control/listeners.h"
 #include "control/log.h"
-#include "control/server.h"
 #include "crypto/secmem.h"
 
 // mcxrelay: reads its configuration, opens the relay, runs the control loop in the main thread.
@@ -334,13 +334,8 @@ static int control_run(struct app *app, const struct config *config)
 {
 	socket_directory_make(config->control_unix);
 	struct rpc rpc = {.methods = control_methods, .app = app, .before_call = before_call};
-	struct server_options options = {
-		.path = config->control_unix,
-		.mode = config->control_mode,
-		.group = config->control_group,
-	};
-	struct server *server = server_open(app->base, &options, &rpc);
-	if (!server)
+	struct listeners *listeners = listeners_open(app->base, config, &rpc);
+	if (!listeners)
 		return -1;
 	struct timeval millisecond = {.tv_usec = 1000};
 	struct event *tick = event_new(app->base, -1, EV_PERSIST, on_tick, app);
@@ -356,7 +351,7 @@ static int control_run(struct app *app, const struct config *config)
 	sd_notify(0, "READY=1");
 	event_base_dispatch(app->base);
 	sd_notify(0, "STOPPING=1");
-	server_close(server);
+	listeners_close(listeners);
 	event_free(tick);
 	event_free(term);
 	event_free(interrupt);
@@ -422,12 +417,12 @@ int main(int argc, char **argv)
 	// Key octets pass through these libraries as text.
 	json_set_alloc_funcs(secmem_malloc, secmem_free);
 	event_set_mem_functions(secmem_malloc, secmem_realloc, secmem_free);
+	if (!secmem_serve_openssl())
+		log_warning("openssl_memory_not_wiped");
 	struct config *config = config_load(arguments.config, stderr);
 	if (!config)
 		return 1;
 	log_set_level((enum log_level)config->log_level);
-	if (config->control_tls.enabled)
-		log_warning("not_served setting=control.tls: this version has no TLS listener");
 	if (config->metrics_listen)
 		log_warning("not_served setting=metrics.listen: this version has no metrics");
 	if (arguments.check)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/tls_client.h"
 #include "crypto/hex.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/mikey_prf.h"
@@ -25,6 +27,7 @@
 
 static const char usage[] =
 	"Usage: mcxctl [-s SOCKET] call METHOD [JSON | @FILE | -]\n"
+	"       mcxctl --tls HOST:PORT --cert FILE --key FILE --ca FILE call METHOD ...\n"
 	"       mcxctl derive --key HEX --csb-id HEX --cs-id N --rand HEX [--suite NAME]\n"
 	"       mcxctl guk-id --key HEX --key-id HEX --user URI\n"
 	"\n"
@@ -35,6 +38,10 @@ static const char usage[] =
 	"  guk-id   GUK-ID of a user and the MKI of his media (TS 33.180 F.1.3), as JSON\n"
 	"\n"
 	"  -s, --socket SOCKET  control socket of the relay (/run/mcxrelay/control.sock)\n"
+	"      --tls HOST:PORT  the relay's TLS 1.3 listener instead of its socket\n"
+	"      --cert FILE      the client's certificate chain, PEM\n"
+	"      --key FILE       its private key, PEM\n"
+	"      --ca FILE        who must have signed the relay's certificate, PEM\n"
 	"  -h, --help           this text\n"
 	"  -V, --version        version\n"
 	"\n"
@@ -76,33 +83,83 @@ static json_t *params_read(const char *text)
 	return params;
 }
 
-static int socket_connect(const char *path)
+// Where the relay is, and the way to it: one of fd and tls.
+struct connection {
+	const char *socket_path, *tls_address;
+	struct tls_files files;
+	int fd;
+	struct tls_client *tls;
+};
+
+static bool socket_connect(struct connection *connection)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof(address.sun_path))
-		return fail("socket path \"%s\" is longer than %zu octets", path,
-			       sizeof(address.sun_path) - 1) -
-		       2;
+	const char *path = connection->socket_path;
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		fail("socket path \"%s\" is longer than %zu octets", path,
+			sizeof(address.sun_path) - 1);
+		return false;
+	}
 	memcpy(address.sun_path, path, strlen(path));
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-		return fd;
+	connection->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connection->fd >= 0 &&
+		connect(connection->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return true;
 	fail("cannot connect to %s: %s; is mcxrelay running?", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	return false;
 }
 
-static bool line_send(int fd, char *line, size_t len)
+static bool connection_open(struct connection *connection)
+{
+	char why[512];
+	if (!connection->tls_address)
+		return socket_connect(connection);
+	connection->tls =
+		tls_client_open(connection->tls_address, &connection->files, why, sizeof(why));
+	if (!connection->tls)
+		fail("cannot connect to %s: %s", connection->tls_address, why);
+	return connection->tls != NULL;
+}
+
+static void connection_close(struct connection *connection)
+{
+	tls_client_close(connection->tls);
+	if (connection->fd >= 0)
+		close(connection->fd);
+}
+
+static const char *connection_error(const struct connection *connection)
+{
+	return connection->tls ? tls_client_error(connection->tls)
+			       : "the relay closed the connection";
+}
+
+static bool line_send(const struct connection *connection, char *line, size_t len)
 {
 	line[len] = '\n'; // json_dumps() ended it with a NUL
+	if (connection->tls)
+		return tls_client_write(connection->tls, line, len + 1);
 	for (size_t at = 0; at <= len;) {
-		ssize_t n = write(fd, line + at, len + 1 - at);
+		ssize_t n = write(connection->fd, line + at, len + 1 - at);
 		if (n < 0 && errno != EINTR)
 			return false;
 		at += n > 0 ? (size_t)n : 0;
 	}
 	return true;
+}
+
+// json_load_callback_t
+static size_t answer_read(void *buffer, size_t size, void *arg)
+{
+	const struct connection *connection = arg;
+	ssize_t n;
+	if (connection->tls)
+		n = tls_client_read(connection->tls, buffer, size);
+	else
+		do
+			n = read(connection->fd, buffer, size);
+		while (n < 0 && errno == EINTR);
+	return n < 0 ? (size_t)-1 : (size_t)n;
 }
 
 static int answer_print(json_t *answer)
@@ -117,29 +174,30 @@ static int answer_print(json_t *answer)
 	return result ? 0 : 1;
 }
 
-static int call_over(int fd, json_t *request)
+static int call_over(struct connection *connection, json_t *request)
 {
 	char *line = json_dumps(request, JSON_COMPACT);
 	if (!line)
 		return fail("out of memory");
-	bool sent = line_send(fd, line, strlen(line));
+	bool sent = line_send(connection, line, strlen(line));
 	secmem_free(line);
 	if (!sent)
-		return fail("the relay closed the connection: %s", strerror(errno));
-	FILE *in = fdopen(fd, "r");
+		return fail("the request was not sent: %s", connection_error(connection));
 	json_error_t error;
-	json_t *answer = in ? json_loadf(in, JSON_DISABLE_EOF_CHECK, &error) : NULL;
-	int status = answer ? answer_print(answer) : fail("the relay closed the connection");
+	json_t *answer =
+		json_load_callback(answer_read, connection, JSON_DISABLE_EOF_CHECK, &error);
+	int status = answer ? answer_print(answer) : fail("%s", connection_error(connection));
 	json_decref(answer);
-	if (in)
-		fclose(in);
 	return status;
 }
 
-static int command_call(const char *path, int argc, char **argv)
+static int command_call(struct connection *connection, int argc, char **argv)
 {
 	if (argc < 2 || argc > 3)
 		return fail("call takes METHOD and params; see mcxctl --help");
+	if (connection->tls_address &&
+		(!connection->files.certificate || !connection->files.key || !connection->files.ca))
+		return fail("--tls takes --cert, --key and --ca; see mcxctl --help");
 	json_t *params = params_read(argc == 3 ? argv[2] : NULL);
 	if (!params)
 		return 1;
@@ -147,8 +205,8 @@ static int command_call(const char *path, int argc, char **argv)
 		argv[1], "params", params);
 	if (!request)
 		return fail("the method's name is no UTF-8");
-	int fd = socket_connect(path);
-	int status = fd < 0 ? 1 : call_over(fd, request);
+	int status = connection_open(connection) ? call_over(connection, request) : 1;
+	connection_close(connection);
 	json_decref(request);
 	return status;
 }
@@ -343,18 +401,36 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"socket", required_argument, NULL, 's'},
+		{"tls", required_argument, NULL, 'T'},
+		{"cert", required_argument, NULL, 'C'},
+		{"key", required_argument, NULL, 'K'},
+		{"ca", required_argument, NULL, 'A'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{},
 	};
-	const char *path = "/run/mcxrelay/control.sock";
+	struct connection connection = {.socket_path = "/run/mcxrelay/control.sock", .fd = -1};
 	int option;
 	opterr = 0; // getopt's own messages quote arguments
 	json_set_alloc_funcs(secmem_malloc, secmem_free);
+	(void)secmem_serve_openssl(); // it derives and connects without, too
+	signal(SIGPIPE, SIG_IGN);
 	while ((option = getopt_long(argc, argv, "+:s:hV", options, NULL)) != -1) {
 		switch (option) {
 		case 's':
-			path = optarg;
+			connection.socket_path = optarg;
+			break;
+		case 'T':
+			connection.tls_address = optarg;
+			break;
+		case 'C':
+			connection.files.certificate = optarg;
+			break;
+		case 'K':
+			connection.files.key = optarg;
+			break;
+		case 'A':
+			connection.files.ca = optarg;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -373,7 +449,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc > 0 && strcmp(argv[0], "call") == 0)
-		return command_call(path, argc, argv);
+		return command_call(&connection, argc, argv);
 	if (argc > 0 && strcmp(argv[0], "derive") == 0)
 		return command_derive(argc, argv);
 	if (argc > 0 && strcmp(argv[0], "guk-id") == 0)

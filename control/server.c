@@ -7,15 +7,24 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/listener.h>
+#include <event2/util.h>
 #include <grp.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/log.h"
@@ -24,30 +33,39 @@
 enum {
 	SERVER_LINES_PER_WAKEUP = 32, // then the other clients have their turn
 	SERVER_BACKLOG = 64,
+	SERVER_FAILURE_LINES = 10, // in the log, a second
+	CLIENT_NAME_SIZE = 384,    // octets with NUL
 };
 
 struct server {
 	struct event_base *base;
 	const struct rpc *rpc;
+	struct tls *tls; // NULL: a Unix socket
 	struct evconnlistener *listener;
 	struct event *reopen; // accepts again after a pause for want of descriptors
 	char *path;
 	dev_t device; // of the socket file: only this one is removed at the end
 	ino_t inode;
 	LIST_HEAD(, client) clients;
-	unsigned n_clients;
-	bool refusing; // the log has said that there are too many clients
+	LIST_HEAD(, client) strangers; // TLS: in their handshake, newest first
+	struct server_counters counters;
+	bool refusing;         // the log has said that there are too many clients
+	time_t failure_second; // of the clock that never goes back, and what the log told of in it
+	unsigned failure_lines;
+	uint64_t failures_told; // of counters.failed
 };
 
 struct client {
 	LIST_ENTRY(client) entry;
 	struct server *server;
 	struct bufferevent *bufferevent;
-	struct event *turn; // continues with lines that are in the buffer already
-	size_t searched;    // octets at the head of the input that have no LF
-	bool at_eof;        // the peer sends no more, but reads
-	bool closing;       // nothing more is read; ends when the output is sent
-	pid_t pid;
+	// Continues with lines that are in the buffer already; of a stranger: its time is up.
+	struct event *turn;
+	size_t searched;             // octets at the head of the input that have no LF
+	bool stranger;               // TLS: has shown no certificate yet
+	bool at_eof;                 // the peer sends no more, but reads
+	bool closing;                // nothing more is read; ends when the output is sent
+	char name[CLIENT_NAME_SIZE]; // for the log: key=value
 };
 
 // Wipes and drops len octets at the head of the input: they may hold keys. evbuffer memory goes
@@ -64,20 +82,65 @@ static void input_drop(struct evbuffer *input, size_t len)
 	}
 }
 
+// Tells a TLS client that nothing more comes, so that it knows an answer that was cut from one that
+// was not.
+static void client_say_end(struct client *client)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
+
+	if (ssl == NULL || client->stranger)
+		return;
+	SSL_shutdown(ssl);
+	ERR_clear_error();
+}
+
+static void client_free(struct client *client)
+{
+	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
+
+	LIST_REMOVE(client, entry);
+	input_drop(input, evbuffer_get_length(input));
+	client_say_end(client);
+	bufferevent_free(client->bufferevent);
+	event_free(client->turn);
+	free(client);
+}
+
 static void client_close(struct client *client)
 {
 	struct server *server = client->server;
-	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
 
-	log_info("client.disconnected pid=%d", (int)client->pid);
-	LIST_REMOVE(client, entry);
-	server->n_clients--;
+	log_info("client.disconnected %s", client->name);
+	server->counters.clients--;
 	server->refusing = false;
-	input_drop(input, evbuffer_get_length(input));
-	bufferevent_free(client->bufferevent);
-	if (client->turn != NULL)
-		event_free(client->turn);
-	free(client);
+	client_free(client);
+}
+
+// Strangers must not be able to fill the log: so many lines a second, each with the number of
+// handshakes that failed since the last one.
+static void failure_log(struct client *client, const char *reason)
+{
+	struct server *server = client->server;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec != server->failure_second)
+		server->failure_lines = 0;
+	server->failure_second = now.tv_sec;
+	if (server->failure_lines >= SERVER_FAILURE_LINES)
+		return;
+	server->failure_lines++;
+	log_warning("client.refused %s reason=\"%s\" failed=%llu", client->name, reason,
+		(unsigned long long)(server->counters.failed - server->failures_told));
+	server->failures_told = server->counters.failed;
+}
+
+static void stranger_close(struct client *client, const char *reason)
+{
+	client->server->counters.handshakes--;
+	client->server->counters.failed++;
+	failure_log(client, reason);
+	client_free(client);
 }
 
 // Queues the answer to one line, if it has one.
@@ -96,7 +159,7 @@ static void client_answer(struct client *client, const char *line, size_t len)
 		return;
 	if (evbuffer_add(output, answer, answer_len) != 0 || evbuffer_add(output, "\n", 1) != 0) {
 		// An answer that is missing would shift all later ones.
-		log_error("client.dropped pid=%d reason=\"out of memory\"", (int)client->pid);
+		log_error("client.dropped %s reason=\"out of memory\"", client->name);
 		client->closing = true;
 	}
 	secmem_free(answer);
@@ -116,7 +179,7 @@ static void line_answer(struct client *client, size_t len)
 	}
 	joined = secmem_malloc(len);
 	if (joined == NULL || evbuffer_copyout(input, joined, len) != (ssize_t)len) {
-		log_error("client.dropped pid=%d reason=\"out of memory\"", (int)client->pid);
+		log_error("client.dropped %s reason=\"out of memory\"", client->name);
 		client->closing = true;
 	} else {
 		client_answer(client, joined, len);
@@ -132,7 +195,7 @@ static void client_refuse_line(struct client *client)
 
 	static_assert(SERVER_LINE_MAX == 1048576, "the message names the limit");
 	bufferevent_write(client->bufferevent, answer, sizeof(answer) - 1);
-	log_warning("client.dropped pid=%d reason=\"line too long\"", (int)client->pid);
+	log_warning("client.dropped %s reason=\"line too long\"", client->name);
 	client->closing = true;
 }
 
@@ -168,6 +231,18 @@ static size_t client_output_len(const struct client *client)
 	return evbuffer_get_length(bufferevent_get_output(client->bufferevent));
 }
 
+// Reads on unless the longest line is there already. Not done by a watermark: libevent forgets what
+// OpenSSL has decrypted when a watermark made it pause.
+static void client_bound_input(struct client *client)
+{
+	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
+
+	if (!client->at_eof && evbuffer_get_length(input) < SERVER_LINE_MAX)
+		bufferevent_enable(client->bufferevent, EV_READ);
+	else
+		bufferevent_disable(client->bufferevent, EV_READ);
+}
+
 // Answers what is there, up to a turn's number of lines, and decides how to go on. May free the
 // client.
 static void client_work(struct client *client)
@@ -188,8 +263,7 @@ static void client_work(struct client *client)
 	} else if (client_output_len(client) > SERVER_OUTPUT_MAX) {
 		bufferevent_disable(client->bufferevent, EV_READ); // until client_written()
 	} else {
-		if (!client->at_eof)
-			bufferevent_enable(client->bufferevent, EV_READ);
+		client_bound_input(client);
 		// A timer of no length comes after the other sockets had their turn; event_active()
 		// would not.
 		if (more && event_add(client->turn, &now) != 0)
@@ -199,9 +273,14 @@ static void client_work(struct client *client)
 
 static void client_turn(evutil_socket_t fd, short what, void *arg)
 {
+	struct client *client = arg;
+
 	(void)fd;
 	(void)what;
-	client_work(arg);
+	if (client->stranger)
+		stranger_close(client, "the handshake took too long");
+	else
+		client_work(client);
 }
 
 static void client_readable(struct bufferevent *bufferevent, void *arg)
@@ -209,8 +288,12 @@ static void client_readable(struct bufferevent *bufferevent, void *arg)
 	struct client *client = arg;
 
 	(void)bufferevent;
+	if (client->closing)
+		return;
 	// If its turn is to come, new octets do not make it come earlier.
-	if (!client->closing && !evtimer_pending(client->turn, NULL))
+	if (evtimer_pending(client->turn, NULL))
+		client_bound_input(client);
+	else
 		client_work(client);
 }
 
@@ -219,6 +302,8 @@ static void client_written(struct bufferevent *bufferevent, void *arg)
 {
 	struct client *client = arg;
 
+	if (client->stranger)
+		return; // the handshake's own octets
 	if (client->closing) {
 		if (client_output_len(client) == 0)
 			client_close(client);
@@ -228,13 +313,51 @@ static void client_written(struct bufferevent *bufferevent, void *arg)
 	}
 }
 
+// A certificate was shown that is good: what follows is as with any client.
+static void stranger_admit(struct client *client)
+{
+	struct server *server = client->server;
+	size_t len = strlen(client->name);
+	char subject[CLIENT_NAME_SIZE / 2];
+
+	if (server->counters.clients >= SERVER_CLIENTS_MAX) {
+		server->counters.refused++;
+		stranger_close(client, "too many clients are connected");
+		return;
+	}
+	event_del(client->turn);
+	client->stranger = false;
+	LIST_REMOVE(client, entry);
+	server->counters.handshakes--;
+	LIST_INSERT_HEAD(&server->clients, client, entry);
+	server->counters.clients++;
+	server->counters.accepted++;
+	tls_subject(bufferevent_openssl_get_ssl(client->bufferevent), subject, sizeof(subject));
+	snprintf(client->name + len, sizeof(client->name) - len, " subject=\"%s\"", subject);
+	log_info("client.connected %s", client->name);
+	bufferevent_enable(client->bufferevent, EV_READ);
+}
+
+static void stranger_event(struct client *client, short what)
+{
+	unsigned long error = bufferevent_get_openssl_error(client->bufferevent);
+
+	if (what & BEV_EVENT_CONNECTED)
+		stranger_admit(client);
+	else
+		stranger_close(client,
+			tls_failure(bufferevent_openssl_get_ssl(client->bufferevent), error));
+}
+
 static void client_event(struct bufferevent *bufferevent, short what, void *arg)
 {
 	struct client *client = arg;
 
-	(void)bufferevent;
-	if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING)) {
+	if (client->stranger) {
+		stranger_event(client, what);
+	} else if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING)) {
 		client->at_eof = true; // it may have shut down its sending half only
+		bufferevent_enable(bufferevent, EV_WRITE); // TLS paused with the input's end
 		if (!evtimer_pending(client->turn, NULL))
 			client_work(client);
 	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {
@@ -242,11 +365,27 @@ static void client_event(struct bufferevent *bufferevent, short what, void *arg)
 	}
 }
 
-static void client_open(struct server *server, evutil_socket_t fd)
+// What libevent makes of the connection. It has taken fd unless it is NULL.
+static struct bufferevent *connection_new(struct server *server, evutil_socket_t fd)
+{
+	SSL *ssl;
+
+	if (server->tls == NULL)
+		return bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	ssl = tls_accept(server->tls);
+	if (ssl == NULL)
+		return NULL;
+	// Its callbacks come from the loop only: to enable reading or to add output would call them
+	// at once, and they may free the client.
+	return bufferevent_openssl_socket_new(server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
+		BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+}
+
+// A client of a connection that was accepted, in no list yet. NULL after a line in the log, and
+// closed.
+static struct client *client_new(struct server *server, evutil_socket_t fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
-	struct ucred peer = {0};
-	socklen_t size = sizeof(peer);
 
 	if (client == NULL)
 		goto no_client;
@@ -254,21 +393,13 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	client->turn = evtimer_new(server->base, client_turn, client);
 	if (client->turn == NULL)
 		goto no_turn;
-	client->bufferevent = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	client->bufferevent = connection_new(server, fd);
 	if (client->bufferevent == NULL)
 		goto no_bufferevent;
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-	client->pid = peer.pid;
-	LIST_INSERT_HEAD(&server->clients, client, entry);
-	server->n_clients++;
-	log_info("client.connected pid=%d uid=%u", (int)peer.pid, (unsigned)peer.uid);
 	bufferevent_setcb(
 		client->bufferevent, client_readable, client_written, client_event, client);
-	// The input never holds more than the longest line; reading goes on when it shrinks.
-	bufferevent_setwatermark(client->bufferevent, EV_READ, 0, SERVER_LINE_MAX);
 	bufferevent_setwatermark(client->bufferevent, EV_WRITE, SERVER_OUTPUT_MAX / 2, 0);
-	bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
-	return;
+	return client;
 
 no_bufferevent:
 	event_free(client->turn);
@@ -277,6 +408,25 @@ no_turn:
 no_client:
 	log_error("client.refused reason=\"out of memory\"");
 	close(fd);
+	return NULL;
+}
+
+static void client_open(struct server *server, evutil_socket_t fd)
+{
+	struct client *client = client_new(server, fd);
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+
+	if (client == NULL)
+		return;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	snprintf(client->name, sizeof(client->name), "pid=%d uid=%u gid=%u", (int)peer.pid,
+		(unsigned)peer.uid, (unsigned)peer.gid);
+	LIST_INSERT_HEAD(&server->clients, client, entry);
+	server->counters.clients++;
+	server->counters.accepted++;
+	log_info("client.connected %s", client->name);
+	bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
 }
 
 static void server_accepted(struct evconnlistener *listener, evutil_socket_t fd,
@@ -287,15 +437,77 @@ static void server_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 	(void)listener;
 	(void)address;
 	(void)address_len;
-	if (server->n_clients < SERVER_CLIENTS_MAX) {
+	if (server->counters.clients < SERVER_CLIENTS_MAX) {
 		client_open(server, fd);
 		return;
 	}
 	close(fd);
+	server->counters.refused++;
 	if (!server->refusing) // once, not for every attempt
 		log_warning(
 			"client.refused reason=\"%d clients are connected\"", SERVER_CLIENTS_MAX);
 	server->refusing = true;
+}
+
+// Whoever is gone without a word is noticed within about two minutes.
+static void tcp_options_set(evutil_socket_t fd)
+{
+	static const int on = 1, idle_s = 60, interval_s = 10, probes = 6;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+// If there are many strangers the oldest one goes, not the newest: a handshake takes a client a few
+// round trips, so who means it gets through a flood of those who do not.
+static void strangers_make_room(struct server *server)
+{
+	struct client *oldest = LIST_FIRST(&server->strangers);
+
+	if (server->counters.handshakes < SERVER_HANDSHAKES_MAX)
+		return;
+	while (LIST_NEXT(oldest, entry) != NULL)
+		oldest = LIST_NEXT(oldest, entry);
+	stranger_close(oldest, "too many handshakes at once");
+}
+
+static void address_format(
+	const struct sockaddr *address, socklen_t address_len, char *text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN], port[8];
+
+	if (getnameinfo(address, address_len, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		snprintf(text, size, "?");
+	else
+		snprintf(text, size, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
+	struct sockaddr *address, int address_len, void *arg)
+{
+	static const struct timeval limit = {.tv_sec = SERVER_HANDSHAKE_MS / 1000,
+		.tv_usec = SERVER_HANDSHAKE_MS % 1000 * 1000L};
+	struct server *server = arg;
+	struct client *client;
+
+	(void)listener;
+	strangers_make_room(server);
+	tcp_options_set(fd);
+	client = client_new(server, fd);
+	if (client == NULL)
+		return;
+	client->stranger = true;
+	snprintf(client->name, sizeof(client->name), "address=");
+	address_format(address, (socklen_t)address_len, client->name + strlen(client->name),
+		CLIENT_NAME_SIZE - strlen(client->name));
+	LIST_INSERT_HEAD(&server->strangers, client, entry);
+	server->counters.handshakes++;
+	if (event_add(client->turn, &limit) != 0)
+		stranger_close(client, "out of memory");
 }
 
 // Out of descriptors: the connection stays in the backlog, and listening on would spin.
@@ -401,11 +613,13 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 	if (server == NULL)
 		return NULL;
 	LIST_INIT(&server->clients);
+	LIST_INIT(&server->strangers);
 	server->base = base;
 	server->rpc = rpc;
-	server->path = strdup(path);
+	server->path = path != NULL ? strdup(path) : NULL;
 	server->reopen = evtimer_new(base, server_reopen, server);
-	if (server->path == NULL || server->reopen == NULL) {
+	signal(SIGPIPE, SIG_IGN); // a client that is gone is an error of one write, not our end
+	if ((path != NULL && server->path == NULL) || server->reopen == NULL) {
 		server_close(server);
 		return NULL;
 	}
@@ -423,7 +637,6 @@ struct server *server_open(
 		log_error("control.failed path=%s reason=\"out of memory\"", options->path);
 		return NULL;
 	}
-	signal(SIGPIPE, SIG_IGN); // a client that is gone is an error of one write, not our end
 	fd = socket_listen(options, &st);
 	if (fd < 0) {
 		log_error("control.failed path=%s reason=\"%s\"", options->path, strerror(-fd));
@@ -445,6 +658,46 @@ struct server *server_open(
 	return server;
 }
 
+static void before_handshake(void *arg)
+{
+	const struct server *server = arg;
+
+	if (server->rpc->before_call != NULL)
+		server->rpc->before_call(server->rpc->app);
+}
+
+struct server *server_open_tls(
+	struct event_base *base, const char *listen, struct tls *tls, const struct rpc *rpc)
+{
+	struct server *server = server_new(base, NULL, rpc);
+	struct sockaddr_storage address;
+	int size = sizeof(address);
+
+	if (server == NULL) {
+		log_error("control.failed listen=%s reason=\"out of memory\"", listen);
+		return NULL;
+	}
+	server->tls = tls;
+	tls_set_before_handshake(tls, before_handshake, server);
+	errno = EINVAL;
+	if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)&address, &size) == 0)
+		server->listener = evconnlistener_new_bind(base, server_accepted_tls, server,
+			LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
+			SERVER_BACKLOG, (struct sockaddr *)&address, size);
+	if (server->listener == NULL) {
+		log_error("control.failed listen=%s reason=\"%s\"", listen, strerror(errno));
+		server_close(server);
+		return NULL;
+	}
+	evconnlistener_set_error_cb(server->listener, server_accept_failed);
+	return server;
+}
+
+struct server_counters server_count(const struct server *server)
+{
+	return server->counters;
+}
+
 void server_close(struct server *server)
 {
 	struct stat st;
@@ -454,6 +707,8 @@ void server_close(struct server *server)
 	// client_close() takes it out of the list, which the analyzer does not see.
 	while (!LIST_EMPTY(&server->clients))
 		client_close(LIST_FIRST(&server->clients)); // NOLINT(clang-analyzer-unix.Malloc)
+	while (!LIST_EMPTY(&server->strangers))
+		client_free(LIST_FIRST(&server->strangers)); // NOLINT(clang-analyzer-unix.Malloc)
 	if (server->listener != NULL) {
 		evconnlistener_free(server->listener);
 		// Another process may have replaced the file meanwhile; then it is not ours.

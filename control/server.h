@@ -4,10 +4,13 @@
 #pragma once
 
 #include <event2/event.h>
+#include <stdint.h>
 
 #include "control/rpc.h"
+#include "control/tls.h"
 
-// The control socket: lines in, lines out, several clients at once, each answered in order.
+// A control socket: lines in, lines out, several clients at once, each answered in order. Each has
+// limits of its own, so that those who come to one do not keep others out of another.
 struct server;
 
 struct server_options {
@@ -19,6 +22,8 @@ struct server_options {
 enum {
 	SERVER_LINE_MAX = 1024 * 1024, // octets of a request, LF included
 	SERVER_CLIENTS_MAX = 256,
+	SERVER_HANDSHAKES_MAX = 64, // TLS: clients that have not shown a certificate yet
+	SERVER_HANDSHAKE_MS = 5000, // TLS: for them to do so
 	SERVER_OUTPUT_MAX =
 		16 * 1024 *
 		1024, // octets waiting for a client before its requests are no longer read
@@ -29,5 +34,19 @@ enum {
 struct server *server_open(
 	struct event_base *base, const struct server_options *options, const struct rpc *rpc);
 
-// Closes all connections, removes the socket file.
+// The same over TCP at an address ("192.0.2.1:7443", "[2001:db8::1]:7443") for clients that tls
+// admits. Who is not admitted gets an alert and nothing else. tls outlives it.
+struct server *server_open_tls(
+	struct event_base *base, const char *listen, struct tls *tls, const struct rpc *rpc);
+
+struct server_counters {
+	unsigned clients;    // connected now
+	unsigned handshakes; // TLS: on their way to that
+	uint64_t accepted;   // clients ever connected
+	uint64_t refused;    // because there were too many
+	uint64_t failed;     // TLS: handshakes that did not end well
+};
+
+struct server_counters server_count(const struct server *server);
+// Closes all connections, removes the socket file. NULL is ignored.
 void server_close(struct server *server);

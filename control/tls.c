@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/log.h"
+#include "crypto/secmem.h"
+
+enum {
+	TLS_KEY_FILE_MAX = 64 * 1024, // octets
+	TLS_SECURITY_LEVEL =
+		2, // 112 bits: RSA from 2,048, no SHA-1 (SSL_CTX_set_security_level(3))
+};
+
+struct tls {
+	struct tls_files files;
+	SSL_CTX *context;
+	void (*before_handshake)(void *arg);
+	void *arg;
+};
+
+// Says in why what OpenSSL found wrong with a file. Its error queue is empty afterwards.
+static void why_openssl(char *why, size_t why_size, const char *what, const char *path)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+	snprintf(why, why_size, "%s %s: %s", what, path, reason != NULL ? reason : "not usable");
+	ERR_clear_error();
+}
+
+static bool why_errno(char *why, size_t why_size, const char *what, const char *path)
+{
+	snprintf(why, why_size, "%s %s: %s", what, path, strerror(errno));
+	return false;
+}
+
+// A file that is not there is what goes wrong most often; OpenSSL would call it "system lib".
+static bool file_check(const char *what, const char *path, char *why, size_t why_size)
+{
+	return access(path, R_OK) == 0 || why_errno(why, why_size, what, path);
+}
+
+static void key_warn_if_open(const char *path, mode_t mode)
+{
+	if (mode & (S_IROTH | S_IWOTH))
+		log_warning("tls.key_open path=\"%s\" mode=%04o reason=\"others may read or change "
+			    "it\"",
+			path, (unsigned)mode & 07777);
+}
+
+// The whole file in memory that is wiped when it is freed: stdio would leave its buffer behind.
+static char *key_file_read(const char *path, size_t *len, char *why, size_t why_size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *text = fd >= 0 ? secmem_malloc(TLS_KEY_FILE_MAX) : NULL;
+	struct stat st;
+	ssize_t n = 1;
+
+	*len = 0;
+	if (text != NULL && fstat(fd, &st) == 0)
+		key_warn_if_open(path, st.st_mode);
+	while (text != NULL && *len < TLS_KEY_FILE_MAX && n > 0) {
+		n = read(fd, text + *len, TLS_KEY_FILE_MAX - *len);
+		*len += n > 0 ? (size_t)n : 0;
+	}
+	if (text == NULL || n < 0) {
+		why_errno(why, why_size, "key", path);
+		secmem_free(text);
+		text = NULL;
+	}
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+// A key with a passphrase is refused; by default OpenSSL would ask the terminal.
+static int passphrase_none(char *passphrase, int size, int writing, void *arg)
+{
+	(void)passphrase;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1;
+}
+
+static bool context_use_key(SSL_CTX *context, const char *path, char *why, size_t why_size)
+{
+	size_t len;
+	char *text = key_file_read(path, &len, why, why_size);
+	BIO *bio;
+	EVP_PKEY *key;
+	bool ok;
+
+	if (text == NULL)
+		return false;
+	bio = BIO_new_mem_buf(text, (int)len);
+	key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, passphrase_none, NULL) : NULL;
+	ok = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 &&
+	     SSL_CTX_check_private_key(context) == 1;
+	if (!ok)
+		why_openssl(why, why_size, "key", path);
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	secmem_free(text);
+	return ok;
+}
+
+static bool context_use_files(
+	SSL_CTX *context, const struct tls_files *files, char *why, size_t why_size)
+{
+	if (!file_check("certificate", files->certificate, why, why_size) ||
+		!file_check("key", files->key, why, why_size) ||
+		!file_check("ca", files->ca, why, why_size))
+		return false;
+	if (SSL_CTX_use_certificate_chain_file(context, files->certificate) != 1) {
+		why_openssl(why, why_size, "certificate", files->certificate);
+		return false;
+	}
+	if (!context_use_key(context, files->key, why, why_size))
+		return false;
+	if (SSL_CTX_load_verify_file(context, files->ca) != 1) {
+		why_openssl(why, why_size, "ca", files->ca);
+		return false;
+	}
+	return true;
+}
+
+static SSL_CTX *context_new(
+	const SSL_METHOD *method, const struct tls_files *files, char *why, size_t why_size)
+{
+	SSL_CTX *context = SSL_CTX_new(method);
+
+	ERR_clear_error();
+	if (context == NULL || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
+		SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1 ||
+		SSL_CTX_set_num_tickets(context, 0) != 1) {
+		snprintf(why, why_size, "TLS 1.3: OpenSSL does not have it");
+		SSL_CTX_free(context);
+		return NULL;
+	}
+	SSL_CTX_set_security_level(context, TLS_SECURITY_LEVEL);
+	// Requests carry keys: no copy of what was read stays in the record layer.
+	SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
+	// Who comes shows a certificate that is valid now; a ticket would outlive it.
+	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	if (!context_use_files(context, files, why, why_size)) {
+		SSL_CTX_free(context);
+		return NULL;
+	}
+	return context;
+}
+
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+	const struct tls *tls = arg;
+
+	(void)ssl;
+	(void)alert;
+	if (tls->before_handshake != NULL)
+		tls->before_handshake(tls->arg);
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static SSL_CTX *listener_context(struct tls *tls, char *why, size_t why_size)
+{
+	SSL_CTX *context = context_new(TLS_server_method(), &tls->files, why, why_size);
+
+	if (context != NULL)
+		SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
+	return context;
+}
+
+struct tls *tls_open(const struct tls_files *files, char *why, size_t why_size)
+{
+	struct tls *tls = calloc(1, sizeof(*tls));
+
+	if (tls == NULL) {
+		snprintf(why, why_size, "out of memory");
+		return NULL;
+	}
+	tls->files = *files;
+	tls->context = listener_context(tls, why, why_size);
+	if (tls->context == NULL) {
+		free(tls);
+		return NULL;
+	}
+	return tls;
+}
+
+bool tls_reload(struct tls *tls, char *why, size_t why_size)
+{
+	SSL_CTX *context = listener_context(tls, why, why_size);
+
+	if (context == NULL)
+		return false;
+	SSL_CTX_free(tls->context);
+	tls->context = context;
+	return true;
+}
+
+void tls_close(struct tls *tls)
+{
+	if (tls == NULL)
+		return;
+	SSL_CTX_free(tls->context);
+	free(tls);
+}
+
+SSL *tls_accept(struct tls *tls)
+{
+	return SSL_new(tls->context);
+}
+
+void tls_set_before_handshake(struct tls *tls, void (*before_handshake)(void *arg), void *arg)
+{
+	tls->before_handshake = before_handshake;
+	tls->arg = arg;
+}
+
+SSL_CTX *tls_client_context(const struct tls_files *files, char *why, size_t why_size)
+{
+	return context_new(TLS_client_method(), files, why, why_size);
+}
+
+// RFC 4514 escapes with a backslash; one that lost what it escapes would escape the closing mark.
+static void escape_trim(char *text, size_t len)
+{
+	size_t n_backslashes = 0;
+
+	while (n_backslashes < len && text[len - 1 - n_backslashes] == '\\')
+		n_backslashes++;
+	if (n_backslashes % 2 == 1)
+		text[len - 1] = '\0';
+}
+
+void tls_subject(const SSL *ssl, char *text, size_t size)
+{
+	X509 *certificate = SSL_get1_peer_certificate(ssl);
+	BIO *bio = BIO_new(BIO_s_mem());
+	int len = 0;
+
+	if (certificate != NULL && bio != NULL &&
+		X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) >=
+			0)
+		len = BIO_read(bio, text, (int)size - 1);
+	text[len > 0 ? len : 0] = '\0';
+	if (len > 0)
+		escape_trim(text, (size_t)len);
+	BIO_free(bio);
+	X509_free(certificate);
+}
+
+const char *tls_failure(const SSL *ssl, unsigned long error)
+{
+	long verified = SSL_get_verify_result(ssl);
+	const char *reason = ERR_reason_error_string(error);
+
+	if (verified != X509_V_OK)
+		return X509_verify_cert_error_string(verified);
+	return reason != NULL ? reason : "the connection ended";
+}

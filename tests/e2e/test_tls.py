@@ -1,0 +1,508 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The mcxrelay authors
+
+"""The TLS listener: who gets in, what others learn, reloading, limits, and what is left of keys.
+
+The relay listens on the loopback interface of its namespace; clients are ordinary sockets of that namespace.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+import lab as lab_module
+import mcx
+import pki
+import process
+from lab import Client, Control, Relay, address_text, apply, wait_for
+from test_invariants import group_octets, halves, in_use
+from test_programs import refuses_to_start
+
+ADDRESS = "127.0.0.1", 7443
+ANOTHER = "127.0.0.1", 7444                     # for a second relay beside the first
+SMALL = {"keys": 1000, "sessions": 100, "legs": 100, "streams": 1000}
+CLIENTS_MAX, HANDSHAKES_MAX = 256, 64           # control/server.h
+SUBJECT = 'mcx "1", [=\\\n]\u00e9'             # what a line of the log must survive
+
+
+class TlsRelay(Relay):
+    """With control.tls of these credentials and this authority for clients."""
+
+    def __init__(self, lab, relay_credentials, clients_ca, address=ADDRESS, **more):
+        self.credentials, self.clients_ca, self.address = relay_credentials, clients_ca, address
+        super().__init__(lab, **more)
+
+    def config_text(self):
+        text, plain = super().config_text(), f'control = {{ unix = "{self.socket_path}"; }};'
+        assert text.count(plain) == 1
+        return text.replace(plain, plain[:-2] + tls_setting(self.credentials, self.clients_ca, address_text(*self.address)) + "};")
+
+
+def tls_setting(credentials, ca_file, listen=address_text(*ADDRESS), **other):
+    members = {"listen": listen, "certificate": credentials.certificate_file, "key": credentials.key_file,
+               "ca": ca_file} | other
+    return " tls = { " + "".join(f'{name} = "{value}"; ' for name, value in members.items()) + "}; "
+
+
+class Pki:
+    """Authorities and credentials that a test takes its pick of."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.relays, self.clients, self.others = (pki.Authority(directory, n) for n in ("relays", "clients", "others"))
+        self.relay = self.relays.issue("relay", pki.SERVER)
+        self.mcx = self.clients.issue(SUBJECT, pki.CLIENT, file="mcx")
+
+
+@pytest.fixture(scope="module")
+def own_lab():
+    with lab_module.Lab() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module")
+def served(own_lab, certificates):
+    with TlsRelay(own_lab, certificates.relay, certificates.clients.ca_file, limits=SMALL, families=(4,)) as made:
+        yield made
+
+
+def client_context(certificates, credentials=None, version=ssl.TLSVersion.TLSv1_3):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = context.maximum_version = version
+    context.load_verify_locations(certificates.relays.ca_file)
+    if credentials is not None:
+        context.load_cert_chain(credentials.certificate_file, credentials.key_file)
+    return context
+
+
+def tcp(lab, address=ADDRESS):
+    made = lab.socket("relay", socket.AF_INET, socket.SOCK_STREAM)
+    made.connect(address)
+    return made
+
+
+class TlsControl(Control):
+    """A control connection by TLS."""
+
+    def __init__(self, lab, context, address=ADDRESS):
+        self.socket = context.wrap_socket(tcp(lab, address), server_hostname=address[0])
+        self.buffer = b""
+        self._ids = itertools.count(1)
+
+
+@pytest.fixture
+def tls_client(own_lab, certificates):
+    """Makes control connections of one who may come; closed after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(TlsControl(own_lab, client_context(certificates, certificates.mcx)))
+
+
+def log_has(relay, pattern):
+    return wait_for(relay.log_text, lambda text: re.search(pattern, text), f"{pattern} in the log")
+
+
+# Who gets in
+
+def test_call_by_tls(served, tls_client):
+    by_tls, by_socket = tls_client().call("relay.info"), served.call("relay.info")
+    assert by_tls | {"uptime": 0} == by_socket | {"uptime": 0}
+
+
+def test_log_names_the_peers(served, tls_client):
+    tls_client().call("relay.info")
+    with served.connect() as control:
+        control.call("relay.info")
+    log_has(served, rf"client\.connected pid={os.getpid()} uid={os.getuid()} gid={os.getgid()}\n")
+    # RFC 4514: quotation marks, commas, control characters and what is no ASCII come escaped
+    subject = re.escape(r'CN=mcx \"1\"\, [=\\\0A]\C3\A9')
+    log_has(served, rf'client\.connected address=127\.0\.0\.1:\d+ subject="{subject}"\n')
+
+
+def test_it_is_tls_1_3_and_nothing_resumes(own_lab, certificates):
+    with TlsControl(own_lab, client_context(certificates, certificates.mcx)) as control:
+        control.call("relay.info")
+        assert control.socket.version() == "TLSv1.3"
+        assert control.socket.session is None or not control.socket.session.has_ticket
+
+
+def strangers(certificates):
+    """Credentials that must not open the door, and what the log says."""
+    day = pki.DAY
+    return {
+        "none": (None, "peer did not return a certificate"),
+        "another authority": (certificates.others.issue("other", pki.CLIENT), "unable to get local issuer"),
+        "expired": (certificates.clients.issue("expired", pki.CLIENT, since=day * -2, until=day * -1), "expired"),
+        "too early": (certificates.clients.issue("early", pki.CLIENT, since=day, until=day * 2), "not yet valid"),
+        "a server's": (certificates.clients.issue("server", pki.SERVER), "purpose"),
+        "signed by itself": (certificates.others.issue("others", pki.CLIENT), "certificate"),
+    }
+
+
+REQUEST = b'{"jsonrpc": "2.0", "id": 1, "method": "relay.info"}\n'
+
+
+@pytest.mark.parametrize("kind", ["none", "another authority", "expired", "too early", "a server's",
+                                  "signed by itself"])
+def test_stranger_learns_nothing(served, own_lab, certificates, kind):
+    credentials, reason = strangers(certificates)[kind]
+    before = served.log_text().count("client.refused address")
+    stranger = client_context(certificates, credentials).wrap_socket(tcp(own_lab), server_hostname=ADDRESS[0])
+    with stranger, pytest.raises((ssl.SSLError, ConnectionError)):
+        # TLS 1.3: the client is done before the relay has seen its certificate
+        octets = stranger.recv(1)
+        raise AssertionError(f"it was told {octets}")
+    wait_for(lambda: served.log_text().count("client.refused address"), lambda n: n > before, "a line in the log")
+    assert reason in [line for line in served.log_text().splitlines() if "client.refused address" in line][-1]
+    served.call("relay.info")
+
+
+def test_a_request_in_the_same_breath_is_not_answered(served, own_lab, certificates):
+    """It is behind a certificate that is not good."""
+    credentials = certificates.others.issue("hasty", pki.CLIENT)
+    sessions = len(served.call("session.list")["sessions"])
+    stranger = client_context(certificates, credentials).wrap_socket(tcp(own_lab), server_hostname=ADDRESS[0])
+    with stranger, pytest.raises((ssl.SSLError, ConnectionError)):
+        stranger.sendall(REQUEST.replace(b"relay.info", b"session.remove")[:-2]
+                         + b', "params": {"ids": ["anchor4"]}}\n')
+        raise AssertionError(f"it was told {stranger.recv(1)}")
+    assert len(served.call("session.list")["sessions"]) == sessions
+
+
+def test_no_tls_1_2(served, own_lab, certificates):
+    context = client_context(certificates, certificates.mcx, ssl.TLSVersion.TLSv1_2)
+    with tcp(own_lab) as plain, pytest.raises(ssl.SSLError, match="alert"):
+        context.wrap_socket(plain, server_hostname=ADDRESS[0])
+
+
+@pytest.mark.parametrize("said", [REQUEST, b"GET /metrics HTTP/1.0\r\n\r\n", b"\0" * 100, b"\x16\x03\x01\x40\x00" * 900,
+                                  b"\n"])
+def test_who_speaks_no_tls_hears_an_alert_at_most(served, own_lab, said):
+    with tcp(own_lab) as stranger:
+        heard = b""
+        with contextlib.suppress(OSError):                  # the relay may be gone before all is said
+            stranger.sendall(said)
+            stranger.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            while octets := stranger.recv(1 << 16):
+                heard += octets
+    assert heard == b"" or (heard[0] == 21 and len(heard) == 7), heard
+    served.call("relay.info")
+
+
+# Time and number are bounded
+
+def test_handshakes_that_do_not_end_are_ended(served, own_lab):
+    hello = bytes.fromhex("16030100c8010000c40303")
+    with tcp(own_lab) as silent, tcp(own_lab) as half:
+        half.sendall(hello)
+        for stranger in (silent, half):
+            assert stranger.recv(1) == b""
+    log_has(served, "the handshake took too long")
+
+
+def test_many_strangers_keep_nobody_out(served, own_lab, tls_client):
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(tcp(own_lab)) for _ in range(3 * HANDSHAKES_MAX)]
+        served.call("relay.info")
+        served.connect().call("relay.info")
+        tls_client().call("relay.info")
+        assert silent[0].recv(1) == b""                     # the oldest goes first
+        log_has(served, "too many handshakes at once")
+
+
+def test_many_clients_keep_nobody_out_of_the_socket(served, own_lab, certificates):
+    context = client_context(certificates, certificates.mcx)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(TlsControl(own_lab, context)) for _ in range(CLIENTS_MAX)]
+        for client in clients:
+            client.call("relay.info")
+        with TlsControl(own_lab, context) as one_more, pytest.raises((ssl.SSLError, ConnectionError)):
+            one_more.call("relay.info")
+        with served.connect() as control:
+            control.call("relay.info")
+        clients[0].call("relay.info")
+    def comes_in():
+        with contextlib.suppress(ssl.SSLError, ConnectionError), TlsControl(own_lab, context) as control:
+            return control.call("relay.info")
+        return None
+    wait_for(comes_in, bool, "room after the others went")
+
+
+# As on the socket: lines, order, back-pressure, ends
+
+def test_more_than_the_longest_line_at_once(served, tls_client):
+    """Lines of a quarter of a mebibyte, without a pause: every one is answered, in order."""
+    client = tls_client()
+    for n in range(12):
+        client.send_line(json.dumps({"jsonrpc": "2.0", "id": n, "method": "relay.info"}).encode() + b" " * (1 << 18))
+    assert [client.read_line()["id"] for _ in range(12)] == list(range(12))
+
+
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20])
+def test_the_longest_line(served, tls_client, size):
+    client = tls_client()
+    client.send_line(REQUEST[:-1].ljust(size))
+    if size < 1 << 20:
+        assert "result" in client.read_line() and "result" in client.exchange(REQUEST[:-1])
+        return
+    assert client.read_line()["error"]["code"] == -32600
+    with pytest.raises((ConnectionError, ssl.SSLError)):
+        client.read_line()
+
+
+def test_who_does_not_read_waits(served, tls_client):
+    """More answers than the relay keeps for a client: it stops to read, and goes on when they are taken."""
+    client, other, wanted = tls_client(), tls_client(), 30000
+    client.socket.setblocking(False)
+    stats = [json.dumps({"jsonrpc": "2.0", "id": n, "method": "relay.stats"}).encode() + b"\n" for n in range(wanted)]
+    octets, sent = memoryview(b"".join(stats)), 0
+    while sent < len(octets):
+        try:
+            sent += client.socket.send(octets[sent:sent + (1 << 16)])
+        except ssl.SSLWantWriteError:
+            break                                           # the relay reads no more
+    other.call("relay.info")
+    client.socket.settimeout(lab_module.PATIENCE)
+    complete = bytes(octets[:sent]).count(b"\n")
+    answered = 0
+    while answered < complete:
+        assert client.read_line()["id"] == answered
+        answered += 1
+    assert 0 < sent and answered > 0
+
+
+def test_half_closed_clients_get_their_answers(served, own_lab, certificates):
+    """RFC 8446 6.1: who has said that it sends no more still reads."""
+    context = client_context(certificates, certificates.mcx)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    end = context.wrap_bio(incoming, outgoing, server_hostname=ADDRESS[0])
+    with tcp(own_lab) as plain:
+        def until(step):
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    plain.sendall(outgoing.read())
+                    octets = plain.recv(1 << 16)
+                    incoming.write(octets) if octets else incoming.write_eof()
+        until(end.do_handshake)
+        for _ in range(100):
+            end.write(REQUEST)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.unwrap()
+        heard = b""
+        with contextlib.suppress(ssl.SSLZeroReturnError):
+            while octets := until(lambda: end.read(1 << 16)):
+                heard += octets
+    assert heard.count(b'"result"') == 100 and heard.endswith(b"\n")
+
+
+# Certificates change
+
+def test_reload(own_lab, certificates):
+    """Running connections go on; new ones see the new certificate, and are measured by the new authority."""
+    directory = certificates.directory
+    first = certificates.relays.issue("first", pki.SERVER, file="changing")
+    ca = directory / "changing-ca.crt"
+    ca.write_text(open(certificates.clients.ca_file).read())
+
+    def serial(control):
+        return pki.x509.load_der_x509_certificate(control.socket.getpeercert(True)).serial_number
+
+    def hangup(relay, says):
+        before = relay.log_text().count(says)
+        relay.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: relay.log_text().count(says), lambda n: n > before, says)
+
+    context = client_context(certificates, certificates.mcx)
+    with TlsRelay(own_lab, first, str(ca), ANOTHER, limits=SMALL, anchored=False) as relay, \
+            TlsControl(own_lab, context, ANOTHER) as old:
+        assert serial(old) == first.certificate.serial_number
+        second = certificates.relays.issue("second", pki.SERVER, file="changing")
+        hangup(relay, "tls.reloaded")
+        old.call("relay.info")
+        with TlsControl(own_lab, context, ANOTHER) as new:
+            new.call("relay.info")
+            assert serial(new) == second.certificate.serial_number != first.certificate.serial_number
+        # bad files, one after the other: what was there stays
+        key = open(second.key_file).read()
+        for broken in ("", "no key\n", open(certificates.mcx.key_file).read()):
+            with open(second.key_file, "w") as file:
+                file.write(broken)
+            hangup(relay, "tls.not_reloaded")
+            old.call("relay.info")
+            with TlsControl(own_lab, context, ANOTHER) as new:
+                new.call("relay.info")
+                assert serial(new) == second.certificate.serial_number
+        with open(second.key_file, "w") as file:
+            file.write(key)
+        ca.unlink()
+        hangup(relay, "tls.not_reloaded")
+        assert str(ca) in relay.log_text()
+        ca.write_text(open(certificates.others.ca_file).read())
+        hangup(relay, "tls.reloaded")
+        with TlsControl(own_lab, context, ANOTHER) as refused, pytest.raises((ssl.SSLError, ConnectionError)):
+            refused.call("relay.info")
+        newcomer = certificates.others.issue("newcomer", pki.CLIENT)
+        with TlsControl(own_lab, client_context(certificates, newcomer), ANOTHER) as new:
+            new.call("relay.info")
+        old.call("relay.info")
+
+
+def test_hangup_without_tls_changes_nothing(relay):
+    relay.process.send_signal(signal.SIGHUP)
+    log_has(relay, "tls.not_reloaded")
+    relay.call("relay.info")
+
+
+def passphrase_key(certificates):
+    path = certificates.directory / "passphrase.key"
+    path.write_bytes(pki.pem_of_key(certificates.relay.key, b"secret"))
+    return str(path)
+
+
+@pytest.mark.parametrize("member, path, says", [
+    ("certificate", lambda c: "/nonexistent.crt", "/nonexistent.crt: No such file"),
+    ("certificate", lambda c: c.relay.key_file, "certificate "),
+    ("key", lambda c: "/nonexistent.key", "/nonexistent.key: No such file"),
+    ("key", lambda c: c.mcx.key_file, "mismatch"),
+    ("key", passphrase_key, "passphrase.key"),
+    ("key", lambda c: "/dev/null", "/dev/null"),
+    ("ca", lambda c: "/nonexistent.crt", "/nonexistent.crt: No such file"),
+    ("ca", lambda c: c.relay.key_file, "ca "),
+    ("listen", lambda c: "192.0.2.1:7443", "assign requested address"),
+    ("listen", lambda c: address_text(*ADDRESS), "Address already in use"),
+])
+def test_unusable_files_and_addresses(served, own_lab, certificates, tmp_path, member, path, says):
+    setting = tls_setting(certificates.relay, certificates.clients.ca_file, **{member: path(certificates)})
+    refuses_to_start(own_lab, tmp_path, says, unix=f'control.sock"; {setting} mode = "0600')
+
+
+def test_warning_about_an_open_key(own_lab, certificates, tmp_path):
+    os.chmod(certificates.relay.key_file, 0o644)
+    try:
+        with TlsRelay(own_lab, certificates.relay, certificates.clients.ca_file, ANOTHER, limits=SMALL,
+                      anchored=False) as relay:
+            log_has(relay, rf'tls\.key_open path="{certificates.relay.key_file}" mode=0644')
+    finally:
+        os.chmod(certificates.relay.key_file, 0o600)
+
+
+# What is left of keys
+
+def find(relay, patterns):
+    return process.memory_find(relay.process.pid, patterns)
+
+
+def test_no_octet_of_a_key_after_revoke_by_tls(served, own_lab, tls_client, new_key):
+    """Installed, used and revoked by TLS: neither the key nor what came of it is left, nor the text that carried it."""
+    control, gmk = tls_client(), new_key()
+    user = "sip:alice@mcptt.example.org"
+    patterns = group_octets(gmk, user)
+    assert control.call("key.install", {"keys": [gmk.rpc()]})["installed"] == 1
+    with Client(own_lab, "ran") as radio, Client(own_lab, "core") as lmr:
+        apply(served, "searched", [radio.leg("radio", "srtp", gmk), lmr.leg("lmr", "plain")])
+        sender = mcx.SrtpSender(gmk.group(user), 0x11223344)
+        radio.send(sender.protect(b"voice"))
+        assert lmr.recv() == sender.last_plain
+        in_use(served, patterns)
+        assert control.call("key.revoke", {"keys": [{"domain": "home", "id": gmk.id_text}]}) == {"revoked": 1}
+        assert find(served, patterns) == set()
+        served.call("session.remove", {"ids": ["searched"]})
+
+
+@pytest.mark.parametrize("many", [1, 20, 400, 5000])
+def test_no_text_of_a_key_stays(served, tls_client, new_key, many):
+    """Requests of one TLS record and of many; cut off without an end, too."""
+    control, keys = tls_client(), [new_key() for _ in range(many)]
+    request = {"jsonrpc": "2.0", "id": 1, "method": "key.install", "params": {"keys": [key.rpc() for key in keys]}}
+    control.exchange(json.dumps(request).encode())
+    patterns = {}
+    for n in range(0, many, max(1, many // 8)):
+        text = keys[n].value.hex().encode()
+        patterns |= halves(f"key {n} in hex", text) | halves(f"key {n} in capital hex", text.upper())
+    assert find(served, patterns) == set()
+    served.clear()
+    half = new_key().value.hex().encode()
+    control.socket.sendall(b'{"keys": ["' + half)
+    wait_for(lambda: find(served, {"half a request": half}), bool, "half a request")
+    control.close()
+    wait_for(lambda: find(served, {"half a request": half}), lambda found: not found, "the end of half a request")
+
+
+def test_no_text_of_the_relays_own_key(served, certificates):
+    """Of the file nothing is left; the key itself is where no core dump has it."""
+    lines = open(certificates.relay.key_file, "rb").read().splitlines()[1:-1]
+    assert find(served, {f"line {n}": line for n, line in enumerate(lines)}) == set()
+    number = certificates.relay.key.private_numbers().private_value
+    forms = [number.to_bytes(32, order) for order in ("big", "little")]
+    assert find(served, dict(enumerate(forms))), "the key is not found: the search sees nothing"
+    assert {"dd", "lo"} <= flags_of_mapping_with(served.process.pid, forms)
+
+
+def flags_of_mapping_with(pid, forms):
+    """VmFlags that all mappings have in which one of forms stands (proc(5), smaps)."""
+    flags, text = None, open(f"/proc/{pid}/smaps").read()
+    entries = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) r.*?^VmFlags: (.*?)$", text, re.MULTILINE | re.DOTALL)
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for start, end, names in entries:
+            start, end = int(start, 16), int(end, 16)
+            if end - start >= process.SHADOW:
+                continue
+            with contextlib.suppress(OSError, ValueError, OverflowError):
+                memory.seek(start)
+                octets = memory.read(end - start)
+                if any(form in octets for form in forms):
+                    flags = set(names.split()) & (flags if flags is not None else set(names.split()))
+    return flags
+
+
+# mcxctl
+
+def mcxctl(lab, *arguments):
+    return subprocess.run(["ip", "netns", "exec", lab.namespace("relay"), lab_module.build_directory() / "mcxctl",
+                           *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          timeout=lab_module.PATIENCE)
+
+
+def tls_options(certificates, credentials=None, ca_file=None, address=None):
+    credentials = credentials or certificates.mcx
+    return ["--tls", address or address_text(*ADDRESS), "--cert", credentials.certificate_file, "--key", credentials.key_file,
+            "--ca", ca_file or certificates.relays.ca_file]
+
+
+def test_mcxctl(served, own_lab, certificates):
+    done = mcxctl(own_lab, *tls_options(certificates), "call", "relay.info")
+    assert done.returncode == 0 and json.loads(done.stdout)["api"] == 1, done
+    done = mcxctl(own_lab, *tls_options(certificates), "call", "session.get", '{"id": "nobody"}')
+    assert done.returncode == 1 and json.loads(done.stderr)["code"] == 1, done
+
+
+def test_mcxctl_refused(served, own_lab, certificates):
+    """By the relay; or it refuses the relay: another authority, another name; or the options are wrong."""
+    other = certificates.others.issue("mcxctl", pki.CLIENT)
+    wrong = {
+        "alert": tls_options(certificates, credentials=other),
+        "certificate": tls_options(certificates, ca_file=certificates.others.ca_file),
+        "Connection refused": tls_options(certificates, address="127.0.0.1:1"),
+        "hostname mismatch": tls_options(certificates, address="localhost:7443"),
+        "no address": tls_options(certificates, address="127.0.0.1"),
+        "--cert, --key and --ca": tls_options(certificates)[:4],
+        "No such file": tls_options(certificates, ca_file="/nonexistent.crt"),
+    }
+    for says, options in wrong.items():
+        done = mcxctl(own_lab, *options, "call", "relay.info")
+        assert done.returncode == 1 and done.stdout == "" and says in done.stderr, done
