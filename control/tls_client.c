@@ -129,9 +129,13 @@ failed:
 bool tls_client_write(struct tls_client *client, const void *data, size_t len)
 {
 	size_t written;
+	char nothing;
 
 	if (SSL_write_ex(client->ssl, data, len, &written) == 1)
 		return true;
+	// Whoever refused the certificate said so before he closed.
+	ERR_clear_error();
+	SSL_read(client->ssl, &nothing, sizeof(nothing));
 	client_note_error(client);
 	return false;
 }

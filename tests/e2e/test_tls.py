@@ -110,6 +110,21 @@ def tls_client(own_lab, certificates):
         yield lambda: stack.enter_context(TlsControl(own_lab, client_context(certificates, certificates.mcx)))
 
 
+def refused(connect, say=b""):
+    """Connects, which may seem to succeed: in TLS 1.3 the client is done before the relay has seen its certificate.
+
+    What says so comes with the handshake, while the client speaks, or when it listens.
+    """
+    with pytest.raises((ssl.SSLError, ConnectionError)), connect() as stranger:
+        stranger.sendall(say)
+        raise AssertionError(f"it was told {stranger.recv(1)}")
+
+
+def refused_call(*where):
+    with pytest.raises((ssl.SSLError, ConnectionError)), TlsControl(*where) as control:
+        control.call("relay.info")
+
+
 def log_has(relay, pattern):
     return wait_for(relay.log_text, lambda text: re.search(pattern, text), f"{pattern} in the log")
 
@@ -147,23 +162,18 @@ def strangers(certificates):
         "expired": (certificates.clients.issue("expired", pki.CLIENT, since=day * -2, until=day * -1), "expired"),
         "too early": (certificates.clients.issue("early", pki.CLIENT, since=day, until=day * 2), "not yet valid"),
         "a server's": (certificates.clients.issue("server", pki.SERVER), "purpose"),
-        "signed by itself": (certificates.others.issue("others", pki.CLIENT), "certificate"),
     }
 
 
 REQUEST = b'{"jsonrpc": "2.0", "id": 1, "method": "relay.info"}\n'
 
 
-@pytest.mark.parametrize("kind", ["none", "another authority", "expired", "too early", "a server's",
-                                  "signed by itself"])
+@pytest.mark.parametrize("kind", ["none", "another authority", "expired", "too early", "a server's"])
 def test_stranger_learns_nothing(served, own_lab, certificates, kind):
     credentials, reason = strangers(certificates)[kind]
     before = served.log_text().count("client.refused address")
-    stranger = client_context(certificates, credentials).wrap_socket(tcp(own_lab), server_hostname=ADDRESS[0])
-    with stranger, pytest.raises((ssl.SSLError, ConnectionError)):
-        # TLS 1.3: the client is done before the relay has seen its certificate
-        octets = stranger.recv(1)
-        raise AssertionError(f"it was told {octets}")
+    context = client_context(certificates, credentials)
+    refused(lambda: context.wrap_socket(tcp(own_lab), server_hostname=ADDRESS[0]))
     wait_for(lambda: served.log_text().count("client.refused address"), lambda n: n > before, "a line in the log")
     assert reason in [line for line in served.log_text().splitlines() if "client.refused address" in line][-1]
     served.call("relay.info")
@@ -173,11 +183,9 @@ def test_a_request_in_the_same_breath_is_not_answered(served, own_lab, certifica
     """It is behind a certificate that is not good."""
     credentials = certificates.others.issue("hasty", pki.CLIENT)
     sessions = len(served.call("session.list")["sessions"])
-    stranger = client_context(certificates, credentials).wrap_socket(tcp(own_lab), server_hostname=ADDRESS[0])
-    with stranger, pytest.raises((ssl.SSLError, ConnectionError)):
-        stranger.sendall(REQUEST.replace(b"relay.info", b"session.remove")[:-2]
-                         + b', "params": {"ids": ["anchor4"]}}\n')
-        raise AssertionError(f"it was told {stranger.recv(1)}")
+    context = client_context(certificates, credentials)
+    remove = {"jsonrpc": "2.0", "id": 1, "method": "session.remove", "params": {"ids": [Relay.ANCHORS[0]]}}
+    refused(lambda: context.wrap_socket(tcp(own_lab), server_hostname=ADDRESS[0]), json.dumps(remove).encode() + b"\n")
     assert len(served.call("session.list")["sessions"]) == sessions
 
 
@@ -229,8 +237,7 @@ def test_many_clients_keep_nobody_out_of_the_socket(served, own_lab, certificate
         clients = [stack.enter_context(TlsControl(own_lab, context)) for _ in range(CLIENTS_MAX)]
         for client in clients:
             client.call("relay.info")
-        with TlsControl(own_lab, context) as one_more, pytest.raises((ssl.SSLError, ConnectionError)):
-            one_more.call("relay.info")
+        refused_call(own_lab, context)
         with served.connect() as control:
             control.call("relay.info")
         clients[0].call("relay.info")
@@ -354,8 +361,7 @@ def test_reload(own_lab, certificates):
         assert str(ca) in relay.log_text()
         ca.write_text(open(certificates.others.ca_file).read())
         hangup(relay, "tls.reloaded")
-        with TlsControl(own_lab, context, ANOTHER) as refused, pytest.raises((ssl.SSLError, ConnectionError)):
-            refused.call("relay.info")
+        refused_call(own_lab, context, ANOTHER)
         newcomer = certificates.others.issue("newcomer", pki.CLIENT)
         with TlsControl(own_lab, client_context(certificates, newcomer), ANOTHER) as new:
             new.call("relay.info")
