@@ -65,6 +65,7 @@ static json_t *worker_stats(const struct worker *worker)
 	set_count(out, "lcore", worker->lcore);
 	set_count(out, "rx_packets", c->rx_packets);
 	set_count(out, "rx_octets", c->rx_octets);
+	set_count(out, "rx_bursts", c->rx_bursts);
 	set_count(out, "tx_packets", c->tx_packets);
 	set_count(out, "tx_octets", c->tx_octets);
 	set_count(out, "loops", c->loops);

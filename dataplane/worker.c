@@ -261,6 +261,7 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 		worker->counters.rx_octets += mbufs[i]->pkt_len;
 	}
 	worker->counters.rx_packets += n;
+	worker->counters.rx_bursts++;
 	worker_process_burst(worker, mbufs, n);
 	return n;
 }

@@ -61,6 +61,7 @@ struct tx_queue {
 
 struct worker_counters {
 	uint64_t rx_packets, rx_octets; // frames received, octets of frames
+	uint64_t rx_bursts;             // in which ports gave them
 	uint64_t tx_packets, tx_octets; // frames handed to ports
 	uint64_t loops, busy_loops;     // turns of the loop, and those that had anything to do
 	uint64_t handoffs;              // packets given to the worker that owns their stream
