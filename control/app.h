@@ -8,6 +8,7 @@
 
 #include "control/keystore.h"
 #include "control/notice.h"
+#include "control/request_stats.h"
 #include "control/retire.h"
 #include "control/session.h"
 #include "control/srtcp_floor.h"
@@ -25,6 +26,7 @@ struct app {
 	struct ssrc_source ssrcs;
 	struct srtcp_floor srtcp;
 	struct notices notices;
+	struct request_stats requests;
 	struct event_base *base;
 	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()
 	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far

@@ -534,6 +534,12 @@ static enum key_state state_at(const struct key_slot *slot, time_t now)
 	return now < slot->activation ? KEY_PENDING : KEY_ACTIVE;
 }
 
+// To be called with -1 before, and +1 after, the type or state of an installed key changes.
+static void store_count(struct keystore *store, const struct key_slot *slot, int change)
+{
+	store->n_by_state[slot->type][slot->state] += (uint32_t)change;
+}
+
 static void store_note_due(struct keystore *store, const struct key_slot *slot)
 {
 	time_t due = slot->state == KEY_PENDING ? slot->activation : slot->expiry;
@@ -559,7 +565,9 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
 	struct key_slot *slot = slot_take(app, scope, spec->id);
 	bool same = slot->installed && slot->state != KEY_EXPIRED &&
 		    secret_equal(&store->secrets[slot->index], &spec->secret);
-	if (!slot->installed)
+	if (slot->installed)
+		store_count(store, slot, -1);
+	else
 		slot_take_root(app, slot);
 	if (!same) {
 		// The old key's contexts are found under the same names: they go first, and before
@@ -580,6 +588,7 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
 	struct key_groups before = key_groups_change(app, slot, spec->groups);
 	slot_set_users(app, slot, spec);
 	slot->state = state_at(slot, time(NULL));
+	store_count(store, slot, +1);
 	slot_follow_talkers(app, slot);
 	slot_rebuild_sessions(app, slot);
 	key_groups_visit(app, &before, slot_rebuild_users, NULL);
@@ -613,6 +622,7 @@ bool key_remove(struct app *app, uint32_t scope, uint32_t id)
 	struct key_slot *slot = keystore_find(app, scope, id);
 	if (!slot || !slot->installed)
 		return false;
+	store_count(store, slot, -1);
 	slot->installed = false;
 	slot_disarm(app, slot);
 	slot_clear_users(app, slot);
@@ -632,7 +642,9 @@ static void slot_advance(struct app *app, struct key_slot *slot, time_t now)
 	// Never back, even if the clock is set back.
 	if (!slot->installed || state <= slot->state)
 		return;
+	store_count(&app->keys, slot, -1);
 	slot->state = state;
+	store_count(&app->keys, slot, +1);
 	struct notice advanced = {
 		.type = state == KEY_ACTIVE ? NOTICE_KEY_ACTIVATED : NOTICE_KEY_EXPIRED,
 		.key = slot};

@@ -26,7 +26,7 @@ enum key_type { KEY_GMK, KEY_PCK, KEY_CSK, KEY_SPK, KEY_MKFC, KEY_MSCCK, KEY_MUS
 
 extern const char *const key_type_names[KEY_N_TYPES + 1]; // "gmk" ..., NULL
 
-enum key_state { KEY_PENDING, KEY_ACTIVE, KEY_EXPIRED };
+enum key_state { KEY_PENDING, KEY_ACTIVE, KEY_EXPIRED, KEY_N_STATES };
 
 const char *key_state_name(enum key_state state);
 
@@ -105,7 +105,8 @@ struct keystore {
 	struct key_slot **roots;    // by index
 	struct key_secret *secrets; // by index, secmem
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;
-	uint64_t rebuild_round; // counts changes of keys
+	uint32_t n_by_state[KEY_N_TYPES][KEY_N_STATES]; // of n_roots
+	uint64_t rebuild_round;                         // counts changes of keys
 	uint64_t install_serial;
 	uint32_t next_scope, next_serial;
 	time_t due; // when the next key activates or expires, 0: none does

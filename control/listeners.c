@@ -6,13 +6,16 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "control/app.h"
 #include "control/log.h"
+#include "control/metrics_server.h"
 #include "control/server.h"
 #include "control/tls.h"
 
 struct listeners {
 	struct server *unix_server, *tls_server;
 	struct tls *tls; // NULL: not configured
+	struct metrics_server *metrics;
 	struct event *hangup;
 };
 
@@ -52,8 +55,22 @@ static bool tls_server_open(struct listeners *listeners, struct event_base *base
 	return listeners->tls_server != NULL;
 }
 
+static bool metrics_open(struct listeners *listeners, const struct app *app, const char *listen)
+{
+	const struct metrics_source source = {
+		.app = app,
+		.unix_server = listeners->unix_server,
+		.tls_server = listeners->tls_server,
+		.tls = listeners->tls,
+		.started = time(NULL) - (time_t)((relay_now_ms() - app->started_ms) / 1000),
+	};
+
+	listeners->metrics = metrics_server_open(app->base, listen, &source);
+	return listeners->metrics != NULL;
+}
+
 struct listeners *listeners_open(
-	struct event_base *base, const struct config *config, const struct rpc *rpc)
+	struct app *app, const struct config *config, const struct rpc *rpc)
 {
 	const struct server_options options = {
 		.path = config->control_unix,
@@ -63,17 +80,19 @@ struct listeners *listeners_open(
 	struct listeners *listeners = calloc(1, sizeof(*listeners));
 
 	if (listeners != NULL)
-		listeners->hangup = evsignal_new(base, SIGHUP, on_hangup, listeners);
+		listeners->hangup = evsignal_new(app->base, SIGHUP, on_hangup, listeners);
 	if (listeners == NULL || listeners->hangup == NULL ||
 		event_add(listeners->hangup, NULL) != 0) {
 		log_error("control.failed reason=\"out of memory\"");
 		listeners_close(listeners);
 		return NULL;
 	}
-	listeners->unix_server = server_open(base, &options, rpc);
+	listeners->unix_server = server_open(app->base, &options, rpc);
 	if (listeners->unix_server == NULL ||
 		(config->control_tls.enabled &&
-			!tls_server_open(listeners, base, &config->control_tls, rpc))) {
+			!tls_server_open(listeners, app->base, &config->control_tls, rpc)) ||
+		(config->metrics_listen != NULL &&
+			!metrics_open(listeners, app, config->metrics_listen))) {
 		listeners_close(listeners);
 		return NULL;
 	}
@@ -84,6 +103,7 @@ void listeners_close(struct listeners *listeners)
 {
 	if (listeners == NULL)
 		return;
+	metrics_server_close(listeners->metrics);
 	server_close(listeners->tls_server);
 	server_close(listeners->unix_server);
 	tls_close(listeners->tls);

@@ -3,18 +3,17 @@
 
 #pragma once
 
-#include <event2/event.h>
-
 #include "config/config.h"
 #include "control/rpc.h"
 
-// All that the relay listens on for control, as the configuration says. Control thread.
+// All that the relay listens on for control and metrics, as the configuration says. Control thread.
+struct app;
 struct listeners;
 
-// Opens them, and has SIGHUP read the files of TLS again. config and rpc outlive it. NULL after a
+// Opens them, and has SIGHUP read the files of TLS again. app, config and rpc outlive it. NULL after a
 // line in the log if one cannot be opened.
 struct listeners *listeners_open(
-	struct event_base *base, const struct config *config, const struct rpc *rpc);
+	struct app *app, const struct config *config, const struct rpc *rpc);
 
 // Closes all connections. NULL is ignored.
 void listeners_close(struct listeners *listeners);

@@ -271,6 +271,7 @@ static int app_open(struct app *app, const struct config *config)
 	app->max_streams = config->limits.streams;
 	retire_init(&app->retire, &app->relay, app);
 	users_init(&app->users);
+	request_stats_init(&app->requests, control_methods);
 	if (keystore_init(&app->keys, app->max_keys, app->relay.keys.size) != 0 ||
 		sessions_init(&app->sessions, app->max_legs) != 0) {
 		log_error("out_of_memory");
@@ -293,6 +294,7 @@ static void app_close(struct app *app)
 	keystore_fini(app);
 	retire_fini(&app->retire);
 	users_fini(&app->users);
+	request_stats_fini(&app->requests);
 	srtcp_floor_close(&app->srtcp);
 	ssrc_source_close(&app->ssrcs);
 }
@@ -307,6 +309,12 @@ static void on_tick(evutil_socket_t fd, short what, void *app)
 static void before_call(void *app)
 {
 	app_poll(app);
+}
+
+static void after_call(void *arg, const struct rpc_method *method, int code, uint64_t duration_ns)
+{
+	struct app *app = arg;
+	request_stats_count(&app->requests, method, code, duration_ns);
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -333,8 +341,13 @@ static void socket_directory_make(const char *path)
 static int control_run(struct app *app, const struct config *config)
 {
 	socket_directory_make(config->control_unix);
-	struct rpc rpc = {.methods = control_methods, .app = app, .before_call = before_call};
-	struct listeners *listeners = listeners_open(app->base, config, &rpc);
+	struct rpc rpc = {
+		.methods = control_methods,
+		.app = app,
+		.before_call = before_call,
+		.after_call = after_call,
+	};
+	struct listeners *listeners = listeners_open(app, config, &rpc);
 	if (!listeners)
 		return -1;
 	struct timeval millisecond = {.tv_usec = 1000};
@@ -423,8 +436,6 @@ int main(int argc, char **argv)
 	if (!config)
 		return 1;
 	log_set_level((enum log_level)config->log_level);
-	if (config->metrics_listen)
-		log_warning("not_served setting=metrics.listen: this version has no metrics");
 	if (arguments.check)
 		printf("%s is good\n", arguments.config);
 	else

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "crypto/secmem.h"
 
@@ -106,11 +107,25 @@ static const struct rpc_method *method_find(const struct rpc *rpc, const char *n
 	return NULL;
 }
 
-// Runs the method of a request that request_check() let pass. NULL with *error set if it fails.
-static json_t *request_run(const struct rpc *rpc, const json_t *request, struct rpc_error *error)
+static uint64_t clock_ns(void)
 {
-	const char *name = json_string_value(json_object_get(request, "method"));
-	const struct rpc_method *method = method_find(rpc, name);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void report(const struct rpc *rpc, const struct rpc_method *method,
+	const struct rpc_error *error, uint64_t duration_ns)
+{
+	if (rpc->after_call != NULL)
+		rpc->after_call(rpc->app, method, error->code, duration_ns);
+}
+
+// Runs the method of a request that request_check() let pass. NULL with *error set if it fails.
+static json_t *request_run(const struct rpc *rpc, const json_t *request,
+	const struct rpc_method *method, struct rpc_error *error)
+{
 	json_t *params = json_object_get(request, "params");
 	json_t *result;
 
@@ -150,10 +165,18 @@ static bool request_answer(const struct rpc *rpc, const json_t *request, json_t 
 	struct rpc_error error = {0};
 	const json_t *id = json_object_get(request, "id");
 	json_t *result = NULL, *answer_id;
+	const struct rpc_method *method = NULL;
 	bool valid = request_check(request, &error);
+	uint64_t began_ns;
 
-	if (valid)
-		result = request_run(rpc, request, &error);
+	if (valid) {
+		method = method_find(rpc, json_string_value(json_object_get(request, "method")));
+		began_ns = clock_ns();
+		result = request_run(rpc, request, method, &error);
+		report(rpc, method, &error, clock_ns() - began_ns);
+	} else {
+		report(rpc, NULL, &error, 0);
+	}
 	if (valid && id == NULL) {
 		json_decref(result);
 		return false;
@@ -180,6 +203,7 @@ static bool batch_answer(const struct rpc *rpc, const json_t *batch, json_t **an
 		rpc_fail(&error, RPC_INVALID_REQUEST, NULL,
 			"the batch has %zu requests; accepted: from 1 to %d", n_requests,
 			RPC_BATCH_MAX);
+		report(rpc, NULL, &error, 0);
 		*answer = response_error(json_null(), &error);
 		return true;
 	}
@@ -287,12 +311,14 @@ char *rpc_answer(const struct rpc *rpc, const char *line, size_t len, size_t *ou
 	char *text;
 
 	*out_len = 0;
-	if (request == NULL)
+	if (request == NULL) {
+		report(rpc, NULL, &error, 0);
 		answer = response_error(json_null(), &error);
-	else if (json_is_array(request))
+	} else if (json_is_array(request)) {
 		answered = batch_answer(rpc, request, &answer);
-	else
+	} else {
 		answered = request_answer(rpc, request, &answer);
+	}
 	json_decref(request);
 	if (!answered)
 		return NULL;

@@ -51,6 +51,11 @@ struct rpc {
 	void *app;                        // handed to each method
 	void (*before_call)(
 		void *app); // NULL: nothing. So that a long batch does not keep all else waiting
+	// NULL: nothing. Told of every request, and of every line that is none, once it is done.
+	// method is NULL if it is not known; code is that of the answer; the time is that of the
+	// method, 0 if none ran.
+	void (*after_call)(
+		void *app, const struct rpc_method *method, int code, uint64_t duration_ns);
 };
 
 // Answers one line (without its LF, len octets, not NUL-terminated): a request, a notification or a

@@ -614,6 +614,7 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 		return NULL;
 	LIST_INIT(&server->clients);
 	LIST_INIT(&server->strangers);
+	server->counters.limit = SERVER_CLIENTS_MAX;
 	server->base = base;
 	server->rpc = rpc;
 	server->path = path != NULL ? strdup(path) : NULL;

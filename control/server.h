@@ -40,8 +40,9 @@ struct server *server_open_tls(
 	struct event_base *base, const char *listen, struct tls *tls, const struct rpc *rpc);
 
 struct server_counters {
-	unsigned clients;    // connected now
-	unsigned handshakes; // TLS: on their way to that
+	uint64_t clients;    // connected now
+	uint64_t limit;      // of them
+	uint64_t handshakes; // TLS: on their way to that
 	uint64_t accepted;   // clients ever connected
 	uint64_t refused;    // because there were too many
 	uint64_t failed;     // TLS: handshakes that did not end well

@@ -362,6 +362,11 @@ static void session_free(struct session *session)
 	free(session);
 }
 
+static void sessions_count(struct sessions *sessions, const struct session *session, int change)
+{
+	sessions->n_by_type[session->spec.service][session->spec.type] += (uint32_t)change;
+}
+
 bool session_apply(struct app *app, struct session_spec *spec, const char *path, bool *created,
 	struct rpc_error *error)
 {
@@ -381,6 +386,8 @@ bool session_apply(struct app *app, struct session_spec *spec, const char *path,
 	}
 	if (fresh && map_put(app->sessions.by_id, spec->id, strlen(spec->id), fresh, NULL) != 0)
 		abort();
+	if (session)
+		sessions_count(&app->sessions, session, -1);
 	// The description changes first: legs and keys are rebuilt under it.
 	free(target->spec.id);
 	free(target->spec.domain);
@@ -396,6 +403,7 @@ bool session_apply(struct app *app, struct session_spec *spec, const char *path,
 	spec->id = NULL;
 	spec->domain = NULL;
 	spec->group = NULL;
+	sessions_count(&app->sessions, target, +1);
 	session_set_keys(app, target, spec);
 	session_set_legs(app, target, spec->legs, spec->n_legs);
 	return true;
@@ -514,6 +522,7 @@ void session_remove(struct app *app, struct session *session)
 	for (unsigned kind = 0; kind < FANOUT_N; kind++)
 		retire_memory(app, session->fanouts[kind]);
 	map_remove(app->sessions.by_id, session->spec.id, strlen(session->spec.id));
+	sessions_count(&app->sessions, session, -1);
 	session_free(session);
 }
 

@@ -26,8 +26,8 @@ enum {
 	CLOCK_RATE_MAX = 1000000, // Hz
 };
 
-enum session_service { SERVICE_MCPTT, SERVICE_MCVIDEO };
-enum session_type { SESSION_GROUP, SESSION_PRIVATE };
+enum session_service { SERVICE_MCPTT, SERVICE_MCVIDEO, SERVICE_N };
+enum session_type { SESSION_GROUP, SESSION_PRIVATE, SESSION_N_TYPES };
 enum leg_role { ROLE_NONE, ROLE_INITIATOR, ROLE_RECEIVER };
 
 // A Protection as stated; what was left out of its profile comes from the key.
@@ -113,6 +113,7 @@ struct session {
 
 struct sessions {
 	struct map *by_id;
+	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];
 	struct session **by_leg;   // by leg index; secmem_map'd, touched as used
 	uint32_t *positions;       // by leg index: where it is among its session's legs
 	struct leg_watch *watches; // by leg index

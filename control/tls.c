@@ -219,6 +219,16 @@ void tls_close(struct tls *tls)
 	free(tls);
 }
 
+time_t tls_expiry(const struct tls *tls)
+{
+	const X509 *certificate = SSL_CTX_get0_certificate(tls->context);
+	struct tm tm;
+
+	if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+		return 0;
+	return timegm(&tm);
+}
+
 SSL *tls_accept(struct tls *tls)
 {
 	return SSL_new(tls->context);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 #include <openssl/types.h>
 
@@ -31,6 +32,9 @@ bool tls_reload(struct tls *tls, char *why, size_t why_size);
 
 // Connections that are there keep what they need. NULL is ignored.
 void tls_close(struct tls *tls);
+
+// When the certificate that new connections show expires, in Unix seconds.
+time_t tls_expiry(const struct tls *tls);
 
 // The listener's side of one more connection, to be freed by SSL_free(); NULL if memory is short.
 SSL *tls_accept(struct tls *tls);

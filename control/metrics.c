@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/metrics.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_version.h>
+
+#include "control/app.h"
+#include "dataplane/worker.h"
+
+enum { LABEL_SIZE = 2 * PORT_DEVICE_MAX + 1 };
+
+// Begins a family of samples; all of them follow before the next one begins. unit "": none, or one
+// that its name ends with.
+static void family(struct evbuffer *out, const char *name, const char *type, const char *unit,
+	const char *help)
+{
+	evbuffer_add_printf(out, "# TYPE %s %s\n", name, type);
+	if (unit[0] != '\0')
+		evbuffer_add_printf(out, "# UNIT %s %s\n", name, unit);
+	evbuffer_add_printf(out, "# HELP %s %s\n", name, help);
+}
+
+// A label's value: quotation marks, backslashes and line feeds escaped.
+static const char *label(const char *text, char escaped[LABEL_SIZE])
+{
+	size_t len = 0;
+
+	for (; *text != '\0' && len + 2 < LABEL_SIZE; text++) {
+		if (*text == '"' || *text == '\\' || *text == '\n')
+			escaped[len++] = '\\';
+		escaped[len++] = *text == '\n' ? 'n' : *text;
+	}
+	escaped[len] = '\0';
+	return escaped;
+}
+
+static void gauge(struct evbuffer *out, const char *name, const char *help, uint64_t value)
+{
+	family(out, name, "gauge", "", help);
+	evbuffer_add_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+// --- dataplane
+// ------------------------------------------------------------------------------------------------
+
+// A family of counters, one sample for each element of an array: where its value is in there.
+struct counter {
+	const char *name, *unit, *help;
+	size_t offset;
+};
+
+static uint64_t counter_value(const struct counter *counter, const void *structure)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)structure + counter->offset, sizeof(value));
+	return value;
+}
+
+static void write_workers(struct evbuffer *out, const struct relay *relay)
+{
+#define COUNTER(member, name, unit, help)                                                          \
+	{                                                                                          \
+		"mcxrelay_worker_" name, unit, help, offsetof(struct worker_counters, member)      \
+	}
+	static const struct counter counters[] = {
+		COUNTER(loops, "loops", "", "Turns of the worker's poll loop."),
+		COUNTER(busy_loops, "busy_loops", "",
+			"Turns of the loop that had anything to do; over loops: the load."),
+		COUNTER(rx_bursts, "rx_bursts", "", "Bursts in which ports gave frames."),
+		COUNTER(rx_packets, "rx_packets", "packets", "Frames received."),
+		COUNTER(rx_octets, "rx_octets", "octets", "Octets of frames received."),
+		COUNTER(tx_packets, "tx_packets", "packets", "Frames handed to ports."),
+		COUNTER(tx_octets, "tx_octets", "octets", "Octets of frames handed to ports."),
+		COUNTER(handoffs, "handoffs", "",
+			"Packets given to the worker that owns their stream."),
+		COUNTER(held, "held_packets", "packets", "Packets that waited for a key context."),
+	};
+#undef COUNTER
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		family(out, counters[i].name, "counter", counters[i].unit, counters[i].help);
+		for (unsigned w = 0; w < relay->n_workers; w++)
+			evbuffer_add_printf(out,
+				"%s_total{worker=\"%u\",lcore=\"%u\"} %" PRIu64 "\n",
+				counters[i].name, w, relay->workers[w]->lcore,
+				counter_value(&counters[i], &relay->workers[w]->counters));
+	}
+}
+
+static void write_drops(struct evbuffer *out, const struct relay *relay)
+{
+	family(out, "mcxrelay_drops", "counter", "",
+		"Packets, or copies of them, that were not forwarded, by reason.");
+	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {
+		uint64_t n = 0;
+		for (unsigned w = 0; w < relay->n_workers; w++)
+			n += relay->workers[w]->counters.drops[reason];
+		evbuffer_add_printf(out, "mcxrelay_drops_total{reason=\"%s\"} %" PRIu64 "\n",
+			drop_label((enum drop_reason)reason), n);
+	}
+}
+
+static void write_port_counters(
+	struct evbuffer *out, const struct relay *relay, const struct rte_eth_stats stats[])
+{
+#define COUNTER(member, name, unit, help)                                                          \
+	{                                                                                          \
+		"mcxrelay_port_" name, unit, help, offsetof(struct rte_eth_stats, member)          \
+	}
+	static const struct counter counters[] = {
+		COUNTER(ipackets, "rx_packets", "packets", "Frames received, by the device."),
+		COUNTER(ibytes, "rx_octets", "octets", "Octets received, by the device."),
+		COUNTER(imissed, "rx_missed_packets", "packets",
+			"Frames lost because no worker took them in time."),
+		COUNTER(ierrors, "rx_errors", "", "Frames received with an error."),
+		COUNTER(rx_nombuf, "rx_no_buffer", "",
+			"Failures to find a packet buffer for a frame."),
+		COUNTER(opackets, "tx_packets", "packets", "Frames sent, by the device."),
+		COUNTER(obytes, "tx_octets", "octets", "Octets sent, by the device."),
+		COUNTER(oerrors, "tx_errors", "", "Frames that could not be sent."),
+	};
+#undef COUNTER
+	char name[LABEL_SIZE];
+
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		family(out, counters[i].name, "counter", counters[i].unit, counters[i].help);
+		for (unsigned p = 0; p < relay->n_ports; p++)
+			evbuffer_add_printf(out, "%s_total{port=\"%s\"} %" PRIu64 "\n",
+				counters[i].name, label(relay->ports[p].name, name),
+				counter_value(&counters[i], &stats[p]));
+	}
+}
+
+static void write_ports(struct evbuffer *out, const struct relay *relay)
+{
+	struct rte_eth_stats stats[PORT_MAX];
+	char name[LABEL_SIZE], device[LABEL_SIZE];
+
+	memset(stats, 0, sizeof(stats));
+	for (unsigned p = 0; p < relay->n_ports; p++)
+		rte_eth_stats_get(relay->ports[p].ethdev, &stats[p]);
+	write_port_counters(out, relay, stats);
+	family(out, "mcxrelay_port_link_up", "gauge", "", "Whether the port's link is up.");
+	for (unsigned p = 0; p < relay->n_ports; p++) {
+		struct rte_eth_link link = {0};
+		int ret = rte_eth_link_get_nowait(relay->ports[p].ethdev, &link);
+		evbuffer_add_printf(out, "mcxrelay_port_link_up{port=\"%s\"} %d\n",
+			label(relay->ports[p].name, name),
+			ret == 0 && link.link_status == RTE_ETH_LINK_UP);
+	}
+	family(out, "mcxrelay_port", "info", "", "The device behind each port.");
+	for (unsigned p = 0; p < relay->n_ports; p++)
+		evbuffer_add_printf(out, "mcxrelay_port_info{port=\"%s\",device=\"%s\"} 1\n",
+			label(relay->ports[p].name, name), label(relay->ports[p].device, device));
+}
+
+// --- keys and sessions
+// ----------------------------------------------------------------------------------------
+
+static void write_keys(struct evbuffer *out, const struct app *app)
+{
+	family(out, "mcxrelay_keys", "gauge", "", "Root keys installed, by type and state.");
+	for (unsigned type = 0; type < KEY_N_TYPES; type++)
+		for (unsigned state = 0; state < KEY_N_STATES; state++)
+			evbuffer_add_printf(out,
+				"mcxrelay_keys{type=\"%s\",state=\"%s\"} %" PRIu32 "\n",
+				key_type_names[type], key_state_name((enum key_state)state),
+				app->keys.n_by_state[type][state]);
+	gauge(out, "mcxrelay_keys_limit", "limits.keys of the configuration.", app->max_keys);
+	gauge(out, "mcxrelay_key_contexts", "Key contexts derived from root keys.",
+		app->relay.keys.n_used);
+	gauge(out, "mcxrelay_key_contexts_limit", "Room for key contexts.", app->relay.keys.size);
+}
+
+static void write_sessions(struct evbuffer *out, const struct app *app)
+{
+	static const char *const services[SERVICE_N] = {"mcptt", "mcvideo"};
+	static const char *const types[SESSION_N_TYPES] = {"group", "private"};
+
+	family(out, "mcxrelay_sessions", "gauge", "", "Sessions, by service and type.");
+	for (unsigned service = 0; service < SERVICE_N; service++)
+		for (unsigned type = 0; type < SESSION_N_TYPES; type++)
+			evbuffer_add_printf(out,
+				"mcxrelay_sessions{service=\"%s\",type=\"%s\"} %" PRIu32 "\n",
+				services[service], types[type],
+				app->sessions.n_by_type[service][type]);
+	gauge(out, "mcxrelay_sessions_limit", "limits.sessions of the configuration.",
+		app->max_sessions);
+	gauge(out, "mcxrelay_legs", "Legs of all sessions.", app->sessions.n_legs);
+	gauge(out, "mcxrelay_legs_limit", "limits.legs of the configuration.", app->max_legs);
+	gauge(out, "mcxrelay_streams", "Streams, inbound and outbound.",
+		stream_table_used(&app->relay.streams));
+	gauge(out, "mcxrelay_streams_limit", "limits.streams of the configuration.",
+		app->max_streams);
+}
+
+// --- control
+// --------------------------------------------------------------------------------------------------
+
+static void write_outcomes(struct evbuffer *out, const struct request_stats *requests)
+{
+	family(out, "mcxrelay_control_requests", "counter", "",
+		"Control requests, by method and outcome. An empty method: none that is known.");
+	for (unsigned i = 0; i <= requests->n_methods; i++) {
+		const struct method_stats *method = &requests->by_method[i];
+		for (unsigned o = 0; o < REQUEST_N_OUTCOMES; o++)
+			// Successes from the start, failures once there are any
+			if (method->outcomes[o] > 0 || (o == 0 && method->name != NULL))
+				evbuffer_add_printf(out,
+					"mcxrelay_control_requests_total{method=\"%s\",outcome="
+					"\"%s\"} %" PRIu64 "\n",
+					method->name != NULL ? method->name : "",
+					request_outcome_name(o), method->outcomes[o]);
+	}
+}
+
+static void write_durations(struct evbuffer *out, const struct request_stats *requests)
+{
+	static const char name[] = "mcxrelay_control_request_duration_seconds";
+
+	family(out, name, "histogram", "seconds", "How long control requests took, by method.");
+	for (unsigned i = 0; i < requests->n_methods; i++) {
+		const struct method_stats *method = &requests->by_method[i];
+		uint64_t n = 0;
+		for (unsigned b = 0; b < REQUEST_N_BUCKETS - 1; b++) {
+			n += method->buckets[b];
+			evbuffer_add_printf(out,
+				"%s_bucket{method=\"%s\",le=\"%.9g\"} %" PRIu64 "\n", name,
+				method->name, (double)request_bucket_ns[b] / 1e9, n);
+		}
+		n += method->buckets[REQUEST_N_BUCKETS - 1];
+		evbuffer_add_printf(out, "%s_bucket{method=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name,
+			method->name, n);
+		evbuffer_add_printf(
+			out, "%s_count{method=\"%s\"} %" PRIu64 "\n", name, method->name, n);
+		evbuffer_add_printf(out, "%s_sum{method=\"%s\"} %.9f\n", name, method->name,
+			(double)method->total_ns / 1e9);
+	}
+}
+
+// The counters of each listener that there is.
+struct listener_sample {
+	const char *name;
+	struct server_counters counters;
+};
+
+static unsigned listener_samples(
+	const struct metrics_source *source, struct listener_sample samples[2])
+{
+	unsigned n = 0;
+
+	if (source->unix_server != NULL)
+		samples[n++] = (struct listener_sample){"unix", server_count(source->unix_server)};
+	if (source->tls_server != NULL)
+		samples[n++] = (struct listener_sample){"tls", server_count(source->tls_server)};
+	return n;
+}
+
+static void write_listeners(struct evbuffer *out, const struct metrics_source *source)
+{
+#define COUNTED(member, name, type, suffix, help)                                                  \
+	{                                                                                          \
+		{"mcxrelay_control_" name, "", help, offsetof(struct server_counters, member)},    \
+			type, suffix                                                               \
+	}
+	static const struct {
+		struct counter counter;
+		const char *type, *suffix;
+	} families[] = {
+		COUNTED(clients, "connections", "gauge", "", "Control clients connected."),
+		COUNTED(limit, "connections_limit", "gauge", "",
+			"Control clients that may be connected at once."),
+		COUNTED(accepted, "connections_accepted", "counter", "_total",
+			"Control clients that were ever connected."),
+		COUNTED(refused, "connections_refused", "counter", "_total",
+			"Control clients refused because there were too many."),
+		COUNTED(handshakes, "handshakes", "gauge", "",
+			"TLS handshakes that are under way."),
+		COUNTED(failed, "handshakes_failed", "counter", "_total",
+			"TLS handshakes that did not end well."),
+	};
+#undef COUNTED
+	struct listener_sample samples[2];
+	unsigned n = listener_samples(source, samples);
+
+	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
+		const struct counter *counter = &families[f].counter;
+		family(out, counter->name, families[f].type, counter->unit, counter->help);
+		for (unsigned i = 0; i < n; i++)
+			evbuffer_add_printf(out, "%s%s{listener=\"%s\"} %" PRIu64 "\n",
+				counter->name, families[f].suffix, samples[i].name,
+				counter_value(counter, &samples[i].counters));
+	}
+}
+
+static void write_certificate(struct evbuffer *out, const struct tls *tls)
+{
+	static const char name[] = "mcxrelay_control_certificate_expiry_timestamp_seconds";
+
+	if (tls == NULL)
+		return;
+	family(out, name, "gauge", "seconds", "When the certificate of the TLS listener expires.");
+	evbuffer_add_printf(out, "%s %lld\n", name, (long long)tls_expiry(tls));
+}
+
+// --- the process
+// ----------------------------------------------------------------------------------------------
+
+static void write_process(struct evbuffer *out, const struct metrics_source *source)
+{
+	static const char name[] = "process_start_time_seconds";
+	char cipher[LABEL_SIZE];
+
+	family(out, name, "gauge", "seconds", "When the relay started.");
+	evbuffer_add_printf(out, "%s %lld\n", name, (long long)source->started);
+	family(out, "mcxrelay_build", "info", "", "What runs.");
+	evbuffer_add_printf(out,
+		"mcxrelay_build_info{version=\"%s\",dpdk=\"%s\",cipher=\"%s\"} 1\n",
+		MCXRELAY_VERSION, rte_version(), label(source->app->relay.cipher->name, cipher));
+}
+
+int metrics_write(struct evbuffer *out, const struct metrics_source *source)
+{
+	const struct app *app = source->app;
+
+	write_process(out, source);
+	write_workers(out, &app->relay);
+	write_drops(out, &app->relay);
+	write_ports(out, &app->relay);
+	write_keys(out, app);
+	write_sessions(out, app);
+	write_outcomes(out, &app->requests);
+	write_durations(out, &app->requests);
+	write_listeners(out, source);
+	write_certificate(out, source->tls);
+	return evbuffer_add_printf(out, "# EOF\n") > 0 ? 0 : -1;
+}

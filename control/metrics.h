@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <event2/buffer.h>
+#include <time.h>
+
+#include "control/server.h"
+#include "control/tls.h"
+
+// What the relay counts, as OpenMetrics 1.0.0. Control thread.
+
+struct app;
+
+// Where the numbers come from. The last two may be NULL: there is no TLS listener.
+struct metrics_source {
+	const struct app *app;
+	const struct server *unix_server, *tls_server;
+	const struct tls *tls;
+	time_t started; // when the relay did, Unix seconds: one value for its life
+};
+
+#define METRICS_CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+// Appends the whole exposition, "# EOF" included. Takes a time that depends on workers, ports and
+// methods, not on keys, sessions or streams. Returns 0, or -1 if memory is short.
+int metrics_write(struct evbuffer *out, const struct metrics_source *source);

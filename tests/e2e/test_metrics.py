@@ -1,0 +1,460 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The mcxrelay authors
+
+"""Metrics: their text, what they count, who asks how, and that Prometheus, its rules and the dashboard take them.
+
+The relay serves them on the loopback interface of its namespace.
+"""
+
+import contextlib
+import http.client
+import json
+import math
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.parse
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+import lab as lab_module
+import mcx
+from lab import Client, Relay, apply, install, wait_for
+from test_programs import refuses_to_start
+
+ADDRESS = "127.0.0.1", 9177
+PROMETHEUS = "127.0.0.1", 9090
+CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+DASHBOARD = lab_module.ROOT / "docs" / "grafana" / "mcxrelay.json"
+RULES = lab_module.ROOT / "docs" / "prometheus" / "mcxrelay.rules.yml"
+RULE_TESTS = lab_module.ROOT / "tests" / "e2e" / "mcxrelay.rules.test.yml"
+CONNECTIONS_MAX = 16                            # control/metrics_server.h
+SMALL = {"keys": 1000, "sessions": 100, "legs": 100, "streams": 1000}
+
+
+@pytest.fixture(scope="module")
+def own_lab():
+    with lab_module.Lab() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def measured(own_lab):
+    options = f'metrics = {{ listen = "{ADDRESS[0]}:{ADDRESS[1]}"; }};\n'
+    with Relay(own_lab, limits=SMALL, families=(4,), options=options) as made:
+        yield made
+
+
+def tcp(lab, address=ADDRESS):
+    made = lab.socket("relay", socket.AF_INET, socket.SOCK_STREAM)
+    made.connect(address)
+    return made
+
+
+def ask(lab, path="/metrics", method="GET", address=ADDRESS, body=None):
+    connection = http.client.HTTPConnection(*address, timeout=lab_module.PATIENCE)
+    connection.sock = tcp(lab, address)
+    with contextlib.closing(connection):
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer, answer.read().decode()
+
+
+class Scrape:
+    """One reading, checked as a whole by the parser of the Prometheus project."""
+
+    def __init__(self, lab):
+        answer, self.text = ask(lab)
+        assert answer.status == 200 and answer.headers["Content-Type"] == CONTENT_TYPE
+        self.families = {f.name: f for f in text_string_to_metric_families(self.text)}
+        self.samples = {(s.name, frozenset(s.labels.items())): s.value
+                        for f in self.families.values() for s in f.samples}
+
+    def value(self, name, **labels):
+        return self.samples.get((name, frozenset(labels.items())), 0)
+
+    def total(self, name):
+        return sum(value for (sample, _), value in self.samples.items() if sample == name)
+
+
+# The text
+
+def test_text_is_open_metrics(measured, own_lab):
+    scrape = Scrape(own_lab)
+    assert scrape.text.endswith("\n# EOF\n") and scrape.text.count("# EOF") == 1
+    names = [line.split()[2] for line in scrape.text.splitlines() if line.startswith("# TYPE ")]
+    assert len(names) == len(set(names)) == len(scrape.families)    # each family in one piece
+    for name, family in scrape.families.items():
+        assert name.startswith("mcxrelay_") or name == "process_start_time_seconds"
+        assert family.documentation.endswith("."), name
+        assert not family.unit or name.endswith("_" + family.unit)
+
+
+def test_every_drop_reason_and_port_and_worker(measured, own_lab):
+    scrape, stats = Scrape(own_lab), measured.call("relay.stats")
+    reasons = {s.labels["reason"] for s in scrape.families["mcxrelay_drops"].samples}
+    assert reasons == set(stats["drops"])
+    assert {s.labels["port"] for s in scrape.families["mcxrelay_port_rx_packets"].samples} == {"ran", "core"}
+    [device] = [s.labels["device"] for s in scrape.families["mcxrelay_port"].samples if s.labels["port"] == "ran"]
+    assert device == "net_af_packet0,iface=veth-ran"
+    assert [s.labels["worker"] for s in scrape.families["mcxrelay_worker_loops"].samples] == ["0"]
+    assert scrape.value("mcxrelay_port_link_up", port="ran") == 1
+
+
+def test_process(measured, own_lab):
+    scrape = Scrape(own_lab)
+    assert abs(time.time() - measured.call("relay.info")["uptime"] - scrape.value("process_start_time_seconds")) < 3
+    [build] = scrape.families["mcxrelay_build"].samples
+    info = measured.call("relay.info")
+    assert build.labels["version"] == info["version"] and build.labels["cipher"] == info["cipher"]
+
+
+# What they count
+
+def test_packets_and_drops(measured, own_lab, name):
+    with Client(own_lab, "ran") as one, Client(own_lab, "core") as other:
+        apply(measured, name, [one.leg("one", "plain"), other.leg("other", "plain")])
+        one.send(mcx.rtp(1, 0, b"first"))
+        other.recv()
+        before = Scrape(own_lab)
+        for n in range(10):
+            one.send(mcx.rtp(1, n + 1, bytes(100)))
+            other.recv()
+            one.send(b"garbage")
+        def grown(sample, **labels):
+            return Scrape(own_lab).value(sample, **labels) - before.value(sample, **labels)
+        wait_for(lambda: grown("mcxrelay_drops_total", reason="not_rtp"), lambda n: n == 10, "drops")
+        after = Scrape(own_lab)
+        for sample, least in (("rx_packets", 20), ("tx_packets", 10), ("rx_octets", 20 * 42 + 10 * 112),
+                              ("tx_octets", 10 * 154), ("rx_bursts", 2), ("busy_loops", 2), ("loops", 2)):
+            sample = f"mcxrelay_worker_{sample}_total"
+            assert after.total(sample) - before.total(sample) >= least, sample
+        assert after.total("mcxrelay_worker_busy_loops_total") < after.total("mcxrelay_worker_loops_total")
+        assert grown("mcxrelay_port_rx_packets_total", port="ran") >= 20
+        assert grown("mcxrelay_port_tx_packets_total", port="core") >= 10
+        measured.call("session.remove", {"ids": [name]})
+
+
+def keys_of(scrape):
+    return {(s.labels["type"], s.labels["state"]): s.value
+            for s in scrape.families["mcxrelay_keys"].samples if s.value}
+
+
+def test_keys_by_type_and_state(measured, own_lab, new_key):
+    """Installed, again, renewed, replaced by another type's time, activated, expired, revoked; a session's own too."""
+    gmk, pck, csk = new_key(), new_key("pck"), new_key("csk")
+    assert keys_of(Scrape(own_lab)) == {}
+    install(measured, gmk, pck, csk)
+    expected = {("gmk", "active"): 1, ("pck", "active"): 1, ("csk", "active"): 1}
+    assert keys_of(Scrape(own_lab)) == expected
+    install(measured, gmk, pck)                                     # the same again
+    assert keys_of(Scrape(own_lab)) == expected
+    later = int(time.time()) + 3600
+    install(measured, gmk.rpc(activation=later))
+    assert keys_of(Scrape(own_lab)) == {("gmk", "pending"): 1, ("pck", "active"): 1, ("csk", "active"): 1}
+    install(measured, gmk.rpc(value="5a" * 16), replace=True)
+    assert keys_of(Scrape(own_lab)) == expected
+    soon = int(time.time()) + 2
+    install(measured, csk.rpc(expiry=soon), pck.rpc(activation=soon))
+    wait_for(lambda: keys_of(Scrape(own_lab)), lambda found: found == {
+        ("gmk", "active"): 1, ("pck", "active"): 1, ("csk", "expired"): 1}, "activation and expiry")
+    install(measured, csk)
+    assert keys_of(Scrape(own_lab)) == expected
+    apply(measured, "own", [], kind="private", service="mcvideo", keys=[new_key("pck").rpc()])
+    assert keys_of(Scrape(own_lab))["pck", "active"] == 2
+    measured.clear()
+    assert keys_of(Scrape(own_lab)) == {}
+
+
+def sessions_of(scrape):
+    return {(s.labels["service"], s.labels["type"]): s.value for s in scrape.families["mcxrelay_sessions"].samples}
+
+
+def test_sessions_by_service_and_type(measured, own_lab):
+    before = sessions_of(Scrape(own_lab))
+    legs = Scrape(own_lab).value("mcxrelay_legs")
+    with Client(own_lab, "ran") as one:
+        apply(measured, "a", [one.leg("one")])
+        apply(measured, "b", [], service="mcvideo", kind="private")
+        apply(measured, "b", [], service="mcvideo", kind="private")
+        scrape = Scrape(own_lab)
+        assert sessions_of(scrape) == before | {("mcptt", "group"): before["mcptt", "group"] + 1,
+                                                ("mcvideo", "private"): 1}
+        assert scrape.value("mcxrelay_legs") == legs + 1
+        apply(measured, "b", [], service="mcptt", kind="private")   # it changes its kind
+        assert sessions_of(Scrape(own_lab))["mcvideo", "private"] == 0
+        assert sessions_of(Scrape(own_lab))["mcptt", "private"] == 1
+        with pytest.raises(lab_module.RpcError):
+            apply(measured, "c", [one.leg("x"), one.leg("x")])
+        measured.clear()
+    assert sessions_of(Scrape(own_lab)) == before
+
+
+def test_streams_contexts_and_limits(measured, own_lab, new_key, name):
+    gmk, before = new_key(), Scrape(own_lab)
+    install(measured, gmk)
+    with Client(own_lab, "ran") as radio, Client(own_lab, "core") as lmr:
+        apply(measured, name, [radio.leg("radio", "srtp", gmk), lmr.leg("lmr", "plain")])
+        sender = mcx.SrtpSender(gmk.group("sip:alice@mcptt.example.org"), 0x11223344)
+        radio.send(sender.protect(b"voice"))
+        assert lmr.recv() == sender.last_plain
+    after = Scrape(own_lab)
+    assert after.value("mcxrelay_streams") > before.value("mcxrelay_streams")
+    assert after.value("mcxrelay_key_contexts") == before.value("mcxrelay_key_contexts") + 1
+    assert after.total("mcxrelay_worker_held_packets_total") > before.total("mcxrelay_worker_held_packets_total")
+    for what, limit in SMALL.items():
+        assert after.value(f"mcxrelay_{what}_limit") == limit
+    measured.clear()
+
+
+DURATION = "mcxrelay_control_request_duration_seconds"
+
+
+def test_requests_by_method_and_outcome(measured, own_lab):
+    before = Scrape(own_lab)
+    for _ in range(3):
+        measured.call("relay.info")
+    lines = [b"no JSON", b"[]", b'{"jsonrpc": "1.0"}', b'{"jsonrpc": "2.0", "id": 1, "method": "no.such\\"method"}',
+             b'[{"jsonrpc": "2.0", "id": 1, "method": "relay.info", "params": {"x": 1}}, 1]',
+             b'{"jsonrpc": "2.0", "id": 1, "method": "session.get", "params": {"id": "nobody"}}']
+    for line in lines:
+        measured.control.exchange(line)
+    after = Scrape(own_lab)
+
+    def new(method, outcome):
+        labels = {"method": method, "outcome": outcome}
+        return after.value("mcxrelay_control_requests_total", **labels) - before.value(
+            "mcxrelay_control_requests_total", **labels)
+
+    assert new("relay.info", "ok") == 3 and new("relay.info", "invalid_params") == 1
+    assert new("", "parse_error") == 1 and new("", "invalid_request") == 3 and new("", "method_not_found") == 1
+    assert new("session.get", "not_found") == 1
+    assert after.total("mcxrelay_control_requests_total") - before.total("mcxrelay_control_requests_total") == 10
+    assert after.value(f"{DURATION}_count", method="relay.info") - before.value(
+        f"{DURATION}_count", method="relay.info") == 4
+    assert after.value(f"{DURATION}_sum", method="relay.info") > before.value(f"{DURATION}_sum", method="relay.info")
+
+
+def test_long_requests_are_in_high_buckets(measured, own_lab, new_key):
+    keys = [new_key() for _ in range(900)]
+    before = Scrape(own_lab)
+    install(measured, *keys)
+    after = Scrape(own_lab)
+
+    def grown(le):
+        return after.value(f"{DURATION}_bucket", method="key.install", le=le) - before.value(
+            f"{DURATION}_bucket", method="key.install", le=le)
+
+    assert grown("2.5e-05") == 0 and grown("+Inf") == 1
+    bounds = [float(s.labels["le"]) for s in after.families[DURATION].samples
+              if s.name.endswith("_bucket") and s.labels["method"] == "key.install"]
+    assert bounds == sorted(bounds) and bounds[-1] == math.inf
+    measured.clear()
+
+
+def test_connections(measured, own_lab):
+    def connected():
+        return Scrape(own_lab).value("mcxrelay_control_connections", listener="unix")
+    before, accepted = connected(), Scrape(own_lab).value("mcxrelay_control_connections_accepted_total", listener="unix")
+    with measured.connect() as control:
+        control.call("relay.info")
+        assert connected() == before + 1
+    wait_for(connected, lambda n: n == before, "the end of the connection")
+    assert Scrape(own_lab).value("mcxrelay_control_connections_accepted_total", listener="unix") == accepted + 1
+    assert "listener=\"tls\"" not in Scrape(own_lab).text
+
+
+# Who asks how
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/metrics.json", "//metrics", "/metrics%00", "*"])
+def test_nothing_else_is_there(measured, own_lab, path):
+    assert ask(own_lab, path)[0].status in (400, 404)
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+def test_only_get(measured, own_lab, method):
+    answer, text = ask(own_lab, method=method)
+    assert answer.status == 405 and answer.headers["Allow"] == "GET" and "mcxrelay_" not in text
+    assert ask(own_lab, "/other", method=method)[0].status == 404
+
+
+def test_query_is_ignored_and_body_refused(measured, own_lab):
+    assert ask(own_lab, "/metrics?x=1")[0].status == 200
+    assert ask(own_lab, body=b"x" * 100)[0].status in (400, 413)
+
+
+def exchange(lab, octets):
+    """Sends it, and reads to the end of the connection."""
+    with tcp(lab) as peer:
+        heard = b""
+        with contextlib.suppress(ConnectionError):
+            peer.sendall(octets)
+            while more := peer.recv(1 << 16):
+                heard += more
+        return heard
+
+
+@pytest.mark.parametrize("octets", [
+    b"GARBAGE\r\n\r\n", b"\0" * 1000 + b"\r\n\r\n", b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 100000,
+    b"GET /" + b"x" * 100000 + b" HTTP/1.1\r\n\r\n", b"GET /metrics HTTP/9.9\r\n\r\n",
+    b"GET http://[::1 HTTP/1.1\r\n\r\n", b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"relay.info\"}\n\r\n\r\n"])
+def test_malformed_requests(measured, own_lab, octets):
+    heard = exchange(own_lab, octets)
+    assert not heard.startswith(b"HTTP/1.1 200") and b"mcxrelay_" not in heard
+    measured.call("relay.info")
+    Scrape(own_lab)
+
+
+def test_slow_scrapers_keep_nobody_waiting_for_long(measured, own_lab):
+    """More than there is room for, who say nothing, half, or do not read: each is ended, and others have their turn."""
+    halves = [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nX: y\r\n"]
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(tcp(own_lab)) for _ in range(2 * CONNECTIONS_MAX)]
+        for n, peer in enumerate(slow):
+            peer.sendall(halves[n % len(halves)])
+        measured.call("relay.info")                                 # control goes on
+        for n in range(100):
+            measured.call("relay.stats")
+        Scrape(own_lab)                                             # comes after those before it were ended
+        for peer in slow:
+            with contextlib.suppress(ConnectionError):
+                assert peer.recv(1) == b""
+
+
+def test_a_dripping_request_is_ended(measured, own_lab):
+    """An octet now and then does not keep a place."""
+    with tcp(own_lab) as peer:
+        peer.sendall(b"GET /metrics HTTP/1.1\r\n")
+        peer.settimeout(0.2)
+        deadline = time.monotonic() + lab_module.PATIENCE
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < deadline:
+                peer.sendall(b"x")
+                with contextlib.suppress(TimeoutError):
+                    assert peer.recv(1) == b""
+                    return
+            raise AssertionError("it is still served")
+
+
+def test_many_scrapes(measured, own_lab):
+    for _ in range(200):
+        assert ask(own_lab)[0].status == 200
+
+
+# Start
+
+def test_warning_about_an_open_address(own_lab):
+    own_lab.ip("relay", "addr", "replace", "192.0.2.77/32", "dev", "lo")
+    with Relay(own_lab, limits=SMALL, anchored=False, options='metrics = { listen = "192.0.2.77:9177"; };\n') as relay:
+        assert "metrics.open listen=192.0.2.77:9177" in relay.log_text()
+
+
+@pytest.mark.parametrize("listen, says", [("127.0.0.1:9177", "Address already in use"),
+                                          ("192.0.2.78:9177", "Cannot assign requested address")])
+def test_address_that_is_not_to_be_had(measured, own_lab, tmp_path, listen, says):
+    setting = f'control.sock"; }};\nmetrics = {{ listen = "{listen}'
+    refuses_to_start(own_lab, tmp_path, f'metrics.failed listen={listen} reason="{says}', unix=setting)
+
+
+# Prometheus, its rules, the dashboard
+
+def promtool(*arguments):
+    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_rules_are_good():
+    assert "SUCCESS" in promtool("check", "rules", RULES)
+
+
+def test_rules_do_what_they_say(tmp_path):
+    for file in (RULES, RULE_TESTS):
+        shutil.copy(file, tmp_path)
+    promtool("test", "rules", tmp_path / RULE_TESTS.name)
+
+
+def test_every_alert_has_a_test():
+    alerts = set(re.findall(r"^ +- alert: (\w+)$", RULES.read_text(), re.MULTILINE))
+    tested = re.findall(r"alertname: (\w+)$", RULE_TESTS.read_text(), re.MULTILINE)
+    assert alerts and alerts == set(tested)
+
+
+def dashboard_expressions():
+    dashboard = json.loads(DASHBOARD.read_text())
+    found = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    assert len(found) >= 10
+    return [expr.replace("$__rate_interval", "1m").replace("$instance", ".*") for expr in found]
+
+
+def names_in(expression):
+    return set(re.findall(r"\b(?:mcxrelay|process)_\w+", expression))
+
+
+def test_rules_and_dashboard_name_what_there_is(measured, own_lab):
+    measured.call("relay.info")
+    there = {name for name, _ in Scrape(own_lab).samples} | {
+        "mcxrelay_control_certificate_expiry_timestamp_seconds"}    # with TLS only
+    rules = re.findall(r"^ +expr: (.*)$", RULES.read_text(), re.MULTILINE)
+    for expression in [*dashboard_expressions(), *rules]:
+        names = names_in(expression)
+        assert names <= there and (names or "up{" in expression), expression
+
+
+class Prometheus:
+    """A real one, in the relay's namespace."""
+
+    def __init__(self, lab, directory):
+        self.lab = lab
+        (directory / "prometheus.yml").write_text(
+            "global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }\n"
+            f"rule_files: [ '{RULES}' ]\n"
+            "scrape_configs:\n  - job_name: mcxrelay\n"
+            f"    static_configs: [ {{ targets: [ '{ADDRESS[0]}:{ADDRESS[1]}' ] }} ]\n")
+        self.log = open(directory / "prometheus.log", "w+")
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", lab.namespace("relay"), "setpriv", "--pdeathsig", "KILL", "prometheus",
+             f"--config.file={directory / 'prometheus.yml'}", f"--storage.tsdb.path={directory / 'data'}",
+             f"--web.listen-address={PROMETHEUS[0]}:{PROMETHEUS[1]}"], stderr=self.log, stdout=self.log)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(lab_module.STOP_SECONDS)
+        self.log.close()
+
+    def get(self, path, **query):
+        try:
+            answer, text = ask(self.lab, f"/api/v1/{path}?{urllib.parse.urlencode(query)}", address=PROMETHEUS)
+        except ConnectionError:
+            return None                                             # it is not up yet
+        return json.loads(text)["data"] if answer.status == 200 else None
+
+    def query(self, expression):
+        data = self.get("query", query=expression)
+        return None if data is None else data["result"]
+
+
+def test_prometheus_scrapes(measured, own_lab, tmp_path):
+    with Prometheus(own_lab, tmp_path) as prometheus:
+        targets = wait_for(lambda: prometheus.get("targets"), lambda data: data and data["activeTargets"] and
+                           data["activeTargets"][0]["health"] != "unknown", "a scrape")
+        assert targets["activeTargets"][0]["health"] == "up", targets
+        scrape = Scrape(own_lab)
+        for name in {sample for sample, _ in scrape.samples}:
+            assert wait_for(lambda: prometheus.query(name), bool, f"{name} in Prometheus"), name
+        kinds = prometheus.get("targets/metadata", metric="mcxrelay_worker_rx_octets")
+        assert kinds and kinds[0]["type"] == "counter" and kinds[0]["unit"] == "octets", kinds
+        for expression in dashboard_expressions():
+            assert prometheus.query(expression) is not None, expression
+        rules = prometheus.get("rules")
+        loaded = [rule for group in rules["groups"] for rule in group["rules"]]
+        wait_for(lambda: [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]],
+                 lambda now: all(rule["health"] == "ok" for rule in now), "rules that are evaluated")
+        assert len(loaded) == RULES.read_text().count("- alert:")
