@@ -76,7 +76,22 @@ static const struct rpc_method methods[] = {
 	{NULL, NULL},
 };
 
-static const struct rpc rpc = {.methods = methods, .app = &n_calls};
+// What after_call was told, as text: "echo 0, - -32700, " and so on.
+static char reports[512];
+
+static void note_report(void *app, const struct rpc_method *method, int code, uint64_t duration_ns)
+{
+	size_t len = strlen(reports);
+
+	assert_ptr_equal(app, &n_calls);
+	if (method == NULL)
+		assert_int_equal(code == RPC_OK, 0);
+	assert_true(duration_ns < UINT64_C(60000000000));
+	snprintf(reports + len, sizeof(reports) - len, "%s %d, ",
+		method != NULL ? method->name : "-", code);
+}
+
+static const struct rpc rpc = {.methods = methods, .app = &n_calls, .after_call = note_report};
 
 // The answer as a string, or NULL; the caller frees.
 static char *answer_to(const char *line, size_t len)
@@ -378,6 +393,33 @@ static void every_failing_allocation_is_survived(void **state)
 	assert_true(whole);
 }
 
+static void every_request_is_reported_once(void **state)
+{
+	static const struct {
+		const char *line, *reports;
+	} cases[] = {
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1}", "echo 0, "},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\"}", "echo 0, "},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"refuse\",\"id\":1}", "refuse 1, "},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"fail_silently\",\"id\":1}",
+			"fail_silently -32603, "},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1,\"params\":[]}",
+			"echo -32602, "},
+		{"{\"jsonrpc\":\"2.0\",\"method\":\"none\",\"id\":1}", "- -32601, "},
+		{"{\"method\":\"echo\"}", "- -32600, "},
+		{"no JSON", "- -32700, "},
+		{"[]", "- -32600, "},
+		{"[1,{\"jsonrpc\":\"2.0\",\"method\":\"echo\"}]", "- -32600, echo 0, "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		reports[0] = '\0';
+		free(answer_to(cases[i].line, strlen(cases[i].line)));
+		assert_string_equal(reports, cases[i].reports);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +433,7 @@ int main(void)
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(batches_are_answered_in_order),
 		cmocka_unit_test(batches_are_bounded),
+		cmocka_unit_test(every_request_is_reported_once),
 		cmocka_unit_test(every_failing_allocation_is_survived),
 	};
 
