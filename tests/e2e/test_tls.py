@@ -497,6 +497,20 @@ def test_mcxctl(served, own_lab, certificates):
     assert done.returncode == 1 and json.loads(done.stderr)["code"] == 1, done
 
 
+def test_mcxctl_as_documented(served, own_lab, certificates):
+    """The examples of the README and of mcxctl(1), with the files and the address of this test."""
+    pages = [(lab_module.ROOT / "README.md").read_text(),
+             (lab_module.ROOT / "docs" / "man" / "mcxctl.1").read_text().replace("\\-", "-")]
+    own = {"203.0.113.1:7443": address_text(*ADDRESS), "mcx.crt": certificates.mcx.certificate_file,
+           "mcx.key": certificates.mcx.key_file, "relays-ca.crt": certificates.relays.ca_file}
+    for page in pages:
+        [example] = re.findall(r"^ *(?:build/)?mcxctl (--tls \d.*)$", page, re.MULTILINE)
+        words = example.split()
+        assert set(own) <= set(words)
+        done = mcxctl(own_lab, *[own.get(word, word) for word in words])
+        assert done.returncode == 0 and json.loads(done.stdout)["api"] == 1, done
+
+
 def test_mcxctl_refused(served, own_lab, certificates):
     """By the relay; or it refuses the relay: another authority, another name; or the options are wrong."""
     other = certificates.others.issue("mcxctl", pki.CLIENT)
