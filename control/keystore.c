@@ -279,13 +279,14 @@ static uint32_t ctx_make(
 		retire_all(&app->retire);
 	uint32_t index = key_table_alloc(table);
 	if (index == KEY_NONE) {
-		log_warning("key_contexts_full limit=%u key=%08x", table->size, slot->id);
+		log_limited(LOG_LEVEL_WARNING, "key_contexts_full limit=%u key=%08x", table->size,
+			slot->id);
 		return KEY_NONE;
 	}
 	struct key_ctx *ctx = &table->ctxs[index];
 	uint32_t csb_id = slot->type == KEY_GMK ? (uint32_t)by_mki->mki : slot->id;
 	if (ctx_derive_key(app, slot, by_mki, csb_id, ctx) != 0) {
-		log_error("key_not_derived id=%08x", slot->id);
+		log_limited(LOG_LEVEL_ERROR, "key_not_derived id=%08x", slot->id);
 		key_table_free(table, index);
 		return KEY_NONE;
 	}
@@ -501,7 +502,8 @@ static void slot_set_users(struct app *app, struct key_slot *slot, const struct 
 	for (uint32_t u = 1; u < slot->n_users; u++) {
 		struct key_user *a = &slot->users[u - 1], *b = &slot->users[u];
 		if (a->guk_id == b->guk_id && a->user != b->user) {
-			log_warning("guk_id_collision key=%08x guk_id=%08x", slot->id, a->guk_id);
+			log_limited(LOG_LEVEL_WARNING, "guk_id_collision key=%08x guk_id=%08x",
+				slot->id, a->guk_id);
 			a->ambiguous = b->ambiguous = true;
 		}
 	}

@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LOG_LINE_SIZE = 1024 };
@@ -42,21 +44,21 @@ static const char *level_prefix(enum log_level level)
 	return stderr_is_journal() ? priorities[level] : names[level];
 }
 
-void log_line(enum log_level level, const char *format, ...)
+// Writes the line, and how many before it were not written if that was any.
+static void line_write(
+	enum log_level level, unsigned n_suppressed, const char *format, va_list args)
 {
 	char line[LOG_LINE_SIZE];
-	va_list args;
 	int prefix_len, len;
 
-	if (level > log_threshold)
-		return;
 	prefix_len = snprintf(line, sizeof(line), "%s", level_prefix(level));
-	va_start(args, format);
 	len = vsnprintf(line + prefix_len, sizeof(line) - (size_t)prefix_len, format, args);
-	va_end(args);
 	if (len < 0)
 		return;
 	len += prefix_len;
+	if (n_suppressed > 0 && len < LOG_LINE_SIZE - 1)
+		len += snprintf(
+			line + len, sizeof(line) - (size_t)len, " suppressed=%u", n_suppressed);
 	if (len > LOG_LINE_SIZE - 1)
 		len = LOG_LINE_SIZE - 1;
 	// What clients chose (session ids) must not forge a second line or drive a terminal.
@@ -69,4 +71,66 @@ void log_line(enum log_level level, const char *format, ...)
 	// lost.
 	if (write(STDERR_FILENO, line, (size_t)len + 1) < 0)
 		return;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	if (level > log_threshold)
+		return;
+	va_start(args, format);
+	line_write(level, 0, format, args);
+	va_end(args);
+}
+
+void log_line_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
+{
+	struct timespec now;
+	uint64_t window;
+	va_list args;
+
+	if (level > log_threshold)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	window = (uint64_t)now.tv_sec / LOG_LIMIT_SECONDS + 1;
+	if (window != limit->window) {
+		limit->window = window;
+		limit->n_lines = 0;
+	}
+	if (limit->n_lines == LOG_LIMIT_LINES) {
+		limit->n_suppressed++;
+		return;
+	}
+	limit->n_lines++;
+	va_start(args, format);
+	line_write(level, limit->n_suppressed, format, args);
+	va_end(args);
+	limit->n_suppressed = 0;
+}
+
+const char *log_quoted(char out[LOG_QUOTED_SIZE], const char *text)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t len = 0;
+
+	out[len++] = '"';
+	// Room for the longest escape, the closing quote and the NUL.
+	for (; *text != '\0' && len <= LOG_QUOTED_SIZE - 6; text++) {
+		unsigned char octet = (unsigned char)*text;
+		if (octet == '"' || octet == '\\') {
+			out[len++] = '\\';
+			out[len++] = (char)octet;
+		} else if (octet >= ' ' && octet < 0x7f) {
+			out[len++] = (char)octet;
+		} else {
+			memcpy(out + len, "\\x", 2);
+			out[len + 2] = hex[octet >> 4];
+			out[len + 3] = hex[octet & 15];
+			len += 4;
+		}
+	}
+	out[len++] = '"';
+	out[len] = '\0';
+	return out;
 }

@@ -110,7 +110,7 @@ static void client_close(struct client *client)
 {
 	struct server *server = client->server;
 
-	log_info("client.disconnected %s", client->name);
+	log_limited(LOG_LEVEL_INFO, "client.disconnected %s", client->name);
 	server->counters.clients--;
 	server->refusing = false;
 	client_free(client);
@@ -159,7 +159,8 @@ static void client_answer(struct client *client, const char *line, size_t len)
 		return;
 	if (evbuffer_add(output, answer, answer_len) != 0 || evbuffer_add(output, "\n", 1) != 0) {
 		// An answer that is missing would shift all later ones.
-		log_error("client.dropped %s reason=\"out of memory\"", client->name);
+		log_limited(LOG_LEVEL_ERROR, "client.dropped %s reason=\"out of memory\"",
+			client->name);
 		client->closing = true;
 	}
 	secmem_free(answer);
@@ -179,7 +180,8 @@ static void line_answer(struct client *client, size_t len)
 	}
 	joined = secmem_malloc(len);
 	if (joined == NULL || evbuffer_copyout(input, joined, len) != (ssize_t)len) {
-		log_error("client.dropped %s reason=\"out of memory\"", client->name);
+		log_limited(LOG_LEVEL_ERROR, "client.dropped %s reason=\"out of memory\"",
+			client->name);
 		client->closing = true;
 	} else {
 		client_answer(client, joined, len);
@@ -195,7 +197,7 @@ static void client_refuse_line(struct client *client)
 
 	static_assert(SERVER_LINE_MAX == 1048576, "the message names the limit");
 	bufferevent_write(client->bufferevent, answer, sizeof(answer) - 1);
-	log_warning("client.dropped %s reason=\"line too long\"", client->name);
+	log_limited(LOG_LEVEL_WARNING, "client.dropped %s reason=\"line too long\"", client->name);
 	client->closing = true;
 }
 
@@ -334,7 +336,7 @@ static void stranger_admit(struct client *client)
 	server->counters.accepted++;
 	tls_subject(bufferevent_openssl_get_ssl(client->bufferevent), subject, sizeof(subject));
 	snprintf(client->name + len, sizeof(client->name) - len, " subject=\"%s\"", subject);
-	log_info("client.connected %s", client->name);
+	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);
 	bufferevent_enable(client->bufferevent, EV_READ);
 }
 
@@ -406,7 +408,7 @@ no_bufferevent:
 no_turn:
 	free(client);
 no_client:
-	log_error("client.refused reason=\"out of memory\"");
+	log_limited(LOG_LEVEL_ERROR, "client.refused reason=\"out of memory\"");
 	close(fd);
 	return NULL;
 }
@@ -425,7 +427,7 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	LIST_INSERT_HEAD(&server->clients, client, entry);
 	server->counters.clients++;
 	server->counters.accepted++;
-	log_info("client.connected %s", client->name);
+	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);
 	bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
 }
 
@@ -444,8 +446,8 @@ static void server_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 	close(fd);
 	server->counters.refused++;
 	if (!server->refusing) // once, not for every attempt
-		log_warning(
-			"client.refused reason=\"%d clients are connected\"", SERVER_CLIENTS_MAX);
+		log_limited(LOG_LEVEL_WARNING, "client.refused reason=\"%d clients are connected\"",
+			SERVER_CLIENTS_MAX);
 	server->refusing = true;
 }
 
@@ -516,7 +518,7 @@ static void server_accept_failed(struct evconnlistener *listener, void *arg)
 	static const struct timeval pause = {.tv_sec = 1};
 	struct server *server = arg;
 
-	log_error("accept.failed reason=\"%s\"", strerror(errno));
+	log_limited(LOG_LEVEL_ERROR, "accept.failed reason=\"%s\"", strerror(errno));
 	evconnlistener_disable(listener);
 	event_add(server->reopen, &pause);
 }
@@ -631,16 +633,19 @@ struct server *server_open(
 	struct event_base *base, const struct server_options *options, const struct rpc *rpc)
 {
 	struct server *server = server_new(base, options->path, rpc);
+	char path[LOG_QUOTED_SIZE];
 	struct stat st = {0};
 	int fd;
 
 	if (server == NULL) {
-		log_error("control.failed path=%s reason=\"out of memory\"", options->path);
+		log_error("control.failed path=%s reason=\"out of memory\"",
+			log_quoted(path, options->path));
 		return NULL;
 	}
 	fd = socket_listen(options, &st);
 	if (fd < 0) {
-		log_error("control.failed path=%s reason=\"%s\"", options->path, strerror(-fd));
+		log_error("control.failed path=%s reason=\"%s\"", log_quoted(path, options->path),
+			strerror(-fd));
 		server_close(server);
 		return NULL;
 	}
@@ -649,7 +654,8 @@ struct server *server_open(
 	server->listener = evconnlistener_new(base, server_accepted, server,
 		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (server->listener == NULL) {
-		log_error("control.failed path=%s reason=\"out of memory\"", options->path);
+		log_error("control.failed path=%s reason=\"out of memory\"",
+			log_quoted(path, options->path));
 		close(fd);
 		unlink(options->path);
 		server_close(server);

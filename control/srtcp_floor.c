@@ -106,7 +106,9 @@ void srtcp_floor_tick(struct srtcp_floor *floor, struct relay *relay)
 			 ? -EOVERFLOW
 			 : floor_reserve(floor, floor->limit + SRTCP_BLOCK);
 	if (rc != 0) {
-		log_error("srtcp_index_not_reserved path=%s: %s", floor->path, strerror(-rc));
+		char path[LOG_QUOTED_SIZE];
+		log_error("srtcp_index_not_reserved path=%s reason=\"%s\"",
+			log_quoted(path, floor->path), strerror(-rc));
 		floor->retry_ms = relay_now_ms() + 10000;
 		return;
 	}

@@ -127,14 +127,15 @@ static uint32_t ssrc_permute(const struct ssrc_source *source, uint32_t counter)
 
 uint32_t ssrc_source_take(struct ssrc_source *source)
 {
+	char path[LOG_QUOTED_SIZE];
 	uint32_t ssrc = 0;
 	while (ssrc == 0 && !source->used_up) {
 		if (source->next == source->reserved) {
 			if (source->reserved > UINT32_MAX - SSRC_BLOCK) {
 				source->used_up = 1;
-				log_error("ssrc_used_up path=%s: remove the file and replace all "
-					  "root keys",
-					source->path);
+				log_error("ssrc_used_up path=%s reason=\"remove the file and "
+					  "replace all root keys\"",
+					log_quoted(path, source->path));
 				return 0;
 			}
 			if (time(NULL) < source->retry)
@@ -142,8 +143,9 @@ uint32_t ssrc_source_take(struct ssrc_source *source)
 			int rc = ssrc_source_reserve(source, source->reserved + SSRC_BLOCK);
 			source->retry = rc == 0 ? 0 : time(NULL) + 1;
 			if (rc != 0) {
-				log_error("ssrc_not_reserved path=%s: %s", source->path,
-					strerror(-rc));
+				log_limited(LOG_LEVEL_ERROR,
+					"ssrc_not_reserved path=%s reason=\"%s\"",
+					log_quoted(path, source->path), strerror(-rc));
 				return 0;
 			}
 		}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/log.h"
+
+static char path[] = "/tmp/mcxrelay-log-XXXXXX";
+static int terminal = -1; // what stderr was
+static time_t now;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+	(void)clock;
+	*time = (struct timespec){.tv_sec = now};
+	return 0;
+}
+
+static int stderr_to_file(void **state)
+{
+	(void)state;
+	int file = mkstemp(path);
+	terminal = dup(STDERR_FILENO);
+	return file < 0 || dup2(file, STDERR_FILENO) < 0 || close(file) != 0;
+}
+
+static int stderr_to_terminal(void **state)
+{
+	(void)state;
+	unsetenv("JOURNAL_STREAM");
+	log_set_level(LOG_LEVEL_INFO);
+	unlink(path);
+	memcpy(path + sizeof(path) - 7, "XXXXXX", 6);
+	return dup2(terminal, STDERR_FILENO) < 0 || close(terminal) != 0;
+}
+
+// What was logged since the last call. The caller frees.
+static char *logged(void)
+{
+	enum { SIZE = 1 << 16 };
+	char *text = calloc(1, SIZE);
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(text);
+	assert_non_null(file);
+	assert_true(fread(text, 1, SIZE - 1, file) < SIZE - 1);
+	fclose(file);
+	assert_int_equal(ftruncate(STDERR_FILENO, 0), 0);
+	assert_int_equal(lseek(STDERR_FILENO, 0, SEEK_SET), 0);
+	return text;
+}
+
+static void check_logged(const char *expected)
+{
+	char *text = logged();
+
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void level_is_a_word(void **state)
+{
+	(void)state;
+	log_error("a x=%d", 1);
+	log_warning("b");
+	log_info("c");
+	log_debug("d");
+	check_logged("error a x=1\nwarning b\ninfo c\n");
+	log_set_level(LOG_LEVEL_DEBUG);
+	log_debug("d");
+	check_logged("debug d\n");
+	log_set_level(LOG_LEVEL_ERROR);
+	log_warning("b");
+	log_limited(LOG_LEVEL_WARNING, "b");
+	check_logged("");
+}
+
+static void level_is_a_priority_in_the_journal(void **state)
+{
+	struct stat st;
+	char stream[64];
+
+	(void)state;
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_set_level(LOG_LEVEL_DEBUG);
+	log_error("a");
+	log_warning("b");
+	log_info("c");
+	log_debug("d");
+	check_logged("<3>a\n<4>b\n<6>c\n<7>d\n");
+	// Inherited from a service whose stderr went elsewhere since.
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + 1);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_error("a");
+	check_logged("error a\n");
+}
+
+static void line_stays_one_line(void **state)
+{
+	char text[2000];
+
+	(void)state;
+	log_error("a x=%s", "1\nerror forged\x1b[2J\x7f");
+	check_logged("error a x=1?error forged?[2J?\n");
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	log_error("a x=%s", text);
+	char *line = logged();
+	assert_int_equal(strlen(line), 1024);
+	assert_ptr_equal(strchr(line, '\n'), line + 1023);
+	free(line);
+}
+
+static void value_is_quoted(void **state)
+{
+	static const struct {
+		const char *text, *quoted;
+	} cases[] = {
+		{"", "\"\""},
+		{"two words", "\"two words\""},
+		{"a\"b\\c", "\"a\\\"b\\\\c\""},
+		{"x\" level=forged", "\"x\\\" level=forged\""},
+		{"\n\x7f\xc2\x9b", "\"\\x0a\\x7f\\xc2\\x9b\""},
+	};
+	char out[LOG_QUOTED_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_ptr_equal(log_quoted(out, cases[i].text), out);
+		assert_string_equal(out, cases[i].quoted);
+	}
+}
+
+static void long_value_is_cut(void **state)
+{
+	static const char *const fills[] = {"a", "\"", "\n"};
+	char out[LOG_QUOTED_SIZE + 1], text[LOG_QUOTED_SIZE * 2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]); i++) {
+		memset(text, fills[i][0], sizeof(text) - 1);
+		text[sizeof(text) - 1] = '\0';
+		out[LOG_QUOTED_SIZE] = '#';
+		log_quoted(out, text);
+		assert_int_equal(out[LOG_QUOTED_SIZE], '#');
+		assert_true(strlen(out) < LOG_QUOTED_SIZE && strlen(out) > LOG_QUOTED_SIZE - 8);
+		assert_int_equal(out[strlen(out) - 1], '"');
+	}
+}
+
+static void line_of_a_peer_is_limited(void **state)
+{
+	struct log_limit limit = {};
+	unsigned n_lines = 0;
+
+	(void)state;
+	now = 1000;
+	for (unsigned i = 0; i < LOG_LIMIT_LINES + 7; i++)
+		log_line_limited(&limit, LOG_LEVEL_INFO, "a n=%u", i);
+	char *text = logged();
+	for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
+		n_lines++;
+	assert_int_equal(n_lines, LOG_LIMIT_LINES);
+	assert_null(strstr(text, "suppressed"));
+	free(text);
+	now += LOG_LIMIT_SECONDS;
+	log_line_limited(&limit, LOG_LEVEL_INFO, "a");
+	log_line_limited(&limit, LOG_LEVEL_INFO, "a");
+	check_logged("info a suppressed=7\ninfo a\n");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stderr_to_file, stderr_to_terminal)
+	const struct CMUnitTest tests[] = {
+		TEST(level_is_a_word),
+		TEST(level_is_a_priority_in_the_journal),
+		TEST(line_stays_one_line),
+		TEST(value_is_quoted),
+		TEST(long_value_is_cut),
+		TEST(line_of_a_peer_is_limited),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
