@@ -216,6 +216,14 @@ static void read_u32(struct check *c, const config_setting_t *s, const struct me
 	integer_get(c, s, m->min, m->max, out);
 }
 
+static void read_bool(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	if (config_setting_type(s) == CONFIG_TYPE_BOOL)
+		*(bool *)out = config_setting_get_bool(s);
+	else
+		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+}
+
 static void read_u16(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	uint32_t value;
@@ -779,6 +787,7 @@ static void read_ports(
 #define ACCEPTED_LISTEN                                                                            \
 	"an address with a port, such as \"192.0.2.1:7443\" or \"[2001:db8::1]:7443\""
 #define ACCEPTED_PATH "a path of 1 to 4095 octets"
+#define ACCEPTED_USER "a name of 1 to 32 letters, digits, \"_\", \".\" and \"-\""
 
 static const struct member tls_members[] = {
 	{"listen", read_listen, offsetof(struct config_tls, listen), 0, 0, REQUIRED,
@@ -841,11 +850,24 @@ static const struct member root_members[] = {
 	{"metrics", read_group, 0, 0, 0, OPTIONAL, "a group { listen }", metrics_members},
 	{"state_directory", read_text, offsetof(struct config, state_directory), 1, 4095, OPTIONAL,
 		ACCEPTED_PATH, NULL},
+	{"user", read_name, offsetof(struct config, user), 0, 32, OPTIONAL, ACCEPTED_USER, NULL},
+	{"group", read_name, offsetof(struct config, group), 0, 32, OPTIONAL, ACCEPTED_USER, NULL},
+	{"confine", read_bool, offsetof(struct config, confine), 0, 0, OPTIONAL, "true or false",
+		NULL},
 	{"limits", read_group, offsetof(struct config, limits), 0, 0, OPTIONAL,
 		"a group { keys, sessions, legs, streams }", limits_members},
 	{"log", read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
 	{0},
 };
+
+static void root_read(struct check *c, const config_setting_t *root, struct config *config)
+{
+	const config_setting_t *group = config_setting_get_member(root, "group");
+
+	group_read(c, root, root_members, config);
+	if (group != NULL && config_setting_get_member(root, "user") == NULL)
+		complain(c, group, NULL, "is given without user; accepted: both, or user alone");
+}
 
 // A configuration in which every setting has its default.
 static struct config *config_new(struct check *c)
@@ -866,6 +888,7 @@ static struct config *config_new(struct check *c)
 		.streams = 1000000,
 	};
 	config->log_level = CONFIG_LOG_INFO;
+	config->confine = true;
 	return config;
 }
 
@@ -960,7 +983,7 @@ static void text_read(struct check *c, const char *text, struct config *config)
 		return;
 	config_init(&file);
 	if (config_read_string(&file, text) == CONFIG_TRUE)
-		group_read(c, config_root_setting(&file), root_members, config);
+		root_read(c, config_root_setting(&file), config);
 	else
 		complain_file(c, config_error_file(&file), (unsigned)config_error_line(&file),
 			"%s; accepted: the syntax of libconfig, each setting once",
@@ -1016,5 +1039,7 @@ void config_free(struct config *config)
 	free(config->control_tls.ca);
 	free(config->metrics_listen);
 	free(config->state_directory);
+	free(config->user);
+	free(config->group);
 	free(config);
 }

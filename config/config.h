@@ -63,6 +63,8 @@ struct config {
 	struct config_tls control_tls;
 	char *metrics_listen; // NULL: off
 	char *state_directory;
+	char *user, *group; // to run as after the start; NULL: as started; group only with user
+	bool confine;       // after the start
 	struct config_limits limits;
 	enum config_log_level log_level;
 };

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 #include <rte_eal.h>
@@ -21,8 +22,10 @@
 #include "config/config.h"
 #include "control/alloc.h"
 #include "control/app.h"
+#include "control/confine.h"
 #include "control/listeners.h"
 #include "control/log.h"
+#include "control/privilege.h"
 #include "crypto/secmem.h"
 
 // mcxrelay: reads its configuration, opens the relay, runs the control loop in the main thread.
@@ -187,7 +190,7 @@ static int eal_open(const struct config *config)
 	eal_arguments.reordered = argv;
 	int rc = rte_eal_init(argc, argv);
 	if (rc < 0)
-		log_error("eal_failed: %s; see the lines above", rte_strerror(rte_errno));
+		log_error("eal_failed reason=\"%s; see the lines above\"", rte_strerror(rte_errno));
 	return rc < 0 ? -1 : 0;
 }
 
@@ -229,13 +232,14 @@ static int relay_open_configured(
 {
 	unsigned lcores[RELAY_WORKERS_MAX], n = 0, lcore;
 	struct port_options ports[PORT_MAX] = {};
-	char why[512];
+	char why[512], quoted[LOG_QUOTED_SIZE];
 	RTE_LCORE_FOREACH_WORKER (lcore)
 		if (n < config->n_workers)
 			lcores[n++] = lcore;
 	if (n < config->n_workers) {
-		log_error("too_few_lcores: the eal setting leaves %u for %u workers", n,
-			config->n_workers);
+		log_error("too_few_lcores lcores=%u workers=%u reason=\"the eal setting leaves no "
+			  "more\"",
+			n, config->n_workers);
 		return -1;
 	}
 	for (unsigned i = 0; i < config->n_ports; i++)
@@ -254,7 +258,7 @@ static int relay_open_configured(
 	for (unsigned i = 0; i < config->n_ports; i++)
 		free((void *)(uintptr_t)ports[i].prefixes);
 	if (rc != 0)
-		log_error("relay_not_opened: %s", why);
+		log_error("relay_not_opened reason=%s", log_quoted(quoted, why));
 	return rc;
 }
 
@@ -263,7 +267,7 @@ static int relay_open_configured(
 
 static int app_open(struct app *app, const struct config *config)
 {
-	char why[512];
+	char why[512], quoted[LOG_QUOTED_SIZE];
 	app->started_ms = relay_now_ms();
 	app->max_keys = config->limits.keys;
 	app->max_sessions = config->limits.sessions;
@@ -282,7 +286,7 @@ static int app_open(struct app *app, const struct config *config)
 		ssrc_source_open(&app->ssrcs, config->state_directory, why, sizeof(why)) != 0 ||
 		srtcp_floor_open(
 			&app->srtcp, &app->relay, config->state_directory, why, sizeof(why)) != 0) {
-		log_error("no_state: %s", why);
+		log_error("no_state reason=%s", log_quoted(quoted, why));
 		return -1;
 	}
 	return 0;
@@ -325,22 +329,80 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(app->base);
 }
 
-// The socket's own directory is made; its parents must be there.
-static void socket_directory_make(const char *path)
+// The directory of the socket, or NULL if that is the root or the working directory. The caller
+// frees.
+static char *socket_directory(const struct config *config)
 {
-	const char *slash = strrchr(path, '/');
+	const char *path = config->control_unix, *slash = strrchr(path, '/');
 	if (!slash || slash == path)
-		return;
+		return NULL;
 	char *directory = alloc_string(path);
 	directory[slash - path] = '\0';
-	if (mkdir(directory, 0755) != 0 && errno != EEXIST)
-		log_warning("no_directory path=%s: %s", directory, strerror(errno));
+	return directory;
+}
+
+// The socket's own directory is made; its parents must be there.
+static void socket_directory_make(const struct config *config)
+{
+	char quoted[LOG_QUOTED_SIZE], *directory = socket_directory(config);
+	if (directory && mkdir(directory, 0755) != 0 && errno != EEXIST)
+		log_warning("no_directory path=%s reason=\"%s\"", log_quoted(quoted, directory),
+			strerror(errno));
 	free(directory);
+}
+
+// --- what is given up after the start
+// -----------------------------------------------------------------------------------
+
+// Ports are open; what is opened from here on, files and sockets, is the user's. Only root makes
+// directories for another one.
+static int user_become(const struct config *config)
+{
+	char why[512], quoted[LOG_QUOTED_SIZE];
+	int rc = 0;
+	if (!config->user)
+		return 0;
+	if (geteuid() == 0) {
+		char *directory = socket_directory(config);
+		if (directory)
+			rc = privilege_directory_make(
+				directory, 0755, config->user, config->group, why, sizeof(why));
+		free(directory);
+		if (rc == 0)
+			rc = privilege_directory_make(config->state_directory, 0700, config->user,
+				config->group, why, sizeof(why));
+	}
+	if (rc == 0)
+		rc = privilege_user_set(config->user, config->group, why, sizeof(why));
+	if (rc != 0)
+		log_error("user_not_set reason=%s", log_quoted(quoted, why));
+	return rc;
+}
+
+static int confine_configured(const struct config *config)
+{
+	const char *devices[PORT_MAX];
+	char why[512], quoted[LOG_QUOTED_SIZE];
+	int rc = 0;
+	for (unsigned i = 0; i < config->n_ports; i++)
+		devices[i] = config->ports[i].device;
+	if (config->confine)
+		rc = confine(devices, config->n_ports, why, sizeof(why));
+	else if (config->user)
+		rc = privilege_drop(why, sizeof(why));
+	if (!config->confine)
+		log_warning("not_confined setting=confine");
+	if (!secmem_all_locked())
+		log_warning("keys_may_be_swapped reason=\"memory could not be locked; accepted: "
+			    "CAP_IPC_LOCK, or no limit of locked memory (LimitMEMLOCK)\"");
+	if (rc != 0)
+		log_error("not_confined reason=%s", log_quoted(quoted, why));
+	return rc;
 }
 
 static int control_run(struct app *app, const struct config *config)
 {
-	socket_directory_make(config->control_unix);
+	socket_directory_make(config);
 	struct rpc rpc = {
 		.methods = control_methods,
 		.app = app,
@@ -350,6 +412,10 @@ static int control_run(struct app *app, const struct config *config)
 	struct listeners *listeners = listeners_open(app, config, &rpc);
 	if (!listeners)
 		return -1;
+	if (confine_configured(config) != 0) {
+		listeners_close(listeners);
+		return -1;
+	}
 	struct timeval millisecond = {.tv_usec = 1000};
 	struct event *tick = event_new(app->base, -1, EV_PERSIST, on_tick, app);
 	struct event *term = evsignal_new(app->base, SIGTERM, on_signal, app);
@@ -377,7 +443,7 @@ static int forward(struct app *app, const struct config *config)
 	if (rc == 0)
 		rc = control_run(app, config);
 	else
-		log_error("workers_not_started: %s", strerror(-rc));
+		log_error("workers_not_started reason=\"%s\"", strerror(-rc));
 	// Sessions and keys go while workers still run: they are what the grace periods wait for.
 	app_close(app);
 	relay_stop(&app->relay);
@@ -390,8 +456,8 @@ static int run(const struct config *config)
 	const char *why;
 	const struct cipher *cipher = cipher_open(config->cipher, &why);
 	if (!cipher) {
-		log_error(
-			"no_cipher name=%s: %s; accepted: %s", config->cipher, why, cipher_names());
+		log_error("no_cipher name=%s reason=\"%s; accepted: %s\"", config->cipher, why,
+			cipher_names());
 		return 1;
 	}
 	if (eal_open(config) != 0) {
@@ -401,7 +467,9 @@ static int run(const struct config *config)
 	int rc = relay_open_configured(&app, config, cipher);
 	if (rc == 0) {
 		app.base = event_base_new();
-		rc = app_open(&app, config);
+		rc = user_become(config);
+		if (rc == 0)
+			rc = app_open(&app, config);
 		if (rc == 0)
 			rc = forward(&app, config);
 		event_base_free(app.base);
@@ -417,7 +485,7 @@ static void memory_protect(void)
 {
 	struct rlimit none = {0, 0};
 	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
-		log_warning("core_dumps_not_off: %s", strerror(errno));
+		log_warning("core_dumps_not_off reason=\"%s\"", strerror(errno));
 }
 
 int main(int argc, char **argv)

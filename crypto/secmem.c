@@ -4,6 +4,7 @@
 #include "crypto/secmem.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,13 @@ enum {
 struct block {
 	_Alignas(max_align_t) size_t size; // octets after this header
 };
+
+static atomic_bool not_locked;
+
+bool secmem_all_locked(void)
+{
+	return !atomic_load(&not_locked);
+}
 
 void secmem_wipe(void *p, size_t size)
 {
@@ -45,7 +53,8 @@ void *secmem_map(size_t size)
 		errno = error;
 		return NULL;
 	}
-	(void)mlock2(p, size, MLOCK_ONFAULT);
+	if (mlock2(p, size, MLOCK_ONFAULT) != 0)
+		atomic_store(&not_locked, true);
 	return p;
 }
 

@@ -90,6 +90,9 @@ static void defaults_are_as_documented(void **state)
 	assert_false(config->control_tls.enabled);
 	assert_null(config->metrics_listen);
 	assert_string_equal(config->state_directory, "/var/lib/mcxrelay");
+	assert_null(config->user);
+	assert_null(config->group);
+	assert_true(config->confine);
 	assert_int_equal(config->limits.keys, 1000000);
 	assert_int_equal(config->limits.sessions, 100000);
 	assert_int_equal(config->limits.legs, 1000000);
@@ -115,6 +118,7 @@ static const char everything[] =
 	"}; };\n"
 	"metrics = { listen = \"0.0.0.0:1\"; };\n"
 	"state_directory = \"/s\";\n"
+	"user = \"mcx-relay\"; group = \"mcx\"; confine = false;\n"
 	"limits = { keys = 1; sessions = 2; legs = 3; streams = 16777216L; };\n"
 	"log = { level = \"debug\"; };\n";
 
@@ -164,6 +168,9 @@ static void every_setting_is_read(void **state)
 	assert_string_equal(config->control_tls.ca, "a");
 	assert_string_equal(config->metrics_listen, "0.0.0.0:1");
 	assert_string_equal(config->state_directory, "/s");
+	assert_string_equal(config->user, "mcx-relay");
+	assert_string_equal(config->group, "mcx");
+	assert_false(config->confine);
 	assert_int_equal(config->limits.keys, 1);
 	assert_int_equal(config->limits.sessions, 2);
 	assert_int_equal(config->limits.legs, 3);
@@ -193,7 +200,7 @@ static void an_empty_group_name_is_none(void **state)
 #define A_DEVICE "a DPDK device such as \"0000:03:00.0\" or \"net_af_packet0,iface=eth1\""
 #define A_CIPHER "\"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\""
 #define A_MODE   "an octal string from \"0000\" to \"0777\""
-#define A_ROOT   "workers, lcores, eal, cipher, ports, control, metrics, state_directory, limits, log"
+#define A_ROOT   "workers, lcores, eal, cipher, ports, control, metrics, state_directory, user, group, confine, limits, log"
 #define NAME_32  "a23456789012345678901234567890xx"
 #define PATH_36  "/23456789/23456789/23456789/23456789"
 #define PATH_108 PATH_36 PATH_36 PATH_36
@@ -556,6 +563,15 @@ static void mistakes_of_the_rest(void **state)
 	static const struct mistake mistakes[] = {
 		{PORTS CONTROL "state_directory = \"\";\n",
 			"3: state_directory: has 0 octets; accepted: a path of 1 to 4095 octets\n"},
+		{PORTS CONTROL "user = \"\";\ngroup = \"a b\";\n",
+			"3: user: is \"\"; accepted: a name of 1 to 32 letters, digits, \"_\", "
+			"\".\" and \"-\"\n"
+			"4: group: is \"a b\"; accepted: a name of 1 to 32 letters, digits, \"_\", "
+			"\".\" and \"-\"\n"},
+		{PORTS CONTROL "group = \"mcx\";\n",
+			"3: group: is given without user; accepted: both, or user alone\n"},
+		{PORTS CONTROL "confine = 1;\n",
+			"3: confine: is an integer; accepted: true or false\n"},
 		{PORTS CONTROL "limits = { keys = 0; sessions = 16777217; calls = 1; };\n",
 			"3: limits.keys: is 0; accepted: an integer from 1 to 16777216\n"
 			"3: limits.sessions: is 16777217; accepted: an integer from 1 to 16777216\n"
