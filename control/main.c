@@ -26,6 +26,7 @@
 #include "control/listeners.h"
 #include "control/log.h"
 #include "control/privilege.h"
+#include "control/watchdog.h"
 #include "crypto/secmem.h"
 
 // mcxrelay: reads its configuration, opens the relay, runs the control loop in the main thread.
@@ -416,6 +417,7 @@ static int control_run(struct app *app, const struct config *config)
 		listeners_close(listeners);
 		return -1;
 	}
+	struct watchdog *watchdog = watchdog_open(app->base, &app->relay);
 	struct timeval millisecond = {.tv_usec = 1000};
 	struct event *tick = event_new(app->base, -1, EV_PERSIST, on_tick, app);
 	struct event *term = evsignal_new(app->base, SIGTERM, on_signal, app);
@@ -430,6 +432,7 @@ static int control_run(struct app *app, const struct config *config)
 	sd_notify(0, "READY=1");
 	event_base_dispatch(app->base);
 	sd_notify(0, "STOPPING=1");
+	watchdog_close(watchdog);
 	listeners_close(listeners);
 	event_free(tick);
 	event_free(term);
