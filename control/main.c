@@ -380,6 +380,28 @@ static int user_become(const struct config *config)
 	return rc;
 }
 
+// Whether files can still be made and removed in a directory: root without capabilities is subject to
+// permissions like anybody.
+static int directory_check(const char *path)
+{
+	char quoted[LOG_QUOTED_SIZE];
+	if (access(path, W_OK | X_OK) == 0)
+		return 0;
+	log_error(
+		"directory_not_writable path=%s reason=\"%s; accepted: one that is the user's that "
+		"mcxrelay runs as\"",
+		log_quoted(quoted, path), strerror(errno));
+	return -1;
+}
+
+static int directories_check(const struct config *config)
+{
+	char *directory = socket_directory(config);
+	int rc = directory_check(directory ? directory : ".");
+	free(directory);
+	return rc == 0 ? directory_check(config->state_directory) : rc;
+}
+
 static int confine_configured(const struct config *config)
 {
 	const char *devices[PORT_MAX];
@@ -398,7 +420,7 @@ static int confine_configured(const struct config *config)
 			    "CAP_IPC_LOCK, or no limit of locked memory (LimitMEMLOCK)\"");
 	if (rc != 0)
 		log_error("not_confined reason=%s", log_quoted(quoted, why));
-	return rc;
+	return rc == 0 ? directories_check(config) : rc;
 }
 
 static int control_run(struct app *app, const struct config *config)

@@ -48,7 +48,7 @@ def build_directory():
 
 
 def sanitized():
-    """Whether the program under test is one of the sanitizers', several times slower and larger."""
+    """Whether the build has sanitizers: it is slower, larger, and its search for leaks needs what confine forbids."""
     options = json.loads((build_directory() / "meson-info" / "intro-buildoptions.json").read_text())
     return any(option["name"] == "b_sanitize" and option["value"] != "none" for option in options)
 
@@ -259,6 +259,8 @@ class Relay:
     """
 
     ANCHORS = ("anchor4", "anchor6")
+    LAUNCHER = ("setpriv", "--pdeathsig", "KILL")  # what starts the program
+    environment = {}  # beyond that of the tests
 
     def __init__(self, lab, workers=1, cipher=CIPHER, limits=None, ports=None, options="", anchored=True,
                  families=(4, 6)):
@@ -305,6 +307,8 @@ class Relay:
                  f'control = {{ unix = "{self.socket_path}"; }};',
                  f'state_directory = "{state}";',
                  'log = { level = "debug"; };']
+        if sanitized():
+            lines.append("confine = false;")
         if limits:
             lines.append(f"limits = {{{limits} }};")
         return "\n".join(lines) + "\n" + self.options
@@ -316,8 +320,8 @@ class Relay:
         config = self.directory / "mcxrelay.conf"
         config.write_text(self.config_text())
         self.process = subprocess.Popen(
-            ["ip", "netns", "exec", self.lab.namespace("relay"), "setpriv", "--pdeathsig", "KILL",
-             str(program), "-c", str(config)],
+            ["ip", "netns", "exec", self.lab.namespace("relay"), *self.LAUNCHER, str(program), "-c", str(config)],
+            env=os.environ | self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
         self._readers = [threading.Thread(target=self._read, args=(stream, is_out), daemon=True)
                          for stream, is_out in ((self.process.stdout, True), (self.process.stderr, False))]
