@@ -380,26 +380,22 @@ static int user_become(const struct config *config)
 	return rc;
 }
 
-// Whether files can still be made and removed in a directory: root without capabilities is subject to
-// permissions like anybody.
-static int directory_check(const char *path)
-{
-	char quoted[LOG_QUOTED_SIZE];
-	if (access(path, W_OK | X_OK) == 0)
-		return 0;
-	log_error(
-		"directory_not_writable path=%s reason=\"%s; accepted: one that is the user's that "
-		"mcxrelay runs as\"",
-		log_quoted(quoted, path), strerror(errno));
-	return -1;
-}
-
+// Whether files can still be made and removed: root without capabilities is subject to permissions
+// like anybody.
 static int directories_check(const struct config *config)
 {
-	char *directory = socket_directory(config);
-	int rc = directory_check(directory ? directory : ".");
+	char quoted[LOG_QUOTED_SIZE], *directory = socket_directory(config);
+	if (access(directory ? directory : ".", W_OK | X_OK) != 0)
+		log_warning(
+			"socket_file_will_stay path=%s reason=\"the directory is not writable\"",
+			log_quoted(quoted, config->control_unix));
 	free(directory);
-	return rc == 0 ? directory_check(config->state_directory) : rc;
+	if (access(config->state_directory, W_OK | X_OK) == 0)
+		return 0;
+	log_error("state_not_writable path=%s reason=\"%s; accepted: a directory of the user that "
+		  "mcxrelay runs as\"",
+		log_quoted(quoted, config->state_directory), strerror(errno));
+	return -1;
 }
 
 static int confine_configured(const struct config *config)

@@ -167,17 +167,37 @@ def test_state_of_another_user(lab_of_its_own, tmp_path):
 
 
 @confined
-@pytest.mark.parametrize("which", ["state", "run"])
-def test_directory_that_is_out_of_reach_later(lab_of_its_own, tmp_path, which):
-    """Root without capabilities is not allowed everything: known at the start, not when a block of indices is used."""
-    for name in ("state", "run"):
-        (tmp_path / name).mkdir(0o755)
-    os.chown(tmp_path / which, pwd.getpwnam(USER).pw_uid, -1)
-    file = tmp_path / "mcxrelay.conf"
-    file.write_text(test_programs.config_text(tmp_path, unix="run/control.sock"))
-    done = test_programs.program("-c", str(file), lab=lab_of_its_own)
-    assert done.returncode == 1 and "forwards" not in done.stdout, done
-    assert f'error directory_not_writable path="{tmp_path / which}"' in done.stderr, done.stderr
+def test_state_out_of_reach_later(lab_of_its_own, tmp_path):
+    """Root without capabilities is not allowed everything: said at the start, not when indices are used up."""
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", pwd.getpwnam(USER).pw_uid, -1)
+    refuses(lab_of_its_own, tmp_path, "", f'state_not_writable path="{tmp_path / "state"}"')
+
+
+class RelayInDirectoryOfUser(lab_module.Relay):
+    """The state is root's, the socket in a directory of somebody else."""
+
+    def config_text(self):
+        text, old = super().config_text(), self.socket_path
+        (self.directory / "run").mkdir(exist_ok=True)
+        os.chown(self.directory / "run", pwd.getpwnam(USER).pw_uid, -1)
+        self.socket_path = str(self.directory / "run" / "control.sock")
+        return text.replace(old, self.socket_path)
+
+
+@confined
+def test_socket_file_out_of_reach_later(lab_of_its_own):
+    """It stays behind, and the next start takes it away."""
+    relay = RelayInDirectoryOfUser(lab_of_its_own, anchored=False)
+    for _ in range(2):
+        lab_module.wait_for(relay.log_text, lambda log: "warning socket_file_will_stay" in log, "the warning")
+        assert relay.call("relay.info")["api"] == 1
+        relay.process.terminate()
+        assert relay.process.wait(lab_module.STOP_SECONDS) == 0 and os.path.exists(relay.socket_path)
+        relay.kill9()
+        relay.start_again()
+    relay.kill9()
+    shutil.rmtree(relay.directory)
 
 
 # The unit
@@ -247,17 +267,19 @@ class NotifyingRelay(lab_module.Relay):
 class Service(NotifyingRelay):
     """Under the restrictions of the unit."""
 
-    def __init__(self, lab, unit):
-        self.unit = unit
+    USER = USER
+
+    def __init__(self, lab, *unit):
+        self.unit = ":".join(map(str, unit))
         super().__init__(lab)
 
     def config_text(self):
         text = super().config_text()
-        user = pwd.getpwnam(USER)
+        user = pwd.getpwnam(self.USER)
         for path in (self.directory, self.directory / "state"):  # RuntimeDirectory=, StateDirectory=
             os.chown(path, user.pw_uid, user.pw_gid)
         self.environment |= {"RUNTIME_DIRECTORY": str(self.directory)}
-        self.LAUNCHER = ("/usr/bin/python3", unit_file.__file__, str(self.unit), str(self.directory), USER)
+        self.LAUNCHER = ("/usr/bin/python3", unit_file.__file__, self.unit, str(self.directory), self.USER)
         return text
 
 
@@ -275,6 +297,22 @@ def test_call_under_the_unit(lab_of_its_own, installed, new_key):
         relay.process.terminate()
         assert relay.process.wait(lab_module.STOP_SECONDS) == 0
         assert "STOPPING=1" in relay.notified.drain()
+
+
+class XdpService(Service, test_programs.XdpRelay):
+    USER = "root"
+
+
+@confined
+def test_af_xdp_under_the_unit(lab_of_its_own, installed):
+    """With its drop-in, twice."""
+    test_programs.need_af_xdp()
+    drop_in = next(installed.rglob("mcxrelay.service.d-af_xdp.conf"))
+    for _ in range(2):
+        with XdpService(lab_of_its_own, installed_unit(installed), drop_in) as relay:
+            for status in statuses(relay.process.pid):
+                assert int(status["CapPrm"], 16) == int(status["CapEff"], 16) == int(status["CapAmb"], 16) == 0
+            test_programs.pass_through(relay)
 
 
 def protected_call(relay, key):

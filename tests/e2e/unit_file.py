@@ -3,7 +3,7 @@
 
 """Starts a program under the restrictions that the systemd unit states, where no systemd runs.
 
-As a program: python3 unit_file.py UNIT WRITABLE_DIRECTORY PROGRAM ARGUMENT ... becomes PROGRAM.
+As a program: python3 unit_file.py UNIT[:DROP_IN] WRITABLE_DIRECTORY USER PROGRAM ARGUMENT ... becomes PROGRAM.
 """
 
 import ctypes
@@ -18,16 +18,17 @@ import sys
 PR_SET_PDEATHSIG, PR_SET_MDWE, PR_SET_NO_NEW_PRIVS, PR_SET_KEEPCAPS = 1, 65, 38, 8
 PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 24, 47, 2
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, CLONE_NEWNS = 1, 32, 4096, 16384, 1 << 18, 0x20000
-CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}
 CAP_IPC_LOCK = 14
 CAPABILITY_VERSION_3 = 0x20080522
 SCMP_ACT_ALLOW, SCMP_ACT_ERRNO, SCMP_CMP_EQ, EPERM = 0x7fff0000, 0x00050000, 4, 1
 
-# What apply() does, and what only systemd can do or what is about something else.
+LISTS = {"CapabilityBoundingSet", "AmbientCapabilities", "SystemCallFilter", "ReadWritePaths"}
+# What become() does, and what only systemd can do or what is about something else.
 APPLIED = {"User", "Group", "LimitMEMLOCK", "LimitCORE", "LimitNOFILE", "AmbientCapabilities", "UMask",
            "CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "PrivateTmp", "RestrictAddressFamilies",
            "MemoryDenyWriteExecute", "SystemCallFilter", "SystemCallErrorNumber", "SystemCallArchitectures",
-           "ProtectHome", "ProtectKernelTunables", "RestrictNamespaces", "LockPersonality"}
+           "ProtectHome", "ProtectKernelTunables", "RestrictNamespaces", "LockPersonality", "ReadWritePaths"}
 NOT_APPLIED = {"Type", "NotifyAccess", "WatchdogSec", "ExecStart", "Restart", "RestartSec", "TimeoutStartSec",
                "StateDirectory", "StateDirectoryMode", "RuntimeDirectory", "RuntimeDirectoryMode",
                "ConfigurationDirectory", "ProtectProc", "DevicePolicy", "DeviceAllow", "ProtectKernelModules",
@@ -42,13 +43,16 @@ class Compare(ctypes.Structure):
     _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
 
 
-def service_settings(path):
-    """{name: value} of the section Service."""
-    with open(path) as file:
-        section = re.search(r"^\[Service\]\n(.*?)^\[", file.read(), re.MULTILINE | re.DOTALL)[1]
-    lines = [line for line in section.splitlines() if line and not line.startswith("#")]
-    settings = dict(line.split("=", 1) for line in lines)
-    assert len(settings) == len(lines), "a setting is there twice"
+def service_settings(paths):
+    """{name: value} of the sections Service of a unit and its drop-ins. Lists grow, the rest is replaced."""
+    settings = {}
+    for path in paths:
+        with open(path) as file:
+            section = re.search(r"^\[Service\]\n(.*?)(?:^\[|\Z)", file.read(), re.MULTILINE | re.DOTALL)[1]
+        lines = [line.split("=", 1) for line in section.splitlines() if line and not line.startswith("#")]
+        assert len(dict(lines)) == len(lines), "a setting is there twice"
+        for name, value in lines:
+            settings[name] = f"{settings[name]} {value}" if name in settings and name in LISTS else value
     return settings
 
 
@@ -78,7 +82,10 @@ def _file_system(settings, writable):
     tunables = ("/proc/sys", "/proc/fs", "/proc/bus")
     for target in tunables:
         _mount(target, MS_BIND, source=target)
-    for target in {*targets, *tunables} - {writable, "/proc", "/dev"}:
+    left = {writable, "/proc", "/dev", *settings.get("ReadWritePaths", "").split()}
+    for target in left - {writable, "/proc", "/dev"}:
+        _mount(target, MS_BIND | MS_REC, source=target)
+    for target in {*targets, *tunables} - left:
         if not target.startswith("/dev/"):
             try:
                 _mount(target, MS_REMOUNT | MS_BIND | MS_RDONLY)
@@ -115,9 +122,10 @@ def _identity(settings, user, more):
     os.setgroups([])
     os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
     os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
-    mask = sum(1 << number for number in ambient)
+    # Root keeps what the bounding set has, as execve(2) would give it.
+    mask = sum(1 << number for number in (bounding if entry.pw_uid == 0 else ambient))
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
+    data = (ctypes.c_uint32 * 6)(*[mask & 0xffffffff] * 3, *[mask >> 32] * 3)
     _check(_libc.capset(header, data), "capset")
     for number in ambient:
         _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
@@ -159,11 +167,11 @@ def _filter(settings, calls):
 
 def become(unit, writable, user, *command):
     """As the service manager would: replaces this process by command. user stands for User=."""
-    settings = service_settings(unit)
+    settings = service_settings(unit.split(":"))
     unknown = set(settings) - APPLIED - NOT_APPLIED
     assert not unknown, f"{unknown} of the unit: apply them here, or say why not"
     assert settings["NoNewPrivileges"] == settings["MemoryDenyWriteExecute"] == "yes"
-    assert settings["User"] == settings["Group"] == "mcxrelay"
+    assert settings["User"] == settings["Group"] in ("mcxrelay", user)
     calls = _calls(settings["SystemCallFilter"].split())
     os.umask(int(settings["UMask"], 8))
     _file_system(settings, writable)
