@@ -80,6 +80,21 @@ def test_telemetry_of_dpdk(lab_of_its_own):
     shutil.rmtree(f"/var/run/dpdk/{relay.directory.name}", ignore_errors=True)
 
 
+@confined
+def test_eal_with_files(lab_of_its_own):
+    """With memory that DPDK's own tools may look at; the EAL ends a thread of its own and removes files."""
+    class Shared(lab_module.Relay):
+        def config_text(self):
+            return super().config_text().replace(
+                ', "--no-telemetry"', f', "--no-telemetry", "--file-prefix", "{self.directory.name}"')
+    with Shared(lab_of_its_own, anchored=False) as relay:
+        assert process.threads(relay.process.pid, "rte_mp_handle")
+        directory = pathlib.Path("/var/run/dpdk") / relay.directory.name
+        assert (directory / "config").exists()
+        assert_confined(relay.process.pid)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 def test_not_confined_when_told(lab_of_its_own):
     options = "" if lab_module.sanitized() else "confine = false;\n"
     with lab_module.Relay(lab_of_its_own, anchored=False, options=options) as relay:

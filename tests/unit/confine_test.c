@@ -288,6 +288,8 @@ static void ordinary_work(const void *unused)
 	pthread_t thread = thread_start(count_run);
 	thread_go(thread);
 	EXPECT(n_runs == 1);
+	thread = thread_start(count_run);
+	EXPECT(pthread_cancel(thread) == 0 && pthread_join(thread, NULL) == 0);
 	int unix_socket = socket(AF_UNIX, SOCK_DGRAM, 0);
 	EXPECT(unix_socket >= 0);
 	EXPECT(sendto(unix_socket, "", 0, 0, (struct sockaddr *)&nobody, sizeof(nobody)) < 0);
