@@ -266,6 +266,21 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 	return n;
 }
 
+unsigned worker_turn(struct worker *worker)
+{
+	struct relay *relay = worker->relay;
+	unsigned work = mail_process(worker) + handoff_process(worker);
+	for (unsigned i = 0; i < relay->n_ports; i++)
+		work += port_process(worker, &relay->ports[i]);
+	for (unsigned i = 0; i < relay->n_ports; i++)
+		if (worker->tx[i].n > 0)
+			tx_flush(worker, (uint8_t)i);
+	worker->counters.loops++;
+	worker->counters.busy_loops += work > 0;
+	rte_rcu_qsbr_quiescent(relay->rcu, worker->id);
+	return work;
+}
+
 int worker_run(void *arg)
 {
 	struct worker *worker = arg;
@@ -276,17 +291,8 @@ int worker_run(void *arg)
 	}
 	rte_rcu_qsbr_thread_online(relay->rcu, worker->id);
 	atomic_store(&worker->started, 1);
-	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed)) {
-		unsigned work = mail_process(worker) + handoff_process(worker);
-		for (unsigned i = 0; i < relay->n_ports; i++)
-			work += port_process(worker, &relay->ports[i]);
-		for (unsigned i = 0; i < relay->n_ports; i++)
-			if (worker->tx[i].n > 0)
-				tx_flush(worker, (uint8_t)i);
-		worker->counters.loops++;
-		worker->counters.busy_loops += work > 0;
-		rte_rcu_qsbr_quiescent(relay->rcu, worker->id);
-	}
+	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed))
+		worker_turn(worker);
 	rte_rcu_qsbr_thread_offline(relay->rcu, worker->id);
 	cipher_thread_fini(relay->cipher);
 	return 0;

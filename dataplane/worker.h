@@ -106,6 +106,10 @@ void worker_free(struct worker *worker);
 // memory.
 int worker_run(void *worker);
 
+// One turn of that loop: mail, handed over packets, one burst of each port, transmission, quiescent
+// state. Returns how many messages and frames it took. The worker's thread, online in relay->rcu.
+unsigned worker_turn(struct worker *worker);
+
 // Takes n <= WORKER_BURST frames through all stages. Takes the mbufs in any case.
 void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n);
 
