@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "bench/rig.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_bus_vdev.h>
+#include <rte_dev.h>
+#include <rte_eth_ring.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "bench/bench.h"
+
+#define RAN_ADDRESS   "10.0.0.1"
+#define RAN_GATEWAY   "10.0.0.254"
+#define CORE_ADDRESS  "10.1.0.1"
+#define CORE_GATEWAY  "10.1.0.254"
+#define CLIENTS_FIRST RTE_IPV4(172, 16, 0, 0)
+
+enum {
+	CLIENT_UDP_PORT = 6000,
+	RELAY_UDP_PORT_FIRST = 2000, // on place 0
+	SRTCP_FLOOR = 1000,
+};
+
+static struct endpoint endpoint_of(const char *text)
+{
+	struct endpoint e = {.family = AF_INET};
+	bench_require(inet_pton(AF_INET, text, e.addr) == 1);
+	return e;
+}
+
+// --- opening
+
+static void rings_open(struct rig *rig)
+{
+	struct rte_ring *tx[RELAY_WORKERS_MAX];
+	char name[RTE_RING_NAMESIZE];
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		snprintf(name, sizeof(name), "bench_rx_%u", i);
+		rig->rx[i] = rte_ring_create(
+			name, RIG_RX_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		snprintf(name, sizeof(name), "bench_tx_%u", i);
+		tx[i] = rte_ring_create(name, 64, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		bench_require(rig->rx[i] && tx[i]);
+	}
+	bench_require(
+		rte_eth_from_rings("bench", rig->rx, rig->n_workers, tx, rig->n_workers, 0) >= 0);
+}
+
+static void rings_close(struct rig *rig)
+{
+	char name[RTE_RING_NAMESIZE];
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		rte_ring_free(rig->rx[i]);
+		snprintf(name, sizeof(name), "bench_tx_%u", i);
+		rte_ring_free(rte_ring_lookup(name));
+	}
+}
+
+static void relay_open_sized(struct rig *rig, const struct rig_size *size)
+{
+	const char *unknown;
+	char why[256];
+	unsigned lcores[RELAY_WORKERS_MAX] = {};
+	struct port_prefix ran = {endpoint_of(RAN_ADDRESS), 24};
+	struct port_prefix core = {endpoint_of(CORE_ADDRESS), 24};
+	struct port_options ports[] = {
+		{.name = "ran", .device = "net_ring_bench", .prefixes = &ran},
+		{.name = "core", .device = "net_null_bench,no-rx=1", .prefixes = &core},
+	};
+	for (unsigned i = 0; i < RTE_DIM(ports); i++) {
+		ports[i].n_prefixes = 1;
+		ports[i].mtu = 1500;
+		ports[i].gateway = endpoint_of(i == RIG_RAN ? RAN_GATEWAY : CORE_GATEWAY);
+	}
+	struct relay_options options = {
+		.cipher = cipher_open("ipsec-mb", &unknown),
+		.lcores = lcores,
+		.n_workers = rig->n_workers,
+		.ports = ports,
+		.n_ports = RTE_DIM(ports),
+		.max_keys = size->ctxs,
+		.max_legs = size->legs,
+		.max_streams = size->streams,
+	};
+	bench_require(options.cipher != NULL);
+	int rc = relay_open(&rig->app.relay, &options, why, sizeof(why));
+	if (rc != 0)
+		fprintf(stderr, "mcxbench: %s\n", why);
+	bench_require(rc == 0);
+}
+
+struct rig *rig_open(struct rig_size size, unsigned n_workers)
+{
+	struct rig *rig = bench_alloc(sizeof(*rig));
+	struct app *app = &rig->app;
+	rig->n_workers = n_workers;
+	rings_open(rig);
+	relay_open_sized(rig, &size);
+	app->max_keys = size.ctxs;
+	app->max_legs = app->max_sessions = size.legs;
+	app->max_streams = size.streams;
+	retire_init(&app->retire, &app->relay, app);
+	users_init(&app->users);
+	bench_require(keystore_init(&app->keys, size.ctxs, app->relay.keys.size) == 0);
+	bench_require(sessions_init(&app->sessions, size.legs) == 0);
+	app->ssrcs.used_up = 1; // there is no state directory
+	atomic_store(&app->relay.srtcp_floor, SRTCP_FLOOR);
+	atomic_store(&app->relay.srtcp_limit, SRTCP_INDEX_MAX);
+	return rig;
+}
+
+static void workers_go(struct rig *rig, bool online)
+{
+	for (unsigned i = 0; i < rig->n_workers; i++) {
+		if (online)
+			rte_rcu_qsbr_thread_online(rig->app.relay.rcu, i);
+		else
+			rte_rcu_qsbr_thread_offline(rig->app.relay.rcu, i);
+	}
+}
+
+void rig_close(struct rig *rig)
+{
+	struct app *app = &rig->app;
+	workers_go(rig, false);
+	sessions_fini(app);
+	keystore_fini(app);
+	retire_fini(&app->retire);
+	users_fini(&app->users);
+	relay_close(&app->relay);
+	rings_close(rig);
+	bench_require(rte_eal_hotplug_remove("vdev", "net_ring_bench") == 0);
+	bench_require(rte_eal_hotplug_remove("vdev", "net_null_bench") == 0);
+	free(rig);
+}
+
+// --- control
+
+void rig_call(struct rig *rig, const char *method, json_t *params)
+{
+	struct rpc_error error = {};
+	const struct rpc_method *m = control_methods;
+	while (m->name && strcmp(m->name, method) != 0)
+		m++;
+	bench_require(m->name && params);
+	json_t *result = m->call(&rig->app, params, &error);
+	if (!result)
+		fprintf(stderr, "mcxbench: %s: %s: %s\n", method, error.path, error.message);
+	bench_require(result != NULL);
+	json_decref(result);
+	json_decref(params);
+}
+
+json_t *rig_key(uint32_t id, json_t *users)
+{
+	static uint64_t random;
+	char text[9], value[33], rand[33];
+	snprintf(text, sizeof(text), "%08x", id);
+	snprintf(
+		value, sizeof(value), "%016lx%016lx", bench_random(&random), bench_random(&random));
+	snprintf(rand, sizeof(rand), "%016lx%016lx", bench_random(&random), bench_random(&random));
+	json_t *key = json_pack("{s:s,s:s,s:s}", "id", text, "value", value, "rand", rand);
+	if (users)
+		json_object_set_new(key, "users", users);
+	return key;
+}
+
+json_t *rig_leg(const char *id, unsigned port, uint32_t place, json_t *protection)
+{
+	char local[32], remote[32];
+	uint32_t client = CLIENTS_FIRST + place;
+	snprintf(local, sizeof(local), "%s:%u", port == RIG_RAN ? RAN_ADDRESS : CORE_ADDRESS,
+		RELAY_UDP_PORT_FIRST + place);
+	snprintf(remote, sizeof(remote), "172.%u.%u.%u:%u", client >> 16 & 255, client >> 8 & 255,
+		client & 255, CLIENT_UDP_PORT);
+	return json_pack("{s:s,s:s,s:s,s:s,s:o}", "id", id, "port",
+		port == RIG_RAN ? "ran" : "core", "local", local, "remote", remote, "protection",
+		protection);
+}
+
+void rig_install(struct rig *rig, json_t *key)
+{
+	rig_call(rig, "key.install", json_pack("{s:[o]}", "keys", key));
+}
+
+void rig_apply(struct rig *rig, const char *id, json_t *legs)
+{
+	rig_call(rig, "session.apply",
+		json_pack("{s:{s:s,s:s,s:s,s:o}}", "session", "id", id, "service", "mcptt", "type",
+			"group", "legs", legs));
+}
+
+const struct leg *rig_leg_at(const struct rig *rig, unsigned port, uint32_t place)
+{
+	const struct relay *relay = &rig->app.relay;
+	uint32_t leg = relay->ports[port].addresses[0].legs[RELAY_UDP_PORT_FIRST + place];
+	bench_require(leg != 0);
+	return leg_get(&relay->legs, leg - 1);
+}
+
+void rig_learn_gateways(struct rig *rig)
+{
+	static const struct rte_ether_addr mac = {{2, 0, 0, 0, 0, 254}};
+	struct endpoint ran = endpoint_of(RAN_GATEWAY), core = endpoint_of(CORE_GATEWAY);
+	neighbour_learn(&rig->app.relay, RIG_RAN, &ran, &mac);
+	neighbour_learn(&rig->app.relay, RIG_CORE, &core, &mac);
+	workers_go(rig, true);
+	// What control has for the workers: solicitations.
+	for (unsigned i = 0; i < rig->n_workers; i++)
+		worker_turn(rig->app.relay.workers[i]);
+}
+
+// --- key contexts
+
+static uint32_t ctx_find_or_derive(struct rig *rig, const struct key_name *name)
+{
+	const struct key_table *table = &rig->app.relay.keys;
+	uint64_t hash = key_name_hash(table, name);
+	uint32_t ctx = key_table_find(table, name, hash);
+	if (ctx != KEY_NONE)
+		return ctx;
+	// Contexts prove themselves when media comes; here it comes after all of them.
+	rig->app.keys.n_provisional = 0;
+	bench_require(key_ctx_derive(&rig->app, name) == DROP_NONE);
+	return key_table_find(table, name, hash);
+}
+
+const struct key_ctx *rig_ctx_in(
+	struct rig *rig, const struct leg *leg, uint8_t protocol, uint32_t guk_id)
+{
+	const struct leg_protection *in = &leg->in[protocol];
+	struct key_name name = {
+		.mki = (uint64_t)in->key_id << 32 | guk_id,
+		.scope = in->scope,
+		.cs_id = in->cs_id,
+		.protocol = protocol,
+		.suite = in->suite,
+		.kind = KEY_BY_MKI,
+	};
+	uint32_t ctx = ctx_find_or_derive(rig, &name);
+	bench_require(ctx != KEY_NONE);
+	return &rig->app.relay.keys.ctxs[ctx];
+}
+
+void rig_derive_out(
+	struct rig *rig, const struct leg *leg, uint8_t protocol, const struct key_ctx *talker)
+{
+	const struct fanout *fanout = leg->fanout[protocol];
+	for (unsigned i = 0; i < fanout->n_talker_groups; i++) {
+		const struct fanout_group *group = &fanout->groups[i];
+		if (group->root == talker->root)
+			continue;
+		struct key_name name = {
+			.mki = (uint64_t)group->root << 32 | (uint32_t)talker->by_talker.mki,
+			.cs_id = group->cs_id,
+			.protocol = protocol,
+			.suite = group->suite,
+			.kind = KEY_BY_TALKER,
+		};
+		bench_require(ctx_find_or_derive(rig, &name) != KEY_NONE);
+	}
+}
+
+const struct key_slot *rig_key_slot(const struct rig *rig, uint32_t id)
+{
+	const struct app *app = &rig->app;
+	const struct key_slot *slot = keystore_find(app, keystore_domain_find(app, "home"), id);
+	bench_require(slot != NULL);
+	return slot;
+}
+
+// --- frames
+
+uint16_t rig_headers_write(
+	const struct rig *rig, unsigned port, uint32_t place, uint16_t payload_len, uint8_t *out)
+{
+	const struct port *p = &rig->app.relay.ports[port];
+	struct rte_ether_hdr *ethernet = (struct rte_ether_hdr *)out;
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(ethernet + 1);
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(ip + 1);
+	uint16_t udp_len = (uint16_t)(payload_len + sizeof(*udp));
+	*ethernet = (struct rte_ether_hdr){.ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4)};
+	memcpy(&ethernet->dst_addr, &p->mac, sizeof(p->mac));
+	ethernet->src_addr.addr_bytes[0] = 2;
+	*ip = (struct rte_ipv4_hdr){
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.total_length = rte_cpu_to_be_16((uint16_t)(udp_len + sizeof(*ip))),
+		.time_to_live = 64,
+		.next_proto_id = IPPROTO_UDP,
+		.src_addr = rte_cpu_to_be_32(CLIENTS_FIRST + place),
+	};
+	memcpy(&ip->dst_addr, p->addresses[0].addr.addr, sizeof(ip->dst_addr));
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	*udp = (struct rte_udp_hdr){
+		.src_port = rte_cpu_to_be_16(CLIENT_UDP_PORT),
+		.dst_port = rte_cpu_to_be_16((uint16_t)(RELAY_UDP_PORT_FIRST + place)),
+		.dgram_len = rte_cpu_to_be_16(udp_len),
+	};
+	return sizeof(*ethernet) + sizeof(*ip) + sizeof(*udp);
+}
