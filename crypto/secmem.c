@@ -16,6 +16,7 @@ enum {
 	// Ephemeral keys of all handshakes at once, the relay's own key, the random generators
 	OPENSSL_HEAP_SIZE = 1 << 20, // octets, as the next
 	OPENSSL_HEAP_PIECE = 32,
+	HUGE_PAGE_SIZE = 2 << 20,
 };
 
 // What stands in front of every block of secmem_malloc(); keeps malloc()'s alignment.
@@ -53,6 +54,10 @@ void *secmem_map(size_t size)
 		errno = error;
 		return NULL;
 	}
+	// Tables of which any line may be next: with pages of 4 KiB nearly every look-up would walk
+	// the page tables. Best effort, as the lock is.
+	if (size >= HUGE_PAGE_SIZE)
+		(void)madvise(p, size, MADV_HUGEPAGE);
 	if (mlock2(p, size, MLOCK_ONFAULT) != 0)
 		atomic_store(&not_locked, true);
 	return p;
