@@ -189,22 +189,22 @@ static void job_fill(struct worker *worker, struct protect_job *job, struct pack
 		srtp_write32(data + 8, ssrc);
 	job->packet = p;
 	job->group = group;
-	job->op = (struct srtp_op){
-		.key = ctx->key,
-		.salt = ctx->salt,
-		.src = data,
-		.dst = data,
-		.index = p->claimed_index,
-		.mki = ctx->by_mki.mki,
-		.len = p->translated ? p->translated->data_len : p->clear_len,
-		.head_len = p->head_len,
-		.suite = group->suite,
-		.protocol = p->protocol,
-		.mki_len = group->mki_len,
-		.append_roc =
-			p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(data)),
-		.e_flag = p->protocol == SRTP_RTCP && (!p->ctx || p->op.e_flag),
-	};
+	// Member by member: see packet_fill_op().
+	struct srtp_op *op = &job->op;
+	op->key = ctx->key;
+	op->salt = ctx->salt;
+	op->src = data;
+	op->dst = data;
+	op->index = p->claimed_index;
+	op->mki = ctx->by_mki.mki;
+	op->len = p->translated ? p->translated->data_len : p->clear_len;
+	op->head_len = p->head_len;
+	op->suite = group->suite;
+	op->protocol = p->protocol;
+	op->mki_len = group->mki_len;
+	op->append_roc =
+		p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(data));
+	op->e_flag = p->protocol == SRTP_RTCP && (!p->ctx || p->op.e_flag);
 	if (!atomic_load_explicit(&ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
 }

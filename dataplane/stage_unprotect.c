@@ -14,21 +14,22 @@ static bool packet_clear_place(struct worker *worker, struct packet *p)
 	return p->clear && rte_pktmbuf_append(p->clear, p->len);
 }
 
+// Member by member: assigned as a whole the op would be cleared first, with all that only the cipher writes.
 static void packet_fill_op(struct packet *p)
 {
-	p->op = (struct srtp_op){
-		.key = p->ctx->key,
-		.salt = p->ctx->salt,
-		.src = p->data,
-		.dst = rte_pktmbuf_mtod(p->clear, uint8_t *),
-		.index = p->index,
-		.len = p->trailer.body,
-		.head_len = p->head_len,
-		.suite = p->ctx->by_mki.suite,
-		.protocol = p->protocol,
-		.mki_len = p->trailer.mki_len,
-		.user = p,
-	};
+	struct srtp_op *op = &p->op;
+	op->key = p->ctx->key;
+	op->salt = p->ctx->salt;
+	op->src = p->data;
+	op->dst = rte_pktmbuf_mtod(p->clear, uint8_t *);
+	op->index = p->index;
+	op->len = p->trailer.body;
+	op->head_len = p->head_len;
+	op->suite = p->ctx->by_mki.suite;
+	op->protocol = p->protocol;
+	op->mki_len = p->trailer.mki_len;
+	op->e_flag = false;
+	op->user = p;
 }
 
 // A sender that is a rollover away from what the relay knows says so by its ROC. One more try, as
