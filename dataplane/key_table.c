@@ -50,17 +50,14 @@ static bool ctx_has_name(const struct key_ctx *ctx, const struct key_name *name)
 
 uint32_t key_table_find(const struct key_table *table, const struct key_name *name, uint64_t hash)
 {
-	uint32_t tag = (uint32_t)(hash >> 32);
 	for (uint64_t b = hash & table->bucket_mask;; b = (b + 1) & table->bucket_mask) {
 		struct key_bucket *bucket = &table->buckets[b];
-		for (unsigned i = 0; i < KEY_BUCKET_SLOTS; i++) {
-			// acquire: the context was filled before its slot was (key_table_publish)
-			uint64_t slot =
-				atomic_load_explicit(&bucket->slots[i], memory_order_acquire);
-			if (slot == 0 || (uint32_t)(slot >> 32) != tag)
-				continue;
-			uint32_t ctx = (uint32_t)slot - 1;
-			if (ctx_has_name(&table->ctxs[ctx], name))
+		unsigned match = key_bucket_match(bucket, hash);
+		for (; match != 0; match &= match - 1) {
+			uint64_t slot = atomic_load_explicit(
+				&bucket->slots[__builtin_ctz(match)], memory_order_acquire);
+			uint32_t ctx = (uint32_t)slot - 1; // KEY_NONE: it has just gone
+			if (ctx != KEY_NONE && ctx_has_name(&table->ctxs[ctx], name))
 				return ctx;
 		}
 		if (atomic_load_explicit(&bucket->overflow, memory_order_acquire) == 0)

@@ -48,6 +48,7 @@ struct key_ctx {
 };
 
 static_assert(sizeof(struct key_name) == 16, "compared and hashed as two words");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "key_name_make() puts it together");
 static_assert(offsetof(struct key_ctx, key) == 64, "all but the key in one cache line");
 static_assert(sizeof(struct key_ctx) == 1088, "17 cache lines");
 
@@ -83,6 +84,18 @@ struct key_table {
 int key_table_init(struct key_table *table, uint32_t size);
 void key_table_fini(struct key_table *table);
 
+// A name made of two words. Written member by member and read as words at once, to be hashed, it
+// would wait for the stores: a load that several stores feed does not get their values forwarded.
+static inline struct key_name key_name_make(enum key_name_kind kind, uint64_t mki, uint32_t scope,
+	uint8_t cs_id, uint8_t protocol, uint8_t suite)
+{
+	uint64_t w[2] = {mki, scope | (uint64_t)cs_id << 32 | (uint64_t)protocol << 40 |
+				      (uint64_t)suite << 48 | (uint64_t)kind << 56};
+	struct key_name name;
+	__builtin_memcpy(&name, w, sizeof(name));
+	return name;
+}
+
 static inline bool key_name_equal(const struct key_name *a, const struct key_name *b)
 {
 	uint64_t x[2], y[2];
@@ -105,6 +118,32 @@ static inline uint64_t key_name_hash(const struct key_table *table, const struct
 static inline struct key_bucket *key_table_bucket(const struct key_table *table, uint64_t hash)
 {
 	return &table->buckets[hash & table->bucket_mask];
+}
+
+// Bit n: slot n of the bucket has the tag of that hash. Without branches: where in its bucket a name stands
+// is not to be predicted. acquire: a context was filled before its slot was (key_table_publish).
+static inline unsigned key_bucket_match(const struct key_bucket *bucket, uint64_t hash)
+{
+	unsigned match = 0;
+#pragma GCC unroll 7
+	for (unsigned i = 0; i < KEY_BUCKET_SLOTS; i++) {
+		uint64_t slot = atomic_load_explicit(&bucket->slots[i], memory_order_acquire);
+		match |= (unsigned)(slot >> 32 == hash >> 32 && (uint32_t)slot != 0) << i;
+	}
+	return match;
+}
+
+// Prefetches the context that key_table_find() is going to compare, if the name's bucket is in the cache.
+static inline void key_table_prefetch(const struct key_table *table, uint64_t hash)
+{
+	const struct key_bucket *bucket = key_table_bucket(table, hash);
+	unsigned match = key_bucket_match(bucket, hash);
+	if (match == 0)
+		return;
+	uint64_t slot =
+		atomic_load_explicit(&bucket->slots[__builtin_ctz(match)], memory_order_relaxed);
+	if ((uint32_t)slot != 0) // it may just have gone
+		__builtin_prefetch(&table->ctxs[(uint32_t)slot - 1]);
 }
 
 // The context of that name, or KEY_NONE. Any worker, or control. hash is key_name_hash() of name.

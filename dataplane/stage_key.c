@@ -75,11 +75,8 @@ static enum drop_reason packet_name_key(struct packet *p, struct key_name *name,
 	p->key = packet_find_key(p, in, name);
 	if (!p->key)
 		return packet_is_short(p, &in->keys[0]) ? DROP_SRTP_SHORT : DROP_UNKNOWN_MKI;
-	name->scope = p->key->scope;
-	name->cs_id = p->key->cs_id;
-	name->protocol = p->protocol;
-	name->suite = p->key->suite;
-	name->kind = KEY_BY_MKI;
+	*name = key_name_make(
+		KEY_BY_MKI, name->mki, p->key->scope, p->key->cs_id, p->protocol, p->key->suite);
 	return DROP_NONE;
 }
 
@@ -114,6 +111,9 @@ uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n)
 		}
 		packets[named++] = p;
 	}
+	for (uint16_t i = 0; i < named; i++)
+		if (needed[i])
+			key_table_prefetch(keys, hashes[i]);
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < named; i++) {
 		struct packet *p = packets[i];

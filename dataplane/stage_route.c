@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include <rte_prefetch.h>
+
 #include "dataplane/hold.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
@@ -21,13 +23,8 @@ static bool talker_group_name(
 {
 	if (packet_keeps_key(p, group))
 		return false;
-	*name = (struct key_name){
-		.mki = (uint64_t)group->root << 32 | p->talker,
-		.cs_id = group->cs_id,
-		.protocol = p->protocol,
-		.suite = group->suite,
-		.kind = KEY_BY_TALKER,
-	};
+	*name = key_name_make(KEY_BY_TALKER, (uint64_t)group->root << 32 | p->talker, 0,
+		group->cs_id, p->protocol, group->suite);
 	return p->talker != 0 && p->leg->in[p->protocol].mode != LEG_OPAQUE;
 }
 
@@ -76,13 +73,40 @@ static void packet_plan(struct packet *p, const struct fanout *fanout)
 	p->decrypt = p->ctx && (in->verify || p->clear_uses > 0);
 }
 
+// Has what the look-ups of a burst are going to read on its way: the buckets of the talkers' names, then
+// the contexts. Of the first group that has to be looked up; few legs have more.
+static void burst_prefetch_contexts(
+	const struct key_table *keys, struct packet *packets[], uint16_t n)
+{
+	uint64_t hashes[WORKER_BURST];
+	uint16_t n_hashes = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = packets[i];
+		const struct fanout *fanout = p->leg->fanout[p->protocol];
+		for (unsigned g = 0; g < fanout->n_talker_groups; g++) {
+			struct key_name name;
+			uint32_t ctx;
+			if (fanout_group_is_self(fanout, &fanout->groups[g], p->leg->index) ||
+				!talker_group_name(p, &fanout->groups[g], &name, &ctx))
+				continue;
+			hashes[n_hashes] = key_name_hash(keys, &name);
+			rte_prefetch0(key_table_bucket(keys, hashes[n_hashes++]));
+			break;
+		}
+	}
+	for (uint16_t i = 0; i < n_hashes; i++)
+		key_table_prefetch(keys, hashes[i]);
+}
+
 uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n)
 {
+	for (uint16_t i = 0; i < n; i++)
+		packets[i]->talker = packet_talker(packets[i]);
+	burst_prefetch_contexts(&worker->relay->keys, packets, n);
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		const struct fanout *fanout = p->leg->fanout[p->protocol];
-		p->talker = packet_talker(p);
 		if (!packet_find_contexts(worker, p, fanout))
 			continue;
 		packet_plan(p, fanout);
