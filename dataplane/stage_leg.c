@@ -1,13 +1,38 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include <rte_prefetch.h>
+
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
+static _Atomic uint32_t *leg_place(const struct packet *p)
+{
+	return &p->address->legs[p->udp_dst];
+}
+
 static const struct leg *leg_of_packet(const struct relay *relay, const struct packet *p)
 {
-	uint32_t leg = atomic_load_explicit(&p->address->legs[p->udp_dst], memory_order_acquire);
+	uint32_t leg = atomic_load_explicit(leg_place(p), memory_order_acquire);
 	return leg == 0 ? NULL : leg_get(&relay->legs, leg - 1);
+}
+
+// Three look-ups that hang on each other: each is asked for, for the whole burst, before the next.
+static void burst_find_legs(const struct relay *relay, struct packet *packets[], uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++)
+		rte_prefetch0((const void *)leg_place(packets[i]));
+	for (uint16_t i = 0; i < n; i++) {
+		uint32_t leg =
+			atomic_load_explicit(leg_place(packets[i]), memory_order_relaxed);
+		if (leg != 0)
+			rte_prefetch0((const void *)&relay->legs.legs[leg - 1]);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		packets[i]->leg = leg_of_packet(relay, packets[i]);
+		for (size_t at = 0; packets[i]->leg && at < sizeof(struct leg); at += 64)
+			rte_prefetch0((const uint8_t *)packets[i]->leg + at);
+	}
 }
 
 // RTP or RTCP by its second octet (RFC 5761 4), and what it needs of its header.
@@ -68,10 +93,10 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 
 uint16_t stage_leg(struct worker *worker, struct packet *packets[], uint16_t n)
 {
+	burst_find_legs(worker->relay, packets, n);
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
-		p->leg = leg_of_packet(worker->relay, p);
 		enum drop_reason reason = p->leg ? leg_admit(p->leg, p) : DROP_NO_LEG;
 		if (reason == DROP_NONE)
 			packets[out++] = p;

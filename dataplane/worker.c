@@ -15,6 +15,7 @@
 
 #include "crypto/secmem.h"
 #include "dataplane/hold.h"
+#include "dataplane/prefetch.h"
 #include "dataplane/stages.h"
 
 enum { TX_TRIES = 4 };
@@ -209,9 +210,13 @@ void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint1
 	n = stage_parse(worker, mbufs, n, packets);
 	n = stage_leg(worker, packets, n);
 	n = stage_key(worker, packets, n);
+	prefetch_inbound_keys(worker->relay, packets, n);
 	n = stage_route(worker, packets, n);
+	prefetch_inbound_streams(worker->relay, packets, n);
+	prefetch_outbound_keys(worker->relay, packets, n);
 	n = stage_stream(worker, packets, n);
 	n = stage_unprotect(worker, packets, n);
+	prefetch_outbound_streams(worker->relay, packets, n);
 	n = stage_commit(worker, packets, n);
 	stage_protect(worker, packets, n);
 }

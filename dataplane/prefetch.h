@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/packet.h"
+
+// Between the stages of a burst: what the next ones read at random in tables larger than any cache is
+// asked for, for the whole burst at once, while other work is done. They change nothing and decide nothing.
+// docs/performance.md says what each is worth. The worker's thread.
+
+struct relay;
+
+// After stage_key: session keys to decrypt with, and the buckets of streams.
+void prefetch_inbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n);
+
+// After stage_route, which gave the stream's buckets time to come: the streams, and the contexts that copies leave
+// under.
+void prefetch_inbound_streams(const struct relay *relay, struct packet *packets[], uint16_t n);
+
+// Next: the session keys to encrypt with, and the buckets of outbound streams.
+void prefetch_outbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n);
+
+// After stage_unprotect: the outbound streams.
+void prefetch_outbound_streams(const struct relay *relay, struct packet *packets[], uint16_t n);
