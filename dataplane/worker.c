@@ -203,10 +203,9 @@ void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf
 		tx_flush(worker, port);
 }
 
-void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+static void group_process(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
 {
 	struct packet *packets[WORKER_BURST];
-	worker->now = rte_rdtsc();
 	n = stage_parse(worker, mbufs, n, packets);
 	n = stage_leg(worker, packets, n);
 	n = stage_key(worker, packets, n);
@@ -219,6 +218,13 @@ void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint1
 	prefetch_outbound_streams(worker->relay, packets, n);
 	n = stage_commit(worker, packets, n);
 	stage_protect(worker, packets, n);
+}
+
+void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+{
+	worker->now = rte_rdtsc();
+	for (uint16_t at = 0; at < n; at += WORKER_GROUP)
+		group_process(worker, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_GROUP));
 }
 
 static unsigned mail_process(struct worker *worker)

@@ -21,6 +21,8 @@
 
 enum {
 	WORKER_BURST = 32,      // packets taken from a queue at once
+	WORKER_GROUP = 8,       // of them that go through the stages together: with their keys they
+				// fit into the first-level cache
 	WORKER_TX_BURST = 64,   // packets collected for a port before they are sent
 	HOLD_SLOTS = 256,       // key contexts for which packets wait
 	HOLD_PACKETS = 64,      // packets that wait for one of them: a video frame
