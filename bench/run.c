@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <rte_cycles.h>
 #include <rte_launch.h>
@@ -196,6 +197,9 @@ static void result_print(const struct run *run, const struct result *result)
 	if (bench->copies > 0)
 		printf(",\"copies\":%u,\"ns_per_copy\":%.2f", bench->copies,
 			result->cycles * ns / bench->copies);
+	struct rusage usage;
+	if (getrusage(RUSAGE_SELF, &usage) == 0)
+		printf(",\"max_rss_mib\":%ld", usage.ru_maxrss / 1024); // of the process so far
 	if (bench->report)
 		bench->report(run->state, stdout);
 	puts("}");
