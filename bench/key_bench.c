@@ -224,7 +224,6 @@ const struct bench key_benches[] = {
 		.close = lookup_close},
 	{.name = "key-install",
 		.what = "a packet here is a key that is installed while a worker forwards",
-		.octets = 160,
 		.alone = true,
 		.open = install_open,
 		.run = install_run,

@@ -100,7 +100,9 @@ static void packet_spoil(struct traffic *t, uint8_t *packet, uint16_t len)
 		mki[3] ^= 0x80;
 		break;
 	case TRAFFIC_UNKNOWN_USER:
-		srtp_write32(mki + 4, (uint32_t)bench_random(&t->random) >> 4);
+		// Any GUK-ID but the sender's own.
+		srtp_write32(mki + 4, srtp_read32(mki + 4) ^
+					      (1 + bench_random_below(&t->random, (1U << 28) - 1)));
 		break;
 	default:
 		break;
@@ -176,8 +178,12 @@ static uint64_t frames_process(struct traffic *t, uint32_t n)
 	bool flawed = t->shape.flaw != TRAFFIC_GOOD;
 	bool good = sent == (flawed ? 0 : (uint64_t)n * t->shape.copies) &&
 		    drops + held == (flawed ? n : 0);
-	if (!good)
+	if (!good) {
+		fprintf(stderr,
+			"mcxbench: of %u packets %lu copies were sent, %lu dropped, %lu held\n", n,
+			sent, drops, held);
 		drops_print(worker);
+	}
 	bench_require(good);
 	return cycles;
 }
