@@ -49,8 +49,8 @@ void bench_run(
 	const struct bench *bench, const struct bench *floor, const struct bench_options *options);
 
 // Ends the process, with the place, if a fact that the benchmark rests on does not hold.
-#define bench_require(fact) bench_check(fact, #fact, __FILE__, __LINE__)
-void bench_check(bool fact, const char *text, const char *file, int line);
+#define bench_require(fact) ((fact) ? (void)0 : bench_fail(#fact, __FILE__, __LINE__))
+_Noreturn void bench_fail(const char *fact, const char *file, int line);
 
 // The median of n values; sorts them.
 double bench_median(double *values, unsigned n);

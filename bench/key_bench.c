@@ -71,7 +71,7 @@ static struct chunk lookup_run(void *arg, unsigned worker)
 		names[i] = state->names[expected[i]];
 	}
 	uint64_t start = rte_rdtsc_precise();
-	for (unsigned b = 0; b < LOOKUP_BURSTS; b++)
+	for (size_t b = 0; b < LOOKUP_BURSTS; b++)
 		lookup_burst(&state->table, names + b * LOOKUP_BURST, expected + b * LOOKUP_BURST);
 	return (struct chunk){rte_rdtsc_precise() - start, LOOKUP_BURSTS * LOOKUP_BURST};
 }

@@ -47,9 +47,9 @@ static srtp_t session_create(uint64_t seed, srtp_ssrc_type_t direction)
 	uint64_t master[(MASTER_LEN + 7) / 8], mki = seed;
 	for (unsigned i = 0; i < sizeof(master) / sizeof(master[0]); i++)
 		master[i] = bench_random(&seed);
-	srtp_master_key_t key = {
+	srtp_master_key_t only = {
 		.key = (uint8_t *)master, .mki_id = (uint8_t *)&mki, .mki_size = MKI_LEN};
-	srtp_master_key_t *keys[] = {&key};
+	srtp_master_key_t *keys[] = {&only};
 	srtp_policy_t policy = {
 		.ssrc.type = direction,
 		.keys = keys,

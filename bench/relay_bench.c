@@ -121,8 +121,8 @@ static void traffic_share(struct relay_state *state)
 {
 	uint32_t share = state->n_senders / state->n_workers;
 	for (unsigned i = 0; i < state->n_workers; i++) {
-		state->traffic[i] = traffic_open(
-			state->rig, i, &state->scene->shape, state->senders + i * share, share);
+		state->traffic[i] = traffic_open(state->rig, i, &state->scene->shape,
+			state->senders + (size_t)i * share, share);
 		traffic_warm(state->traffic[i]);
 	}
 }

@@ -174,11 +174,12 @@ json_t *rig_key(uint32_t id, json_t *users)
 json_t *rig_leg(const char *id, unsigned port, uint32_t place, json_t *protection)
 {
 	char local[32], remote[32];
-	uint32_t client = CLIENTS_FIRST + place;
+	struct in_addr client = {htonl(CLIENTS_FIRST + place)};
+	char address[INET_ADDRSTRLEN];
+	bench_require(inet_ntop(AF_INET, &client, address, sizeof(address)) != NULL);
 	snprintf(local, sizeof(local), "%s:%u", port == RIG_RAN ? RAN_ADDRESS : CORE_ADDRESS,
 		RELAY_UDP_PORT_FIRST + place);
-	snprintf(remote, sizeof(remote), "172.%u.%u.%u:%u", client >> 16 & 255, client >> 8 & 255,
-		client & 255, CLIENT_UDP_PORT);
+	snprintf(remote, sizeof(remote), "%s:%d", address, CLIENT_UDP_PORT);
 	return json_pack("{s:s,s:s,s:s,s:s,s:o}", "id", id, "port",
 		port == RIG_RAN ? "ran" : "core", "local", local, "remote", remote, "protection",
 		protection);

@@ -45,11 +45,9 @@ struct run_thread {
 	double *samples;
 };
 
-void bench_check(bool fact, const char *text, const char *file, int line)
+void bench_fail(const char *fact, const char *file, int line)
 {
-	if (fact)
-		return;
-	fprintf(stderr, "mcxbench: %s:%d: %s does not hold\n", file, line, text);
+	fprintf(stderr, "mcxbench: %s:%d: %s does not hold\n", file, line, fact);
 	exit(1);
 }
 
@@ -151,8 +149,9 @@ struct result {
 
 static struct result result_of(const struct run *run)
 {
-	double cycles[BENCH_ROUNDS_MAX], mpps[BENCH_ROUNDS_MAX], floors[BENCH_ROUNDS_MAX],
-		floor[BENCH_ROUNDS_MAX], scaling[BENCH_ROUNDS_MAX];
+	double cycles[BENCH_ROUNDS_MAX] = {}, mpps[BENCH_ROUNDS_MAX] = {},
+	       floors[BENCH_ROUNDS_MAX] = {}, floor[BENCH_ROUNDS_MAX] = {},
+	       scaling[BENCH_ROUNDS_MAX] = {};
 	double mhz = (double)rte_get_tsc_hz() / 1e6;
 	for (unsigned r = 0; r < run->rounds; r++) {
 		cycles[r] = mpps[r] = floor[r] = 0;
