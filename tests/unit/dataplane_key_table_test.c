@@ -347,9 +347,27 @@ static void readers_find_while_writer_changes(void **state)
 	free(all.rcu);
 }
 
+// Made of two words, a name is what it is member by member.
+static void makes_names(void **state)
+{
+	(void)state;
+	struct key_name made =
+		key_name_make(KEY_BY_TALKER, UINT64_C(0x0102030405060708), 0xa1b2c3d4, 5, 1, 0xfe);
+	struct key_name stated = {
+		.mki = UINT64_C(0x0102030405060708),
+		.scope = 0xa1b2c3d4,
+		.cs_id = 5,
+		.protocol = 1,
+		.suite = 0xfe,
+		.kind = KEY_BY_TALKER,
+	};
+	assert_true(key_name_equal(&made, &stated));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(makes_names),
 		cmocka_unit_test(agrees_with_model),
 		cmocka_unit_test(tells_names_apart),
 		cmocka_unit_test(tells_equal_hashes_apart),
