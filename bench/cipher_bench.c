@@ -34,7 +34,7 @@ struct cipher_thread {
 	uint16_t sizes[N_PACKETS];
 	uint64_t random;
 	struct gcm_context_data context;
-	uint8_t iv[CIPHER_IV_LEN], salt[SRTP_SALT_LEN], tag[SRTP_GCM_TAG_LEN];
+	uint8_t iv[CIPHER_IV_LEN], salt[SRTP_SALT_MAX], tag[SRTP_GCM_TAG_LEN];
 	struct srtp_op ops[N_PACKETS];
 	uint8_t packets[N_PACKETS][PACKET_ROOM];
 	uint8_t copies[N_PACKETS][PACKET_ROOM];

@@ -235,13 +235,14 @@ static uint32_t ctx_find_or_derive(struct rig *rig, const struct key_name *name)
 const struct key_ctx *rig_ctx_in(
 	struct rig *rig, const struct leg *leg, uint8_t protocol, uint32_t guk_id)
 {
-	const struct leg_protection *in = &leg->in[protocol];
+	bench_require(leg->in[protocol].n_keys == 1);
+	const struct leg_key *key = &leg->in[protocol].keys[0];
 	struct key_name name = {
-		.mki = (uint64_t)in->key_id << 32 | guk_id,
-		.scope = in->scope,
-		.cs_id = in->cs_id,
+		.mki = (uint64_t)key->id << 32 | guk_id,
+		.scope = key->scope,
+		.cs_id = key->cs_id,
 		.protocol = protocol,
-		.suite = in->suite,
+		.suite = key->suite,
 		.kind = KEY_BY_MKI,
 	};
 	uint32_t ctx = ctx_find_or_derive(rig, &name);

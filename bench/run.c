@@ -109,12 +109,12 @@ static int thread_run(void *arg)
 	struct run_thread *t = arg;
 	const char *why;
 	const struct cipher *cipher = cipher_open("ipsec-mb", &why);
-	bench_require(cipher && cipher->thread_init() == 0);
+	bench_require(cipher && cipher_thread_init(cipher) == 0);
 	t->samples = bench_alloc(CHUNKS_MAX * sizeof(double));
 	for (unsigned round = 0; round < t->run->rounds; round++)
 		round_run(t, round);
 	free(t->samples);
-	cipher->thread_fini();
+	cipher_thread_fini(cipher);
 	return 0;
 }
 

@@ -85,9 +85,8 @@ static void burst_prefetch_contexts(
 		const struct fanout *fanout = p->leg->fanout[p->protocol];
 		for (unsigned g = 0; g < fanout->n_talker_groups; g++) {
 			struct key_name name;
-			uint32_t ctx;
 			if (fanout_group_is_self(fanout, &fanout->groups[g], p->leg->index) ||
-				!talker_group_name(p, &fanout->groups[g], &name, &ctx))
+				!talker_group_name(p, &fanout->groups[g], &name))
 				continue;
 			hashes[n_hashes] = key_name_hash(keys, &name);
 			rte_prefetch0(key_table_bucket(keys, hashes[n_hashes++]));
