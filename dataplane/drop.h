@@ -25,8 +25,7 @@
 	_(RTCP_OFF, "rtcp_off", "RTCP on a leg with rtcp none")                                    \
 	_(MEDIA_ON_CONTROL, "media_on_control", "RTP on a leg for control traffic")                \
 	/* stage_key */                                                                            \
-	_(UNKNOWN_MKI, "unknown_mki",                                                              \
-		"MKI of no key of the leg that is active")                      \
+	_(UNKNOWN_MKI, "unknown_mki", "MKI of no key of the leg that is active")                   \
 	_(UNKNOWN_USER, "unknown_user", "GUK-ID of no user of a GMK that lists its users")         \
 	_(NO_KEY, "no_key", "the leg's key is not installed or not active")                        \
 	_(DERIVE_LIMIT, "derive_limit", "too many unknown talkers on the leg at once")             \

@@ -23,8 +23,7 @@ static void burst_find_legs(const struct relay *relay, struct packet *packets[],
 	for (uint16_t i = 0; i < n; i++)
 		rte_prefetch0((const void *)leg_place(packets[i]));
 	for (uint16_t i = 0; i < n; i++) {
-		uint32_t leg =
-			atomic_load_explicit(leg_place(packets[i]), memory_order_relaxed);
+		uint32_t leg = atomic_load_explicit(leg_place(packets[i]), memory_order_relaxed);
 		if (leg != 0)
 			rte_prefetch0((const void *)&relay->legs.legs[leg - 1]);
 	}

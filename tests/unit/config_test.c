@@ -200,7 +200,9 @@ static void an_empty_group_name_is_none(void **state)
 #define A_DEVICE "a DPDK device such as \"0000:03:00.0\" or \"net_af_packet0,iface=eth1\""
 #define A_CIPHER "\"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\""
 #define A_MODE   "an octal string from \"0000\" to \"0777\""
-#define A_ROOT   "workers, lcores, eal, cipher, ports, control, metrics, state_directory, user, group, confine, limits, log"
+#define A_ROOT                                                                                     \
+	"workers, lcores, eal, cipher, ports, control, metrics, state_directory, user, group, "    \
+	"confine, limits, log"
 #define NAME_32  "a23456789012345678901234567890xx"
 #define PATH_36  "/23456789/23456789/23456789/23456789"
 #define PATH_108 PATH_36 PATH_36 PATH_36

@@ -24,8 +24,8 @@ enum {
 	LAB_LEGS = 12,
 	LAB_KEYS = 8,
 	LAB_PORTS = 2,
-	LAB_VLAN = 7,   // of port 1
-	LAB_MTU = 1500, // octets
+	LAB_VLAN = 7,           // of port 1
+	LAB_MTU = 1500,         // octets
 	LAB_CLOCK_RATE = 16000, // of RTP timestamps, Hz: 160 of them a packet
 	LAB_PAYLOAD_MAX = 2048,
 	LAB_COPIES = 2048, // that one lab_take() takes at most
