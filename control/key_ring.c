@@ -201,6 +201,9 @@ struct key_ring key_ring_of(struct app *app, struct key_slot *slot, const char *
 	const struct key_group *group = NULL;
 	if (slot->groups.n > 0)
 		group = uri ? group_find(app, slot, uri) : slot->groups.groups[0];
+	// It may have left the session's group: it is alone then, and not looked for there either.
+	if (group && !groups_have(&slot->groups, group))
+		group = NULL;
 	for (uint32_t i = 0; group && i < group->n; i++) {
 		struct key_slot *other = group->slots[i];
 		// While a key changes its groups it is still listed in those it leaves.

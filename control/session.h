@@ -21,7 +21,6 @@ struct map;
 
 enum {
 	SESSION_ID_MAX = 255, // octets of a session or leg id
-	LEG_ACCEPT_MAX = 8,   // keys that a leg accepts besides the one it names
 	SESSION_LEGS_MAX = 10000,
 	CLOCK_RATE_MAX = 1000000, // Hz
 };

@@ -103,6 +103,11 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	group.n_others = (uint8_t)(ring.n - 1);
 	for (uint32_t i = 1; i < ring.n; i++)
 		group.others[i - 1] = ring.keys[i]->index;
+	for (uint32_t i = 0; i < spec->n_accept; i++) {
+		const struct key_slot *accepted = leg->keys[protocol][1 + i]->slot;
+		if (key_usable(accepted))
+			group.others[group.n_others++] = accepted->index;
+	}
 	struct key_profile profile = protection_profile(spec, key);
 	group.root = key->index;
 	group.suite = profile.suite;
@@ -115,16 +120,24 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	return group;
 }
 
-static bool group_same_key(const struct fanout_group *a, const struct fanout_group *b)
+static bool group_same(const struct fanout_group *a, const struct fanout_group *b)
 {
 	return a->mode == b->mode && a->root == b->root && a->suite == b->suite &&
 	       a->cs_id == b->cs_id && a->ctx == b->ctx && a->by_talker == b->by_talker &&
-	       a->n_others == b->n_others && memcmp(a->others, b->others, sizeof(a->others)) == 0;
+	       a->n_others == b->n_others && memcmp(a->others, b->others, sizeof(a->others)) == 0 &&
+	       a->mki_len == b->mki_len && a->roc_rate == b->roc_rate;
 }
 
-static bool group_same(const struct fanout_group *a, const struct fanout_group *b)
+// Whether two groups get a packet under one session key: that of one talker under one GMK, whose key
+// both AES-CM suites share, or one that was derived for both.
+static bool group_same_space(
+	const struct app *app, const struct fanout_group *a, const struct fanout_group *b)
 {
-	return group_same_key(a, b) && a->mki_len == b->mki_len && a->roc_rate == b->roc_rate;
+	const struct key_ctx *ctxs = app->relay.keys.ctxs;
+	if (a->ctx != KEY_NONE && b->ctx != KEY_NONE)
+		return ctxs[a->ctx].space == ctxs[b->ctx].space;
+	return a->mode == b->mode && a->by_talker == b->by_talker && a->root == b->root &&
+	       a->cs_id == b->cs_id && srtp_suite_is_aead(a->suite) == srtp_suite_is_aead(b->suite);
 }
 
 // Groups while they are being collected: those by talker first.
@@ -217,9 +230,9 @@ static void fanout_place_group(struct fanout *fanout, const struct fanout_group 
 }
 
 // Lays the groups out with their receivers behind each other: those by talker first, those of one
-// key next to each other (stage_protect claims its packet index once).
-static void fanout_place_groups(
-	struct fanout *fanout, const struct group_list *list, uint32_t *place)
+// session key next to each other (stage_protect claims its packet index once).
+static void fanout_place_groups(const struct app *app, struct fanout *fanout,
+	const struct group_list *list, uint32_t *place)
 {
 	uint32_t at = 0;
 	for (int by_talker = 1; by_talker >= 0; by_talker--) {
@@ -227,7 +240,7 @@ static void fanout_place_groups(
 			if (list->groups[i].by_talker != by_talker || place[i] != UINT32_MAX)
 				continue;
 			for (uint32_t j = i; j < list->n; j++) {
-				if (!group_same_key(&list->groups[i], &list->groups[j]) ||
+				if (!group_same_space(app, &list->groups[i], &list->groups[j]) ||
 					place[j] != UINT32_MAX)
 					continue;
 				fanout_place_group(fanout, &list->groups[j], at);
@@ -258,7 +271,7 @@ struct fanout *fanout_build(
 		n_dests++;
 	}
 	struct fanout *fanout = fanout_alloc(n_dests, list.n);
-	fanout_place_groups(fanout, &list, place);
+	fanout_place_groups(app, fanout, &list, place);
 	for (uint32_t g = 0; g < fanout->n_groups; g++)
 		fanout->groups[g].n_dests = 0; // counted again as they are filled
 	for (uint32_t i = 0; i < session->n_legs; i++) {
@@ -300,7 +313,7 @@ static struct leg_key leg_key_build(struct app *app, const struct session *sessi
 	return out;
 }
 
-enum { LEG_KEYS_MAX = FANOUT_RING_MAX + LEG_ACCEPT_MAX };
+enum { LEG_KEYS_MAX = FANOUT_RING_MAX + FANOUT_ACCEPT_MAX };
 
 // The usable keys under which packets may come: those of the ring, then those that are accepted.
 static uint32_t leg_keys_collect(struct app *app, const struct session *session,

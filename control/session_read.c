@@ -69,9 +69,9 @@ static void protection_read_accept(struct reader *r, struct protection_spec *spe
 	const json_t *array;
 	if (!reader_array(r, "accept", READER_OPTIONAL, &array))
 		return;
-	if (json_array_size(array) > LEG_ACCEPT_MAX)
+	if (json_array_size(array) > FANOUT_ACCEPT_MAX)
 		reader_fail(r, RPC_INVALID_PARAMS, "accept", "has %zu keys; accepted: up to %d",
-			json_array_size(array), LEG_ACCEPT_MAX);
+			json_array_size(array), FANOUT_ACCEPT_MAX);
 	spec->accept = alloc_zero(json_array_size(array), sizeof(*spec->accept));
 	for (size_t i = 0; i < json_array_size(array) && r->error->code == RPC_OK; i++) {
 		char path[128];

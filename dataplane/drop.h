@@ -46,6 +46,7 @@
 	/* stage_route and stage_protect, per copy */                                              \
 	_(NO_RECEIVER, "no_receiver", "no other leg of the session takes it")                      \
 	_(UNKNOWN_TALKER, "unknown_talker", "user unknown who would be the talker under the GMK")  \
+	_(SENDERS_KEY, "senders_key", "the receiver's key is one that its sender protects under")  \
 	_(NO_CONVERSION, "no_conversion", "one of two legs is opaque: no key to convert with")     \
 	_(RTCP_UNTRANSLATED, "rtcp_untranslated",                                                  \
 		"RTCP beside plain media is malformed inside or too large to be translated")       \

@@ -24,7 +24,10 @@ struct fanout_dest {
 
 static_assert(sizeof(struct fanout_dest) == 64, "a cache line a copy");
 
-enum { FANOUT_RING_MAX = 8 }; // active keys of one group
+enum {
+	FANOUT_RING_MAX = 8,   // active keys of one group
+	FANOUT_ACCEPT_MAX = 8, // keys that a leg accepts besides
+};
 
 // Receivers that get the same octets: protected once, copied n_dests times.
 struct fanout_group {
@@ -33,13 +36,14 @@ struct fanout_group {
 	uint8_t mki_len; // octets
 	uint8_t cs_id;
 	uint8_t suite;     // enum srtp_suite
-	uint8_t n_others;  // active keys of the ring but root
+	uint8_t n_others;  // active keys that the receivers have, but root
 	uint16_t roc_rate; // 0: no ROC
 	uint32_t root;     // index of the root key to protect under: the one activated last
 	uint32_t ctx;      // key context; KEY_NONE if by_talker, or if the key is not active
 	uint32_t first_dest;
 	uint32_t n_dests;
-	uint32_t others[FANOUT_RING_MAX - 1]; // root keys that these receivers know, too
+	// Root keys that these receivers know, too: what came under one leaves under it.
+	uint32_t others[FANOUT_RING_MAX - 1 + FANOUT_ACCEPT_MAX];
 };
 
 enum { FANOUT_TALKER_GROUPS_MAX = 8 }; // groups with by_talker, the first in the list

@@ -298,7 +298,8 @@ uint16_t rtcp_translate(const struct rtcp_translation *translation, const uint8_
 			return 0;
 		size_t written = part_translate(&part);
 		// What is protected has a header of 8 octets (RFC 3711 3.4), and so its first packet.
-		if (written == 0 || (at == 0 && written < RTCP_HEADER_LEN))
+		bool nameless = part.type == RTCP_BYE && part.count == 0;
+		if (written == 0 || (at == 0 && (nameless || written < RTCP_HEADER_LEN)))
 			return 0;
 		at += part.len;
 		to += written;

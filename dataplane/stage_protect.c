@@ -143,8 +143,8 @@ static enum drop_reason index_claim(
 	if (!have)
 		return reason; // SRTCP of one sender by two workers: the counter is for all
 	out->fresh = !p->ctx;
-	if (reason == DROP_NONE)
-		out->last_tsc = worker->now;
+	if (reason == DROP_NONE || out->last_tsc == 0)
+		out->last_tsc = worker->now; // 0 is being born
 	stream_leave(out);
 	return reason;
 }
@@ -239,6 +239,18 @@ static enum drop_reason packet_find_out_ssrc(
 	return reason;
 }
 
+// Whether the group's key is another one that the sender's leg may come under: that client protects
+// under it, with the same SSRC and indices of his own.
+static bool group_has_senders_key(const struct packet *p, const struct fanout_group *group)
+{
+	const struct leg_protection *in = &p->leg->in[p->protocol];
+	for (unsigned i = 0; p->ctx && i < in->n_keys; i++)
+		if (&in->keys[i] != p->key && in->keys[i].root == group->root &&
+			in->keys[i].cs_id == group->cs_id && in->keys[i].suite == group->suite)
+			return true;
+	return false;
+}
+
 static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	const struct fanout_group *group, struct protect_batch *batch)
 {
@@ -246,6 +258,8 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	uint32_t ctx = packet_out_ctx(p, fanout, group), ssrc;
 	if (ctx == KEY_NONE)
 		return group->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER : DROP_NO_KEY;
+	if (ctx != p->ctx_index && group_has_senders_key(p, group))
+		return DROP_SENDERS_KEY;
 	enum drop_reason reason = packet_find_out_ssrc(worker, p, &ssrc);
 	if (reason != DROP_NONE)
 		return reason;

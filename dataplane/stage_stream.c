@@ -70,8 +70,11 @@ static void packet_find_index(const struct worker *worker, struct packet *p)
 	if (!p->stream && !p->trailer.has_roc)
 		next = packet_next_under_other_keys(worker, p);
 	p->index = packet_index_estimate(next, seq);
-	if (!p->trailer.has_roc)
+	if (!p->trailer.has_roc) {
+		if (!p->stream && p->index != seq)
+			p->carried_index = seq; // or it began anew with the key
 		return;
+	}
 	uint64_t carried = (uint64_t)p->trailer.roc << 16 | seq;
 	if (!p->stream)
 		p->index = carried;
@@ -100,9 +103,6 @@ static enum drop_reason packet_check_protected(const struct worker *worker, stru
 		p->keep_original = true;
 		return DROP_NONE;
 	}
-	// The relay's own SSRC: what it sends under this key, a client must not (RFC 7714 8.4).
-	if (p->stream->source != STREAM_NONE)
-		return DROP_SSRC_COLLISION;
 	if (p->carried_index != NO_INDEX) {
 		if (replay_check(&p->stream->replay, p->carried_index) != REPLAY_NEW)
 			p->carried_index = NO_INDEX;
@@ -167,6 +167,10 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 		uint32_t scope =
 			plain ? stream_plain_scope(p->leg->index, protocol) : p->ctx->space;
 		p->stream = stream_find(&worker->relay->streams, scope, p->ssrc);
+		// The relay's own SSRC: what it sends under this key, a client must not (RFC 7714 8.4). Whether
+		// it is one, the tag tells: stage_commit drops it.
+		if (p->stream && p->stream->source != STREAM_NONE)
+			p->stream = NULL;
 		enum drop_reason reason = DROP_NONE;
 		if (!p->stream || p->stream->worker == worker->id)
 			reason = plain ? packet_check_plain(worker, p, protocol)

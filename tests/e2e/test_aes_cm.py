@@ -367,3 +367,18 @@ def test_client_refuses_what_is_forged(suite):
         with pytest.raises((mcx.BadTag, mcx.BadMki)):
             mcx.srtcp_unprotect(context, mcx.flipped(control, offset))
     assert mcx.srtcp_unprotect(context, control)[1] == struct.unpack(">I", control[-22:-18])[0] & ~mcx.E_BIT
+
+
+def test_one_key_in_two_suites_around_another(relay, clients, name, new_key):
+    """Both suites derive one session key, so a packet's index is claimed once for both, whoever stands between them."""
+    gmk, other = new_key(suite=mcx.CM_80), new_key()
+    install(relay, gmk, other)
+    radios, plain = [clients("ran") for _ in range(3)], clients("core")
+    apply(relay, name, [radios[0].leg("a", "srtp", gmk), radios[1].leg("b", "srtp", other),
+                        radios[2].leg("c", "srtp", gmk, protection={"profile": {"suite": mcx.CM_32}}),
+                        plain.leg("plain", "plain", protection={"user": GATEWAY})])
+    contexts = [gmk.group(GATEWAY), other.group(GATEWAY), dataclasses.replace(gmk, suite=mcx.CM_32).group(GATEWAY)]
+    for n in range(3):
+        plain.send(mcx.rtp(77, n, b"for all"))
+        for radio, context in zip(radios, contexts):
+            assert mcx.srtp_unprotect(context, radio.recv(), 0).payload == b"for all"

@@ -359,6 +359,17 @@ def unknown_talker(s):
 
 
 @case
+def senders_key(s):
+    old, new = s.new_key("csk"), s.new_key("csk")
+    install(s.relay, old, new)
+    apply(s.relay, "renewal", [
+        s.a.leg("a", "srtp", new, traffic="control", protection={"accept": [old.id_text]}),
+        s.b.leg("b", "srtp", new, traffic="control")])
+    s.ready()
+    s.a.send(mcx.SrtcpSender(old.control()).protect(mcx.rr(1)))
+
+
+@case
 def no_conversion(s):
     apply(s.relay, "mixed", [s.a.leg("a", "plain"), s.b.leg("b")])
     s.a.send(mcx.rtp(1, 1, b"clear"))

@@ -966,6 +966,21 @@ def test_client_with_the_relays_ssrc(relay, clients, name, new_key):
     relay.wait_drops(before, ssrc_collision=1)
 
 
+def test_forged_packet_reports_no_collision(relay, clients, name, new_key):
+    """Who has no key, but saw the relay's SSRC and the MKI on the wire, makes no client look guilty."""
+    csk = new_key("csk")
+    install(relay, csk)
+    radio, server = clients("ran"), clients("core")
+    apply(relay, name, [radio.leg("radio", "srtp", csk, traffic="control"),
+                        server.leg("server", "plain", traffic="control")])
+    server.send(mcx.floor_request(99, "sip:a@x"))
+    seen = radio.recv()
+    before = relay.drops()
+    radio.send(seen[:8] + bytes(len(seen) - 16) + b"\x80\0\0\x07" + seen[-4:])
+    relay.wait_drops(before, auth_fail=1)
+    assert relay.drops_since(before)["ssrc_collision"] == 0
+
+
 def test_relay_takes_no_clients_ssrc(relay, clients, name, new_key):
     """The other way round: what the relay would send under a client's key with that client's SSRC is dropped."""
     csk_a, csk_b = new_key("csk"), new_key("csk")

@@ -175,6 +175,58 @@ def test_leg_accepts_a_key_beside_the_named_one(relay, clients, name, new_key):
     assert server.drain() == []
 
 
+class PrivateCall:
+    """A caller and a callee who know some PCKs, the first of them to send under."""
+
+    def __init__(self, relay, clients, name):
+        self.relay, self.name = relay, name
+        self.caller, self.callee = clients("ran"), clients("core")
+
+    def apply(self, key, *accepted, callee_accepts=True):
+        legs = []
+        for client, role in ((self.caller, "initiator"), (self.callee, "receiver")):
+            protection = {"role": role}
+            if accepted and (callee_accepts or role == "initiator"):
+                protection["accept"] = [k.id_text for k in accepted]
+            legs.append(client.leg(role, "srtp", key, protection=protection))
+            del legs[-1]["protection"]["domain"]
+        apply(self.relay, self.name, legs, kind="private", keys=[k.rpc() for k in (key, *accepted)])
+
+
+def test_pck_renewed_between_two_clients(relay, clients, name, new_key):
+    """The caller goes on under the new key with the SSRC that he has; who accepts the old one gets it as it came."""
+    old, new = new_key("pck"), new_key("pck")
+    call, sender = PrivateCall(relay, clients, name), mcx.SrtpSender(old.private("initiator"), 7)
+    for keys, key in (((old,), old), ((new, old), old), ((new, old), new), ((new,), new)):
+        call.apply(*keys)
+        sender.context = key.private("initiator")
+        packet = sender.protect(b"up")
+        call.caller.send(packet)
+        assert call.callee.recv() == packet
+
+
+def test_relay_takes_no_index_that_the_caller_has_under_the_new_key(relay, clients, name, new_key):
+    """Invariant 1: under another key of his the caller has his SSRC and indices of his own."""
+    old, new = new_key("pck"), new_key("pck")
+    call = PrivateCall(relay, clients, name)
+    call.apply(new, old)
+    for key in (old, new):
+        sender = mcx.SrtcpSender(key.private("initiator"))
+        for _ in range(3):
+            packet = sender.protect(mcx.rr(7, [mcx.report_block(9)]))
+            call.caller.send(packet)
+            assert call.callee.recv() == packet
+    call.apply(new, old, callee_accepts=False)
+    before = relay.drops()
+    call.caller.send(mcx.SrtcpSender(old.private("initiator"), 9).protect(mcx.rr(7)))
+    call.caller.send(mcx.SrtpSender(old.private("initiator"), 7).protect(b"not as somebody else"))
+    relay.wait_drops(before, senders_key=2)
+    sender = mcx.SrtpSender(new.private("initiator"), 7)
+    packet = sender.protect(b"and not silenced")
+    call.caller.send(packet)
+    assert call.callee.recv() == packet
+
+
 @pytest.mark.parametrize("accept, code, path", [
     (["0123"], -32602, "accept[0]"), ("2f00ba11", -32602, "accept"), (["2fffffff"], 1, "accept[0]"),
     (["2f00ba11"] * 9, -32602, "accept"), (["gmk"], 4, "accept[0]"),

@@ -284,3 +284,19 @@ def test_what_cannot_be_translated_is_dropped(relay, media):
     media.radio.send(media.sender.protect(mcx.rtcp_packet(203, 2, struct.pack(">I", RADIO))))
     assert media.to_lmr(mcx.bye(RADIO)) == mcx.bye(RADIO)
     relay.wait_drops(before, rtcp_untranslated=3)
+
+
+def test_bye_of_nobody_leaves_under_no_ssrc(relay, clients, name, new_key):
+    """What leaves protected beside plain media has the fresh SSRC of its sender: a BYE for nobody has none."""
+    gmk, csk = new_key(), new_key("csk")
+    install(relay, gmk, csk)
+    radio, plain = clients("ran"), clients("core")
+    apply(relay, name, [
+        radio.leg("radio", "srtp", gmk, rtcp_protection={"mode": "srtp", "key": csk.id_text, "domain": "home"}),
+        plain.leg("plain", "plain", protection={"user": GATEWAY})])
+    before = relay.drops()
+    plain.send(mcx.rtcp_packet(203, 0, struct.pack(">I", 0x12345678)))
+    relay.wait_drops(before, rtcp_untranslated=1)
+    plain.send(mcx.rr(LMR))
+    plain_again, _, _ = mcx.srtcp_unprotect(csk.control(), radio.recv())
+    assert ssrc_of(plain_again) not in (LMR, 0x12345678)

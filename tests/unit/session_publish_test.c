@@ -229,6 +229,29 @@ static void no_more_groups_than_a_port_can_join(void **state)
 	retire_all(&app.retire);
 }
 
+#define MUSIK(id, group, value)                                                                    \
+	"{\"keys\":[{\"id\":\"" id "\",\"groups\":[\"" group "\"],\"value\":\"" value "\"," RAND   \
+	"}]}"
+#define MUSIK_VALUE "77777777777777777777777777777777"
+
+// The named key is moved to another group: the other key of the session's group is revoked.
+static void ring_of_a_moved_key(void **state)
+{
+	(void)state;
+	call("key.install", MUSIK("6a000001", "sip:g1", "66666666666666666666666666666666"));
+	call("key.install", MUSIK("6a000002", "sip:g1", MUSIK_VALUE));
+	call("session.apply",
+		"{\"session\":{\"id\":\"call\",\"service\":\"mcptt\",\"type\":\"group\",\"group\":"
+		"\"sip:g1\",\"legs\":[" LEG("a", "5000", "{\"mode\":\"srtp\",\"key\":\"6a000001\"}",
+			"\"traffic\":\"control\",") "," LEG("b", "5002", "{\"mode\":\"plain\"}",
+			"\"traffic\":\"control\",") "]}}");
+	call("key.install", MUSIK("6a000001", "sip:g2", "66666666666666666666666666666666"));
+	call("key.revoke", "{\"keys\":[{\"id\":\"6a000002\"}]}");
+	call("session.remove", "{\"ids\":[\"call\"]}");
+	call("key.revoke", "{\"keys\":[{\"id\":\"6a000001\"}]}");
+	retire_all(&app.retire);
+}
+
 static int app_start(void **state)
 {
 	(void)state;
@@ -281,7 +304,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(leads_to_nothing_retired),
 		cmocka_unit_test(groups_follow_legs),
-		cmocka_unit_test(no_more_groups_than_a_port_can_join)};
+		cmocka_unit_test(no_more_groups_than_a_port_can_join),
+		cmocka_unit_test(ring_of_a_moved_key)};
 	alarm(60); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
 }
