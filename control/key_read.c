@@ -173,7 +173,7 @@ bool key_read(const json_t *value, const char *path, struct key_spec *spec, stru
 		reader_fail(&r, RPC_KEY_REFUSED, "users", "is for a gmk, this is a %s",
 			key_type_names[spec->type]);
 	spec->profile = key_profile_default(spec->type);
-	key_profile_read(&r, "profile", spec->type, &spec->profile);
+	spec->has_profile = key_profile_read(&r, "profile", spec->type, &spec->profile);
 	if (!reader_close(&r))
 		return false;
 	memcpy(spec->domain, domain, strlen(domain) + 1);

@@ -451,17 +451,28 @@ static bool secret_equal(const struct key_secret *a, const struct key_secret *b)
 	       secmem_equal(a->rand, b->rand, a->rand_len);
 }
 
+static bool profile_equal(const struct key_profile *a, const struct key_profile *b)
+{
+	return a->suite == b->suite && a->mki_len == b->mki_len && a->roc_rate == b->roc_rate;
+}
+
 bool key_admit(struct app *app, uint32_t scope, const struct key_spec *spec, bool replace,
 	uint32_t n_more, const char *path, struct rpc_error *error)
 {
 	const struct keystore *store = &app->keys;
 	const struct key_slot *slot = scope == 0 ? NULL : keystore_find(app, scope, spec->id);
 	if (slot && slot->installed) {
-		if (!replace && slot->state != KEY_EXPIRED &&
-			!secret_equal(&store->secrets[slot->index], &spec->secret))
+		bool free = replace || slot->state == KEY_EXPIRED;
+		if (!free && !secret_equal(&store->secrets[slot->index], &spec->secret))
 			rpc_fail(error, RPC_CONFLICT, path,
 				"key %08x is installed with other bytes; accepted: the same, or "
 				"replace",
+				spec->id);
+		else if (!free && spec->has_profile &&
+			 !profile_equal(&slot->profile, &spec->profile))
+			rpc_fail(error, RPC_CONFLICT, path,
+				"key %08x is installed with another profile; accepted: the same, "
+				"none, or replace",
 				spec->id);
 	} else if (store->n_roots + n_more >= store->max) {
 		rpc_fail(error, RPC_LIMIT, path, "limits.keys (%u) keys are installed", store->max);
@@ -586,8 +597,12 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
 	slot->type = spec->type;
 	slot->activation = spec->activation;
 	slot->expiry = spec->expiry;
-	slot->profile = spec->profile;
-	struct key_groups before = key_groups_change(app, slot, spec->groups);
+	// What was not said stays: media goes on in its profile, and in its ring.
+	if (!same || spec->has_profile)
+		slot->profile = spec->profile;
+	struct key_groups before = {.n = 0};
+	if (!same || spec->groups)
+		before = key_groups_change(app, slot, spec->groups);
 	slot_set_users(app, slot, spec);
 	slot->state = state_at(slot, time(NULL));
 	store_count(store, slot, +1);

@@ -60,6 +60,7 @@ struct key_spec {
 	char domain[128];
 	time_t activation, expiry; // Unix seconds, 0: at once, never
 	struct key_profile profile;
+	bool has_profile;             // it was stated, wholly or in part
 	bool closed;                  // users were given
 	const json_t *users, *groups; // arrays of strings of the request, or NULL
 };

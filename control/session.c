@@ -548,11 +548,8 @@ static bool address_learnable(
 	const struct app *app, const struct session_leg *leg, const struct endpoint *addr)
 {
 	const struct port *port = &app->relay.ports[leg->spec.port];
-	struct endpoint broadcast = {.family = AF_INET, .addr = {255, 255, 255, 255}};
-	struct endpoint nobody = {.family = addr->family};
-	return addr->port != 0 && !endpoint_is_multicast(addr) &&
-	       !endpoint_same_addr(addr, &broadcast) && !endpoint_same_addr(addr, &nobody) &&
-	       !port_find_address(port, addr) && port_next_hop(port, addr).family != AF_UNSPEC;
+	return addr->port != 0 && port_address_is_hosts(port, addr) &&
+	       port_next_hop(port, addr).family != AF_UNSPEC;
 }
 
 void session_learn(struct app *app, uint32_t index, uint32_t serial, const struct endpoint *addr)

@@ -56,8 +56,13 @@ static void check_remote(
 	struct app *app, const struct leg_spec *leg, const char *path, struct rpc_error *error)
 {
 	const struct port *port = &app->relay.ports[leg->port];
-	if (leg->remote.family != AF_UNSPEC &&
-		port_next_hop(port, &leg->remote).family == AF_UNSPEC)
+	if (leg->remote.family == AF_UNSPEC)
+		return;
+	if (!endpoint_is_multicast(&leg->remote) && !port_address_is_hosts(port, &leg->remote))
+		fail_at(error, RPC_INVALID_PARAMS, path, leg, "remote",
+			"is no host's; accepted: the address of a host that is not the relay, or a "
+			"multicast group");
+	else if (port_next_hop(port, &leg->remote).family == AF_UNSPEC)
 		fail_at(error, RPC_INVALID_PARAMS, path, leg, "remote",
 			"cannot be reached: not on the port's links, and no gateway for it is "
 			"configured");

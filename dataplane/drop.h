@@ -26,7 +26,8 @@
 	_(MEDIA_ON_CONTROL, "media_on_control", "RTP on a leg for control traffic")                \
 	/* stage_key */                                                                            \
 	_(UNKNOWN_MKI, "unknown_mki", "MKI of no key of the leg that is active")                   \
-	_(UNKNOWN_USER, "unknown_user", "GUK-ID of no user of a GMK that lists its users")         \
+	_(UNKNOWN_USER, "unknown_user",                                                            \
+		"GUK-ID of no user that the GMK lists, or none and the leg names no user")         \
 	_(NO_KEY, "no_key", "the leg's key is not installed or not active")                        \
 	_(DERIVE_LIMIT, "derive_limit", "too many unknown talkers on the leg at once")             \
 	_(HOLD_FULL, "hold_full", "too many packets wait for one key context")                     \

@@ -186,6 +186,34 @@ static bool address_on_link(const struct port_address *address, const struct end
 	return true;
 }
 
+// Of IPv4: all bits of the host are 0 (the network itself) or 1 (all hosts on it).
+static bool address_names_link(const struct port_address *address, const struct endpoint *addr)
+{
+	unsigned host_bits = 32 - address->prefix_len;
+	if (addr->family != AF_INET || host_bits < 2 || !address_on_link(address, addr))
+		return false;
+	uint32_t mask = (uint32_t)((UINT64_C(1) << host_bits) - 1), word;
+	memcpy(&word, addr->addr, sizeof(word));
+	uint32_t host = ntohl(word) & mask;
+	return host == 0 || host == mask;
+}
+
+bool port_address_is_hosts(const struct port *port, const struct endpoint *addr)
+{
+	static const struct in6_addr loopback = IN6ADDR_LOOPBACK_INIT;
+	const struct endpoint nobody = {.family = addr->family};
+	uint8_t first = addr->addr[0];
+	if (addr->family == AF_INET ? first == 0 || first == 127 || first >= 224
+				    : endpoint_same_addr(addr, &nobody) || first == 0xff ||
+					      memcmp(addr->addr, &loopback, 16) == 0)
+		return false;
+	for (unsigned i = 0; i < port->n_addresses; i++)
+		if (endpoint_same_addr(&port->addresses[i].addr, addr) ||
+			address_names_link(&port->addresses[i], addr))
+			return false;
+	return true;
+}
+
 struct endpoint port_next_hop(const struct port *port, const struct endpoint *remote)
 {
 	struct endpoint hop = *remote;

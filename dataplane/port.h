@@ -70,6 +70,10 @@ void port_close(struct port *port);
 // The port's address that is addr, or NULL.
 struct port_address *port_find_address(const struct port *port, const struct endpoint *addr);
 
+// Whether addr can be that of a host on a link of the port or beyond: no unspecified, loopback,
+// multicast or broadcast address, and none of the port's own.
+bool port_address_is_hosts(const struct port *port, const struct endpoint *addr);
+
 // Next hop towards remote: itself if it is on link or multicast, else the gateway of its family;
 // AF_UNSPEC if there is none.
 struct endpoint port_next_hop(const struct port *port, const struct endpoint *remote);

@@ -19,8 +19,8 @@ static bool trailer_matches(struct packet *p, const struct leg_key *key, uint8_t
 	if (mki_len > 0 && p->trailer.mki >> 32 != key->id)
 		return false;
 	if (mki_len == 0 || (mki_len == 4 && key->is_gmk))
-		name->mki = key->own_mki; // the packet does not tell the talker, the leg does
-	return name->mki != 0;
+		name->mki = key->own_mki; // the packet does not tell the talker, the leg may
+	return mki_len != 0 || name->mki != 0;
 }
 
 // The layout of the profile first, then what a peer with another idea of it would send: the ROC
@@ -75,6 +75,8 @@ static enum drop_reason packet_name_key(struct packet *p, struct key_name *name,
 	p->key = packet_find_key(p, in, name);
 	if (!p->key)
 		return packet_is_short(p, &in->keys[0]) ? DROP_SRTP_SHORT : DROP_UNKNOWN_MKI;
+	if (name->mki == 0)
+		return DROP_UNKNOWN_USER;
 	*name = key_name_make(
 		KEY_BY_MKI, name->mki, p->key->scope, p->key->cs_id, p->protocol, p->key->suite);
 	return DROP_NONE;

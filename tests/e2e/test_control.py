@@ -4,8 +4,10 @@
 """The control API: every error with its code and path, nothing half done, changes under running media."""
 
 import copy
+import dataclasses
 import json
 import threading
+import time
 
 import pytest
 
@@ -498,3 +500,52 @@ def test_stop_under_load(lab, new_key):
         sender = mcx.SrtpSender(gmk.group(ALICE), 1)
         for _ in range(500):
             a.send(sender.protect(bytes(160)))
+
+
+@pytest.mark.parametrize("address", ["10.77.1.255:5000", "10.77.1.0:5000", "10.77.1.1:5000", "0.0.0.0:5000",
+                                     "127.0.0.1:5000", "255.255.255.255:5000", "[::]:5000", "[::1]:5000",
+                                     "[fd77:1::1]:5000"])
+def test_remote_that_is_no_hosts(relay, clients, name, address):
+    leg = clients("ran", 6 if address.startswith("[") else 4).leg("a", remote=address)
+    with pytest.raises(RpcError) as refused:
+        apply(relay, name, [leg])
+    assert (refused.value.code, refused.value.path) == (-32602, "params.session.legs[0].remote")
+
+
+def test_key_that_is_installed_again_keeps_its_profile(relay, clients, name, new_key):
+    """Same id and same bytes: times and users are updated, and media goes on."""
+    gmk = new_key(suite=mcx.GCM_256, roc_rate=3)
+    radio, plain = clients("ran"), clients("core")
+    install(relay, gmk)
+    apply(relay, name, [radio.leg("radio", "srtp", gmk), plain.leg("plain", "plain")])
+    sender = mcx.SrtpSender(gmk.group("sip:alice@mcptt.example.org"), 7)
+
+    def heard():
+        radio.send(sender.protect(b"on"))
+        assert plain.recv() == sender.last_plain
+
+    heard()
+    again = gmk.rpc(expiry=int(time.time()) + 1000)
+    del again["profile"]
+    install(relay, again)
+    heard()
+    other = gmk.rpc(profile={"suite": mcx.GCM_256, "roc_rate": 4})
+    [rejected] = relay.call("key.install", {"keys": [other]})["rejected"]
+    assert rejected["code"] == 2
+    heard()
+    install(relay, other, replace=True)
+    sender.context = dataclasses.replace(gmk, roc_rate=4).group("sip:alice@mcptt.example.org")
+    heard()
+
+
+def test_mki_without_guk_id_on_a_leg_without_user(relay, clients, name, new_key):
+    """Nobody knows who that is, and it is no forgery."""
+    gmk = new_key(mki_length=4)
+    radio, plain = clients("ran"), clients("core")
+    install(relay, gmk)
+    apply(relay, name, [radio.leg("radio", "srtp", gmk), plain.leg("plain", "plain")])
+    before = relay.drops()
+    for n in range(3):
+        radio.send(mcx.SrtpSender(gmk.group("sip:alice@mcptt.example.org"), 7 + n, roc=n).protect(b"who?"))
+    relay.wait_drops(before, unknown_user=3)
+    assert relay.drops_since(before)["auth_fail"] == 0

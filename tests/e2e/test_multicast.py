@@ -277,8 +277,10 @@ def test_leg_moves_between_groups(relay, lab, clients, name, family):
         first.send(mcx.rtp(1, 2, b"nobody listens"))
         assert fence(second, mcx.rtp(1, 3, b"there"), listener) == [mcx.rtp(1, 3, b"there")]
         change(relay, name, leg | {"receive": False})
+        before = relay.drops()
         first.send(mcx.rtp(1, 4, b"muted"))
         second.send(mcx.rtp(1, 5, b"muted"))
+        wait_for(lambda: relay.drops_since(before)["not_local"], lambda n: n >= 2, "drops of what nobody listens to")
         change(relay, name, leg)
         assert fence(first, mcx.rtp(1, 6, b"again"), listener) == [mcx.rtp(1, 6, b"again")]
         relay.call("session.remove", {"ids": [name]})
