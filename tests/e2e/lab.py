@@ -27,6 +27,8 @@ import tempfile
 import threading
 import time
 
+import schema
+
 CLONE_NEWNET = 0x40000000
 SO_RCVBUFFORCE = 33  # Python names neither
 START_SECONDS = 20
@@ -234,6 +236,7 @@ class Control:
             request["params"] = params
         response = self.exchange(json.dumps(request).encode())
         assert response["jsonrpc"] == "2.0" and response["id"] == request["id"], response
+        schema.check_exchange(request, response)
         if "error" in response:
             error = response["error"]
             raise RpcError(error["code"], error["message"], (error.get("data") or {}).get("path"))
@@ -249,6 +252,7 @@ class Control:
             failed = [response for response in responses if "result" not in response]
             assert not failed, failed[:3]
             assert [response["id"] for response in responses] == [request["id"] for request in batch]
+            schema.check_exchange(batch[0], responses[0])
 
 
 class Relay:
