@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The mcxrelay authors
+
+"""docs/errors.md: each error of its tables is provoked, and says there what it says here."""
+
+import json
+import re
+
+import pytest
+
+from lab import ROOT, Relay
+
+PAGE = (ROOT / "docs" / "errors.md").read_text()
+RAN, CORE = "10.77.1.1", "10.77.2.1"
+GMK, PCK, CSK = "0000e001", "1000e001", "2000e001"
+GROUP = "239.1.2.3:5004"
+LIMITS = {"keys": 5000, "sessions": 8, "legs": 2000, "streams": 1000}
+
+
+def catalogue():
+    """{(code, data.path, message)} of the tables."""
+    rows = set()
+    for code, section in re.findall(r"^## (-?\d+) [^\n]*\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL):
+        for path, message in re.findall(r"^\|[^|\n]*\| (?:`([^`|]+)`|none) \| `` (.*) `` \|$", section, re.MULTILINE):
+            rows.add((int(code), path or None, message))
+    return rows
+
+
+def key(key_id=GMK, **more):
+    return {"id": key_id, "value": "0f" * 16, "rand": "b0" * 16} | more
+
+
+def leg(name="a", local=f"{RAN}:5000", mode="opaque", port="ran", **more):
+    protection = {"mode": mode} | more.pop("protection", {})
+    return {"id": name, "port": port, "local": local, "receive": False, "protection": protection} | more
+
+
+def srtp(name="a", key_id=GMK, local=f"{RAN}:5000", **more):
+    return leg(name, local, "srtp", protection={"key": key_id} | more.pop("protection", {}), **more)
+
+
+def listener(name="a", local=f"{RAN}:5000", remote=GROUP):
+    return leg(name, local, receive=True, remote=remote)
+
+
+class Provoker:
+    """Asks for errors, and keeps them."""
+
+    def __init__(self, relay):
+        self.relay, self.found = relay, set()
+
+    def keep(self, error):
+        self.found.add((error["code"], error.get("data", {}).get("path"), error["message"]))
+
+    def line(self, octets):
+        with self.relay.connect() as control:
+            self.keep(control.exchange(octets)["error"])
+
+    def request(self, **members):
+        self.line(json.dumps({"jsonrpc": "2.0", "id": 1} | members, separators=(",", ":")).encode())
+
+    def call(self, method, **params):
+        self.request(method=method, params=params)
+
+    def key(self, *keys):
+        """The last of them is refused."""
+        result = self.relay.call("key.install", {"keys": list(keys)})
+        [rejected] = result["rejected"]
+        assert rejected["index"] == len(keys) - 1
+        self.keep(rejected)
+
+    def session(self, *legs, **more):
+        self.call("session.apply", session={"id": "e", "service": "mcptt", "type": "group", "legs": list(legs)} | more)
+
+
+def hold(relay, name, *legs, **more):
+    """A session that is there."""
+    session = {"id": name, "service": "mcptt", "type": "group", "legs": list(legs)} | more
+    relay.call("session.apply", {"session": session})
+
+
+def ask_wrongly(p):
+    p.line(b"{")
+    p.line(b"[" * 33)
+    p.line(b"7")
+    p.line(b"[]")
+    p.line(b" " * (1 << 20))
+    p.request(jsonrpc="1.0", method="relay.info")
+    p.request(id=[], method="relay.info")
+    p.request(method=7)
+    p.request(method="relay.info", params=7)
+    p.request(method="no.such")
+    p.request(method="relay.info", params=[])
+
+
+def state_wrongly(p):
+    """What each kind of member may be."""
+    p.call("session.get")
+    p.call("session.get", id=7)
+    p.call("relay.info", colour="red")
+    p.call("relay.info", **{str(n): n for n in range(65)})
+    p.call("session.apply", session=[])
+    p.call("session.remove", ids="e")
+    p.call("session.remove", ids=[7])
+    p.call("key.install", keys=[], replace=1)
+    p.call("key.revoke", keys=[{"id": "12"}])
+    p.call("key.list", type="secret")
+    p.call("key.list", domain="")
+    p.call("leg.remove", session="held", ids=[7])
+    p.session(id="")
+    p.session(group="")
+    p.session(timeout="1")
+    p.session(timeout=-1)
+
+
+def state_wrong_keys(p):
+    p.key(key(value="00"))
+    p.key(key(rand="00"))
+    p.key(key(users=[""]))
+    p.key(key(profile={"mki_length": 5}))
+    p.key(key(PCK, profile={"mki_length": 8}))
+    p.key(key(profile={"suite": "aes-cm-128-hmac-sha1-80", "roc_rate": 1}))
+    p.session(keys=[key("0000e009"), key("0000e009")])
+    p.key(key("7000e001"))
+    p.key(key(type="pck"))
+    p.key(key(activation=20, expiry=10))
+    p.key(key(expiry=1))
+    p.key(key(PCK, users=["sip:alice@mcptt.example.org"]))
+    p.key(key("0000e002", value="0e" * 16))
+
+
+def state_wrong_legs(p):
+    p.session(leg(port="moon"))
+    p.session(leg(local="10.77.1.1"))
+    p.session(leg(remote="nowhere"))
+    p.session(leg(remote="[2001:db8::2]:5004"))
+    p.session(leg(remote=f"{GROUP}", learn="authenticated"))
+    p.session(leg(to=[7]))
+    p.session(leg(receive=True))
+    p.session(leg(local="10.77.1.9:5000"))
+    p.session(leg(remote="203.0.113.1:5000"))
+    p.session(leg(mode="srtp"))
+    p.session(leg(mode="plain", protection={"key": GMK}))
+    p.session(leg(protection={"accept": [GMK]}))
+    p.session(srtp(protection={"accept": [7]}))
+    p.session(srtp(protection={"accept": [GMK] * 9}))
+    p.session(srtp(key_id="0000e003", protection={"profile": {"roc_rate": 1}}))
+    p.session(srtp(key_id=PCK), type="private")
+
+
+def name_what_is_not_there(p):
+    p.call("session.get", id="no such")
+    p.call("leg.remove", session="held", ids=["no such"])
+    p.session(leg(to=["no such"]))
+    p.session(srtp(key_id="0000ffff"))
+    p.session(srtp(protection={"accept": ["0000ffff"]}))
+
+
+def want_what_others_have(p):
+    p.session(leg("a"), leg("a", f"{RAN}:5002"))
+    p.session(leg("a"), leg("b"))
+    p.session(listener("a"), listener("b", f"{RAN}:5002"))
+    p.session(leg(local=f"{RAN}:4000"))
+    p.session(listener(remote="239.1.2.3:4000"))
+
+
+def use_keys_wrongly(p):
+    p.session(srtp(key_id=CSK))
+    p.session(srtp(traffic="control"))
+    p.session(srtp(key_id="0000e002"), group="sip:dogs@mcptt.example.org")
+    p.session(srtp(protection={"accept": [CSK]}))
+
+
+def ways(n):
+    """So many legs that use a gmk, each another way."""
+    return [srtp(f"w{i}", local=f"{RAN}:{6000 + 2 * i}", protection={"profile": {"roc_rate": i}}) for i in range(n)]
+
+
+def go_beyond_limits(p):
+    p.session(*ways(9))
+    p.session(*[leg(str(i), f"{RAN}:{10000 + i}") for i in range(10001)])
+    p.session(*[leg(str(i), f"{RAN}:{10000 + i}") for i in range(LIMITS["legs"])])
+    p.session(*[srtp(str(i), PCK, f"{RAN}:{10000 + i}", protection={"role": "initiator"}) for i in range(1900)])
+    p.session(*[listener(str(i), f"{RAN}:{10000 + i}", f"239.7.{i >> 8}.{i & 255}:5000") for i in range(1024)])
+    for n in range(LIMITS["sessions"] - 1):
+        hold(p.relay, f"s{n}")
+    p.session()
+    domains = [key(domain=f"domain{n}") for n in range(4095)]
+    p.key(*domains, key(domain="one more"))
+    more = LIMITS["keys"] - len(p.relay.call("key.list")["keys"])
+    p.key(*[key(f"0001{n:04x}") for n in range(more + 1)])
+
+
+@pytest.fixture(scope="module")
+def provoked(lab):
+    with Relay(lab, limits=LIMITS, anchored=False) as relay:
+        relay.call("key.install", {"keys": [
+            key(), key("0000e002", groups=["sip:cats@mcptt.example.org"]), key(PCK), key(CSK),
+            key("0000e003", profile={"suite": "aes-cm-128-hmac-sha1-80"})]})
+        hold(relay, "held", listener("a", f"{RAN}:4000", "239.1.2.3:4000"))
+        p = Provoker(relay)
+        for provoke in (ask_wrongly, state_wrongly, state_wrong_keys, state_wrong_legs, name_what_is_not_there,
+                        want_what_others_have, use_keys_wrongly, go_beyond_limits):
+            provoke(p)
+        yield p.found
+
+
+def test_every_error_is_in_the_catalogue(provoked):
+    assert provoked - catalogue() == set()
+
+
+def test_every_entry_of_the_catalogue_is_true(provoked):
+    assert catalogue() - provoked == set()
+
+
+def test_every_code_has_its_section():
+    codes = re.findall(r"^\tRPC_\w+ = (-?\d+),", (ROOT / "control" / "rpc.h").read_text(), re.MULTILINE)
+    assert len(codes) == 11
+    assert sorted(re.findall(r"^## (-?\d+) ", PAGE, re.MULTILINE)) == sorted(set(codes) - {"0"})
