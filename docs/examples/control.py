@@ -6,7 +6,7 @@
     with Control.unix("/run/mcxrelay/control.sock") as relay:
         print(relay.call("relay.info")["version"])
 
-Methods and types are in ../schema/control-api.json, errors in ../errors.md.
+Methods and types are in docs/schema/control-api.json, errors in docs/errors.md.
 """
 
 import collections

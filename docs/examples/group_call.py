@@ -4,7 +4,8 @@
 
 """A group call between a radio, whose media is protected with a group key, and a system that knows no protection.
 
-    group_call.py --key gmk.json --radio ran 192.0.2.1:6000 192.0.2.2:5000 --system core 198.51.100.1:6000 198.51.100.2:5000
+    group_call.py --key gmk.json --radio ran 192.0.2.1:6000 192.0.2.2:5000 \\
+        --system core 198.51.100.1:6000 198.51.100.2:5000
 
 gmk.json is the Key of the API, {"id": "0a1b2c3d", "value": "...", "rand": "..."}. Each end has the name of the relay's
 port, the relay's address there, and its own. Prints what crosses once a second, until SIGINT or SIGTERM ends the call.

@@ -4,7 +4,8 @@
 
 """A private call: two MC clients under one PCK, and the second is muted and heard again.
 
-    private_call.py --key pck.json --initiator ran 192.0.2.1:6000 192.0.2.2:5000 --receiver ran 192.0.2.1:6002 192.0.2.3:5000
+    private_call.py --key pck.json --initiator ran 192.0.2.1:6000 192.0.2.2:5000 \\
+        --receiver ran 192.0.2.1:6002 192.0.2.3:5000
 
 pck.json is the Key of the API. It goes with the session: no other session can name it, and it is gone when that ends.
 Reads commands from standard input: mute, unmute; the call ends with the input.

@@ -12,6 +12,7 @@ import jsonschema
 
 PATH = pathlib.Path(__file__).resolve().parents[2] / "docs" / "schema" / "control-api.json"
 DOCUMENT = json.loads(PATH.read_text())
+DEFS = DOCUMENT["$defs"]
 EVERY_CALL = 200  # of a method in one run of the tests; then one of SAMPLE is looked at
 SAMPLE = 100
 ITEMS = 40  # of a long array: from its head and its end
@@ -22,7 +23,7 @@ _calls = collections.Counter()
 @functools.cache
 def validator(name):
     """Of one of the $defs."""
-    return jsonschema.Draft202012Validator({"$defs": DOCUMENT["$defs"], "$ref": f"#/$defs/{name}"})
+    return jsonschema.Draft202012Validator({"$defs": DEFS, "$ref": f"#/$defs/{name}"})
 
 
 def mistakes(name, value):
