@@ -317,7 +317,7 @@ enum { LEG_KEYS_MAX = FANOUT_RING_MAX + FANOUT_ACCEPT_MAX };
 
 // The usable keys under which packets may come: those of the ring, then those that are accepted.
 static uint32_t leg_keys_collect(struct app *app, const struct session *session,
-	const struct session_leg *leg, uint8_t protocol, struct key_slot *keys[LEG_KEYS_MAX])
+	const struct session_leg *leg, unsigned protocol, struct key_slot *keys[LEG_KEYS_MAX])
 {
 	struct key_slot *named = leg_key_slot(leg, protocol);
 	if (!named)
@@ -344,7 +344,7 @@ static void protection_build(struct app *app, const struct session *session,
 		.verify = spec->verify,
 		.user = leg->users[protocol],
 		.n_keys = (uint8_t)n,
-		.keys = room,
+		.keys = n > 0 ? room : NULL,
 	};
 	for (uint32_t i = 0; i < n; i++)
 		room[i] = leg_key_build(app, session, spec, keys[i], protocol);
@@ -362,7 +362,7 @@ struct leg *leg_build(struct app *app, const struct session *session, const stru
 {
 	struct key_slot *keys[SRTP_N_PROTOCOLS][LEG_KEYS_MAX];
 	uint32_t n[SRTP_N_PROTOCOLS];
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		n[protocol] = leg_keys_collect(app, session, leg, protocol, keys[protocol]);
 	// The keys live behind the leg, in its memory.
 	struct leg *out =
@@ -387,7 +387,7 @@ struct leg *leg_build(struct app *app, const struct session *session, const stru
 				leg->own[SRTP_RTCP] ? leg->own[SRTP_RTCP] : session->fanouts[rtcp],
 			},
 	};
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		protection_build(app, session, leg, protocol, keys[protocol], n[protocol], room,
 			&out->in[protocol]);
 		room += n[protocol];

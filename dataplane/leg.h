@@ -38,7 +38,8 @@ struct leg_protection {
 	bool verify;    // false: what can be forwarded unchanged is, unverified
 	uint8_t n_keys; // that are installed and active
 	uint32_t user;  // index of who speaks on the leg, 0: not named
-	const struct leg_key *keys; // the one activated last first; live as long as the leg
+	const struct leg_key
+		*keys; // the one activated last first, NULL: none; live as long as the leg
 };
 
 struct leg {

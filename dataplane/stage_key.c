@@ -70,7 +70,7 @@ static enum drop_reason packet_name_key(struct packet *p, struct key_name *name,
 	*needed = in->named_key && (in->mode == LEG_SRTP || in->verify);
 	if (!*needed)
 		return DROP_NONE;
-	if (in->n_keys == 0)
+	if (!in->keys)
 		return DROP_NO_KEY;
 	p->key = packet_find_key(p, in, name);
 	if (!p->key)

@@ -136,6 +136,7 @@ def wait_empty(calls):
     assert {s["id"] for s in calls.relay.call("session.list", {})["sessions"]} == set(Relay.ANCHORS)
 
 
+@pytest.mark.skipif(lab_module.sanitized(), reason="what was freed stays in the sanitizer's quarantine")
 def test_memory_of_calls_that_come_and_go(many):
     """Before the others, whose calls stay until the end. Nothing is kept of a call that has ended: after some rounds,
     in which pools find their size, memory does not grow any more."""
@@ -207,4 +208,4 @@ def test_all_calls_end(standing):
     assert process.memory_find(relay.process.pid, keys) == set()
     standing.begin(range(CYCLE), 2)
     standing.speak(0, 2)
-    assert resident_octets(relay) < full + CYCLE * LEAK
+    assert lab_module.sanitized() or resident_octets(relay) < full + CYCLE * LEAK

@@ -267,7 +267,8 @@ class ExampleRelay(lab_module.Relay):
                          ("/run/mcxrelay/control.sock", self.socket_path)):
             assert text.count(old) == 1, old
             text = text.replace(old, new)
-        return text + f'state_directory = "{self.directory}/state";\n'
+        confine = "confine = false;\n" if lab_module.sanitized() else ""
+        return text + f'state_directory = "{self.directory}/state";\n{confine}'
 
 
 def readme_calls():
