@@ -6,9 +6,9 @@
 
     roll_over.py --old 0a1b2c3d --new next-gmk.json --after 3600 --overlap 600
 
-next-gmk.json is the Key of the API; it and the old one share a URI in `groups`, which makes them one ring:
-legs that name the old key take packets under both, and what the relay protects itself leaves under the new one from its activation on.
-When the overlap is over the old key is revoked; legs need not be told.
+next-gmk.json is the Key of the API; it and the old one share a URI in `groups`, which makes them one ring: legs that
+name the old key take packets under both, and what the relay protects itself leaves under the new one from its
+activation on. When the overlap is over the old key is revoked; legs need not be told.
 """
 
 import argparse
