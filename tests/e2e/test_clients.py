@@ -178,6 +178,7 @@ def test_line_too_long(client):
 def test_events_between_answers():
     """Against a peer of the test's own, which tells events at once: none is lost, none is taken for an answer."""
     ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE)
     event = {"jsonrpc": "2.0", "method": "event", "params": {"type": "key.expired", "time": 1}}
     with contextlib.closing(theirs), control.Control(ours) as made:
         answer = [{"jsonrpc": "2.0", "id": 1, "result": {}}]

@@ -177,22 +177,25 @@ def test_connections_without_end(relay):
 
 
 def test_a_flood_does_not_delay_others(relay):
-    """Who asks once is served after a turn of the flood's lines, not after all of them."""
-    flood = [{"jsonrpc": "2.0", "id": n, "method": "session.apply",
-              "params": {"session": {"id": f"flood-{n}", "service": "mcptt", "type": "group", "legs": []}}}
-             for n in range(500)]
-    with relay.connect() as hostile, relay.connect() as other:
-        hostile.call("relay.info")
-        other.call("relay.info")
+    """Who asks once is served after a turn of a flood's lines, not after all of them."""
+    def flood(name):
+        return b"".join(json.dumps({"jsonrpc": "2.0", "id": n, "method": "session.apply", "params": {"session": {
+            "id": f"{name}{n}", "service": "mcptt", "type": "group", "legs": []}}}).encode() + b"\n" for n in range(400))
+
+    with relay.connect() as before, relay.connect() as other, relay.connect() as after:
+        for control in (before, other, after):
+            control.call("relay.info")
         relay.process.send_signal(signal.SIGSTOP)
-        try:  # when it goes on, both have asked
-            hostile.socket.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in flood))
+        try:  # when it goes on all have asked, and in whichever order it looks, a flood comes before the other
+            before.socket.sendall(flood("before"))
+            after.socket.sendall(flood("after"))
             other.send_line(b'{"jsonrpc":"2.0","id":1,"method":"session.list"}')
         finally:
             relay.process.send_signal(signal.SIGCONT)
         assert len(other.read_line()["result"]["sessions"]) <= 2 * LINES_A_TURN
-        assert [hostile.read_line()["id"] for _ in flood] == list(range(500))
-    assert len(relay.call("session.list")["sessions"]) == 500
+        for control in (before, after):
+            assert [control.read_line()["id"] for _ in range(400)] == list(range(400))
+    assert len(relay.call("session.list")["sessions"]) == 800
 
 
 # Requests
