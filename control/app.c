@@ -6,6 +6,7 @@
 #include <rte_cycles.h>
 
 #include "control/media_watch.h"
+#include "control/overload.h"
 #include "control/reaper.h"
 #include "dataplane/worker.h"
 
@@ -78,6 +79,7 @@ void app_poll(struct app *app)
 		keystore_tick(app);
 		reaper_tick(app);
 		media_watch_tick(app, rte_rdtsc());
+		overload_tick(app);
 		srtcp_floor_tick(&app->srtcp, &app->relay);
 	}
 }

@@ -8,11 +8,13 @@
 
 #include "control/keystore.h"
 #include "control/notice.h"
+#include "control/overload.h"
 #include "control/request_stats.h"
 #include "control/retire.h"
 #include "control/session.h"
 #include "control/srtcp_floor.h"
 #include "control/ssrc_source.h"
+#include "control/subscription.h"
 #include "control/users.h"
 #include "dataplane/relay.h"
 
@@ -26,6 +28,8 @@ struct app {
 	struct ssrc_source ssrcs;
 	struct srtcp_floor srtcp;
 	struct notices notices;
+	struct subscriptions events;
+	struct overload overload;
 	struct request_stats requests;
 	struct event_base *base;
 	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()

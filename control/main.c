@@ -425,6 +425,7 @@ static int control_run(struct app *app, const struct config *config)
 	struct rpc rpc = {
 		.methods = control_methods,
 		.app = app,
+		.events = &app->events,
 		.before_call = before_call,
 		.after_call = after_call,
 	};

@@ -53,6 +53,46 @@ static void watch_start(
 	leg_notice(app, index, NOTICE_MEDIA_STARTED, 0);
 }
 
+// The key that the leg names and that is missing: what the MKI says is not said, for anybody may
+// have written it. NULL: all are there by now.
+static const struct key_slot *leg_missing_key(const struct session_leg *leg)
+{
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		const struct key_slot *slot = leg_key_slot(leg, protocol);
+		if (slot && !key_usable(slot))
+			return slot;
+	}
+	return NULL;
+}
+
+static bool unknown_notice(struct app *app, uint32_t index, enum drop_reason reason, uint32_t n)
+{
+	struct session *session;
+	const struct session_leg *leg = session_leg_at(app, index, &session);
+	const struct key_slot *key = reason == DROP_NO_KEY ? leg_missing_key(leg) : NULL;
+	struct notice what = {.type = NOTICE_KEY_UNKNOWN,
+		.session = session->spec.id,
+		.leg = leg->spec.id,
+		.key = key,
+		.reason = drop_label(reason),
+		.count = n};
+	if (key)
+		what.state = key->installed ? key_state_name(key->state) : "missing";
+	return notice(app, &what);
+}
+
+static void watch_unknown(struct app *app, uint32_t index, struct leg_watch *watch)
+{
+	uint32_t no_key = leg_drops(app, index, DROP_NO_KEY);
+	if (no_key != watch->no_key &&
+		unknown_notice(app, index, DROP_NO_KEY, no_key - watch->no_key))
+		watch->no_key = no_key;
+	uint32_t mki = leg_drops(app, index, DROP_UNKNOWN_MKI);
+	if (mki != watch->unknown_mki &&
+		unknown_notice(app, index, DROP_UNKNOWN_MKI, mki - watch->unknown_mki))
+		watch->unknown_mki = mki;
+}
+
 // What is not told for the limit on notices is told later.
 static void watch_drops(struct app *app, uint32_t index, struct leg_watch *watch, uint64_t now)
 {
@@ -107,6 +147,7 @@ void media_watch_tick(struct app *app, uint64_t now)
 			continue;
 		struct leg_watch *watch = &app->sessions.watches[index];
 		watch_start(app, index, session, watch);
+		watch_unknown(app, index, watch);
 		watch_drops(app, index, watch, now);
 		looked += watch_silence(app, session, now);
 	}

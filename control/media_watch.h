@@ -25,7 +25,8 @@ struct leg_watch {
 	uint64_t heard_tsc;         // of the last packet before the silence
 	uint64_t fails_tsc;         // when fails was taken
 	uint32_t fails, collisions; // drops that are told, or forgotten
-	bool playing;               // its start was noticed
+	uint32_t no_key, unknown_mki;
+	bool playing; // its start was noticed
 };
 
 // About ten times a second. now: TSC.

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/address.h"
 #include "control/app.h"
@@ -14,6 +15,7 @@
 enum {
 	NOTICE_LINE_SIZE = 900, // fits a line of the log
 	NOTICE_TEXT_MAX = 300,  // octets of one id as it is written
+	EVENT_TIME_DIGITS = 13, // of Unix seconds with milliseconds
 };
 
 static const struct {
@@ -22,6 +24,12 @@ static const struct {
 	bool warning;
 } types[NOTICE_N_TYPES] = {
 #define _(name, label, seconds, warning) {label, seconds, warning},
+	NOTICE_TYPES(_)
+#undef _
+};
+
+const char *const notice_labels[NOTICE_N_TYPES + 1] = {
+#define _(name, label, seconds, warning) label,
 	NOTICE_TYPES(_)
 #undef _
 };
@@ -54,33 +62,47 @@ static uint64_t notice_name(const struct notice *what)
 		hash = hash_add(hash, &what->key->scope, sizeof(what->key->scope));
 		hash = hash_add(hash, &what->key->id, sizeof(what->key->id));
 	}
+	if (what->reason)
+		hash = hash_add(hash, what->reason, strlen(what->reason) + 1);
+	if (what->port)
+		hash = hash_add(hash, what->port, strlen(what->port) + 1);
+	if (what->worker)
+		hash = hash_add(hash, what->worker, sizeof(*what->worker));
 	return hash | 1;
 }
 
-// Whether it may be told now. Objects whose hashes share a place make each other forgotten: then
-// more is told, never less.
-static bool notice_is_due(struct app *app, const struct notice *what)
+// Where it is remembered that it was told. Objects whose hashes share a place make each other
+// forgotten: then more is told, never less.
+static uint64_t notice_place(uint64_t name)
+{
+	return (name >> 32) % NOTICE_OBJECTS;
+}
+
+static bool told_before(const struct app *app, uint64_t name, enum notice_type type)
+{
+	const struct notices *notices = &app->notices;
+	uint64_t place = notice_place(name);
+	return notices->told[place].name == name &&
+	       app->polled_ms - notices->told[place].told_ms < UINT64_C(1000) * types[type].seconds;
+}
+
+static void told_now(struct app *app, uint64_t name)
+{
+	uint64_t place = notice_place(name);
+	app->notices.told[place].name = name;
+	app->notices.told[place].told_ms = app->polled_ms;
+}
+
+// A new second has room for more.
+static void second_begin(struct app *app)
 {
 	struct notices *notices = &app->notices;
-	uint64_t name = notice_name(what), now_ms = app->polled_ms;
-	uint64_t place = (name >> 32) % NOTICE_OBJECTS;
-	if (notices->told[place].name == name &&
-		now_ms - notices->told[place].told_ms < UINT64_C(1000) * types[what->type].seconds)
-		return false;
-	if (notices->second != now_ms / 1000) {
-		if (notices->n_lost > 0)
-			log_warning("notices.lost count=%u", notices->n_lost);
-		notices->second = now_ms / 1000;
-		notices->n_lines = notices->n_lost = 0;
-	}
-	if (notices->n_lines == NOTICE_LINES_PER_SECOND) {
-		notices->n_lost++;
-		return false;
-	}
-	notices->n_lines++;
-	notices->told[place].name = name;
-	notices->told[place].told_ms = now_ms;
-	return true;
+	if (notices->second == app->polled_ms / 1000)
+		return;
+	if (notices->n_lost > 0)
+		log_warning("notices.lost count=%u", notices->n_lost);
+	notices->second = app->polled_ms / 1000;
+	notices->n_lines = notices->n_lost = notices->n_events = 0;
 }
 
 // --- line
@@ -126,16 +148,22 @@ static void line_add_key(struct line *line, const struct app *app, const struct 
 {
 	if (!key)
 		return;
-	line_add(line, " id=%08x type=%s", key->id, key_type_names[key->type]);
+	line_add(line, " id=%08x", key->id);
+	if (key->installed)
+		line_add(line, " type=%s", key_type_names[key->type]);
 	line_add_id(line, "domain", keystore_domain_name(app, key->scope));
 }
 
-bool notice(struct app *app, const struct notice *what)
+// False if there are too many lines.
+static bool notice_log(struct app *app, const struct notice *what)
 {
 	struct line line = {.len = 0};
 	char address[ADDRESS_TEXT_SIZE];
-	if (!notice_is_due(app, what))
+	if (app->notices.n_lines == NOTICE_LINES_PER_SECOND) {
+		app->notices.n_lost++;
 		return false;
+	}
+	app->notices.n_lines++;
 	line_add(&line, "%s", types[what->type].label);
 	line_add_key(&line, app, what->key);
 	line_add_id(&line, "session", what->session);
@@ -144,10 +172,103 @@ bool notice(struct app *app, const struct notice *what)
 		address_write(what->address, address);
 		line_add(&line, " address=%s", address);
 	}
+	if (what->reason)
+		line_add(&line, " reason=%s", what->reason);
+	line_add_id(&line, "port", what->port);
+	if (what->worker)
+		line_add(&line, " worker=%u", *what->worker);
+	if (what->state)
+		line_add(&line, " state=%s", what->state);
 	if (what->count > 0)
 		line_add(&line, " count=%llu", (unsigned long long)what->count);
 	if (what->seconds > 0)
 		line_add(&line, " seconds=%u", what->seconds);
 	log_line(types[what->type].warning ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "%s", line.text);
 	return true;
+}
+
+// --- event
+// ----------------------------------------------------------------------------------------------------
+
+static void set_text(json_t *event, const char *name, const char *text)
+{
+	if (text)
+		json_object_set_new(event, name, json_string(text));
+}
+
+// A session's own key is known by the session.
+static void set_key(json_t *event, const struct app *app, const struct key_slot *key)
+{
+	const char *domain = keystore_domain_name(app, key->scope);
+	json_object_set_new(event, "key", json_sprintf("%08x", key->id));
+	set_text(event, "key_type", key->installed ? key_type_names[key->type] : NULL);
+	set_text(event, "domain", domain);
+	if (!domain && key->uses)
+		set_text(event, "session", key->uses->session->spec.id);
+}
+
+static json_t *event_params(const struct app *app, const struct notice *what)
+{
+	struct timespec now;
+	char address[ADDRESS_TEXT_SIZE];
+	clock_gettime(CLOCK_REALTIME, &now);
+	json_t *event = json_pack("{s:s,s:f}", "type", types[what->type].label, "time",
+		(double)(now.tv_sec * 1000 + now.tv_nsec / 1000000) / 1000);
+	if (what->key)
+		set_key(event, app, what->key);
+	set_text(event, "session", what->session);
+	set_text(event, "leg", what->leg);
+	if (what->address) {
+		address_write(what->address, address);
+		set_text(event, "address", address);
+	}
+	set_text(event, "reason", what->reason);
+	set_text(event, "port", what->port);
+	if (what->worker)
+		json_object_set_new(event, "worker", json_integer(*what->worker));
+	set_text(event, "state", what->state);
+	if (what->count > 0)
+		json_object_set_new(event, "count", json_integer((json_int_t)what->count));
+	if (what->seconds > 0)
+		json_object_set_new(event, "seconds", json_integer(what->seconds));
+	return event;
+}
+
+// False if nobody has it.
+static bool notice_event(struct app *app, const struct notice *what)
+{
+	static const char head[] = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":";
+	char text[SUBSCRIPTION_EVENT_MAX];
+	size_t begin = sizeof(head) - 1;
+	if (app->notices.n_events == NOTICE_EVENTS_PER_SECOND) {
+		subscriptions_lose(&app->events, what->type);
+		return false;
+	}
+	if (!subscriptions_want(&app->events, what->type))
+		return false;
+	app->notices.n_events++;
+	memcpy(text, head, begin);
+	json_t *params = event_params(app, what);
+	size_t len = json_dumpb(params, text + begin, sizeof(text) - begin,
+		JSON_COMPACT | JSON_REAL_PRECISION(EVENT_TIME_DIGITS));
+	json_decref(params);
+	if (len == 0 || len > sizeof(text) - begin) {
+		subscriptions_lose(&app->events, what->type);
+		return false;
+	}
+	// Its last brace comes with the number of events lost.
+	return subscriptions_tell(&app->events, what->type, text, begin + len - 1);
+}
+
+bool notice(struct app *app, const struct notice *what)
+{
+	uint64_t name = notice_name(what);
+	if (told_before(app, name, what->type))
+		return false;
+	second_begin(app);
+	bool told = notice_event(app, what);
+	told |= notice_log(app, what);
+	if (told)
+		told_now(app, name);
+	return told;
 }

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 // What the relay notices and whoever runs it should know: the event types of the control API.
-// Each becomes one line of the log, "type key=value ...". Control thread.
+// Each becomes one line of the log, "type key=value ...", and an event for those who subscribed to
+// its type. Control thread.
 
 struct app;
 struct endpoint;
@@ -38,13 +39,18 @@ struct notice {
 	const char *session, *leg; // ids
 	const struct key_slot *key;
 	const struct endpoint *address; // learned
+	const char *reason;             // label of a drop reason, or what is overloaded
+	const char *port;               // name
+	const char *state;              // "on", "off"; or of the key
+	const uint32_t *worker;         // number
 	uint64_t count;                 // of packets
 	uint32_t seconds;               // of silence
 };
 
 enum {
-	NOTICE_OBJECTS = 4096,         // remembered for the rate limit
-	NOTICE_LINES_PER_SECOND = 200, // of all types and objects
+	NOTICE_OBJECTS = 4096,           // remembered for the rate limit
+	NOTICE_LINES_PER_SECOND = 200,   // of all types and objects, in the log
+	NOTICE_EVENTS_PER_SECOND = 5000, // of all types and objects, to subscribers
 };
 
 // Zeroed memory is ready.
@@ -54,12 +60,15 @@ struct notices {
 		uint64_t told_ms; // app's polled_ms
 	} told[NOTICE_OBJECTS];
 	uint64_t second; // to which these belong
-	uint32_t n_lines, n_lost;
+	uint32_t n_lines, n_lost, n_events;
 };
 
-// Tells, unless the same was told of the same object just before, or too much is told in all. False
-// if it was not told.
+// Tells log and subscribers, unless the same was told of the same object just before, or too much is
+// told in all. False if nobody was told.
 bool notice(struct app *app, const struct notice *what);
 
 // Name of a type in the control API.
 const char *notice_label(enum notice_type type);
+
+// Names of all types in their order, ending with NULL.
+extern const char *const notice_labels[NOTICE_N_TYPES + 1];

@@ -46,9 +46,13 @@ struct rpc_method {
 	rpc_method_fn call;
 };
 
+struct subscriptions;
+
 struct rpc {
 	const struct rpc_method *methods; // ends with name NULL
 	void *app;                        // handed to each method
+	struct subscriptions *events; // NULL: none. Whoever serves a connection says in it whose
+				      // requests run
 	void (*before_call)(
 		void *app); // NULL: nothing. So that a long batch does not keep all else waiting
 	// NULL: nothing. Told of every request, and of every line that is none, once it is done.

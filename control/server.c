@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "control/log.h"
+#include "control/subscription.h"
 #include "crypto/secmem.h"
 
 enum {
@@ -43,6 +44,7 @@ struct server {
 	struct tls *tls; // NULL: a Unix socket
 	struct evconnlistener *listener;
 	struct event *reopen; // accepts again after a pause for want of descriptors
+	struct event *flush;  // sends the events that wait
 	char *path;
 	dev_t device; // of the socket file: only this one is removed at the end
 	ino_t inode;
@@ -61,10 +63,11 @@ struct client {
 	struct bufferevent *bufferevent;
 	// Continues with lines that are in the buffer already; of a stranger: its time is up.
 	struct event *turn;
-	size_t searched;             // octets at the head of the input that have no LF
-	bool stranger;               // TLS: has shown no certificate yet
-	bool at_eof;                 // the peer sends no more, but reads
-	bool closing;                // nothing more is read; ends when the output is sent
+	size_t searched; // octets at the head of the input that have no LF
+	bool stranger;   // TLS: has shown no certificate yet
+	bool at_eof;     // the peer sends no more, but reads
+	bool closing;    // nothing more is read; ends when the output is sent
+	struct subscription events;
 	char name[CLIENT_NAME_SIZE]; // for the log: key=value
 };
 
@@ -99,6 +102,7 @@ static void client_free(struct client *client)
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
 
 	LIST_REMOVE(client, entry);
+	subscription_close(&client->events);
 	input_drop(input, evbuffer_get_length(input));
 	client_say_end(client);
 	bufferevent_free(client->bufferevent);
@@ -143,6 +147,77 @@ static void stranger_close(struct client *client, const char *reason)
 	client_free(client);
 }
 
+static size_t client_output_len(const struct client *client)
+{
+	return evbuffer_get_length(bufferevent_get_output(client->bufferevent));
+}
+
+// Queues events that wait, in whole lines, until so many octets are in the output.
+static void client_send_events(struct client *client, size_t max)
+{
+	size_t queued = client_output_len(client), len;
+	const char *lines;
+
+	if (client->closing || queued >= max)
+		return;
+	lines = subscription_peek(&client->events, max - queued, &len);
+	if (len == 0)
+		return;
+	if (bufferevent_write(client->bufferevent, lines, len) == 0)
+		subscription_drop(&client->events, len);
+}
+
+// What waits was asked for before the types that this answer is about: none of it comes after.
+static void client_end_events(struct client *client)
+{
+	if (!client->events.replaced)
+		return;
+	client->events.replaced = false;
+	client_send_events(client, SIZE_MAX);
+}
+
+static void server_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	struct client *client;
+
+	(void)fd;
+	(void)what;
+	LIST_FOREACH(client, &server->clients, entry)
+	client_send_events(client, SERVER_EVENTS_MAX);
+}
+
+// From the middle of whatever noticed the event: all else comes first.
+static void server_wake(void *arg)
+{
+	static const struct timeval now = {0};
+	struct server *server = arg;
+
+	if (!evtimer_pending(server->flush, NULL))
+		event_add(server->flush, &now);
+}
+
+// From here on the client may ask for events.
+static void client_hears(struct client *client)
+{
+	if (client->server->rpc->events != NULL)
+		subscription_open(
+			client->server->rpc->events, &client->events, server_wake, client->server);
+}
+
+static char *client_call(struct client *client, const char *line, size_t len, size_t *answer_len)
+{
+	struct subscriptions *events = client->server->rpc->events;
+	char *answer;
+
+	if (events != NULL)
+		events->caller = &client->events;
+	answer = rpc_answer(client->server->rpc, line, len, answer_len);
+	if (events != NULL)
+		events->caller = NULL;
+	return answer;
+}
+
 // Queues the answer to one line, if it has one.
 static void client_answer(struct client *client, const char *line, size_t len)
 {
@@ -154,7 +229,8 @@ static void client_answer(struct client *client, const char *line, size_t len)
 		len--;
 	if (len == 0)
 		return;
-	answer = rpc_answer(client->server->rpc, line, len, &answer_len);
+	answer = client_call(client, line, len, &answer_len);
+	client_end_events(client);
 	if (answer == NULL)
 		return;
 	if (evbuffer_add(output, answer, answer_len) != 0 || evbuffer_add(output, "\n", 1) != 0) {
@@ -226,11 +302,6 @@ static bool client_next_line(struct client *client)
 		line_answer(client, (size_t)found.pos);
 	input_drop(input, (size_t)found.pos + 1);
 	return true;
-}
-
-static size_t client_output_len(const struct client *client)
-{
-	return evbuffer_get_length(bufferevent_get_output(client->bufferevent));
 }
 
 // Reads on unless the longest line is there already. Not done by a watermark: libevent forgets what
@@ -306,6 +377,7 @@ static void client_written(struct bufferevent *bufferevent, void *arg)
 
 	if (client->stranger)
 		return; // the handshake's own octets
+	client_send_events(client, SERVER_EVENTS_MAX);
 	if (client->closing) {
 		if (client_output_len(client) == 0)
 			client_close(client);
@@ -332,6 +404,7 @@ static void stranger_admit(struct client *client)
 	LIST_REMOVE(client, entry);
 	server->counters.handshakes--;
 	LIST_INSERT_HEAD(&server->clients, client, entry);
+	client_hears(client);
 	server->counters.clients++;
 	server->counters.accepted++;
 	tls_subject(bufferevent_openssl_get_ssl(client->bufferevent), subject, sizeof(subject));
@@ -425,6 +498,7 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	snprintf(client->name, sizeof(client->name), "pid=%d uid=%u gid=%u", (int)peer.pid,
 		(unsigned)peer.uid, (unsigned)peer.gid);
 	LIST_INSERT_HEAD(&server->clients, client, entry);
+	client_hears(client);
 	server->counters.clients++;
 	server->counters.accepted++;
 	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);
@@ -621,8 +695,10 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 	server->rpc = rpc;
 	server->path = path != NULL ? strdup(path) : NULL;
 	server->reopen = evtimer_new(base, server_reopen, server);
+	server->flush = evtimer_new(base, server_flush, server);
 	signal(SIGPIPE, SIG_IGN); // a client that is gone is an error of one write, not our end
-	if ((path != NULL && server->path == NULL) || server->reopen == NULL) {
+	if ((path != NULL && server->path == NULL) || server->reopen == NULL ||
+		server->flush == NULL) {
 		server_close(server);
 		return NULL;
 	}
@@ -725,6 +801,8 @@ void server_close(struct server *server)
 	}
 	if (server->reopen != NULL)
 		event_free(server->reopen);
+	if (server->flush != NULL)
+		event_free(server->flush);
 	free(server->path);
 	free(server);
 }

@@ -27,6 +27,7 @@ enum {
 	SERVER_OUTPUT_MAX =
 		16 * 1024 *
 		1024, // octets waiting for a client before its requests are no longer read
+	SERVER_EVENTS_MAX = 64 * 1024, // the same before events wait, too, and are lost in the end
 };
 
 // Listens and answers through rpc from the loop of base. Returns NULL after writing one line to the

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/overload.h"
+
+#include <rte_ethdev.h>
+
+#include "control/app.h"
+#include "control/notice.h"
+#include "dataplane/worker.h"
+
+enum { OVERLOAD_LOOK_MS = 1000 };
+
+static const struct {
+	enum drop_reason reason;
+	uint32_t n;
+} reasons[OVERLOAD_N_REASONS] = {
+#define _(reason, n) {DROP_##reason, n},
+	OVERLOAD_REASONS(_)
+#undef _
+};
+
+// n more were counted in this second. It is told at once, again as often as notices may be, and when
+// it is over: never sooner after the last time than the limit on notices allows.
+static void state_take(struct app *app, struct overload_state *state, uint64_t n,
+	uint64_t threshold, struct notice *what)
+{
+	what->type = NOTICE_OVERLOAD;
+	if (n >= threshold) {
+		state->quiet = 0;
+		state->untold += n;
+		what->state = "on";
+		what->count = state->untold;
+		if (!notice(app, what))
+			return;
+		state->on = true;
+		state->untold = 0;
+	} else if (++state->quiet >= OVERLOAD_QUIET_SECONDS && state->on) {
+		what->state = "off";
+		what->count = state->untold;
+		state->on = !notice(app, what);
+		if (!state->on)
+			state->untold = 0;
+	}
+}
+
+static void look_at_drops(struct app *app, struct overload *overload)
+{
+	for (unsigned i = 0; i < OVERLOAD_N_REASONS; i++) {
+		struct overload_state *state = &overload->reasons[i];
+		struct notice what = {.reason = drop_label(reasons[i].reason)};
+		uint64_t n = 0, before = state->seen;
+		for (unsigned w = 0; w < app->relay.n_workers; w++)
+			n += app->relay.workers[w]->counters.drops[reasons[i].reason];
+		state->seen = n;
+		state_take(app, state, n - before, reasons[i].n, &what);
+	}
+}
+
+static void look_at_ports(struct app *app, struct overload *overload)
+{
+	for (unsigned p = 0; p < app->relay.n_ports; p++) {
+		struct overload_state *state = &overload->missed[p];
+		struct notice what = {.reason = "rx_missed", .port = app->relay.ports[p].name};
+		struct rte_eth_stats stats = {};
+		uint64_t before = state->seen;
+		if (rte_eth_stats_get(app->relay.ports[p].ethdev, &stats) != 0 ||
+			stats.imissed < before)
+			continue;
+		state->seen = stats.imissed;
+		state_take(app, state, stats.imissed - before, OVERLOAD_MISSED, &what);
+	}
+}
+
+// Whether the worker had no time left since it was last looked at.
+static bool worker_is_busy(const struct worker_counters *c, struct overload *overload, uint32_t w)
+{
+	uint64_t loops = c->loops - overload->turns[w].loops;
+	uint64_t busy = c->busy_loops - overload->turns[w].busy_loops;
+	uint64_t packets = c->rx_packets - overload->turns[w].rx_packets;
+	uint64_t bursts = c->rx_bursts - overload->turns[w].rx_bursts;
+	overload->turns[w].loops = c->loops;
+	overload->turns[w].busy_loops = c->busy_loops;
+	overload->turns[w].rx_packets = c->rx_packets;
+	overload->turns[w].rx_bursts = c->rx_bursts;
+	return bursts > 0 && busy * 100 >= loops * OVERLOAD_BUSY_PERCENT &&
+	       packets >= bursts * OVERLOAD_BURST;
+}
+
+static void look_at_workers(struct app *app, struct overload *overload)
+{
+	for (uint32_t w = 0; w < app->relay.n_workers; w++) {
+		struct notice what = {.reason = "worker_busy", .worker = &w};
+		bool busy = worker_is_busy(&app->relay.workers[w]->counters, overload, w);
+		state_take(app, &overload->busy[w], busy, 1, &what);
+	}
+}
+
+void overload_tick(struct app *app)
+{
+	struct overload *overload = &app->overload;
+	if (app->polled_ms - overload->looked_ms < OVERLOAD_LOOK_MS)
+		return;
+	overload->looked_ms = app->polled_ms;
+	look_at_drops(app, overload);
+	look_at_ports(app, overload);
+	look_at_workers(app, overload);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/port.h"
+#include "dataplane/relay.h"
+
+// Notices that the relay cannot do all that it is asked to: packets are dropped because something is
+// full, frames are missed at a port, a worker has no idle turn left. Control thread.
+//
+// Once a second each of these is looked at. It is overloaded from a second that has so many drops,
+// until there were OVERLOAD_QUIET_SECONDS without.
+
+struct app;
+
+// Drop reason, and how many of it in a second are overload. Some come one by one for other reasons
+// than load: a port that was down for a moment, one talker whose key is late.
+#define OVERLOAD_REASONS(_)                                                                        \
+	_(PUNT_FULL, 32)                                                                           \
+	_(HOLD_FULL, 32)                                                                           \
+	_(STREAM_LIMIT, 1)                                                                         \
+	_(HANDOFF_FULL, 1)                                                                         \
+	_(NO_BUFFER, 1)                                                                            \
+	_(TX_FULL, 32)
+
+enum {
+#define _(reason, n) OVERLOAD_##reason,
+	OVERLOAD_REASONS(_)
+#undef _
+		OVERLOAD_N_REASONS,
+};
+
+enum {
+	OVERLOAD_QUIET_SECONDS = 10,
+	OVERLOAD_MISSED = 32, // frames that a port missed in a second
+	// A worker has no time left if so many of a hundred turns of its loop found something to
+	// do, and its ports gave so many frames a burst: a busy loop alone says nothing, for even a
+	// lightly loaded one finds single frames whenever it looks.
+	OVERLOAD_BUSY_PERCENT = 95,
+	OVERLOAD_BURST = 24,
+};
+
+// One of them. Zeroed memory is one that was never overloaded.
+struct overload_state {
+	uint64_t seen;   // the counter when it was last looked at
+	uint64_t untold; // counted while overloaded, and not told
+	uint32_t quiet;  // seconds
+	bool on;         // it was told that it is overloaded
+};
+
+struct overload {
+	uint64_t looked_ms; // app's polled_ms
+	struct overload_state reasons[OVERLOAD_N_REASONS];
+	struct overload_state missed[PORT_MAX];
+	struct overload_state busy[RELAY_WORKERS_MAX];
+	struct {
+		uint64_t loops, busy_loops, rx_packets, rx_bursts;
+	} turns[RELAY_WORKERS_MAX];
+};
+
+// About ten times a second.
+void overload_tick(struct app *app);
