@@ -315,6 +315,16 @@ static json_t *session_list(void *arg, const json_t *params, struct rpc_error *e
 	return json_pack("{s:o}", "sessions", sessions);
 }
 
+static json_t *session_top_method(void *arg, const json_t *params, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	uint64_t limit = SESSION_TOP_DEFAULT;
+	reader_open(&r, params, "params", error);
+	reader_uint(&r, "limit", 1, SESSION_TOP_MAX, &limit);
+	return reader_close(&r) ? session_top(app, (uint32_t)limit) : NULL;
+}
+
 static json_t *session_remove_method(void *arg, const json_t *params, struct rpc_error *error)
 {
 	struct app *app = arg;
@@ -442,5 +452,6 @@ const struct rpc_method control_methods[] = {
 	{"leg.apply", leg_apply},
 	{"leg.remove", leg_remove},
 	{"events.subscribe", events_subscribe},
+	{"session.top", session_top_method},
 	{NULL, NULL},
 };

@@ -359,6 +359,7 @@ static void session_free(struct session *session)
 	session_spec_free(&session->spec);
 	free(session->key_ids);
 	free(session->legs);
+	free(session->rate);
 	free(session);
 }
 

@@ -17,6 +17,7 @@
 // thread.
 
 struct app;
+struct leg_counters;
 struct map;
 
 enum {
@@ -95,6 +96,14 @@ struct session_leg {
 	struct leg *published; // what workers saw of it, once it is leaving
 };
 
+// What a session's legs had sent and received when its rate was last taken, and that rate: 0 the first time.
+struct session_rate {
+	uint64_t taken_ms;
+	uint64_t rx_packets, rx_octets, tx_packets;
+	uint32_t rx_packets_per_s, tx_packets_per_s;
+	uint64_t rx_octets_per_s;
+};
+
 enum { FANOUT_RTP, FANOUT_RTCP, FANOUT_CONTROL, FANOUT_N };
 
 struct session {
@@ -108,6 +117,7 @@ struct session {
 	uint64_t rebuild_round; // of the last key change that it was rebuilt for
 	uint64_t heard_tsc;     // media_watch: when media was last accepted, or it was made
 	bool silent;            // media_watch: its timeout was noticed
+	struct session_rate *rate; // NULL: nobody asked for it yet
 };
 
 struct sessions {
@@ -219,3 +229,15 @@ json_t *session_show(struct app *app, const struct session *session);
 
 json_t *leg_statistics_show(const struct app *app, const struct session_leg *leg);
 json_t *session_summary(const struct session *session);
+
+// What all workers count of a leg: its packets and octets, and when the last ones were.
+struct leg_counters leg_counters_sum(const struct app *app, uint32_t leg);
+// RTP packets that did not come, of all streams of the leg.
+int64_t leg_lost(const struct app *app, const struct session_leg *leg);
+
+// --- session_top.c: the busiest ---
+
+enum { SESSION_TOP_DEFAULT = 20, SESSION_TOP_MAX = 100 };
+
+// The sessions that sent and received most packets a second lately, the busiest first.
+json_t *session_top(struct app *app, uint32_t limit);

@@ -185,6 +185,16 @@ static void streams_show(const struct app *app, const struct session_leg *leg, j
 	free(list.items);
 }
 
+int64_t leg_lost(const struct app *app, const struct session_leg *leg)
+{
+	struct heard_list list = heard_on_leg(app, leg);
+	int64_t lost = 0;
+	for (uint32_t i = 0; i < list.n; i++)
+		lost += list.items[i].lost;
+	free(list.items);
+	return lost;
+}
+
 // --- counters
 // -------------------------------------------------------------------------------------------------
 
@@ -215,7 +225,7 @@ static json_t *copy_drops_show(const struct app *app, uint32_t leg)
 }
 
 // What all workers count of a leg.
-static struct leg_counters counters_sum(const struct app *app, uint32_t leg)
+struct leg_counters leg_counters_sum(const struct app *app, uint32_t leg)
 {
 	struct leg_counters sum = {};
 	for (unsigned w = 0; w < app->relay.n_workers; w++) {
@@ -232,7 +242,7 @@ static struct leg_counters counters_sum(const struct app *app, uint32_t leg)
 
 json_t *leg_statistics_show(const struct app *app, const struct session_leg *leg)
 {
-	struct leg_counters sum = counters_sum(app, leg->index);
+	struct leg_counters sum = leg_counters_sum(app, leg->index);
 	json_t *receive = json_object(), *send = json_object();
 	set(receive, "packets", count(sum.rx_packets));
 	set(receive, "octets", count(sum.rx_octets));
