@@ -4,6 +4,7 @@
 """The program mcxctl: what it derives, what it calls, what it says when it is used wrongly."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -324,3 +325,197 @@ def test_readme_example():
         heard = crosses(ends["lmr"], ends["alice"], lambda: lmr.protect(b"the answer"))
         context = gmk.group(legs["lmr"]["protection"]["user"])
         assert mcx.SrtpReceiver(context).unprotect(heard).payload == b"the answer"
+
+
+# Commands for people
+
+def shown(relay, *arguments, **more):
+    done = mcxctl("-s", relay.socket_path, *arguments, **more)
+    assert done.returncode == 0 and done.stderr == "", done
+    return done.stdout
+
+
+def rows(text):
+    """Words of each line; the first one is the titles."""
+    lines = text.splitlines()
+    return lines[0].split(), [line.split() for line in lines[1:]]
+
+
+def has_session(relay, clients, *names, family=4):
+    a, b = clients("ran", family), clients("core", family)
+    for name in names:
+        lab_module.apply(relay, name, [a.leg("a"), b.leg("b")] if name == names[0] else [])
+    return a, b
+
+
+def test_show_sessions(relay, clients):
+    has_session(relay, clients, "call b", "call a")
+    titles, lines = rows(shown(relay, "show", "sessions"))
+    assert titles == ["SESSION", "SERVICE", "TYPE", "DOMAIN", "LEGS", "KEYS", "TIMEOUT"]
+    assert lines[-2:] == [["call", "a", "mcptt", "group", "home", "0", "0", "0"],
+                          ["call", "b", "mcptt", "group", "home", "2", "0", "0"]]
+    ids = [s["id"] for s in json.loads(shown(relay, "-j", "show", "sessions"))["sessions"]]
+    assert ids == sorted(ids) and ids[-2:] == ["call a", "call b"]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_show_session(relay, clients, family):
+    a, b = has_session(relay, clients, "call", family=family)
+    a.send(mcx.rtp(1, 1, b"hello"))
+    b.recv()
+    text = shown(relay, "show", "session", "call").splitlines()
+    assert text[0] == "id=call  service=mcptt  type=group  domain=home  timeout=0  keys=0"
+    assert [line.split()[:7] for line in text[2:]] == [
+        ["a", "ran", a.local, a.address, "opaque", "-", "1"], ["b", "core", b.local, b.address, "opaque", "-", "0"]]
+    starts = {line.index(word) for line, word in zip(text[1:], ("LOCAL", a.local, b.local))}
+    assert len(starts) == 1, "columns are not aligned"
+    assert json.loads(shown(relay, "show", "session", "call", "-j"))["id"] == "call"
+
+
+def test_show_keys(relay):
+    keys = [{"id": number, "value": KEY, "rand": RAND, "domain": domain, "expiry": 4102444800}
+            for number, domain in (("00112233", "other"), ("20112233", "home"))]
+    lab_module.install(relay, *keys)
+    assert rows(shown(relay, "show", "keys"))[1] == [
+        ["20112233", "home", "csk", "active", "-", "2100-01-01T00:00:00Z", "0", "0"],
+        ["00112233", "other", "gmk", "active", "-", "2100-01-01T00:00:00Z", "0", "0"]]
+    assert KEY not in shown(relay, "show", "keys", "-j")
+
+
+def test_show_the_relay(relay):
+    assert [row[0] for row in rows(shown(relay, "show", "ports"))[1]] == ["ran", "core"]
+    ports = json.loads(shown(relay, "-j", "show", "ports"))
+    assert {"name", "mac", "mtu", "link", "rx_packets", "tx_errors"} <= ports[0].keys()
+    assert [row[0] for row in rows(shown(relay, "show", "workers"))[1]] == ["0"]
+    assert "busy_loops" in json.loads(shown(relay, "-j", "show", "workers"))[0]
+    stats = {row[0]: row[1] for row in rows(shown(relay, "show", "stats"))[1]}
+    assert stats["sessions"] == "2" and int(stats["rx_packets"]) > 0
+    assert json.loads(shown(relay, "-j", "show", "stats"))["sessions"] == 2
+
+
+def test_show_drops(relay, clients):
+    before = relay.drops()
+    clients("ran").send(mcx.rtp(1, 1, b"nobody is there"))
+    relay.wait_drops(before, no_leg=1)
+    line = next(line for line in shown(relay, "show", "drops").splitlines() if " no_leg " in line)
+    assert "no leg on this address and port" in line and line.split()[0] == str(relay.drops()["no_leg"])
+    assert json.loads(shown(relay, "-j", "show", "drops"))["no_leg"] == relay.drops()["no_leg"]
+
+
+def test_a_terminal_is_not_steered(relay):
+    lab_module.apply(relay, "red\x1b[31m\x9b", [])
+    text = shown(relay, "show", "sessions")
+    assert "red\\x1b[31m\\x9b" in text and "\x1b" not in text and "\x9b" not in text
+
+
+def test_top(relay, clients):
+    """Rates of the second between two answers, which packets flow in."""
+    a, b = has_session(relay, clients, "busy", "idle")
+    with subprocess.Popen([lab_module.build_directory() / "mcxctl", "-s", relay.socket_path, "-j", "top", "-n", "2"],
+                          stdout=subprocess.PIPE, text=True) as top:
+        n = 0
+        while top.poll() is None:
+            a.send(mcx.rtp(1, n & 0xffff, b"word"))
+            b.recv()
+            n += 1
+        answers = [json.loads(line) for line in top.stdout]
+    assert len(answers) == 2 and top.returncode == 0
+    for answer_ in answers:
+        first = answer_["sessions"][0]
+        assert first["id"] == "busy" and first["rates"]["received_packets"] > 0 < first["rates"]["sent_packets"]
+        assert answer_["n_sessions"] == 4 and first["lost"] == first["drops"] == 0
+    text = shown(relay, "top", "-n", "1").splitlines()
+    assert text[0] == "4 sessions" and text[1].split()[:4] == ["SESSION", "SERVICE", "TYPE", "LEGS"]
+    assert "\x1b" not in "".join(text) and len(text) == 6
+    assert len(relay.call("session.top", {"limit": 1})["sessions"]) == 1
+    for limit in (0, 101):
+        with pytest.raises(lab_module.RpcError):
+            relay.call("session.top", {"limit": limit})
+
+
+def test_watch_events(relay, clients):
+    """Text and JSON. When they have subscribed nobody else knows: media starts again and again until both have told."""
+    command = [lab_module.build_directory() / "mcxctl", "-s", relay.socket_path, "watch", "events", "-n", "1"]
+    watches = [subprocess.Popen([*command, *more, "media.started"], stdout=subprocess.PIPE, text=True)
+               for more in ([], ["-j"])]
+    numbers = itertools.count()
+
+    def start():
+        has_session(relay, clients, f"call-{next(numbers)}")[0].send(mcx.rtp(1, 1, b"hello"))
+        return [watch.poll() for watch in watches]
+
+    lab_module.wait_for(start, lambda ended: None not in ended, "event")
+    text, raw = (watch.communicate()[0] for watch in watches)
+    assert [watch.returncode for watch in watches] == [0, 0]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z media.started session=call-\d+ leg=a\n", text)
+    event = json.loads(raw)
+    assert event["type"] == "media.started" and event["session"].startswith("call-") and event["leg"] == "a"
+    assert "accepted: media.started" in refused("-s", relay.socket_path, "watch", "events", "media.stopped")
+
+
+def test_install_keys(relay, tmp_path):
+    file = tmp_path / "keys.json"
+    keys = [{"id": f"1{n:07x}", "value": KEY, "rand": RAND} for n in range(9000)]
+    file.write_text(json.dumps(keys))
+    assert shown(relay, "install-keys", str(file)) == "9000 of 9000 keys installed\n"
+    assert relay.call("relay.stats")["keys"] == 9000
+    keys[8000]["value"], keys[3]["id"] = KEY[:-1], "nonsense"
+    file.write_text(json.dumps(keys))
+    done = mcxctl("-s", relay.socket_path, "install-keys", str(file))
+    assert done.returncode == 1 and done.stdout == "8998 of 9000 keys installed\n"
+    said = done.stderr.splitlines()
+    assert len(said) == 2 and "key 3: id" in said[0] and "key 8000: value" in said[1] and KEY[:-1] not in done.stderr
+    done = mcxctl("-s", relay.socket_path, "-j", "install-keys", "-", stdin=file.read_text())
+    assert done.returncode == 1 and [r["index"] for r in json.loads(done.stdout)["rejected"]] == [3, 8000]
+    file.write_text(json.dumps([keys[0] | {"value": "11" * 16}]))
+    assert mcxctl("-s", relay.socket_path, "install-keys", str(file)).returncode == 1
+    assert shown(relay, "install-keys", "--replace", str(file)) == "1 of 1 keys installed\n"
+    file.write_text(json.dumps({"keys": keys}))
+    assert "array" in mcxctl("-s", relay.socket_path, "install-keys", str(file)).stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ("show",), ("show", "nothing"), ("show", "session"), ("show", "sessions", "more"), ("top", "more"), ("watch",),
+    ("watch", "keys"), ("install-keys",), ("top", "--replace"), ("top", "-n", "x"), ("show", "--colour")])
+def test_wrong_command_for_people(arguments):
+    assert "mcxctl" in refused(*arguments)
+
+
+@pytest.mark.parametrize("arguments", [("show", "sessions"), ("top", "-n", "1"), ("watch", "events")])
+def test_no_relay_for_people(tmp_path, arguments):
+    said = refused("-s", str(tmp_path / "none.sock"), *arguments)
+    assert str(tmp_path / "none.sock") in said and "is mcxrelay running?" in said
+
+
+def test_show_what_is_not_there(relay):
+    assert "is no session" in refused("-s", relay.socket_path, "show", "session", "nobody")
+
+
+def completions(*line):
+    """What bash offers for the last word."""
+    script = (f". {lab_module.ROOT}/completions/mcxctl; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _mcxctl;"
+              " printf '%s\\n' \"${COMPREPLY[@]}\"")
+    path = f"{lab_module.build_directory()}:{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-uc", script, "bash", "mcxctl", *line], capture_output=True, text=True,
+                          env=os.environ | {"PATH": path})
+    assert done.returncode == 0 and done.stderr == "", done
+    return done.stdout.split()
+
+
+def test_completion(relay, clients):
+    has_session(relay, clients, "call-one", "call-two")
+    assert {"call", "show", "top", "watch", "install-keys", "derive", "guk-id"} <= set(completions(""))
+    assert completions("sh") == ["show"] and completions("show", "session") == ["sessions", "session"]
+    assert completions("-s", relay.socket_path, "show", "session", "call-") == ["call-one", "call-two"]
+    assert completions("watch", "events", "key.") == ["key.activated", "key.expired", "key.unknown"]
+    assert "--csb-id" in completions("derive", "--c") and completions("top", "-n", "1", "") == ["-j", "-n"]
+
+
+def test_completion_knows_all_methods_and_types(relay):
+    """As the relay itself names them."""
+    methods = re.findall(r'^\t\{"([a-z.]+)",', (lab_module.ROOT / "control/methods.c").read_text(), re.MULTILINE)
+    assert len(methods) > 10 and sorted(completions("call", "")) == sorted(methods)
+    with pytest.raises(lab_module.RpcError) as error:
+        relay.call("events.subscribe", {"types": ["nonsense"]})
+    types = re.search(r"accepted: ([a-z. ]+)", str(error.value))[1].split()
+    assert completions("watch", "events", "") == types

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/ctl.h"
+
+struct table {
+	const char *const *titles;
+	size_t n_columns, n_cells, size;
+	char **cells;
+};
+
+struct table *table_new(const char *const titles[])
+{
+	struct table *table = calloc(1, sizeof(*table));
+	if (!table)
+		abort();
+	table->titles = titles;
+	while (titles[table->n_columns])
+		table->n_columns++;
+	return table;
+}
+
+// What others chose must not steer the terminal. Out has room for four octets of each, and a NUL.
+static void text_escape(const char *text, char *out)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
+		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0; // U+0080 to U+009F
+		if (c >= ' ' && c != 0x7f && !c1)
+			*out++ = (char)c;
+		else
+			out += sprintf(out, "\\x%02x", c1 ? next : c);
+		text += c1;
+	}
+	*out = '\0';
+}
+
+void text_print(const char *text)
+{
+	char *out = malloc(4 * strlen(text) + 1);
+	if (!out)
+		abort();
+	text_escape(text, out);
+	fputs(out, stdout);
+	free(out);
+}
+
+void table_add(struct table *table, const char *text)
+{
+	if (table->n_cells == table->size) {
+		table->size = table->size ? 2 * table->size : 256;
+		char **cells = realloc(table->cells, table->size * sizeof(*cells));
+		if (!cells)
+			abort();
+		table->cells = cells;
+	}
+	char *cell = malloc(4 * strlen(text) + 1);
+	if (!cell)
+		abort();
+	text_escape(text, cell);
+	table->cells[table->n_cells++] = cell;
+}
+
+void table_add_number(struct table *table, long long number)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%lld", number);
+	table_add(table, text);
+}
+
+void table_add_member(struct table *table, const json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name);
+	if (json_is_string(value))
+		table_add(table, json_string_value(value));
+	else if (json_is_integer(value))
+		table_add_number(table, json_integer_value(value));
+	else if (json_is_boolean(value))
+		table_add(table, json_is_true(value) ? "yes" : "no");
+	else
+		table_add(table, "-");
+}
+
+// Characters, not octets.
+static int text_width(const char *text)
+{
+	int n = 0;
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+static void cell_print(const char *text, int width, bool right, bool last)
+{
+	int space = width - text_width(text);
+	if (right)
+		printf("%*s", space, "");
+	fputs(text, stdout);
+	if (!last)
+		printf("%*s", (right ? 0 : space) + 2, "");
+}
+
+static void row_print(const struct table *table, char *const *row, const int *widths)
+{
+	for (size_t c = 0; c < table->n_columns; c++) {
+		bool right = table->titles[c][0] == '>';
+		const char *text = row ? row[c] : table->titles[c] + right;
+		cell_print(text, widths[c], right, c + 1 == table->n_columns);
+	}
+	putchar('\n');
+}
+
+void table_print(struct table *table, size_t rows)
+{
+	int *widths = calloc(table->n_columns, sizeof(*widths));
+	if (!widths)
+		abort();
+	for (size_t c = 0; c < table->n_columns; c++)
+		widths[c] = text_width(table->titles[c] + (table->titles[c][0] == '>'));
+	for (size_t i = 0; i < table->n_cells; i++) {
+		int width = text_width(table->cells[i]);
+		if (width > widths[i % table->n_columns])
+			widths[i % table->n_columns] = width;
+	}
+	row_print(table, NULL, widths);
+	size_t n = table->n_cells / table->n_columns;
+	for (size_t i = 0; i < n && (rows == 0 || i < rows); i++)
+		row_print(table, table->cells + i * table->n_columns, widths);
+	for (size_t i = 0; i < table->n_cells; i++)
+		free(table->cells[i]);
+	free(table->cells);
+	free(table);
+	free(widths);
+}
+
+const char *time_text(double seconds, bool milliseconds, char out[32])
+{
+	long long ms = (long long)(seconds * 1000 + 0.5);
+	time_t whole = (time_t)(ms / 1000);
+	struct tm utc;
+	if (!gmtime_r(&whole, &utc) || strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &utc) == 0)
+		return "-";
+	size_t len = strlen(out);
+	if (milliseconds)
+		snprintf(out + len, 32 - len, ".%03lldZ", ms % 1000);
+	else
+		snprintf(out + len, 32 - len, "Z");
+	return out;
+}
