@@ -212,8 +212,9 @@ static json_t *event_params(const struct app *app, const struct notice *what)
 	struct timespec now;
 	char address[ADDRESS_TEXT_SIZE];
 	clock_gettime(CLOCK_REALTIME, &now);
-	json_t *event = json_pack("{s:s,s:f}", "type", types[what->type].label, "time",
-		(double)(now.tv_sec * 1000 + now.tv_nsec / 1000000) / 1000);
+	int64_t ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	json_t *event =
+		json_pack("{s:s,s:f}", "type", types[what->type].label, "time", (double)ms / 1000);
 	if (what->key)
 		set_key(event, app, what->key);
 	set_text(event, "session", what->session);

@@ -183,8 +183,9 @@ static void server_flush(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	LIST_FOREACH(client, &server->clients, entry)
-	client_send_events(client, SERVER_EVENTS_MAX);
+	for (client = LIST_FIRST(&server->clients); client != NULL;
+		client = LIST_NEXT(client, entry))
+		client_send_events(client, SERVER_EVENTS_MAX);
 }
 
 // From the middle of whatever noticed the event: all else comes first.

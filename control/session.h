@@ -114,9 +114,9 @@ struct session {
 	struct session_leg *legs;
 	uint32_t n_legs;
 	struct fanout *fanouts[FANOUT_N];
-	uint64_t rebuild_round; // of the last key change that it was rebuilt for
-	uint64_t heard_tsc;     // media_watch: when media was last accepted, or it was made
-	bool silent;            // media_watch: its timeout was noticed
+	uint64_t rebuild_round;    // of the last key change that it was rebuilt for
+	uint64_t heard_tsc;        // media_watch: when media was last accepted, or it was made
+	bool silent;               // media_watch: its timeout was noticed
 	struct session_rate *rate; // NULL: nobody asked for it yet
 };
 

@@ -47,6 +47,7 @@ static void rate_take(const struct app *app, struct session *session)
 
 static uint64_t rate_of(const struct session *session)
 {
+	// NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the first n of the busiest are set
 	return (uint64_t)session->rate->rx_packets_per_s + session->rate->tx_packets_per_s;
 }
 
@@ -101,7 +102,7 @@ static json_t *busy_show(const struct app *app, const struct session *session)
 
 json_t *session_top(struct app *app, uint32_t limit)
 {
-	struct session *busiest[SESSION_TOP_MAX], *session;
+	struct session *busiest[SESSION_TOP_MAX] = {}, *session;
 	struct map_cursor cursor = {0};
 	uint32_t n = 0, looked = 0;
 	while ((session = map_next(app->sessions.by_id, &cursor)) != NULL) {

@@ -55,8 +55,9 @@ bool subscriptions_want(struct subscriptions *subscriptions, unsigned type)
 	struct subscription *subscription;
 	bool wanted = false;
 
-	LIST_FOREACH(subscription, &subscriptions->all, entry)
-	wanted |= hears(subscription, type) && has_room(subscription);
+	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
+		subscription = LIST_NEXT(subscription, entry))
+		wanted |= hears(subscription, type) && has_room(subscription);
 	if (!wanted)
 		subscriptions_lose(subscriptions, type);
 	return wanted;
@@ -66,9 +67,10 @@ void subscriptions_lose(struct subscriptions *subscriptions, unsigned type)
 {
 	struct subscription *subscription;
 
-	LIST_FOREACH(subscription, &subscriptions->all, entry)
-	if (hears(subscription, type))
-		subscription->lost++;
+	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
+		subscription = LIST_NEXT(subscription, entry))
+		if (hears(subscription, type))
+			subscription->lost++;
 }
 
 static void queue_add(struct subscription *subscription, const char *text, size_t len)
@@ -107,8 +109,8 @@ bool subscriptions_tell(
 	struct subscription *subscription;
 	bool told = false;
 
-	LIST_FOREACH(subscription, &subscriptions->all, entry)
-	{
+	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
+		subscription = LIST_NEXT(subscription, entry)) {
 		if (!hears(subscription, type))
 			continue;
 		if (len <= SUBSCRIPTION_EVENT_MAX && has_room(subscription)) {
