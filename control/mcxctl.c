@@ -50,7 +50,8 @@ static const char usage[] =
 	"  -V, --version        version\n"
 	"\n"
 	"Keys are hex digits, 32 or 64 of them; ids 8; RAND 32 to 128. N is decimal. NAME is\n"
-	"aead-aes-128-gcm (default) or aead-aes-256-gcm.\n";
+	"aead-aes-128-gcm (default), aead-aes-256-gcm, aes-cm-128-hmac-sha1-80 or\n"
+	"aes-cm-128-hmac-sha1-32.\n";
 
 int ctl_fail(const char *format, ...)
 {

@@ -155,9 +155,27 @@ def succeeds(words, **more):
     return done.stdout
 
 
+def watches(site, words):
+    """It is endless: it has connected, and waits."""
+    before = site.log_text().count("client.connected")
+    with subprocess.Popen(["ip", "netns", "exec", site.lab.namespace("relay"), build_directory() / "mcxctl",
+                           *words[1:]], stdin=subprocess.DEVNULL) as watch:
+        lab_module.wait_for(lambda: site.log_text().count("client.connected"), lambda n: n > before, "the watcher")
+        assert watch.poll() is None
+        watch.terminate()
+
+
 def run_mcxctl(site, words):
-    if words[1] == "call":
+    if words[1] not in ("derive", "guk-id", "--tls"):
         words[1:1] = ["-s", site.socket_path]
+    if "watch" in words:
+        watches(site, words)
+        return
+    if "top" in words:
+        words[1:1] = ["-n", "1"]  # it is endless
+    if not {"call", "derive", "guk-id"} & set(words):
+        assert succeeds(["ip", "netns", "exec", site.lab.namespace("relay"), build_directory() / "mcxctl", *words[1:]])
+        return
     result = json.loads(succeeds(["ip", "netns", "exec", site.lab.namespace("relay"),
                                   build_directory() / "mcxctl", *words[1:]], cwd=site.files))
     if "call" in words:
