@@ -13,19 +13,14 @@
 static bool talker_key_name(
 	const struct packet *p, const struct leg_key *key, struct key_name *name)
 {
-	*name = (struct key_name){
-		.mki = key->own_mki,
-		.scope = key->scope,
-		.cs_id = key->cs_id,
-		.protocol = p->protocol,
-		.suite = key->suite,
-		.kind = KEY_BY_MKI,
-	};
-	if (p->ctx->by_mki.mki == p->key->own_mki)
+	if (p->ctx->by_mki.mki == p->key->own_mki) {
+		*name = key_name_make(
+			KEY_BY_MKI, key->own_mki, key->scope, key->cs_id, p->protocol, key->suite);
 		return key->own_mki != 0;
-	name->mki = (uint64_t)key->root << 32 | (uint32_t)p->ctx->by_talker.mki;
-	name->scope = 0;
-	name->kind = KEY_BY_TALKER;
+	}
+	uint32_t user = (uint32_t)p->ctx->by_talker.mki;
+	*name = key_name_make(KEY_BY_TALKER, (uint64_t)key->root << 32 | user, 0, key->cs_id,
+		p->protocol, key->suite);
 	return p->ctx->by_talker.kind == KEY_BY_TALKER;
 }
 
