@@ -43,11 +43,6 @@ void key_table_fini(struct key_table *table)
 	*table = (struct key_table){};
 }
 
-static bool ctx_has_name(const struct key_ctx *ctx, const struct key_name *name)
-{
-	return key_name_equal(name->kind == KEY_BY_MKI ? &ctx->by_mki : &ctx->by_talker, name);
-}
-
 uint32_t key_table_find(const struct key_table *table, const struct key_name *name, uint64_t hash)
 {
 	for (uint64_t b = hash & table->bucket_mask;; b = (b + 1) & table->bucket_mask) {
@@ -57,7 +52,7 @@ uint32_t key_table_find(const struct key_table *table, const struct key_name *na
 			uint64_t slot = atomic_load_explicit(
 				&bucket->slots[__builtin_ctz(match)], memory_order_acquire);
 			uint32_t ctx = (uint32_t)slot - 1; // KEY_NONE: it has just gone
-			if (ctx != KEY_NONE && ctx_has_name(&table->ctxs[ctx], name))
+			if (ctx != KEY_NONE && key_ctx_has_name(&table->ctxs[ctx], name))
 				return ctx;
 		}
 		if (atomic_load_explicit(&bucket->overflow, memory_order_acquire) == 0)

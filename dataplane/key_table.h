@@ -120,34 +120,52 @@ static inline struct key_bucket *key_table_bucket(const struct key_table *table,
 	return &table->buckets[hash & table->bucket_mask];
 }
 
-// Bit n: slot n of the bucket has the tag of that hash. Without branches: where in its bucket a name stands
-// is not to be predicted. acquire: a context was filled before its slot was (key_table_publish).
+// Bit n: slot n of the bucket has the tag of that hash; an empty one has tag 0. Without branches: where in its
+// bucket a name stands is not to be predicted. acquire: a context was filled before its slot was (key_table_publish).
 static inline unsigned key_bucket_match(const struct key_bucket *bucket, uint64_t hash)
 {
 	unsigned match = 0;
 #pragma GCC unroll 7
 	for (unsigned i = 0; i < KEY_BUCKET_SLOTS; i++) {
 		uint64_t slot = atomic_load_explicit(&bucket->slots[i], memory_order_acquire);
-		match |= (unsigned)(slot >> 32 == hash >> 32 && (uint32_t)slot != 0) << i;
+		match |= (unsigned)(slot >> 32 == hash >> 32) << i;
 	}
 	return match;
 }
 
-// Prefetches the context that key_table_find() is going to compare, if the name's bucket is in the cache.
-static inline void key_table_prefetch(const struct key_table *table, uint64_t hash)
+// The context that may have a name with that hash, prefetched; KEY_NONE if its bucket knows of none. For
+// key_table_find_likely(), between the same two quiescent states.
+static inline uint32_t key_table_prefetch(const struct key_table *table, uint64_t hash)
 {
 	const struct key_bucket *bucket = key_table_bucket(table, hash);
 	unsigned match = key_bucket_match(bucket, hash);
 	if (match == 0)
-		return;
+		return KEY_NONE;
 	uint64_t slot =
-		atomic_load_explicit(&bucket->slots[__builtin_ctz(match)], memory_order_relaxed);
-	if ((uint32_t)slot != 0) // it may just have gone
-		__builtin_prefetch(&table->ctxs[(uint32_t)slot - 1]);
+		atomic_load_explicit(&bucket->slots[__builtin_ctz(match)], memory_order_acquire);
+	uint32_t ctx = (uint32_t)slot - 1; // KEY_NONE: it has just gone, or there never was one
+	if (ctx != KEY_NONE)
+		__builtin_prefetch(&table->ctxs[ctx]);
+	return ctx;
 }
 
 // The context of that name, or KEY_NONE. Any worker, or control. hash is key_name_hash() of name.
 uint32_t key_table_find(const struct key_table *table, const struct key_name *name, uint64_t hash);
+
+static inline bool key_ctx_has_name(const struct key_ctx *ctx, const struct key_name *name)
+{
+	return key_name_equal(name->kind == KEY_BY_MKI ? &ctx->by_mki : &ctx->by_talker, name);
+}
+
+// The same, with the answer that key_table_prefetch() gave: its bucket need not be read again if
+// that is the one.
+static inline uint32_t key_table_find_likely(const struct key_table *table,
+	const struct key_name *name, uint64_t hash, uint32_t likely)
+{
+	if (likely != KEY_NONE && key_ctx_has_name(&table->ctxs[likely], name))
+		return likely;
+	return key_table_find(table, name, hash);
+}
 
 // Takes an unused context for the control thread to fill; KEY_NONE if there is none left.
 uint32_t key_table_alloc(struct key_table *table);

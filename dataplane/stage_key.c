@@ -98,6 +98,7 @@ uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n)
 	const struct key_table *keys = &worker->relay->keys;
 	struct key_name names[WORKER_BURST];
 	uint64_t hashes[WORKER_BURST];
+	uint32_t likely[WORKER_BURST];
 	bool needed[WORKER_BURST];
 	uint16_t named = 0;
 	for (uint16_t i = 0; i < n; i++) {
@@ -115,12 +116,13 @@ uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n)
 	}
 	for (uint16_t i = 0; i < named; i++)
 		if (needed[i])
-			key_table_prefetch(keys, hashes[i]);
+			likely[i] = key_table_prefetch(keys, hashes[i]);
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < named; i++) {
 		struct packet *p = packets[i];
 		if (needed[i]) {
-			p->ctx_index = key_table_find(keys, &names[i], hashes[i]);
+			p->ctx_index = key_table_find_likely(
+				keys, &names[i], hashes[i], likely[i]);
 			if (p->ctx_index == KEY_NONE ||
 				(!worker->resumed && hold_waits(worker, &names[i]))) {
 				enum drop_reason reason = packet_miss_key(worker, p, &names[i]);
