@@ -28,29 +28,52 @@ static bool talker_group_name(
 	return p->talker != 0 && p->leg->in[p->protocol].mode != LEG_OPAQUE;
 }
 
-// Finds all contexts of the talker. False if the packet is held because one has to be derived
-// first. A group whose context cannot be had gets no copy, and keeps the others from nothing.
-static bool packet_find_contexts(
-	struct worker *worker, struct packet *p, const struct fanout *fanout)
+// The first group from i on whose context has to be looked up, and its name; those before it have
+// none. n_talker_groups: there is no such group any more.
+static unsigned talker_group_next(
+	struct packet *p, const struct fanout *fanout, unsigned i, struct key_name *name)
+{
+	for (; i < fanout->n_talker_groups; i++) {
+		const struct fanout_group *group = &fanout->groups[i];
+		p->out_ctx[i] = KEY_NONE;
+		if (!fanout_group_is_self(fanout, group, p->leg->index) &&
+			talker_group_name(p, group, name))
+			break;
+	}
+	return i;
+}
+
+// A context of a packet's talker to look up.
+struct talker_lookup {
+	struct key_name name;
+	uint64_t hash;
+	uint32_t likely; // as key_table_prefetch() answered
+	unsigned group;
+};
+
+// Finds all contexts of the talker, from that of the first group on. False if the packet is held
+// because one has to be derived first. A group whose context cannot be had gets no copy, and keeps
+// the others from nothing.
+static bool packet_find_contexts(struct worker *worker, struct packet *p,
+	const struct fanout *fanout, struct talker_lookup *lookup)
 {
 	const struct key_table *keys = &worker->relay->keys;
 	// Groups are asked for in their order: up to the one that was refused just now all have
 	// been.
 	bool ask = !worker->resumed || worker->refused == DROP_NONE;
-	for (unsigned i = 0; i < fanout->n_talker_groups; i++) {
-		const struct fanout_group *group = &fanout->groups[i];
-		struct key_name name;
-		p->out_ctx[i] = KEY_NONE;
-		if (fanout_group_is_self(fanout, group, p->leg->index) ||
-			!talker_group_name(p, group, &name))
-			continue;
-		p->out_ctx[i] = key_table_find(keys, &name, key_name_hash(keys, &name));
-		bool waits = !worker->resumed && hold_waits(worker, &name);
-		if (p->out_ctx[i] != KEY_NONE && !waits)
-			continue;
-		if (ask && hold_packet(worker, p, &name) == DROP_NONE)
-			return false;
-		ask = ask || key_name_equal(&name, &worker->resumed_name);
+	while (lookup->group < fanout->n_talker_groups) {
+		const struct key_name *name = &lookup->name;
+		uint32_t ctx = key_table_find_likely(keys, name, lookup->hash, lookup->likely);
+		p->out_ctx[lookup->group] = ctx;
+		bool waits = !worker->resumed && hold_waits(worker, name);
+		if (ctx == KEY_NONE || waits) {
+			if (ask && hold_packet(worker, p, name) == DROP_NONE)
+				return false;
+			ask = ask || key_name_equal(name, &worker->resumed_name);
+		}
+		lookup->group = talker_group_next(p, fanout, lookup->group + 1, &lookup->name);
+		lookup->hash = key_name_hash(keys, &lookup->name);
+		lookup->likely = KEY_NONE;
 	}
 	return true;
 }
@@ -75,38 +98,36 @@ static void packet_plan(struct packet *p, const struct fanout *fanout)
 
 // Has what the look-ups of a burst are going to read on its way: the buckets of the talkers' names, then
 // the contexts. Of the first group that has to be looked up; few legs have more.
-static void burst_prefetch_contexts(
-	const struct key_table *keys, struct packet *packets[], uint16_t n)
+static void burst_prefetch_contexts(const struct key_table *keys, struct packet *packets[],
+	uint16_t n, struct talker_lookup lookups[])
 {
-	uint64_t hashes[WORKER_BURST];
-	uint16_t n_hashes = 0;
 	for (uint16_t i = 0; i < n; i++) {
-		struct packet *p = packets[i];
-		const struct fanout *fanout = p->leg->fanout[p->protocol];
-		for (unsigned g = 0; g < fanout->n_talker_groups; g++) {
-			struct key_name name;
-			if (fanout_group_is_self(fanout, &fanout->groups[g], p->leg->index) ||
-				!talker_group_name(p, &fanout->groups[g], &name))
-				continue;
-			hashes[n_hashes] = key_name_hash(keys, &name);
-			rte_prefetch0(key_table_bucket(keys, hashes[n_hashes++]));
-			break;
-		}
+		const struct fanout *fanout = packets[i]->leg->fanout[packets[i]->protocol];
+		struct talker_lookup *lookup = &lookups[i];
+		lookup->group = talker_group_next(packets[i], fanout, 0, &lookup->name);
+		if (lookup->group == fanout->n_talker_groups)
+			continue;
+		lookup->hash = key_name_hash(keys, &lookup->name);
+		rte_prefetch0(key_table_bucket(keys, lookup->hash));
 	}
-	for (uint16_t i = 0; i < n_hashes; i++)
-		key_table_prefetch(keys, hashes[i]);
+	for (uint16_t i = 0; i < n; i++) {
+		const struct fanout *fanout = packets[i]->leg->fanout[packets[i]->protocol];
+		if (lookups[i].group < fanout->n_talker_groups)
+			lookups[i].likely = key_table_prefetch(keys, lookups[i].hash);
+	}
 }
 
 uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n)
 {
+	struct talker_lookup lookups[WORKER_BURST];
 	for (uint16_t i = 0; i < n; i++)
 		packets[i]->talker = packet_talker(packets[i]);
-	burst_prefetch_contexts(&worker->relay->keys, packets, n);
+	burst_prefetch_contexts(&worker->relay->keys, packets, n, lookups);
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		const struct fanout *fanout = p->leg->fanout[p->protocol];
-		if (!packet_find_contexts(worker, p, fanout))
+		if (!packet_find_contexts(worker, p, fanout, &lookups[i]))
 			continue;
 		packet_plan(p, fanout);
 		packets[out++] = p;
