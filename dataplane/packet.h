@@ -41,7 +41,7 @@ struct packet {
 	uint32_t talker;        // index of the user who speaks, 0: unknown
 	uint64_t index;         // packet index or SRTCP index
 	uint64_t carried_index; // by the packet's ROC, if it differs from index; NO_INDEX: none
-	uint32_t first_out;     // context for which prefetch.c asked; KEY_NONE: none
+	uint32_t first_out;     // context of the first group that is protected anew; KEY_NONE: none
 	// The local address, or joined group, that it came to.
 	const struct port_address *address;
 	const struct leg *leg;

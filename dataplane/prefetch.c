@@ -42,20 +42,6 @@ static void stream_prefetch(
 	rte_prefetch0(&stream->replay.seen[index / 64 % (REPLAY_LIST_LEN / 64)]);
 }
 
-// The context under which the first group of receivers that is protected gets the packet, KEY_NONE if it
-// passes as it came.
-static uint32_t first_out_ctx(const struct packet *p)
-{
-	const struct fanout *fanout = p->leg->fanout[p->protocol];
-	for (unsigned i = 0; i < fanout->n_groups; i++) {
-		const struct fanout_group *group = &fanout->groups[i];
-		if (group->mode == LEG_SRTP && !fanout_group_is_self(fanout, group, p->leg->index))
-			return packet_passes(p, fanout, group) ? KEY_NONE
-							       : packet_out_ctx(p, fanout, group);
-	}
-	return KEY_NONE;
-}
-
 void prefetch_inbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
@@ -79,8 +65,7 @@ void prefetch_inbound_streams(const struct relay *relay, struct packet *packets[
 void prefetch_outbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		struct packet *p = packets[i];
-		p->first_out = first_out_ctx(p);
+		const struct packet *p = packets[i];
 		if (p->first_out == KEY_NONE)
 			continue;
 		const struct key_ctx *ctx = &relay->keys.ctxs[p->first_out];

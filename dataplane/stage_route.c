@@ -78,19 +78,25 @@ static bool packet_find_contexts(struct worker *worker, struct packet *p,
 	return true;
 }
 
-// What the receivers need of the packet: the octets as they came, the clear ones, or both.
+// What the receivers need of the packet: the octets as they came, the clear ones, or both; and the
+// context that prefetch.c asks for.
 static void packet_plan(struct packet *p, const struct fanout *fanout)
 {
 	p->keep_original = false;
 	p->clear_uses = 0;
+	p->first_out = KEY_NONE;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		if (fanout_group_is_self(fanout, group, p->leg->index))
 			continue;
-		if (packet_passes(p, fanout, group))
+		if (packet_passes(p, fanout, group)) {
 			p->keep_original = true;
-		else if (p->clear_uses < UINT8_MAX)
+			continue;
+		}
+		if (p->clear_uses < UINT8_MAX)
 			p->clear_uses++;
+		if (p->first_out == KEY_NONE && group->mode == LEG_SRTP)
+			p->first_out = packet_out_ctx(p, fanout, group);
 	}
 	const struct leg_protection *in = &p->leg->in[p->protocol];
 	p->decrypt = p->ctx && (in->verify || p->clear_uses > 0);
