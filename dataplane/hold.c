@@ -3,35 +3,59 @@
 
 #include "dataplane/hold.h"
 
+#include <string.h>
+
 #include "dataplane/worker.h"
 
-// The slot that waits for name, else a free one, else NULL. Reads the tags, 1 KiB, not the slots.
-static struct hold_slot *hold_find(struct worker *worker, const struct key_name *name, uint32_t tag)
+static uint16_t *hold_head(struct worker *worker, const struct key_name *name)
 {
-	struct hold_slot *unused = NULL;
-	for (unsigned i = 0; i < HOLD_SLOTS; i++) {
-		if (worker->hold_tags[i] == tag && key_name_equal(&worker->hold[i].name, name))
-			return &worker->hold[i];
-		if (worker->hold_tags[i] == 0 && !unused)
-			unused = &worker->hold[i];
-	}
-	return unused;
+	return &worker->hold_heads[key_name_hash(&worker->relay->keys, name) % HOLD_SLOTS];
 }
 
-static uint32_t hold_tag(const struct worker *worker, const struct key_name *name)
+// The slot that waits for name, or NULL.
+static struct hold_slot *hold_find(struct worker *worker, const struct key_name *name)
 {
-	return (uint32_t)key_name_hash(&worker->relay->keys, name) | 1;
+	for (uint16_t i = *hold_head(worker, name); i != 0; i = worker->hold[i - 1].next)
+		if (key_name_equal(&worker->hold[i - 1].name, name))
+			return &worker->hold[i - 1];
+	return NULL;
 }
 
-bool hold_waits(const struct worker *worker, const struct key_name *name)
+// A free slot, or NULL. It stays free until hold_take().
+static struct hold_slot *hold_peek(struct worker *worker)
 {
-	if (worker->n_held == 0)
-		return false;
-	uint32_t tag = hold_tag(worker, name);
-	for (unsigned i = 0; i < HOLD_SLOTS; i++)
-		if (worker->hold_tags[i] == tag && key_name_equal(&worker->hold[i].name, name))
-			return true;
-	return false;
+	if (worker->hold_unused != 0)
+		return &worker->hold[worker->hold_unused - 1];
+	return worker->hold_touched < HOLD_SLOTS ? &worker->hold[worker->hold_touched] : NULL;
+}
+
+// Puts the free slot that hold_peek() found into the chain of its name.
+static void hold_take(struct worker *worker, struct hold_slot *slot)
+{
+	if (worker->hold_unused != 0)
+		worker->hold_unused = slot->next;
+	else
+		worker->hold_touched++;
+	uint16_t *head = hold_head(worker, &slot->name);
+	slot->next = *head;
+	*head = (uint16_t)(slot - worker->hold + 1);
+}
+
+// The other way.
+static void hold_give_back(struct worker *worker, struct hold_slot *slot)
+{
+	uint16_t self = (uint16_t)(slot - worker->hold + 1);
+	uint16_t *link = hold_head(worker, &slot->name);
+	while (*link != self)
+		link = &worker->hold[*link - 1].next;
+	*link = slot->next;
+	slot->next = worker->hold_unused;
+	worker->hold_unused = self;
+}
+
+bool hold_waits(struct worker *worker, const struct key_name *name)
+{
+	return worker->n_held > 0 && hold_find(worker, name);
 }
 
 static enum drop_reason hold_ask(
@@ -56,15 +80,16 @@ static enum drop_reason hold_ask(
 enum drop_reason hold_packet(
 	struct worker *worker, struct packet *packet, const struct key_name *name)
 {
-	uint32_t tag = hold_tag(worker, name);
-	struct hold_slot *slot = hold_find(worker, name, tag);
+	struct hold_slot *slot = hold_find(worker, name);
+	if (!slot)
+		slot = hold_peek(worker);
 	if (!slot || worker->n_held == HOLD_TOTAL)
 		return DROP_HOLD_FULL;
 	if (slot->n == 0) {
 		enum drop_reason reason = hold_ask(worker, slot, packet->leg->index, name);
 		if (reason != DROP_NONE)
 			return reason;
-		worker->hold_tags[slot - worker->hold] = tag;
+		hold_take(worker, slot);
 	}
 	if (slot->n == HOLD_PACKETS)
 		return DROP_HOLD_FULL;
@@ -83,7 +108,7 @@ void hold_resume(struct worker *worker, const struct worker_mail *mail)
 		packets[i] = slot->packets[i];
 	slot->n = 0;
 	worker->n_held -= n;
-	worker->hold_tags[mail->value] = 0;
+	hold_give_back(worker, slot);
 	// 0 if control gave the leg's index to another leg meanwhile
 	if (worker->legs[slot->leg].held_slots > 0)
 		worker->legs[slot->leg].held_slots--;
@@ -101,6 +126,8 @@ void hold_clear(struct worker *worker)
 	for (unsigned i = 0; i < HOLD_SLOTS; i++) {
 		rte_pktmbuf_free_bulk(worker->hold[i].packets, worker->hold[i].n);
 		worker->hold[i].n = 0;
-		worker->hold_tags[i] = 0;
 	}
+	memset(worker->hold_heads, 0, sizeof(worker->hold_heads));
+	worker->hold_unused = 0;
+	worker->hold_touched = 0;
 }

@@ -23,7 +23,7 @@ enum drop_reason hold_packet(
 
 // Whether packets wait for the context of that name, though it may exist by now: those that come
 // behind them must not overtake. Costs one comparison while nothing is held.
-bool hold_waits(const struct worker *worker, const struct key_name *name);
+bool hold_waits(struct worker *worker, const struct key_name *name);
 
 // Takes the packets of the slot in mail through the stages again.
 void hold_resume(struct worker *worker, const struct worker_mail *mail);

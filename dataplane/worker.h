@@ -52,7 +52,8 @@ struct leg_counters {
 struct hold_slot {
 	struct key_name name;
 	uint32_t leg;
-	uint16_t n; // 0: free
+	uint16_t n;    // 0: free
+	uint16_t next; // in its chain, or of the free ones, + 1; 0: none
 	struct rte_mbuf *packets[HOLD_PACKETS];
 };
 
@@ -89,8 +90,10 @@ struct worker {
 	uint32_t n_ssrcs;
 	_Atomic uint32_t ssrcs_taken; // so far; worker: wo, control: ro
 	struct packet packets[WORKER_BURST];
-	uint32_t n_held;                // packets that wait
-	uint32_t hold_tags[HOLD_SLOTS]; // hash of the slot's name, odd; 0: free
+	uint32_t n_held;                 // packets that wait
+	uint16_t hold_heads[HOLD_SLOTS]; // chains by hash of the name: slot + 1; 0: none
+	uint16_t hold_unused;            // first of the slots to use again + 1
+	uint16_t hold_touched;           // slots ever used
 	struct hold_slot hold[HOLD_SLOTS];
 	struct rte_ring *from_control;               // struct worker_mail
 	struct rte_ring *to_control;                 // struct control_mail
