@@ -10,6 +10,8 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
+enum { COPIES_AT_ONCE = 32 };
+
 // Adds two ones' complement sums (RFC 1071).
 static inline uint16_t sum_add(uint32_t a, uint32_t b)
 {
@@ -98,9 +100,30 @@ static enum drop_reason dest_send(struct worker *worker, const struct fanout_des
 	return DROP_NONE;
 }
 
-static struct rte_mbuf *payload_copy(struct worker *worker, const uint8_t *data, uint16_t len)
+// Buffers for copies, taken from the pool many at a time.
+struct copies {
+	struct rte_mbuf *mbufs[COPIES_AT_ONCE];
+	uint32_t n;      // in mbufs
+	uint32_t wanted; // to be taken yet, at most one too many
+};
+
+static struct rte_mbuf *copies_take(struct worker *worker, struct copies *copies)
 {
-	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->relay->pool);
+	if (copies->n == 0) {
+		uint32_t n = RTE_MIN(copies->wanted, (uint32_t)COPIES_AT_ONCE);
+		// All or none: what is left of a short pool comes one by one.
+		if (n <= 1 || rte_pktmbuf_alloc_bulk(worker->relay->pool, copies->mbufs, n) != 0)
+			return rte_pktmbuf_alloc(worker->relay->pool);
+		copies->n = n;
+		copies->wanted -= n;
+	}
+	return copies->mbufs[--copies->n];
+}
+
+static struct rte_mbuf *payload_copy(
+	struct worker *worker, struct copies *copies, const uint8_t *data, uint16_t len)
+{
+	struct rte_mbuf *mbuf = copies_take(worker, copies);
 	if (!mbuf)
 		return NULL;
 	uint8_t *room = (uint8_t *)rte_pktmbuf_append(mbuf, len);
@@ -122,15 +145,19 @@ void stage_output(struct worker *worker, const struct leg *leg, const struct fan
 	uint32_t last = group->n_dests - 1;
 	if (dests[last].leg == leg->index && last > 0)
 		last--; // the group is not the leg alone, or nobody would have come here
+	struct copies copies;
+	copies.n = 0;
+	copies.wanted = group->n_dests - with_payload_ownership;
 	for (uint32_t i = 0; i < group->n_dests; i++) {
 		const struct fanout_dest *dest = &dests[i];
 		if (dest->leg == leg->index)
 			continue;
 		bool take = with_payload_ownership && i == last;
-		struct rte_mbuf *mbuf = take ? payload : payload_copy(worker, data, len);
+		struct rte_mbuf *mbuf = take ? payload : payload_copy(worker, &copies, data, len);
 		enum drop_reason reason =
 			mbuf ? dest_send(worker, dest, mbuf, len, payload_sum) : DROP_NO_BUFFER;
 		if (reason != DROP_NONE)
 			worker_count_copy_drop(worker, dest->leg, reason);
 	}
+	rte_pktmbuf_free_bulk(copies.mbufs, copies.n);
 }
