@@ -159,8 +159,8 @@ static inline bool key_ctx_has_name(const struct key_ctx *ctx, const struct key_
 
 // The same, with the answer that key_table_prefetch() gave: its bucket need not be read again if
 // that is the one.
-static inline uint32_t key_table_find_likely(const struct key_table *table,
-	const struct key_name *name, uint64_t hash, uint32_t likely)
+static inline uint32_t key_table_find_likely(
+	const struct key_table *table, const struct key_name *name, uint64_t hash, uint32_t likely)
 {
 	if (likely != KEY_NONE && key_ctx_has_name(&table->ctxs[likely], name))
 		return likely;

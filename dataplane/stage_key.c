@@ -121,8 +121,7 @@ uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n)
 	for (uint16_t i = 0; i < named; i++) {
 		struct packet *p = packets[i];
 		if (needed[i]) {
-			p->ctx_index = key_table_find_likely(
-				keys, &names[i], hashes[i], likely[i]);
+			p->ctx_index = key_table_find_likely(keys, &names[i], hashes[i], likely[i]);
 			if (p->ctx_index == KEY_NONE ||
 				(!worker->resumed && hold_waits(worker, &names[i]))) {
 				enum drop_reason reason = packet_miss_key(worker, p, &names[i]);

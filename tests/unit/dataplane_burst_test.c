@@ -482,6 +482,41 @@ static void holds_for_so_many_contexts_of_leg(void **state)
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_DERIVE_LIMIT), 1);
 }
 
+// As if each context were asked for by a leg of its own, which has never asked before.
+static void push_new_talker(unsigned i)
+{
+	worker(0)->legs[ALICE].held_slots = 0;
+	worker(0)->legs[ALICE].token_tsc = 0;
+	push_talker(GUK_ID + i, 1);
+}
+
+static void holds_for_so_many_contexts(void **state)
+{
+	struct control_mail mail;
+	bool taken[HOLD_SLOTS] = {};
+	(void)state;
+	group_call_open();
+	for (unsigned i = 0; i < HOLD_SLOTS; i++) {
+		push_new_talker(i);
+		assert_true(worker_mail_take(worker(0), &mail));
+		assert_false(taken[mail.derive.slot]);
+		taken[mail.derive.slot] = true;
+	}
+	push_new_talker(HOLD_SLOTS);
+	expect_one_drop(DROP_HOLD_FULL);
+	for (unsigned i = 0; i < HOLD_SLOTS; i++)
+		push_talker(GUK_ID + i, 2);
+	assert_false(worker_mail_take(worker(0), &mail)); // each was found waiting
+	assert_int_equal(worker(0)->n_held, 2 * HOLD_SLOTS);
+	for (unsigned slot = 0; slot < HOLD_SLOTS; slot += 2) {
+		resume(slot, DROP_UNKNOWN_USER);
+		push_new_talker(HOLD_SLOTS + slot);
+		assert_true(worker_mail_take(worker(0), &mail));
+		assert_int_equal(mail.derive.slot, slot);
+	}
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_HOLD_FULL), 1);
+}
+
 static void asks_for_so_many_contexts_at_once(void **state)
 {
 	struct control_mail mail;
@@ -1443,6 +1478,7 @@ int main(void)
 		in_lab(drops_what_control_refused),
 		in_lab(holds_so_many_for_one_context),
 		in_lab(holds_for_so_many_contexts_of_leg),
+		in_lab(holds_for_so_many_contexts),
 		in_lab(asks_for_so_many_contexts_at_once),
 		in_lab(holds_for_talker_of_receivers),
 		in_lab(changes_nothing_for_receivers_of_same_key),

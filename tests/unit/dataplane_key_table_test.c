@@ -45,7 +45,11 @@ static struct key_name talker_name(uint32_t i)
 
 static uint32_t find(const struct key_table *table, struct key_name name)
 {
-	return key_table_find(table, &name, key_name_hash(table, &name));
+	uint64_t hash = key_name_hash(table, &name);
+	uint32_t found = key_table_find(table, &name, hash);
+	uint32_t likely = key_table_prefetch(table, hash);
+	assert_int_equal(key_table_find_likely(table, &name, hash, likely), found);
+	return found;
 }
 
 static bool is_zero(const void *p, size_t size)
@@ -198,6 +202,10 @@ static void tells_equal_hashes_apart(void **state)
 	struct key_name name = mki_name(5), other = mki_name(6);
 	assert_int_equal(key_table_find(&table, &other, key_name_hash(&table, &name)), KEY_NONE);
 	assert_int_equal(key_table_find(&table, &name, key_name_hash(&table, &name)), ctx);
+	uint64_t hash = key_name_hash(&table, &name);
+	assert_int_equal(key_table_prefetch(&table, hash), ctx);
+	assert_int_equal(key_table_find_likely(&table, &other, hash, ctx), KEY_NONE);
+	assert_int_equal(key_table_find_likely(&table, &name, hash, KEY_NONE), ctx);
 	key_table_fini(&table);
 }
 
