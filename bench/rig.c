@@ -10,10 +10,9 @@
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_eth_ring.h>
-#include <rte_ip.h>
-#include <rte_udp.h>
 
 #include "bench/bench.h"
+#include "bench/frame.h"
 
 #define RAN_ADDRESS   "10.0.0.1"
 #define RAN_GATEWAY   "10.0.0.254"
@@ -283,26 +282,14 @@ uint16_t rig_headers_write(
 	const struct rig *rig, unsigned port, uint32_t place, uint16_t payload_len, uint8_t *out)
 {
 	const struct port *p = &rig->app.relay.ports[port];
-	struct rte_ether_hdr *ethernet = (struct rte_ether_hdr *)out;
-	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(ethernet + 1);
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(ip + 1);
-	uint16_t udp_len = (uint16_t)(payload_len + sizeof(*udp));
-	*ethernet = (struct rte_ether_hdr){.ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4)};
-	memcpy(&ethernet->dst_addr, &p->mac, sizeof(p->mac));
-	ethernet->src_addr.addr_bytes[0] = 2;
-	*ip = (struct rte_ipv4_hdr){
-		.version_ihl = RTE_IPV4_VHL_DEF,
-		.total_length = rte_cpu_to_be_16((uint16_t)(udp_len + sizeof(*ip))),
-		.time_to_live = 64,
-		.next_proto_id = IPPROTO_UDP,
+	struct frame_path path = {
+		.src_mac = {{2}},
+		.dst_mac = p->mac,
 		.src_addr = rte_cpu_to_be_32(CLIENTS_FIRST + place),
+		.src_port = CLIENT_UDP_PORT,
+		.dst_port = (uint16_t)(RELAY_UDP_PORT_FIRST + place),
 	};
-	memcpy(&ip->dst_addr, p->addresses[0].addr.addr, sizeof(ip->dst_addr));
-	ip->hdr_checksum = rte_ipv4_cksum(ip);
-	*udp = (struct rte_udp_hdr){
-		.src_port = rte_cpu_to_be_16(CLIENT_UDP_PORT),
-		.dst_port = rte_cpu_to_be_16((uint16_t)(RELAY_UDP_PORT_FIRST + place)),
-		.dgram_len = rte_cpu_to_be_16(udp_len),
-	};
-	return sizeof(*ethernet) + sizeof(*ip) + sizeof(*udp);
+	memcpy(&path.dst_addr, p->addresses[0].addr.addr, sizeof(path.dst_addr));
+	frame_headers_write(&path, payload_len, out);
+	return FRAME_HEADERS_LEN;
 }

@@ -8,11 +8,12 @@
 
 #include <rte_cycles.h>
 
+#include "bench/frame.h"
+
 enum {
 	CHUNK_FRAMES = 256,
 	CHUNK_COPIES = 32768, // a chunk has fewer frames if they have many copies
 	STORE_OCTETS = 40 << 20,
-	HEADERS_LEN = 14 + 20 + 8,
 	SENDER_REPORT_LEN = 28,
 };
 
@@ -37,12 +38,7 @@ static uint16_t rtp_write(struct traffic *t, const struct sender *s, uint8_t *ou
 	uint16_t octets = t->shape.octets;
 	if (t->shape.ragged)
 		octets = (uint16_t)(1 + bench_random_below(&t->random, octets));
-	out[0] = 0x80;
-	out[1] = 96;
-	out[2] = (uint8_t)(s->index >> 8);
-	out[3] = (uint8_t)s->index;
-	srtp_write32(out + 4, (uint32_t)s->index * 320);
-	srtp_write32(out + 8, s->ssrc);
+	frame_rtp_header_write(s->index, s->ssrc, out);
 	memset(out + RTP_HEADER_MIN, (int)s->index, octets);
 	return (uint16_t)(RTP_HEADER_MIN + octets);
 }
@@ -111,14 +107,14 @@ static void packet_spoil(struct traffic *t, uint8_t *packet, uint16_t len)
 
 static void frame_make(struct traffic *t, struct sender *s, uint32_t at)
 {
-	uint8_t *frame = t->frames + (size_t)at * t->stride, *packet = frame + HEADERS_LEN;
+	uint8_t *frame = t->frames + (size_t)at * t->stride, *packet = frame + FRAME_HEADERS_LEN;
 	uint16_t len =
 		t->shape.protocol == SRTP_RTP ? rtp_write(t, s, packet) : rtcp_write(t, s, packet);
 	if (s->ctx)
 		len = packet_protect(t, s, packet, len);
 	packet_spoil(t, packet, len);
 	rig_headers_write(t->rig, RIG_RAN, s->place, len, frame);
-	t->lens[at] = HEADERS_LEN + len;
+	t->lens[at] = FRAME_HEADERS_LEN + len;
 	if (t->shape.flaw == TRAFFIC_GOOD) // the relay's idea of the sender must not fall behind
 		s->index++;
 }
@@ -228,8 +224,8 @@ struct traffic *traffic_open(struct rig *rig, unsigned worker, const struct traf
 	};
 	while (t->chunk_frames > 1 && t->chunk_frames * shape->copies > CHUNK_COPIES)
 		t->chunk_frames /= 2;
-	t->stride =
-		RTE_ALIGN(HEADERS_LEN + RTP_HEADER_MIN + shape->octets + SRTP_OVERHEAD_MAX, 64U);
+	t->stride = RTE_ALIGN(
+		FRAME_HEADERS_LEN + RTP_HEADER_MIN + shape->octets + SRTP_OVERHEAD_MAX, 64U);
 	t->n_frames = STORE_OCTETS / t->stride;
 	t->at = t->n_frames;
 	t->frames = bench_alloc((size_t)t->n_frames * t->stride);
