@@ -54,6 +54,7 @@ static void result_print(json_t *result)
 {
 	json_dumpf(result, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');
+	fflush(stdout);
 	json_decref(result);
 }
 
@@ -101,6 +102,8 @@ static bool links_run(struct gen_calls *calls)
 	bool good = pool && link_open(&in, &options->in, pool) &&
 		    (one || link_open(&out, &options->out, pool)) && link_ready(&in) &&
 		    (one || link_ready(&out)) && calls_run(calls, &in, one ? &in : &out);
+	while (good && options->stay && getchar() != EOF)
+		;
 	link_close(&in);
 	link_close(&out);
 	return good;

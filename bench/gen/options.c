@@ -49,6 +49,9 @@ static const char usage[] =
 	"      --pcap FILE             write frames into a file, and send nothing\n"
 	"      --packets N             frames of the file (100000)\n"
 	"      --keep                  leave keys and sessions in the relay\n"
+	"      --stay                  after the result, keep the ports until stdin ends: "
+	"net_memif of DPDK\n"
+	"                              22.11 may crash a relay whose peer leaves while it polls\n"
 	"  -h, --help                  this text\n"
 	"\n"
 	"EAL options replace --no-huge -m 256 --no-pci.\n";
@@ -213,6 +216,7 @@ enum {
 	OPTION_PCAP,
 	OPTION_PACKETS,
 	OPTION_KEEP,
+	OPTION_STAY,
 };
 
 static const struct option options_known[] = {
@@ -241,6 +245,7 @@ static const struct option options_known[] = {
 	{"pcap", required_argument, NULL, OPTION_PCAP},
 	{"packets", required_argument, NULL, OPTION_PACKETS},
 	{"keep", no_argument, NULL, OPTION_KEEP},
+	{"stay", no_argument, NULL, OPTION_STAY},
 	{"help", no_argument, NULL, 'h'},
 	{},
 };
@@ -314,6 +319,9 @@ static bool media_option_read(int option, struct gen_options *options)
 		return whole_read(optarg, &options->packets);
 	case OPTION_KEEP:
 		options->keep = true;
+		return true;
+	case OPTION_STAY:
+		options->stay = true;
 		return true;
 	default:
 		return false;

@@ -63,7 +63,7 @@ struct gen_options {
 	uint64_t seed, packets; // packets of the capture
 	unsigned cpu;
 	const char *control, *write, *pcap;
-	bool keep;
+	bool keep, stay;
 	char **eal; // of n_eal
 	int n_eal;
 };

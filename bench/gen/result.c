@@ -79,6 +79,7 @@ json_t *result_show(const struct run *run, const json_t *before, const json_t *a
 		srtp_suite_name(options->suite), "streams", (int)options->streams, "groups",
 		(int)options->groups, "receivers", (int)options->receivers, "seconds", run->seconds,
 		"wanted_pps", run->wanted_pps);
+	set_count(shown, "warmed_up", run->warmed_up);
 	set_count(shown, "sent", run->sent);
 	set_count(shown, "expected", expected);
 	set_count(shown, "received", counts->received);
@@ -88,6 +89,7 @@ json_t *result_show(const struct run *run, const json_t *before, const json_t *a
 	set_count(shown, "duplicates", counts->duplicates);
 	set_count(shown, "auth_failed", counts->auth_failed);
 	set_count(shown, "unknown", counts->unknown);
+	set_count(shown, "stray", counts->stray);
 	set_count(shown, "refused", run->refused);
 	json_object_set_new(shown, "sent_pps", json_real((double)run->sent / run->seconds));
 	json_object_set_new(

@@ -40,7 +40,6 @@ static bool packet_make(struct run *run, uint32_t stream)
 	}
 	frame->data_len = len;
 	frame->pkt_len = len;
-	run->sent_octets += len;
 	run->waiting[run->n_waiting++] = frame;
 	return true;
 }
@@ -108,6 +107,7 @@ bool run_warm_up(struct run *run)
 	uint64_t end =
 		rte_rdtsc() + (uint64_t)(run->calls->options->warm_up * (double)rte_get_tsc_hz());
 	uint32_t next = 0;
+	receive_for(run, WARM_UP_PAUSE_MS); // the relay asks for our MACs
 	while (streams_ask(run, &next) > 0) {
 		waiting_send(run);
 		receive_for(run, WARM_UP_PAUSE_MS);
@@ -158,7 +158,8 @@ void run_measure(struct run *run)
 	uint64_t hz = rte_get_tsc_hz(), start, elapsed, made = 0;
 	uint64_t length = (uint64_t)(run->calls->options->seconds * (double)hz);
 	run->wanted_pps = rate_wanted(run);
-	run->sent = run->sent_octets = run->refused = 0;
+	run->warmed_up = run->sent;
+	run->sent = run->refused = 0;
 	sink_begin(&run->sink);
 	start = rte_rdtsc();
 	while ((elapsed = rte_rdtsc() - start) < length) {

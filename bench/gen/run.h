@@ -19,10 +19,11 @@ struct run {
 	struct sink sink;
 	struct rte_mbuf *waiting[LINK_BURST]; // made, and not taken by the port yet
 	uint16_t n_waiting;
-	uint64_t sent, sent_octets; // handed to the port
-	uint64_t refused;           // times that the port took fewer than there were
-	double wanted_pps;          // 0: as many as are taken
-	double seconds;             // that sending took
+	uint64_t sent;      // handed to the port
+	uint64_t warmed_up; // the same, before measuring began
+	uint64_t refused;   // times that the port took fewer than there were
+	double wanted_pps;  // 0: as many as are taken
+	double seconds;     // that sending took
 };
 
 void run_open(struct run *run, struct gen_calls *calls, struct link *in, struct link *out);

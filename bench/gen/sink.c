@@ -58,17 +58,22 @@ static void ssrc_learn(struct sink *sink, const struct arrival *a)
 
 // --- reading
 
+static bool frame_is_ours(const struct sink *sink, const struct rte_mbuf *frame)
+{
+	const struct rte_ether_hdr *ethernet =
+		rte_pktmbuf_mtod(frame, const struct rte_ether_hdr *);
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(ethernet + 1);
+	return frame->nb_segs == 1 && frame->data_len >= FRAME_HEADERS_LEN &&
+	       ethernet->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4) &&
+	       ip->version_ihl == RTE_IPV4_VHL_DEF && ip->next_proto_id == IPPROTO_UDP &&
+	       ip->dst_addr == sink->calls->options->out.address;
+}
+
 static bool arrival_read(const struct sink *sink, const struct rte_mbuf *frame, struct arrival *a)
 {
 	uint8_t *octets = rte_pktmbuf_mtod(frame, uint8_t *);
-	const struct rte_ether_hdr *ethernet = (const struct rte_ether_hdr *)octets;
-	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(ethernet + 1);
-	const struct rte_udp_hdr *udp = (const struct rte_udp_hdr *)(ip + 1);
-	if (frame->nb_segs != 1 || frame->data_len < FRAME_HEADERS_LEN + RTP_HEADER_MIN ||
-		ethernet->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4) ||
-		ip->version_ihl != RTE_IPV4_VHL_DEF || ip->next_proto_id != IPPROTO_UDP ||
-		ip->dst_addr != sink->calls->options->out.address)
-		return false;
+	const struct rte_udp_hdr *udp =
+		(const struct rte_udp_hdr *)(octets + FRAME_HEADERS_LEN - sizeof(*udp));
 	uint16_t udp_len = rte_be_to_cpu_16(udp->dgram_len);
 	int place = gen_calls_place_out(sink->calls, rte_be_to_cpu_16(udp->dst_port));
 	if (place < 0 || udp_len < sizeof(*udp) + RTP_HEADER_MIN ||
@@ -178,6 +183,10 @@ void sink_take(struct sink *sink, struct rte_mbuf *frame)
 {
 	struct arrival a = {.now = rte_rdtsc()};
 	struct stamp stamp;
+	if (!frame_is_ours(sink, frame)) {
+		sink->counts.stray++;
+		return;
+	}
 	if (!arrival_read(sink, frame, &a)) {
 		sink->counts.unknown++;
 		return;

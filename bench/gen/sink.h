@@ -25,7 +25,8 @@ struct sink_counts {
 	uint64_t duplicates;
 	uint64_t reordered;   // after one with a higher packet index
 	uint64_t auth_failed; // the tag does not match
-	uint64_t unknown;  // for no leg, of no stream, under another MKI, or with another content
+	uint64_t unknown;  // UDP for no leg, of no stream, under another MKI, with another content
+	uint64_t stray;    // no UDP for mcxgen: the relay speaks MLD, IGMP and ND, too
 	uint64_t octets;   // of frames received
 	uint64_t last_tsc; // when the last one came
 };
