@@ -38,7 +38,7 @@ class MemifRelay(lab_module.Relay):
 
 @contextlib.contextmanager
 def generate(relay, *options, meanwhile=lambda: None):
-    """The result of a run, during which meanwhile is called. mcxgen keeps ports, keys and sessions; the relay ends first."""
+    """The result of a run, during which meanwhile is called. mcxgen keeps its ports until the relay has ended."""
     ports = [f"--{way}={side}={relay.device(n, side, 'client')}"
              for n, (way, side) in enumerate(zip(("in", "out"), relay.lab.sides))]
     process = subprocess.Popen([PROGRAM, "--control", relay.socket_path, "--keep", "--stay", *ports, *options],
