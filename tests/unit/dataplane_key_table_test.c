@@ -251,10 +251,17 @@ struct reader {
 	unsigned id;
 };
 
+// As a worker looks it up. The name may come or go meanwhile, so the two look-ups of find() need not agree.
+static uint32_t find_churned(const struct key_table *table, struct key_name name)
+{
+	uint64_t hash = key_name_hash(table, &name);
+	return key_table_find_likely(table, &name, hash, key_table_prefetch(table, hash));
+}
+
 // A context that is found is filled, and stays so until the reader says it has passed.
 static void read_churned(struct readers *all, uint32_t i)
 {
-	uint32_t ctx = find(&all->table, mki_name(i));
+	uint32_t ctx = find_churned(&all->table, mki_name(i));
 	if (ctx == KEY_NONE)
 		return;
 	all->found++;
