@@ -210,16 +210,14 @@ static void dest_fill(struct fanout_dest *dest, const struct session_leg *leg)
 	dest->header_len += sizeof(pseudo.udp);
 }
 
-static struct fanout *fanout_alloc(uint32_t n_dests, uint32_t n_groups)
+// A leg finds out by it that a group is itself alone.
+static void fanout_note_only_legs(struct fanout *fanout)
 {
-	size_t dests = n_dests * sizeof(struct fanout_dest);
-	struct fanout *fanout = aligned_alloc(64,
-		RTE_ALIGN(sizeof(*fanout) + dests + n_groups * sizeof(struct fanout_group), 64));
-	if (!fanout)
-		abort();
-	*fanout = (struct fanout){.n_dests = n_dests, .n_groups = n_groups};
-	fanout->groups = (struct fanout_group *)((uint8_t *)fanout->dests + dests);
-	return fanout;
+	for (uint32_t i = 0; i < fanout->n_groups; i++) {
+		struct fanout_group *group = &fanout->groups[i];
+		bool alone = group->n_dests == 1;
+		group->only_leg = alone ? fanout->dests[group->first_dest].leg : LEG_NONE;
+	}
 }
 
 static void fanout_place_group(struct fanout *fanout, const struct fanout_group *group, uint32_t at)
@@ -271,6 +269,10 @@ struct fanout *fanout_build(
 		n_dests++;
 	}
 	struct fanout *fanout = fanout_alloc(n_dests, list.n);
+	if (!fanout)
+		abort();
+	fanout->n_dests = n_dests;
+	fanout->n_groups = list.n;
 	fanout_place_groups(app, fanout, &list, place);
 	for (uint32_t g = 0; g < fanout->n_groups; g++)
 		fanout->groups[g].n_dests = 0; // counted again as they are filled
@@ -280,6 +282,7 @@ struct fanout *fanout_build(
 		struct fanout_group *group = &fanout->groups[place[group_of[i]]];
 		dest_fill(&fanout->dests[group->first_dest + group->n_dests++], &session->legs[i]);
 	}
+	fanout_note_only_legs(fanout);
 	free(list.groups);
 	free(group_of);
 	free(place);

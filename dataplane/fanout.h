@@ -4,15 +4,17 @@
 #pragma once
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 // Where packets of one protocol go: immutable, shared by the legs of a session, built by the
 // control thread. A leg finds itself in it and is left out.
 
 // One copy: a receiving leg with its headers ready but for lengths and checksums. One cache line.
 struct fanout_dest {
-	uint32_t leg;
+	alignas(64) uint32_t leg;
 	uint32_t neighbour; // index in neighbour_table
 	uint16_t l3_sum;    // ones' complement sum of the IPv4 header's constant fields
 	uint16_t l4_sum;    // the same of pseudo header and UDP ports
@@ -42,17 +44,32 @@ struct fanout_group {
 	uint32_t ctx;      // key context; KEY_NONE if by_talker, or if the key is not active
 	uint32_t first_dest;
 	uint32_t n_dests;
+	uint32_t only_leg; // the only receiver; LEG_NONE: there are several
 	// Root keys that these receivers know, too: what came under one leaves under it.
 	uint32_t others[FANOUT_RING_MAX - 1 + FANOUT_ACCEPT_MAX];
 };
 
 enum { FANOUT_TALKER_GROUPS_MAX = 8 }; // groups with by_talker, the first in the list
 
+// What is read of every packet comes first: of one with a single group, one cache line.
 struct fanout {
-	uint32_t n_dests;
+	alignas(64) uint32_t n_dests;
 	uint32_t n_groups;
-	uint8_t n_talker_groups; // these come first
-	bool has_opaque;
-	struct fanout_group *groups; // in the same allocation; those of one key stand together
-	struct fanout_dest dests[];
+	uint8_t n_talker_groups;      // these come first
+	struct fanout_dest *dests;    // behind the groups, in the same allocation
+	struct fanout_group groups[]; // those of one key stand together
 };
+
+// Room for that many; all but dests is the caller's to fill, and the whole to free(). NULL if there is no memory.
+// Control thread.
+static inline struct fanout *fanout_alloc(uint32_t n_dests, uint32_t n_groups)
+{
+	const size_t line = alignof(struct fanout);
+	size_t head = sizeof(struct fanout) + n_groups * sizeof(struct fanout_group);
+	head = (head + line - 1) / line * line;
+	struct fanout *fanout =
+		(struct fanout *)aligned_alloc(line, head + n_dests * sizeof(struct fanout_dest));
+	if (fanout)
+		fanout->dests = (struct fanout_dest *)((uint8_t *)fanout + head);
+	return fanout;
+}

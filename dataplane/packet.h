@@ -59,13 +59,6 @@ struct packet {
 	struct srtp_op op;
 };
 
-// Whether a group has no receiver but the leg that the packet came from.
-static inline bool fanout_group_is_self(
-	const struct fanout *fanout, const struct fanout_group *group, uint32_t leg)
-{
-	return group->n_dests == 1 && fanout->dests[group->first_dest].leg == leg;
-}
-
 static inline bool fanout_group_knows(const struct fanout_group *group, uint32_t root)
 {
 	bool knows = group->root == root;

@@ -327,7 +327,7 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 	p->refused = DROP_NONE;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
-		if (fanout_group_is_self(fanout, group, p->leg->index))
+		if (group->only_leg == p->leg->index)
 			continue;
 		enum drop_reason reason = packet_serve_group(worker, p, group, batch);
 		if (reason != DROP_NONE)

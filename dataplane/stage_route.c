@@ -36,8 +36,7 @@ static unsigned talker_group_next(
 	for (; i < fanout->n_talker_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		p->out_ctx[i] = KEY_NONE;
-		if (!fanout_group_is_self(fanout, group, p->leg->index) &&
-			talker_group_name(p, group, name))
+		if (group->only_leg != p->leg->index && talker_group_name(p, group, name))
 			break;
 	}
 	return i;
@@ -87,7 +86,7 @@ static void packet_plan(struct packet *p, const struct fanout *fanout)
 	p->first_out = KEY_NONE;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
-		if (fanout_group_is_self(fanout, group, p->leg->index))
+		if (group->only_leg == p->leg->index)
 			continue;
 		if (packet_passes(p, fanout, group)) {
 			p->keep_original = true;

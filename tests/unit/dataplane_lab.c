@@ -281,6 +281,7 @@ static void fanout_add_group(
 		dest_fill(&fanout->dests[fanout->n_dests++], i, &lab->specs[i]);
 		group->n_dests++;
 	}
+	group->only_leg = group->n_dests == 1 ? fanout->dests[group->first_dest].leg : LEG_NONE;
 	fanout->n_talker_groups += group->by_talker;
 }
 
@@ -297,11 +298,11 @@ static bool leg_heads_group(const struct lab *lab, uint32_t leg, bool by_talker)
 
 static struct fanout *fanout_make(struct lab *lab, uint8_t protocol)
 {
-	size_t dests = LAB_LEGS * sizeof(struct fanout_dest);
-	size_t groups = LAB_LEGS * sizeof(struct fanout_group);
-	struct fanout *fanout = calloc(1, sizeof(*fanout) + dests + groups);
+	struct fanout *fanout = fanout_alloc(LAB_LEGS, LAB_LEGS);
 	lab_require(fanout != NULL);
-	fanout->groups = (struct fanout_group *)((uint8_t *)fanout->dests + dests);
+	fanout->n_dests = 0;
+	fanout->n_groups = 0;
+	fanout->n_talker_groups = 0;
 	for (int by_talker = 1; by_talker >= 0; by_talker--)
 		for (uint32_t i = 0; i < lab->n_legs; i++)
 			if (leg_heads_group(lab, i, by_talker))
