@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 // A transport address: IPv4 in the first 4 octets with the other 12 zero, or IPv6; network byte
 // order.
@@ -18,6 +19,25 @@ struct endpoint {
 	uint8_t family; // AF_INET or AF_INET6; AF_UNSPEC: none
 	uint8_t zero;
 };
+
+// An address of 4 or of 16 octets, without port. Stored in words as it is compared: octets stored one way and loaded
+// another would wait for each other.
+static inline struct endpoint endpoint_ipv4(const uint8_t *addr)
+{
+	struct endpoint e = {.family = AF_INET};
+	uint32_t word;
+	memcpy(&word, addr, sizeof(word));
+	e.words[0] = ntohl(1) == 1 ? (uint64_t)word << 32 : word;
+	e.words[1] = 0;
+	return e;
+}
+
+static inline struct endpoint endpoint_ipv6(const uint8_t *addr)
+{
+	struct endpoint e = {.family = AF_INET6};
+	memcpy(e.words, addr, sizeof(e.words));
+	return e;
+}
 
 static inline bool endpoint_same_addr(const struct endpoint *a, const struct endpoint *b)
 {

@@ -166,14 +166,6 @@ void port_close(struct port *port)
 	*port = (struct port){};
 }
 
-struct port_address *port_find_address(const struct port *port, const struct endpoint *addr)
-{
-	for (unsigned i = 0; i < port->n_addresses; i++)
-		if (endpoint_same_addr(&port->addresses[i].addr, addr))
-			return &port->addresses[i];
-	return NULL;
-}
-
 static bool address_on_link(const struct port_address *address, const struct endpoint *remote)
 {
 	if (address->addr.family != remote->family)

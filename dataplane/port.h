@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_ether.h>
@@ -68,7 +69,14 @@ int port_open(struct port *port, const struct port_options *options, unsigned n_
 void port_close(struct port *port);
 
 // The port's address that is addr, or NULL.
-struct port_address *port_find_address(const struct port *port, const struct endpoint *addr);
+static inline struct port_address *port_find_address(
+	const struct port *port, const struct endpoint *addr)
+{
+	for (unsigned i = 0; i < port->n_addresses; i++)
+		if (endpoint_same_addr(&port->addresses[i].addr, addr))
+			return &port->addresses[i];
+	return NULL;
+}
 
 // Whether addr can be that of a host on a link of the port or beyond: no unspecified, loopback,
 // multicast or broadcast address, and none of the port's own.

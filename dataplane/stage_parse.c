@@ -19,7 +19,8 @@ struct frame {
 	uint16_t l2_len, l3_len;           // octets; l3_len without UDP
 	uint16_t ip_len;                   // octets from the IP header on, as the header says
 	uint8_t protocol;                  // of the IP payload
-	struct endpoint source, destination;
+	struct endpoint *source;           // of the packet that it becomes
+	struct endpoint destination;
 	unsigned punt; // for the control thread: how far it may fill the ring to it; 0: not
 };
 
@@ -54,6 +55,13 @@ static enum drop_reason parse_ethernet(struct frame *f, uint16_t *ether_type)
 	return DROP_NONE;
 }
 
+// Nearly all have no options, and a sum of constant length has no loop.
+static uint16_t ipv4_header_sum(const uint8_t *ip, uint16_t len)
+{
+	return len == sizeof(struct rte_ipv4_hdr) ? rte_raw_cksum(ip, sizeof(struct rte_ipv4_hdr))
+						  : rte_raw_cksum(ip, len);
+}
+
 // RFC 791; options are skipped, fragments refused: media is never fragmented, and reassembly is
 // state.
 static enum drop_reason parse_ipv4(struct frame *f)
@@ -67,15 +75,13 @@ static enum drop_reason parse_ipv4(struct frame *f)
 	if (f->ip_len > room)
 		return DROP_FRAME_SHORT;
 	if (ip[0] >> 4 != 4 || f->l3_len < sizeof(struct rte_ipv4_hdr) || f->l3_len > f->ip_len ||
-		rte_raw_cksum(ip, f->l3_len) != 0xffff)
+		ipv4_header_sum(ip, f->l3_len) != 0xffff)
 		return DROP_IP_HEADER;
 	if ((ip[6] & 0x3f) != 0 || ip[7] != 0)
 		return DROP_IP_FRAGMENT;
 	f->protocol = ip[9];
-	f->source = (struct endpoint){.family = AF_INET};
-	f->destination = (struct endpoint){.family = AF_INET};
-	memcpy(f->source.addr, ip + 12, 4);
-	memcpy(f->destination.addr, ip + 16, 4);
+	*f->source = endpoint_ipv4(ip + 12);
+	f->destination = endpoint_ipv4(ip + 16);
 	return DROP_NONE;
 }
 
@@ -97,10 +103,8 @@ static enum drop_reason parse_ipv6(struct frame *f)
 	f->protocol = ip[6];
 	if (f->protocol == IPPROTO_FRAGMENT)
 		return DROP_IP_FRAGMENT;
-	f->source = (struct endpoint){.family = AF_INET6};
-	f->destination = (struct endpoint){.family = AF_INET6};
-	memcpy(f->source.addr, ip + 8, 16);
-	memcpy(f->destination.addr, ip + 24, 16);
+	*f->source = endpoint_ipv6(ip + 8);
+	f->destination = endpoint_ipv6(ip + 24);
 	return DROP_NONE;
 }
 
@@ -119,7 +123,7 @@ static enum drop_reason parse_udp(struct frame *f, struct packet *p)
 	if (!address)
 		return DROP_NOT_LOCAL;
 	// What the relay sent to a group is not for the relay, whoever brings it back.
-	if (endpoint_is_multicast(&f->destination) && port_find_address(f->port, &f->source))
+	if (endpoint_is_multicast(&f->destination) && port_find_address(f->port, f->source))
 		return DROP_OWN_SOURCE;
 	unsigned udp_len = f->ip_len - f->l3_len;
 	const uint8_t *udp =
@@ -128,7 +132,6 @@ static enum drop_reason parse_udp(struct frame *f, struct packet *p)
 		return DROP_UDP_LENGTH;
 	p->address = address;
 	p->udp_dst = (uint16_t)(udp[2] << 8 | udp[3]);
-	p->source = f->source;
 	memcpy(&p->source.port, udp, 2);
 	// What follows the IP packet is padding of the frame.
 	f->mbuf->l2_len = f->l2_len;
@@ -144,7 +147,7 @@ static enum drop_reason parse_icmp(struct frame *f)
 	const uint8_t *icmp =
 		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
 	// Neighbour Solicitation and Advertisement (RFC 4861 4.3, 4.4)
-	bool urgent = f->source.family == AF_INET6 && f->protocol == IPPROTO_ICMPV6 &&
+	bool urgent = f->source->family == AF_INET6 && f->protocol == IPPROTO_ICMPV6 &&
 		      f->ip_len > f->l3_len && (icmp[0] == 135 || icmp[0] == 136);
 	if (!urgent && !port_find_address(f->port, &f->destination))
 		return DROP_NOT_LOCAL;
@@ -159,7 +162,7 @@ static bool frame_is_query(const struct frame *f)
 	const uint8_t *payload =
 		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
 	unsigned len = f->ip_len - f->l3_len;
-	if (f->source.family == AF_INET)
+	if (f->source->family == AF_INET)
 		return f->protocol == IPPROTO_IGMP && len > 0 && payload[0] == IGMP_QUERY;
 	if (f->protocol != IPPROTO_HOPOPTS || len < 2 || payload[0] != IPPROTO_ICMPV6)
 		return false;
@@ -227,21 +230,23 @@ uint16_t stage_parse(
 		p->clear = NULL;
 		p->leg = NULL;
 		p->port = worker->relay->port_of_ethdev[mbufs[i]->port];
-		struct frame frame = {
-			.mbuf = mbufs[i],
-			.port = &worker->relay->ports[p->port],
-			.multicast = &worker->relay->multicast[p->port],
-		};
+		struct frame frame; // what parsing finds is set where it is found
+		frame.mbuf = mbufs[i];
+		frame.port = &worker->relay->ports[p->port];
+		frame.multicast = &worker->relay->multicast[p->port];
+		frame.source = &p->source;
+		frame.punt = 0;
 		enum drop_reason reason = parse_frame(&frame, p);
 		if (reason == DROP_NONE && frame.punt > 0) {
 			if (frame_punt(worker, &frame))
 				continue;
 			reason = DROP_PUNT_FULL;
 		}
-		if (reason == DROP_NONE)
-			packets[out++] = p;
-		else
+		if (reason != DROP_NONE) {
 			worker_drop(worker, p, reason);
+			continue;
+		}
+		packets[out++] = p;
 	}
 	return out;
 }
