@@ -297,6 +297,28 @@ static enum drop_reason packet_output_original(
 	return reason;
 }
 
+// Whether somebody comes after a group. Self is no receiver.
+static bool group_is_last(const struct packet *p, const struct fanout_group *group)
+{
+	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	while (++group < fanout->groups + fanout->n_groups)
+		if (group->only_leg != p->leg->index)
+			return false;
+	return true;
+}
+
+// Sends a buffer of the packet as it is: itself if nobody needs it any more, else copies of it.
+static void packet_output(struct worker *worker, struct packet *p, const struct fanout_group *group,
+	struct rte_mbuf *mbuf)
+{
+	bool last = group_is_last(p, group);
+	if (last && p->clear == mbuf)
+		p->clear = NULL;
+	if (last && p->mbuf == mbuf)
+		p->mbuf = NULL;
+	stage_output(worker, p->leg, p->leg->fanout[p->protocol], group, mbuf, last);
+}
+
 static enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
 	const struct fanout_group *group, struct protect_batch *batch)
 {
@@ -305,7 +327,7 @@ static enum drop_reason packet_serve_group(struct worker *worker, struct packet 
 	if (packet_passes(p, fanout, group)) {
 		if (mode == LEG_PLAIN)
 			return DROP_NO_CONVERSION;
-		stage_output(worker, p->leg, fanout, group, p->mbuf, false);
+		packet_output(worker, p, group, p->mbuf);
 		return DROP_NONE;
 	}
 	if (mode == LEG_OPAQUE)
@@ -314,7 +336,7 @@ static enum drop_reason packet_serve_group(struct worker *worker, struct packet 
 		return packet_protect(worker, p, group, batch);
 	if (p->protocol == SRTP_RTCP && mode == LEG_SRTP && !p->leg->control)
 		return packet_output_original(worker, p, group);
-	stage_output(worker, p->leg, fanout, group, p->clear, false);
+	packet_output(worker, p, group, p->clear);
 	return DROP_NONE;
 }
 
