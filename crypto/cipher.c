@@ -72,6 +72,20 @@ static const uint8_t cm_known_ciphertext[CM_KNOWN_LEN] = {0x4e, 0x55, 0xdc, 0x4c
 static const uint8_t cm_known_tag[SRTP_SHA1_80_TAG_LEN] = {
 	0xb7, 0x8d, 0x6a, 0xcc, 0x99, 0xea, 0x17, 0x9b, 0x8d, 0xbb};
 
+struct cipher_known cipher_known(enum srtp_suite suite)
+{
+	return (struct cipher_known){
+		.key = known_key,
+		.iv = known_iv,
+		.aad = known_aad,
+		.plaintext = (const uint8_t *)known_plaintext,
+		.ciphertext = known_answers[suite].ciphertext,
+		.tag = known_answers[suite].tag,
+		.len = KNOWN_LEN,
+		.aad_len = KNOWN_AAD_LEN,
+	};
+}
+
 // Encrypts or decrypts from into out; in the latter case the first octet can be forged.
 static void known_run(const struct cipher *cipher, struct cipher_op *op, const void *from,
 	uint8_t *out, bool decrypt, bool forge)

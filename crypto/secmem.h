@@ -23,6 +23,9 @@ void *secmem_map(size_t size);
 // False if any area could not be locked so far.
 bool secmem_all_locked(void);
 
+// Keeps memory of another allocator, in whole pages, out of core dumps and swap (best effort).
+void secmem_lock(void *p, size_t size);
+
 // Returns a whole area that secmem_map() gave; the kernel drops its pages. NULL is ignored.
 void secmem_unmap(void *p, size_t size);
 
