@@ -18,6 +18,7 @@
 
 #include "crypto/secmem.h"
 #include "crypto/srtp.h"
+#include "dataplane/cryptodev.h"
 #include "dataplane/local.h"
 #include "dataplane/worker.h"
 
@@ -36,15 +37,17 @@ static int pool_open(struct relay *relay, const struct relay_options *options)
 		if (room < need)
 			room = RTE_ALIGN(need, 64);
 	}
-	relay->pool =
-		rte_pktmbuf_pool_create("packets", POOL_PACKETS_PER_WORKER * options->n_workers - 1,
-			POOL_CACHE, 0, (uint16_t)(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+	unsigned per_worker = POOL_PACKETS_PER_WORKER + (options->cryptodev ? PIPELINE_MBUFS : 0U);
+	relay->pool = rte_pktmbuf_pool_create("packets", per_worker * options->n_workers - 1,
+		POOL_CACHE, 0, (uint16_t)(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
 	return relay->pool ? 0 : -rte_errno;
 }
 
 static int tables_open(struct relay *relay, const struct relay_options *options)
 {
-	size_t rcu_size = rte_rcu_qsbr_get_memsize(options->n_workers);
+	// With a crypto device each worker is two readers.
+	unsigned readers = options->n_workers * (options->cryptodev ? 2 : 1);
+	size_t rcu_size = rte_rcu_qsbr_get_memsize(readers);
 	relay->rcu = rte_zmalloc("rcu", rcu_size, RTE_CACHE_LINE_SIZE);
 	relay->punt = rte_ring_create("punt", PUNT_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	relay->legs.size = options->max_legs;
@@ -52,7 +55,9 @@ static int tables_open(struct relay *relay, const struct relay_options *options)
 	relay->legs.streams = secmem_map(options->max_legs * sizeof(*relay->legs.streams));
 	if (!relay->rcu || !relay->punt || !relay->legs.legs || !relay->legs.streams)
 		return -ENOMEM;
-	rte_rcu_qsbr_init(relay->rcu, options->n_workers);
+	rte_rcu_qsbr_init(relay->rcu, readers);
+	for (unsigned i = 0; i < readers; i++)
+		rte_rcu_qsbr_thread_register(relay->rcu, i);
 	int rc = key_table_init(&relay->keys, options->max_keys);
 	if (rc == 0)
 		rc = stream_table_init(&relay->streams, options->max_streams);
@@ -68,9 +73,6 @@ static int workers_open(struct relay *relay, const struct relay_options *options
 		if (!relay->workers[i])
 			return -ENOMEM;
 		relay->n_workers++;
-		int rc = rte_rcu_qsbr_thread_register(relay->rcu, i);
-		if (rc != 0)
-			return rc;
 	}
 	return 0;
 }
@@ -81,6 +83,14 @@ int relay_open(struct relay *relay, const struct relay_options *options, char *w
 	int rc = pool_open(relay, options);
 	if (rc == 0)
 		rc = tables_open(relay, options);
+	if (rc == 0 && options->cryptodev) {
+		relay->cryptodev = cryptodev_open(options->cryptodev, options->n_workers,
+			PIPELINE_OPS, options->max_keys, relay->pool, why, why_size);
+		if (!relay->cryptodev) {
+			rc = -ENODEV;
+			goto close;
+		}
+	}
 	if (rc == 0)
 		rc = workers_open(relay, options);
 	if (rc == 0 &&
@@ -105,6 +115,11 @@ int relay_open(struct relay *relay, const struct relay_options *options, char *w
 close:
 	relay_close(relay);
 	return rc;
+}
+
+const char *relay_cipher_name(const struct relay *relay)
+{
+	return relay->cryptodev ? relay->cryptodev->title : relay->cipher->name;
 }
 
 int relay_start(struct relay *relay)
@@ -156,6 +171,7 @@ void relay_close(struct relay *relay)
 	void *mbuf;
 	while (relay->punt && rte_ring_dequeue(relay->punt, &mbuf) == 0)
 		rte_pktmbuf_free(mbuf);
+	cryptodev_close(relay->cryptodev);
 	neighbour_table_fini(&relay->neighbours);
 	stream_table_fini(&relay->streams);
 	key_table_fini(&relay->keys);

@@ -26,11 +26,13 @@
 
 enum { RELAY_WORKERS_MAX = 64 };
 
+struct cryptodev;
 struct worker;
 
 struct relay_options {
-	const struct cipher *cipher;
-	const unsigned *lcores; // DPDK lcore of each worker
+	const struct cipher *cipher; // beside a crypto device: for what it cannot do
+	const char *cryptodev;       // name of the device that does AES-GCM; NULL: cipher does
+	const unsigned *lcores;      // DPDK lcore of each worker
 	unsigned n_workers;
 	const struct port_options *ports;
 	unsigned n_ports;
@@ -39,6 +41,7 @@ struct relay_options {
 
 struct relay {
 	const struct cipher *cipher;
+	struct cryptodev *cryptodev; // NULL: cipher does all AES-GCM
 	struct port ports[PORT_MAX];
 	unsigned n_ports;
 	struct multicast multicast[PORT_MAX];
@@ -64,6 +67,9 @@ struct relay {
 // Needs an initialised EAL.
 int relay_open(
 	struct relay *relay, const struct relay_options *options, char *why, size_t why_size);
+
+// What does AES-GCM, as the config names it: "ipsec-mb", "openssl", "cryptodev:NAME".
+const char *relay_cipher_name(const struct relay *relay);
 
 // Launches the workers on their lcores. 0 or -errno.
 int relay_start(struct relay *relay);

@@ -3,10 +3,13 @@
 
 #include <string.h>
 
+#include "dataplane/pipeline.h"
 #include "dataplane/plain_stream.h"
 #include "dataplane/rtcp_map.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 enum {
 	PROTECT_JOBS = 64,
@@ -14,18 +17,25 @@ enum {
 	SRTCP_INDEX_MARGIN = 32768, // indices left when control is asked for more
 };
 
-// One packet to protect for one group of receivers.
-struct protect_job {
-	struct packet *packet;
-	const struct fanout_group *group;
-	struct rte_mbuf *mbuf; // that holds the result
-	struct srtp_op op;
-};
-
 struct protect_batch {
 	uint16_t n;
 	struct protect_job jobs[PROTECT_JOBS];
 };
+
+// Inline, for the loop of batch_flush().
+static inline void job_end(struct worker *worker, const struct leg *leg,
+	const struct fanout *fanout, const struct protect_job *job)
+{
+	if (job->op.status != SRTP_OK) {
+		worker_count_drop(worker, leg,
+			job->op.status == SRTP_INDEX_LIMIT ? DROP_INDEX_LIMIT : DROP_CIPHER_FAIL);
+		rte_pktmbuf_free(job->mbuf);
+		return;
+	}
+	// The buffer was made as long as the result can be.
+	rte_pktmbuf_trim(job->mbuf, (uint16_t)(job->mbuf->data_len - job->op.len));
+	stage_output(worker, leg, fanout, job->group, job->mbuf, true);
+}
 
 static void batch_flush(struct worker *worker, struct protect_batch *batch)
 {
@@ -35,18 +45,8 @@ static void batch_flush(struct worker *worker, struct protect_batch *batch)
 	srtp_protect_burst(worker->relay->cipher, ops, batch->n);
 	for (uint16_t i = 0; i < batch->n; i++) {
 		struct protect_job *job = &batch->jobs[i];
-		struct packet *p = job->packet;
-		if (job->op.status != SRTP_OK) {
-			worker_count_drop(worker, p->leg,
-				job->op.status == SRTP_INDEX_LIMIT ? DROP_INDEX_LIMIT
-								   : DROP_CIPHER_FAIL);
-			rte_pktmbuf_free(job->mbuf);
-			continue;
-		}
-		// The buffer was made as long as the result can be.
-		rte_pktmbuf_trim(job->mbuf, (uint16_t)(job->mbuf->data_len - job->op.len));
-		stage_output(
-			worker, p->leg, p->leg->fanout[p->protocol], job->group, job->mbuf, true);
+		const struct packet *p = job->packet;
+		job_end(worker, p->leg, p->leg->fanout[p->protocol], job);
 	}
 	batch->n = 0;
 }
@@ -286,18 +286,30 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	return DROP_NONE;
 }
 
+// What needs no cipher goes out at once; with a crypto device it goes after what is there already (later).
+static ALWAYS_INLINE void packet_output(struct worker *worker, const struct packet *p,
+	const struct fanout_group *group, struct rte_mbuf *mbuf, bool with_ownership,
+	const bool later)
+{
+	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	if (later)
+		pipeline_put_payload(worker->pipeline, p->leg, fanout, group, mbuf, with_ownership);
+	else
+		stage_output(worker, p->leg, fanout, group, mbuf, with_ownership);
+}
+
 // RTCP beside media for plain legs: about the SSRCs that they know.
-static enum drop_reason packet_output_original(
-	struct worker *worker, struct packet *p, const struct fanout_group *group)
+static ALWAYS_INLINE enum drop_reason packet_output_original(
+	struct worker *worker, struct packet *p, const struct fanout_group *group, const bool later)
 {
 	enum drop_reason reason = DROP_NONE;
 	struct rte_mbuf *mbuf = rtcp_map_to_original(worker, p, group, &reason);
 	if (mbuf)
-		stage_output(worker, p->leg, p->leg->fanout[p->protocol], group, mbuf, true);
+		packet_output(worker, p, group, mbuf, true, later);
 	return reason;
 }
 
-// Whether somebody comes after a group. Self is no receiver.
+// Whether nobody comes after a group. Self is no receiver.
 static bool group_is_last(const struct packet *p, const struct fanout_group *group)
 {
 	const struct fanout *fanout = p->leg->fanout[p->protocol];
@@ -308,26 +320,27 @@ static bool group_is_last(const struct packet *p, const struct fanout_group *gro
 }
 
 // Sends a buffer of the packet as it is: itself if nobody needs it any more, else copies of it.
-static void packet_output(struct worker *worker, struct packet *p, const struct fanout_group *group,
-	struct rte_mbuf *mbuf)
+static ALWAYS_INLINE void packet_output_own(struct worker *worker, struct packet *p,
+	const struct fanout_group *group, struct rte_mbuf *mbuf, const bool later)
 {
 	bool last = group_is_last(p, group);
 	if (last && p->clear == mbuf)
 		p->clear = NULL;
 	if (last && p->mbuf == mbuf)
 		p->mbuf = NULL;
-	stage_output(worker, p->leg, p->leg->fanout[p->protocol], group, mbuf, last);
+	packet_output(worker, p, group, mbuf, last, later);
 }
 
-static enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
-	const struct fanout_group *group, struct protect_batch *batch)
+// Compiled twice, so that nothing is asked for each packet.
+static ALWAYS_INLINE enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
+	const struct fanout_group *group, struct protect_batch *batch, const bool later)
 {
 	const struct fanout *fanout = p->leg->fanout[p->protocol];
 	uint8_t mode = p->leg->in[p->protocol].mode;
 	if (packet_passes(p, fanout, group)) {
 		if (mode == LEG_PLAIN)
 			return DROP_NO_CONVERSION;
-		packet_output(worker, p, group, p->mbuf);
+		packet_output_own(worker, p, group, p->mbuf, later);
 		return DROP_NONE;
 	}
 	if (mode == LEG_OPAQUE)
@@ -335,30 +348,85 @@ static enum drop_reason packet_serve_group(struct worker *worker, struct packet 
 	if (group->mode == LEG_SRTP)
 		return packet_protect(worker, p, group, batch);
 	if (p->protocol == SRTP_RTCP && mode == LEG_SRTP && !p->leg->control)
-		return packet_output_original(worker, p, group);
-	packet_output(worker, p, group, p->clear);
+		return packet_output_original(worker, p, group, later);
+	packet_output_own(worker, p, group, p->clear, later);
 	return DROP_NONE;
 }
 
-static void packet_serve(struct worker *worker, struct packet *p, struct protect_batch *batch)
+static ALWAYS_INLINE void packet_begin(struct packet *p)
 {
-	const struct fanout *fanout = p->leg->fanout[p->protocol];
-	unsigned served = 0;
 	p->claimed_space = UINT32_MAX;
 	p->translated = NULL;
 	p->refused = DROP_NONE;
-	for (unsigned i = 0; i < fanout->n_groups; i++) {
+}
+
+// Serves the groups of receivers from first up to end; returns how many of them are not the sender alone.
+static ALWAYS_INLINE unsigned packet_serve_groups(struct worker *worker, struct packet *p,
+	unsigned first, unsigned end, struct protect_batch *batch, const bool later)
+{
+	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	unsigned served = 0;
+	for (unsigned i = first; i < end; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		if (group->only_leg == p->leg->index)
 			continue;
-		enum drop_reason reason = packet_serve_group(worker, p, group, batch);
+		enum drop_reason reason = packet_serve_group(worker, p, group, batch, later);
 		if (reason != DROP_NONE)
 			worker_count_drop(worker, p->leg, reason);
 		served++;
 	}
+	return served;
+}
+
+static ALWAYS_INLINE void packet_end(struct worker *worker, struct packet *p, unsigned served)
+{
 	if (served == 0)
 		worker_count_drop(worker, p->leg, DROP_NO_RECEIVER);
 	rte_pktmbuf_free(p->translated);
+}
+
+static void packet_serve(struct worker *worker, struct packet *p, struct protect_batch *batch)
+{
+	packet_begin(p);
+	packet_end(worker, p,
+		packet_serve_groups(
+			worker, p, 0, p->leg->fanout[p->protocol]->n_groups, batch, false));
+}
+
+static void packet_free(struct packet *p)
+{
+	if (p->clear != p->mbuf)
+		rte_pktmbuf_free(p->clear);
+	rte_pktmbuf_free(p->mbuf);
+}
+
+bool stage_protect_some(
+	struct worker *worker, struct packet *p, struct protect_progress *progress, uint16_t room)
+{
+	struct protect_batch batch;
+	unsigned n_groups = p->leg->fanout[p->protocol]->n_groups, first = progress->next_group;
+	if (!progress->begun)
+		packet_begin(p);
+	progress->begun = true;
+	// A group is at most one of either, and the batch must not become full: it would be flushed.
+	unsigned end = first + RTE_MIN(room, PROTECT_JOBS - 1U);
+	end = RTE_MIN(end, n_groups);
+	batch.n = 0;
+	progress->served += packet_serve_groups(worker, p, first, end, &batch, true);
+	for (uint16_t i = 0; i < batch.n; i++)
+		pipeline_put_job(worker->pipeline, &batch.jobs[i]);
+	progress->next_group = end;
+	if (end < n_groups)
+		return false;
+	packet_end(worker, p, progress->served);
+	packet_free(p);
+	return true;
+}
+
+void stage_protect_after(struct worker *worker, const struct leg *leg, const struct fanout *fanout,
+	const struct protect_job *job)
+{
+	job_end(worker, leg, fanout, job);
 }
 
 void stage_protect(struct worker *worker, struct packet *packets[], uint16_t n)
@@ -368,9 +436,6 @@ void stage_protect(struct worker *worker, struct packet *packets[], uint16_t n)
 	for (uint16_t i = 0; i < n; i++)
 		packet_serve(worker, packets[i], &batch);
 	batch_flush(worker, &batch);
-	for (uint16_t i = 0; i < n; i++) {
-		if (packets[i]->clear != packets[i]->mbuf)
-			rte_pktmbuf_free(packets[i]->clear);
-		rte_pktmbuf_free(packets[i]->mbuf);
-	}
+	for (uint16_t i = 0; i < n; i++)
+		packet_free(packets[i]);
 }

@@ -71,10 +71,10 @@ static bool packet_take_clear(struct packet *p)
 	       rtcp_compound_ok(rte_pktmbuf_mtod(p->clear, const uint8_t *), p->clear_len);
 }
 
-uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n)
+uint16_t stage_unprotect_before(struct worker *worker, struct packet *packets[], uint16_t n,
+	struct srtp_op *ops[], uint16_t *n_ops)
 {
-	struct srtp_op *ops[WORKER_BURST];
-	uint16_t n_ops = 0, kept = 0;
+	uint16_t kept = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		if (!p->decrypt) {
@@ -83,16 +83,20 @@ uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16
 			p->clear_len = p->len;
 		} else if (packet_clear_place(worker, p)) {
 			packet_fill_op(p);
-			ops[n_ops++] = &p->op;
+			ops[(*n_ops)++] = &p->op;
 		} else {
 			worker_drop(worker, p, DROP_NO_BUFFER);
 			continue;
 		}
 		packets[kept++] = p;
 	}
-	srtp_unprotect_burst(worker->relay->cipher, ops, n_ops);
+	return kept;
+}
+
+uint16_t stage_unprotect_after(struct worker *worker, struct packet *packets[], uint16_t n)
+{
 	uint16_t out = 0;
-	for (uint16_t i = 0; i < kept; i++) {
+	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		enum drop_reason reason = DROP_NONE;
 		if (p->decrypt && p->op.status != SRTP_OK && !packet_try_carried_index(worker, p))
@@ -105,4 +109,13 @@ uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16
 			worker_drop(worker, p, reason);
 	}
 	return out;
+}
+
+uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	struct srtp_op *ops[WORKER_BURST];
+	uint16_t n_ops = 0;
+	n = stage_unprotect_before(worker, packets, n, ops, &n_ops);
+	srtp_unprotect_burst(worker->relay->cipher, ops, n_ops);
+	return stage_unprotect_after(worker, packets, n);
 }

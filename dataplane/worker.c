@@ -33,6 +33,13 @@ static struct rte_ring *ring_new(
 	return rte_ring_create_elem(name, element_size, size, SOCKET_ID_ANY, flags);
 }
 
+// Whether worker_new() got all that it asked for.
+static bool worker_is_whole(const struct worker *worker)
+{
+	return worker->legs && worker->from_control && worker->to_control && worker->handoff &&
+	       (worker->pipeline || !worker->relay->cryptodev);
+}
+
 struct worker *worker_new(struct relay *relay, uint8_t id, unsigned lcore)
 {
 	struct worker *worker = rte_zmalloc_socket(
@@ -50,7 +57,9 @@ struct worker *worker_new(struct relay *relay, uint8_t id, unsigned lcore)
 	worker->to_control =
 		ring_new("to_control", id, sizeof(struct control_mail), MAILBOX_SIZE, one_to_one);
 	worker->handoff = ring_new("handoff", id, sizeof(void *), HANDOFF_SIZE, RING_F_SC_DEQ);
-	if (!worker->legs || !worker->from_control || !worker->to_control || !worker->handoff) {
+	if (relay->cryptodev)
+		worker->pipeline = pipeline_new(worker);
+	if (!worker_is_whole(worker)) {
 		worker_free(worker);
 		return NULL;
 	}
@@ -75,6 +84,7 @@ void worker_free(struct worker *worker)
 			rte_pktmbuf_free(mail.mbuf);
 	ring_free_mbufs(worker->handoff);
 	hold_clear(worker);
+	pipeline_free(worker->pipeline);
 	for (unsigned i = 0; i < PORT_MAX; i++)
 		rte_pktmbuf_free_bulk(worker->tx[i].packets, worker->tx[i].n);
 	secmem_unmap(worker->legs, counters_size(worker->relay));
@@ -203,9 +213,10 @@ void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf
 		tx_flush(worker, port);
 }
 
-static void group_process(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+// All that needs no cipher: what a packet is, where it goes, under which keys.
+static inline uint16_t group_look_up(
+	struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
 {
-	struct packet *packets[WORKER_BURST];
 	n = stage_parse(worker, mbufs, n, packets);
 	n = stage_leg(worker, packets, n);
 	n = stage_key(worker, packets, n);
@@ -213,26 +224,46 @@ static void group_process(struct worker *worker, struct rte_mbuf *mbufs[], uint1
 	n = stage_route(worker, packets, n);
 	prefetch_inbound_streams(worker->relay, packets, n);
 	prefetch_outbound_keys(worker->relay, packets, n);
-	n = stage_stream(worker, packets, n);
+	return stage_stream(worker, packets, n);
+}
+
+static void group_process(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+{
+	struct packet *packets[WORKER_BURST];
+	n = group_look_up(worker, mbufs, n, packets);
 	n = stage_unprotect(worker, packets, n);
 	prefetch_outbound_streams(worker->relay, packets, n);
 	n = stage_commit(worker, packets, n);
 	stage_protect(worker, packets, n);
 }
 
+// With a crypto device a burst is not a whole: pipeline_turn() ends its packets.
+static void burst_begin(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+{
+	struct packet *packets[WORKER_BURST];
+	for (uint16_t at = 0; at < n; at += WORKER_GROUP) {
+		uint16_t group = (uint16_t)RTE_MIN(n - at, WORKER_GROUP);
+		group = group_look_up(worker, mbufs + at, group, packets);
+		pipeline_take(worker, packets, group);
+	}
+}
+
 void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
 {
 	worker->now = rte_rdtsc();
+	if (worker->pipeline) {
+		burst_begin(worker, mbufs, n);
+		return;
+	}
 	for (uint16_t at = 0; at < n; at += WORKER_GROUP)
 		group_process(worker, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_GROUP));
 }
 
-static unsigned mail_process(struct worker *worker)
+static unsigned mail_process(struct worker *worker, unsigned most)
 {
 	struct worker_mail mail;
 	unsigned n = 0;
-	while (n < WORKER_BURST &&
-		rte_ring_dequeue_elem(worker->from_control, &mail, sizeof(mail)) == 0) {
+	while (n < most && rte_ring_dequeue_elem(worker->from_control, &mail, sizeof(mail)) == 0) {
 		n++;
 		switch (mail.type) {
 		case MAIL_RESUME:
@@ -277,19 +308,72 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 	return n;
 }
 
-unsigned worker_turn(struct worker *worker)
+static void turn_end(struct worker *worker, unsigned work)
 {
-	struct relay *relay = worker->relay;
-	unsigned work = mail_process(worker) + handoff_process(worker);
-	for (unsigned i = 0; i < relay->n_ports; i++)
-		work += port_process(worker, &relay->ports[i]);
-	for (unsigned i = 0; i < relay->n_ports; i++)
+	for (unsigned i = 0; i < worker->relay->n_ports; i++)
 		if (worker->tx[i].n > 0)
 			tx_flush(worker, (uint8_t)i);
 	worker->counters.loops++;
 	worker->counters.busy_loops += work > 0;
+}
+
+// With a crypto device: takes what the pipeline has room for and leaves the rest where it is. Each source
+// keeps room for those before it, or it would have all of it to itself while the device is behind; ports
+// take turns.
+static unsigned turn_with_pipeline(struct worker *worker)
+{
+	enum {
+		HANDOFF_ROOM = HOLD_PACKETS + WORKER_BURST,
+		PORT_ROOM = HANDOFF_ROOM + WORKER_BURST
+	};
+	struct relay *relay = worker->relay;
+	struct pipeline *pipeline = worker->pipeline;
+	// One mail resumes HOLD_PACKETS at most.
+	unsigned mails = pipeline_room(pipeline) / HOLD_PACKETS;
+	unsigned work = mail_process(worker, RTE_MIN(mails, (unsigned)WORKER_BURST));
+	if (pipeline_room(pipeline) >= HANDOFF_ROOM)
+		work += handoff_process(worker);
+	for (unsigned i = 0; i < relay->n_ports; i++) {
+		unsigned port = (unsigned)((worker->counters.loops + i) % relay->n_ports);
+		if (pipeline_room(pipeline) >= PORT_ROOM)
+			work += port_process(worker, &relay->ports[port]);
+	}
+	work += pipeline_turn(worker);
+	turn_end(worker, work);
+	pipeline_quiesce(worker);
+	return work;
+}
+
+unsigned worker_turn(struct worker *worker)
+{
+	if (worker->pipeline)
+		return turn_with_pipeline(worker);
+	struct relay *relay = worker->relay;
+	unsigned work = mail_process(worker, WORKER_BURST) + handoff_process(worker);
+	for (unsigned i = 0; i < relay->n_ports; i++)
+		work += port_process(worker, &relay->ports[i]);
+	turn_end(worker, work);
 	rte_rcu_qsbr_quiescent(relay->rcu, worker->id);
 	return work;
+}
+
+void worker_online(struct worker *worker)
+{
+	for (unsigned phase = 0; phase < (worker->pipeline ? 2U : 1U); phase++)
+		rte_rcu_qsbr_thread_online(worker->relay->rcu, pipeline_reader(worker, phase));
+}
+
+void worker_offline(struct worker *worker)
+{
+	for (unsigned phase = 0; phase < (worker->pipeline ? 2U : 1U); phase++)
+		rte_rcu_qsbr_thread_offline(worker->relay->rcu, pipeline_reader(worker, phase));
+}
+
+// What the crypto device still has; not for longer than it is given to answer at all.
+static void worker_drain(struct worker *worker)
+{
+	while (worker->pipeline && pipeline_in_flight(worker->pipeline) > 0)
+		turn_end(worker, pipeline_turn(worker));
 }
 
 int worker_run(void *arg)
@@ -300,11 +384,12 @@ int worker_run(void *arg)
 		atomic_store(&worker->started, -1);
 		return -1;
 	}
-	rte_rcu_qsbr_thread_online(relay->rcu, worker->id);
+	worker_online(worker);
 	atomic_store(&worker->started, 1);
 	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed))
 		worker_turn(worker);
-	rte_rcu_qsbr_thread_offline(relay->rcu, worker->id);
+	worker_drain(worker);
+	worker_offline(worker);
 	cipher_thread_fini(relay->cipher);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "dataplane/drop.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/packet.h"
+#include "dataplane/pipeline.h"
 #include "dataplane/relay.h"
 
 // A poll-mode worker: one loop on one core, no lock, no allocation, no system call.
@@ -84,6 +85,7 @@ struct worker {
 	bool resumed;        // the burst was held before
 	uint32_t refused;    // enum drop_reason: why what the burst waited for does not exist
 	struct key_name resumed_name; // what it waited for
+	struct pipeline *pipeline;    // NULL: there is no crypto device
 	struct leg_counters *legs;    // by leg
 	struct tx_queue tx[PORT_MAX];
 	uint32_t ssrcs[SSRC_POOL_SIZE];
@@ -107,6 +109,10 @@ struct worker *worker_new(struct relay *relay, uint8_t id, unsigned lcore);
 // Frees what it still holds. After its loop ended.
 void worker_free(struct worker *worker);
 
+// The worker begins, and ends, to be one that grace periods wait for. Its thread, or before it runs.
+void worker_online(struct worker *worker);
+void worker_offline(struct worker *worker);
+
 // The loop, on its lcore (lcore_function_t). Returns 0 after worker->quit, -1 if the cipher has no
 // memory.
 int worker_run(void *worker);
@@ -115,7 +121,8 @@ int worker_run(void *worker);
 // state. Returns how many messages and frames it took. The worker's thread, online in relay->rcu.
 unsigned worker_turn(struct worker *worker);
 
-// Takes n <= WORKER_BURST frames through all stages. Takes the mbufs in any case.
+// Takes n <= WORKER_BURST frames through all stages; with a crypto device, which has room for them in the
+// pipeline, through those before it. Takes the mbufs in any case.
 void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n);
 
 // Posts to control; false if the mailbox is full. Control's side of it.

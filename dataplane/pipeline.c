@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/pipeline.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <rte_crypto.h>
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/cryptodev.h"
+#include "dataplane/stages.h"
+#include "dataplane/worker.h"
+
+enum {
+	DEVICE_BURST = 64,
+	JOBS_PER_TURN = 128,
+	PHASES = 2,
+	QUEUE_SIZE = 2048, // a power of two; each flight is in it once at most
+};
+
+static_assert((int)QUEUE_SIZE >= (int)PIPELINE_OPS, "all flights at once");
+
+enum flight_state {
+	FLIGHT_READY,  // needs the device no more: ends when it is its turn
+	FLIGHT_DIRECT, // the worker's own cipher does it when it is its turn
+	FLIGHT_QUEUED, // waits to be taken by the device
+	FLIGHT_DEVICE, // the device has it
+};
+
+// What a packet and a job have in common.
+struct flight {
+	struct rte_crypto_op *op; // its own for good, but for one that the device never gave back
+	struct srtp_op *srtp;
+	uint8_t state; // enum flight_state
+	uint8_t phase;
+	bool is_job;
+	bool again; // a packet that was decrypted, and is encrypted again to learn its tag
+};
+
+struct packet_flight {
+	struct flight flight;
+	bool ended; // dropped or handed over
+	struct protect_progress progress;
+	struct packet packet;
+};
+
+struct job_flight {
+	struct flight flight;
+	const struct leg *leg;
+	const struct fanout *fanout;
+	bool payload; // not to be protected
+	bool with_ownership;
+	struct protect_job job;
+};
+
+// Positions count on without end; a slot is the position modulo the size.
+struct pipeline {
+	struct cryptodev *device;
+	const struct relay *relay;
+	uint8_t queue_pair;
+	uint8_t phase;   // of what is taken in now
+	uint8_t serving; // of what is served now
+	_Atomic bool stalled;
+	uint32_t in_flight[PHASES];
+	uint32_t at_device;    // operations it has
+	uint64_t progress_tsc; // when there last was nothing for it, or it finished something
+	uint64_t patience;     // cycles
+	// First line: [served, verified) have passed stage_commit, [verified, taken) wait for the cipher.
+	uint32_t served, verified, taken;
+	uint32_t jobs_ended, jobs_taken; // second line
+	uint32_t offered, queued;        // operations that the device has taken of those queued
+	struct pipeline_counters counters;
+	struct flight *queue[QUEUE_SIZE];
+	struct packet_flight packets[PIPELINE_PACKETS];
+	struct job_flight jobs[PIPELINE_JOBS];
+};
+
+static struct packet_flight *packet_at(struct pipeline *pipeline, uint32_t position)
+{
+	return &pipeline->packets[position % PIPELINE_PACKETS];
+}
+
+static struct job_flight *job_at(struct pipeline *pipeline, uint32_t position)
+{
+	return &pipeline->jobs[position % PIPELINE_JOBS];
+}
+
+static int flight_init(
+	struct pipeline *pipeline, struct flight *flight, struct srtp_op *srtp, bool is_job)
+{
+	*flight = (struct flight){.srtp = srtp, .is_job = is_job};
+	if (cryptodev_ops_take(pipeline->device, &flight->op, 1) != 0)
+		return -1;
+	cryptodev_area_of(flight->op)->user = flight;
+	return 0;
+}
+
+struct pipeline *pipeline_new(struct worker *worker)
+{
+	struct pipeline *pipeline = rte_zmalloc_socket("pipeline", sizeof(*pipeline),
+		RTE_CACHE_LINE_SIZE, (int)rte_lcore_to_socket_id(worker->lcore));
+	if (!pipeline)
+		return NULL;
+	pipeline->relay = worker->relay;
+	pipeline->device = worker->relay->cryptodev;
+	pipeline->queue_pair = worker->id;
+	pipeline->patience = worker->tsc_hz / 1000 * CRYPTODEV_TIMEOUT_MS;
+	int rc = 0;
+	for (uint32_t i = 0; i < PIPELINE_PACKETS; i++)
+		rc |= flight_init(pipeline, &pipeline->packets[i].flight,
+			&pipeline->packets[i].packet.op, false);
+	for (uint32_t i = 0; i < PIPELINE_JOBS; i++)
+		rc |= flight_init(
+			pipeline, &pipeline->jobs[i].flight, &pipeline->jobs[i].job.op, true);
+	if (rc == 0)
+		return pipeline;
+	rte_free(pipeline);
+	return NULL;
+}
+
+static void packet_buffers_free(struct packet *p)
+{
+	if (p->clear != p->mbuf)
+		rte_pktmbuf_free(p->clear);
+	rte_pktmbuf_free(p->mbuf);
+}
+
+void pipeline_free(struct pipeline *pipeline)
+{
+	if (!pipeline)
+		return;
+	for (uint32_t i = pipeline->served; i != pipeline->taken; i++) {
+		struct packet_flight *slot = packet_at(pipeline, i);
+		if (!slot->ended && slot->flight.state != FLIGHT_DEVICE)
+			packet_buffers_free(&slot->packet);
+	}
+	for (uint32_t i = pipeline->jobs_ended; i != pipeline->jobs_taken; i++)
+		if (job_at(pipeline, i)->flight.state != FLIGHT_DEVICE)
+			rte_pktmbuf_free(job_at(pipeline, i)->job.mbuf);
+	rte_free(pipeline);
+}
+
+unsigned pipeline_room(const struct pipeline *pipeline)
+{
+	return PIPELINE_PACKETS - (pipeline->taken - pipeline->served);
+}
+
+static unsigned jobs_room(const struct pipeline *pipeline)
+{
+	return PIPELINE_JOBS - (pipeline->jobs_taken - pipeline->jobs_ended);
+}
+
+unsigned pipeline_in_flight(const struct pipeline *pipeline)
+{
+	return pipeline->in_flight[0] + pipeline->in_flight[1];
+}
+
+bool pipeline_has_stalled(const struct pipeline *pipeline)
+{
+	return atomic_load_explicit(&pipeline->stalled, memory_order_relaxed);
+}
+
+const struct pipeline_counters *pipeline_counters(const struct pipeline *pipeline)
+{
+	return &pipeline->counters;
+}
+
+// --- to the device
+
+static const struct cryptodev_key *flight_key(
+	const struct pipeline *pipeline, const struct flight *flight)
+{
+	const struct key_ctx *ctx = (const struct key_ctx *)((const uint8_t *)flight->srtp->key -
+							     offsetof(struct key_ctx, key));
+	return &pipeline->device->keys[ctx - pipeline->relay->keys.ctxs];
+}
+
+// Has the device encrypt or decrypt what flight->srtp was prepared for. Its src begins where the data of from
+// does. to NULL: in place.
+static void flight_queue(struct pipeline *pipeline, struct flight *flight, void *session,
+	struct rte_mbuf *from, struct rte_mbuf *to)
+{
+	const struct cipher_op *cipher = &flight->srtp->cipher;
+	struct rte_crypto_op *op = flight->op;
+	struct cryptodev_area *area = cryptodev_area_of(op);
+	memcpy(area->iv, cipher->iv, CIPHER_IV_LEN);
+	memcpy(area->aad, cipher->aad, CRYPTODEV_AAD_LEN);
+	op->status = RTE_CRYPTO_OP_STATUS_NOT_PROCESSED;
+	op->sym->session = session;
+	op->sym->m_src = from;
+	op->sym->m_dst = to;
+	op->sym->aead.data.offset = (uint32_t)(cipher->src - flight->srtp->src);
+	op->sym->aead.data.length = cipher->len;
+	flight->state = FLIGHT_QUEUED;
+	pipeline->queue[pipeline->queued++ % QUEUE_SIZE] = flight;
+}
+
+// Whether the device can do it. A session of a device has one length of AAD, and not every device knows what
+// to do with a text of no octets, or with a buffer that is not of the pool.
+static bool flight_suits_device(
+	const struct pipeline *pipeline, const struct flight *flight, const struct rte_mbuf *mbuf)
+{
+	const struct srtp_op *op = flight->srtp;
+	return srtp_suite_is_aead((enum srtp_suite)op->suite) &&
+	       op->cipher.aad_len == CRYPTODEV_AAD_LEN && op->cipher.len > 0 &&
+	       !RTE_MBUF_HAS_EXTBUF(mbuf) && !pipeline_has_stalled(pipeline);
+}
+
+// A packet is decrypted beside its original where the device's comparison of tags is not relied on: encrypted
+// again, over the original, the clear text becomes what it was and the tag what it should be.
+static void packet_queue(struct pipeline *pipeline, struct packet_flight *slot)
+{
+	struct packet *p = &slot->packet;
+	struct flight *flight = &slot->flight;
+	const struct cryptodev_key *key = flight_key(pipeline, flight);
+	struct rte_mbuf *to = p->clear != p->mbuf ? p->clear : NULL;
+	flight->again = false;
+	if (pipeline->device->compares) {
+		memcpy(cryptodev_area_of(flight->op)->tag, p->op.tag, SRTP_GCM_TAG_LEN);
+		flight_queue(pipeline, flight, key->decrypt, p->mbuf, to);
+	} else {
+		flight_queue(pipeline, flight, key->encrypt, p->mbuf, to);
+	}
+}
+
+static void packet_prepare(struct pipeline *pipeline, struct packet_flight *slot)
+{
+	struct srtp_op *op = &slot->packet.op;
+	if (srtp_unprotect_prepare_burst(&op, 1) == 0)
+		slot->flight.state = FLIGHT_READY; // and failed
+	else if (flight_suits_device(pipeline, &slot->flight, slot->packet.mbuf))
+		packet_queue(pipeline, slot);
+	else
+		slot->flight.state = FLIGHT_DIRECT;
+}
+
+// False if the packet was dropped.
+static bool packet_take(
+	struct worker *worker, struct packet_flight *slot, const struct packet *packet)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	struct packet *p = &slot->packet;
+	struct srtp_op *ops[1];
+	uint16_t n_ops = 0;
+	memcpy(p, packet, offsetof(struct packet, op));
+	if (p->decrypt && !pipeline->device->compares)
+		p->keep_original = true;
+	if (stage_unprotect_before(worker, &p, 1, ops, &n_ops) == 0)
+		return false;
+	slot->flight.state = FLIGHT_READY;
+	slot->flight.phase = pipeline->phase;
+	slot->progress = (struct protect_progress){.begun = false};
+	if (n_ops > 0)
+		packet_prepare(pipeline, slot);
+	return true;
+}
+
+void pipeline_take(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	assert(n <= pipeline_room(pipeline));
+	for (uint16_t i = 0; i < n; i++) {
+		if (!packet_take(worker, packet_at(pipeline, pipeline->taken), packets[i]))
+			continue;
+		pipeline->taken++;
+		pipeline->in_flight[pipeline->phase]++;
+	}
+}
+
+// Jobs go on account of the packet that they are made of.
+static struct job_flight *job_take(struct pipeline *pipeline)
+{
+	assert(jobs_room(pipeline) > 0);
+	struct job_flight *slot = job_at(pipeline, pipeline->jobs_taken++);
+	slot->flight.phase = pipeline->serving;
+	slot->flight.state = FLIGHT_READY;
+	pipeline->in_flight[slot->flight.phase]++;
+	return slot;
+}
+
+void pipeline_put_payload(struct pipeline *pipeline, const struct leg *leg,
+	const struct fanout *fanout, const struct fanout_group *group, struct rte_mbuf *mbuf,
+	bool with_ownership)
+{
+	struct job_flight *slot = job_take(pipeline);
+	slot->leg = leg;
+	slot->fanout = fanout;
+	slot->payload = true;
+	slot->with_ownership = with_ownership;
+	slot->job.group = group;
+	slot->job.mbuf = mbuf;
+	if (!with_ownership)
+		rte_pktmbuf_refcnt_update(mbuf, 1);
+}
+
+void pipeline_put_job(struct pipeline *pipeline, const struct protect_job *job)
+{
+	struct job_flight *slot = job_take(pipeline);
+	const struct packet *p = job->packet;
+	struct srtp_op *op = &slot->job.op;
+	memcpy(&slot->job, job,
+		offsetof(struct protect_job, op) + offsetof(struct srtp_op, cipher));
+	slot->leg = p->leg;
+	slot->fanout = p->leg->fanout[p->protocol];
+	slot->payload = false;
+	if (srtp_protect_prepare_burst(&op, 1) == 0)
+		return; // ready, and failed
+	if (flight_suits_device(pipeline, &slot->flight, slot->job.mbuf))
+		flight_queue(pipeline, &slot->flight, flight_key(pipeline, &slot->flight)->encrypt,
+			slot->job.mbuf, NULL);
+	else
+		slot->flight.state = FLIGHT_DIRECT;
+}
+
+static bool device_is_idle(const struct pipeline *pipeline)
+{
+	return pipeline->at_device == 0 && pipeline->offered == pipeline->queued;
+}
+
+static unsigned device_offer(struct worker *worker)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	struct rte_crypto_op *ops[DEVICE_BURST];
+	unsigned n = 0, all = 0;
+	do {
+		n = RTE_MIN(pipeline->queued - pipeline->offered, (uint32_t)DEVICE_BURST);
+		for (unsigned i = 0; i < n; i++)
+			ops[i] = pipeline->queue[(pipeline->offered + i) % QUEUE_SIZE]->op;
+		uint16_t taken = n == 0 ? 0
+					: cryptodev_enqueue(pipeline->device, pipeline->queue_pair,
+						  ops, (uint16_t)n);
+		for (unsigned i = 0; i < taken; i++)
+			pipeline->queue[pipeline->offered++ % QUEUE_SIZE]->state = FLIGHT_DEVICE;
+		pipeline->at_device += taken;
+		pipeline->counters.waits += taken < n;
+		all += taken;
+		if (taken < n)
+			break;
+	} while (n == DEVICE_BURST);
+	return all;
+}
+
+// --- from the device
+
+static void packet_again(struct pipeline *pipeline, struct packet_flight *slot)
+{
+	struct packet *p = &slot->packet;
+	slot->flight.again = true;
+	flight_queue(pipeline, &slot->flight, flight_key(pipeline, &slot->flight)->encrypt,
+		p->clear, p->mbuf);
+}
+
+// What the device says of a tag that it compared itself, in the words of srtp_unprotect_finish_burst().
+static void packet_take_verdict(struct packet *p, uint8_t status)
+{
+	memcpy(p->op.cipher.tag, p->op.tag, SRTP_GCM_TAG_LEN);
+	if (status == RTE_CRYPTO_OP_STATUS_AUTH_FAILED)
+		p->op.cipher.tag[0] ^= 1;
+	else if (status != RTE_CRYPTO_OP_STATUS_SUCCESS)
+		p->op.cipher.failed = true;
+}
+
+static void flight_back(struct pipeline *pipeline, struct flight *flight)
+{
+	uint8_t status = flight->op->status;
+	bool good = status == RTE_CRYPTO_OP_STATUS_SUCCESS;
+	struct packet_flight *slot = (struct packet_flight *)flight;
+	flight->state = FLIGHT_READY;
+	if (!flight->is_job && pipeline->device->compares) {
+		packet_take_verdict(&slot->packet, status);
+	} else if (!good) {
+		flight->srtp->cipher.failed = true;
+	} else if (!flight->is_job && !flight->again) {
+		packet_again(pipeline, slot);
+	} else {
+		memcpy(flight->srtp->cipher.tag, cryptodev_area_of(flight->op)->tag,
+			SRTP_GCM_TAG_LEN);
+	}
+}
+
+static unsigned device_take(struct worker *worker)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	struct rte_crypto_op *ops[DEVICE_BURST];
+	unsigned all = 0;
+	uint16_t n;
+	do {
+		n = cryptodev_dequeue(pipeline->device, pipeline->queue_pair, ops, DEVICE_BURST);
+		for (uint16_t i = 0; i < n; i++)
+			flight_back(pipeline, cryptodev_area_of(ops[i])->user);
+		pipeline->at_device -= n;
+		all += n;
+	} while (n == DEVICE_BURST && all < PIPELINE_OPS);
+	pipeline->counters.device_ops += all;
+	if (all > 0)
+		pipeline->progress_tsc = worker->now;
+	return all;
+}
+
+// --- a device that does not answer
+
+// What it has been given stays with it: it may still write there. The rest goes on without it.
+static void flight_abandon(struct flight *flight)
+{
+	if (flight->state == FLIGHT_QUEUED) {
+		flight->state = FLIGHT_DIRECT;
+	} else if (flight->state == FLIGHT_DEVICE) {
+		flight->srtp->cipher.failed = true;
+		flight->state = FLIGHT_READY;
+	}
+}
+
+static void pipeline_abandon(struct pipeline *pipeline)
+{
+	for (uint32_t i = pipeline->verified; i != pipeline->taken; i++) {
+		struct packet_flight *slot = packet_at(pipeline, i);
+		if (slot->flight.state == FLIGHT_DEVICE)
+			slot->packet.mbuf = slot->packet.clear = NULL;
+		flight_abandon(&slot->flight);
+	}
+	for (uint32_t i = pipeline->jobs_ended; i != pipeline->jobs_taken; i++) {
+		struct job_flight *slot = job_at(pipeline, i);
+		if (slot->flight.state == FLIGHT_DEVICE)
+			slot->job.mbuf = NULL;
+		flight_abandon(&slot->flight);
+	}
+	pipeline->offered = pipeline->queued;
+	pipeline->at_device = 0;
+	atomic_store_explicit(&pipeline->stalled, true, memory_order_relaxed);
+}
+
+// --- the second line
+
+// The cipher itself, for one that the device is not for.
+static void flight_run_direct(struct pipeline *pipeline, struct flight *flight)
+{
+	struct srtp_op *op = flight->srtp;
+	struct cipher_op *cipher_op = &op->cipher;
+	const struct cipher *cipher =
+		cipher_of_suite(pipeline->relay->cipher, (enum srtp_suite)op->suite);
+	if (flight->is_job)
+		cipher->encrypt_burst(&cipher_op, 1);
+	else
+		cipher->decrypt_burst(&cipher_op, 1);
+	flight->state = FLIGHT_READY;
+	pipeline->counters.direct_ops++;
+}
+
+static void job_end(struct worker *worker, struct job_flight *slot)
+{
+	struct srtp_op *op = &slot->job.op;
+	if (slot->payload) {
+		stage_output(worker, slot->leg, slot->fanout, slot->job.group, slot->job.mbuf,
+			slot->with_ownership);
+		if (!slot->with_ownership)
+			rte_pktmbuf_free(slot->job.mbuf);
+		return;
+	}
+	if (slot->flight.state == FLIGHT_DIRECT)
+		flight_run_direct(worker->pipeline, &slot->flight);
+	if (op->status == SRTP_OK)
+		srtp_protect_finish_burst(&op, 1);
+	stage_protect_after(worker, slot->leg, slot->fanout, &slot->job);
+}
+
+static unsigned jobs_go_on(struct worker *worker)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	unsigned n = 0;
+	while (n < JOBS_PER_TURN && pipeline->jobs_ended != pipeline->jobs_taken) {
+		struct job_flight *slot = job_at(pipeline, pipeline->jobs_ended);
+		if (slot->flight.state > FLIGHT_DIRECT)
+			break;
+		job_end(worker, slot);
+		pipeline->in_flight[slot->flight.phase]--;
+		pipeline->jobs_ended++;
+		n++;
+	}
+	return n;
+}
+
+// --- the first line
+
+static void packet_finish(struct pipeline *pipeline, struct packet_flight *slot)
+{
+	struct srtp_op *op = &slot->packet.op;
+	if (slot->flight.state == FLIGHT_DIRECT)
+		flight_run_direct(pipeline, &slot->flight);
+	if (slot->packet.decrypt && op->status == SRTP_OK)
+		srtp_unprotect_finish_burst(&op, 1);
+}
+
+// Takes the next packets whose ciphers are done through stage_commit. Returns how many.
+static unsigned packets_verify(struct worker *worker)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	struct packet *packets[WORKER_GROUP];
+	uint16_t n = 0;
+	while (n < WORKER_GROUP && pipeline->verified != pipeline->taken) {
+		struct packet_flight *slot = packet_at(pipeline, pipeline->verified);
+		if (slot->flight.state > FLIGHT_DIRECT)
+			break;
+		packet_finish(pipeline, slot);
+		slot->ended = true;
+		packets[n++] = &slot->packet;
+		pipeline->verified++;
+	}
+	uint16_t good = stage_unprotect_after(worker, packets, n);
+	good = stage_commit(worker, packets, good);
+	for (uint16_t i = 0; i < good; i++)
+		((struct packet_flight *)((uint8_t *)packets[i] -
+					  offsetof(struct packet_flight, packet)))
+			->ended = false;
+	return n;
+}
+
+// False if the second line is full: it goes on with this packet.
+static bool packet_serve(struct worker *worker, struct packet_flight *slot)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	unsigned room = jobs_room(pipeline);
+	pipeline->serving = slot->flight.phase;
+	while (!slot->ended && room > 0) {
+		slot->ended =
+			stage_protect_some(worker, &slot->packet, &slot->progress, (uint16_t)room);
+		room = jobs_room(pipeline);
+	}
+	if (!slot->ended)
+		return false;
+	pipeline->in_flight[slot->flight.phase]--;
+	pipeline->served++;
+	return true;
+}
+
+static unsigned packets_go_on(struct worker *worker)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	unsigned n = 0;
+	while (n < WORKER_BURST) {
+		if (pipeline->served == pipeline->verified && packets_verify(worker) == 0)
+			break;
+		if (!packet_serve(worker, packet_at(pipeline, pipeline->served)))
+			break;
+		n++;
+	}
+	return n;
+}
+
+unsigned pipeline_turn(struct worker *worker)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	bool asks = !pipeline_has_stalled(pipeline);
+	unsigned work = 0;
+	worker->now = rte_rdtsc();
+	if (device_is_idle(pipeline))
+		pipeline->progress_tsc = worker->now;
+	if (asks)
+		work += device_take(worker);
+	work += packets_go_on(worker);
+	work += jobs_go_on(worker);
+	if (asks) {
+		work += device_offer(worker);
+		if (!device_is_idle(pipeline) &&
+			worker->now - pipeline->progress_tsc > pipeline->patience)
+			pipeline_abandon(pipeline);
+	}
+	return work;
+}
+
+// --- quiescent states
+
+unsigned pipeline_reader(const struct worker *worker, unsigned phase)
+{
+	return worker->id + phase * worker->relay->n_workers;
+}
+
+// A reader reports only while nothing on its account is in flight. What began later went on the other one's
+// account, so each of them comes to it as soon as the device has finished what it had.
+void pipeline_quiesce(struct worker *worker)
+{
+	struct pipeline *pipeline = worker->pipeline;
+	struct rte_rcu_qsbr *rcu = worker->relay->rcu;
+	uint8_t other = pipeline->phase ^ 1;
+	bool full = pipeline->in_flight[pipeline->phase] > 0;
+	if (!full)
+		rte_rcu_qsbr_quiescent(rcu, pipeline_reader(worker, pipeline->phase));
+	if (pipeline->in_flight[other] > 0)
+		return;
+	rte_rcu_qsbr_quiescent(rcu, pipeline_reader(worker, other));
+	if (full)
+		pipeline->phase = other;
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// What a worker has on its way through a crypto device. Packets wait in one line until their tags are
+// verified, and what is to leave waits in a second one until it is protected. Each line ends in the order in
+// which it began, whatever the device does and whatever needs no device. The worker's own.
+
+struct fanout;
+struct fanout_group;
+struct leg;
+struct packet;
+struct pipeline;
+struct protect_job;
+struct rte_mbuf;
+struct worker;
+
+enum {
+	PIPELINE_PACKETS = 512, // in the first line
+	PIPELINE_JOBS = 1024,   // in the second
+	PIPELINE_OPS = PIPELINE_PACKETS + PIPELINE_JOBS,
+	// mbufs that a full pipeline holds: two of a packet, one of a job
+	PIPELINE_MBUFS = 2 * PIPELINE_PACKETS + PIPELINE_JOBS,
+};
+
+struct pipeline_counters {
+	uint64_t device_ops; // that the device has finished
+	uint64_t direct_ops; // that went to the worker's own cipher: AES-CM, AAD of another length
+	uint64_t waits;      // offers of which the device did not take all
+};
+
+// For a worker of a relay with a crypto device. NULL if memory is short. Main thread.
+struct pipeline *pipeline_new(struct worker *worker);
+
+// Frees what no device still has. After the worker's loop ended. NULL is ignored.
+void pipeline_free(struct pipeline *pipeline);
+
+// How many packets pipeline_take() has room for.
+unsigned pipeline_room(const struct pipeline *pipeline);
+
+// Takes packets that passed stage_stream, as many as there is room for at most.
+void pipeline_take(struct worker *worker, struct packet *packets[], uint16_t n);
+
+// For stage_protect_some(): what is to be protected, and what leaves as it is. The payload's mbuf is taken,
+// or with_ownership false referred to: nobody changes it any more. There is room, as it was told.
+void pipeline_put_job(struct pipeline *pipeline, const struct protect_job *job);
+void pipeline_put_payload(struct pipeline *pipeline, const struct leg *leg,
+	const struct fanout *fanout, const struct fanout_group *group, struct rte_mbuf *mbuf,
+	bool with_ownership);
+
+// Takes what the device has finished, brings both lines on, and offers the device what waits for it. Never
+// waits itself. Returns how many packets and jobs moved.
+unsigned pipeline_turn(struct worker *worker);
+
+// Packets and jobs that have not ended.
+unsigned pipeline_in_flight(const struct pipeline *pipeline);
+
+// Reports quiescent states as far as nothing in flight refers to tables: at the end of a turn, when the
+// worker holds no pointer of its own. A worker is two readers, whose numbers these are; what is taken in goes
+// on account of one until the other has nothing left.
+void pipeline_quiesce(struct worker *worker);
+unsigned pipeline_reader(const struct worker *worker, unsigned phase);
+
+// Whether the device stopped answering, for good: it is asked no more, and what it had is lost. Any thread.
+bool pipeline_has_stalled(const struct pipeline *pipeline);
+
+// Of the worker; anybody may read relaxed.
+const struct pipeline_counters *pipeline_counters(const struct pipeline *pipeline);
