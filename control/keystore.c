@@ -14,6 +14,7 @@
 #include "control/notice.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/secmem.h"
+#include "dataplane/cryptodev.h"
 
 enum { PROVISIONAL_MS = 2000 }; // for a derived context to prove itself
 
@@ -185,6 +186,14 @@ static void srtcp_floor_raise(struct relay *relay, uint32_t space)
 		atomic_store(&relay->srtcp_floor, next);
 }
 
+// Wipes a context that no worker can reach, with what a crypto device has of it.
+static void ctx_free(struct app *app, uint32_t index)
+{
+	if (app->relay.cryptodev)
+		cryptodev_key_close(app->relay.cryptodev, index);
+	key_table_free(&app->relay.keys, index);
+}
+
 // No worker can use the context any more: its octets go at once, its streams with the last one of
 // its kind.
 static void ctx_release(void *arg, void *what, uint32_t index)
@@ -197,7 +206,7 @@ static void ctx_release(void *arg, void *what, uint32_t index)
 		retire_later(&app->retire, space_release_streams, what, ctx->space);
 	}
 	user_release(&app->users, (uint32_t)ctx->by_talker.mki);
-	key_table_free(&app->relay.keys, index);
+	ctx_free(app, index);
 }
 
 static void ctx_retire(struct app *app, uint32_t ctx)
@@ -248,6 +257,9 @@ static int ctx_derive_key(struct app *app, const struct key_slot *slot, const st
 	if (rc == 0)
 		rc = cipher_of_suite(app->relay.cipher, name->suite)
 			     ->expand(name->suite, session.key, ctx->key);
+	if (rc == 0 && app->relay.cryptodev && srtp_suite_is_aead(name->suite))
+		rc = cryptodev_key_open(app->relay.cryptodev,
+			(uint32_t)(ctx - app->relay.keys.ctxs), name->suite, session.key);
 	if (rc == 0) {
 		memcpy(ctx->salt, session.salt, sizeof(ctx->salt));
 		ctx->space = index_space_take(&app->keys.spaces, &session);
@@ -287,7 +299,7 @@ static uint32_t ctx_make(
 	uint32_t csb_id = slot->type == KEY_GMK ? (uint32_t)by_mki->mki : slot->id;
 	if (ctx_derive_key(app, slot, by_mki, csb_id, ctx) != 0) {
 		log_limited(LOG_LEVEL_ERROR, "key_not_derived id=%08x", slot->id);
-		key_table_free(table, index);
+		ctx_free(app, index);
 		return KEY_NONE;
 	}
 	ctx->by_mki = *by_mki;

@@ -99,6 +99,14 @@ static bool eal_has(const struct config *config, const char *prefix)
 	return false;
 }
 
+// The crypto device that the cipher setting names, NULL if it names none.
+static const char *cryptodev_name(const struct config *config)
+{
+	static const char prefix[] = "cryptodev:";
+	const size_t len = sizeof(prefix) - 1;
+	return strncmp(config->cipher, prefix, len) == 0 ? config->cipher + len : NULL;
+}
+
 static bool device_is_pci(const char *device)
 {
 	unsigned domain, bus, slot, function;
@@ -159,7 +167,7 @@ static void eal_arguments_free(void)
 
 static int eal_open(const struct config *config)
 {
-	char **argv = alloc_zero(config->n_eal + 2 * config->n_ports + 8, sizeof(*argv));
+	char **argv = alloc_zero(config->n_eal + 2 * config->n_ports + 10, sizeof(*argv));
 	int argc = 0;
 	bool pci = false;
 	argv[argc++] = alloc_string("mcxrelay");
@@ -168,6 +176,15 @@ static int eal_open(const struct config *config)
 			continue;
 		argv[argc++] = alloc_string("-a");
 		argv[argc++] = alloc_string(config->ports[i].device);
+		pci = true;
+	}
+	// "0000:3d:01.0_qat_sym": its driver puts what it does behind its address.
+	const char *cryptodev = cryptodev_name(config);
+	if (cryptodev && device_is_pci(cryptodev)) {
+		argv[argc++] = alloc_string("-a");
+		argv[argc] = alloc_string(cryptodev);
+		argv[argc][strcspn(cryptodev, "_")] = '\0';
+		argc++;
 		pci = true;
 	}
 	if (!pci && !eal_has(config, "-a") && !eal_has(config, "--allow"))
@@ -247,6 +264,7 @@ static int relay_open_configured(
 		ports[i] = port_options_of(&config->ports[i]);
 	struct relay_options options = {
 		.cipher = cipher,
+		.cryptodev = cryptodev_name(config),
 		.lcores = lcores,
 		.n_workers = n,
 		.ports = ports,
@@ -445,8 +463,8 @@ static int control_run(struct app *app, const struct config *config)
 	event_add(term, NULL);
 	event_add(interrupt, NULL);
 	printf("mcxrelay %s forwards: %u ports, %u workers, cipher %s, control socket %s\n",
-		MCXRELAY_VERSION, app->relay.n_ports, app->relay.n_workers, app->relay.cipher->name,
-		config->control_unix);
+		MCXRELAY_VERSION, app->relay.n_ports, app->relay.n_workers,
+		relay_cipher_name(&app->relay), config->control_unix);
 	fflush(stdout);
 	sd_notify(0, "READY=1");
 	event_base_dispatch(app->base);
@@ -472,14 +490,23 @@ static int forward(struct app *app, const struct config *config)
 	return rc;
 }
 
+// With a crypto device it is the one for what the device cannot do: the faster one that this CPU has.
+static const struct cipher *cipher_open_configured(const struct config *config, const char **why)
+{
+	if (!cryptodev_name(config))
+		return cipher_open(config->cipher, why);
+	const struct cipher *cipher = cipher_open("ipsec-mb", why);
+	return cipher ? cipher : cipher_open("openssl", why);
+}
+
 static int run(const struct config *config)
 {
 	static struct app app;
 	const char *why;
-	const struct cipher *cipher = cipher_open(config->cipher, &why);
+	const struct cipher *cipher = cipher_open_configured(config, &why);
 	if (!cipher) {
-		log_error("no_cipher name=%s reason=\"%s; accepted: %s\"", config->cipher, why,
-			cipher_names());
+		log_error("no_cipher name=%s reason=\"%s; accepted: %s, cryptodev:NAME\"",
+			config->cipher, why, cipher_names());
 		return 1;
 	}
 	if (eal_open(config) != 0) {

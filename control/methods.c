@@ -54,7 +54,7 @@ static json_t *relay_info(void *arg, const json_t *params, struct rpc_error *err
 		"streams", (json_int_t)app->max_streams);
 	return json_pack("{s:s,s:i,s:I,s:i,s:o,s:s,s:o}", "version", MCXRELAY_VERSION, "api", 1,
 		"uptime", (json_int_t)((relay_now_ms() - app->started_ms) / 1000), "workers",
-		(int)app->relay.n_workers, "ports", ports, "cipher", app->relay.cipher->name,
+		(int)app->relay.n_workers, "ports", ports, "cipher", relay_cipher_name(&app->relay),
 		"limits", limits);
 }
 

@@ -322,7 +322,8 @@ static void write_process(struct evbuffer *out, const struct metrics_source *sou
 	family(out, "mcxrelay_build", "info", "", "What runs.");
 	evbuffer_add_printf(out,
 		"mcxrelay_build_info{version=\"%s\",dpdk=\"%s\",cipher=\"%s\"} 1\n",
-		MCXRELAY_VERSION, rte_version(), label(source->app->relay.cipher->name, cipher));
+		MCXRELAY_VERSION, rte_version(),
+		label(relay_cipher_name(&source->app->relay), cipher));
 }
 
 int metrics_write(struct evbuffer *out, const struct metrics_source *source)
