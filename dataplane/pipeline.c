@@ -19,6 +19,7 @@
 enum {
 	DEVICE_BURST = 64,
 	JOBS_PER_TURN = 128,
+	PATIENCE_TURNS = 1000,
 	PHASES = 2,
 	QUEUE_SIZE = 2048, // a power of two; each flight is in it once at most
 };
@@ -68,7 +69,8 @@ struct pipeline {
 	_Atomic bool stalled;
 	uint32_t in_flight[PHASES];
 	uint32_t at_device;    // operations it has
-	uint64_t progress_tsc; // when there last was nothing for it, or it finished something
+	uint64_t progress_tsc; // when it last finished something, or first got something
+	uint32_t turns;        // since then
 	uint64_t patience;     // cycles
 	// First line: [served, verified) have passed stage_commit, [verified, taken) wait for the cipher.
 	uint32_t served, verified, taken;
@@ -172,6 +174,18 @@ const struct pipeline_counters *pipeline_counters(const struct pipeline *pipelin
 
 // --- to the device
 
+static bool device_is_idle(const struct pipeline *pipeline)
+{
+	return pipeline->at_device == 0 && pipeline->offered == pipeline->queued;
+}
+
+// The device has its time from here on.
+static void patience_renew(struct pipeline *pipeline, uint64_t now)
+{
+	pipeline->progress_tsc = now;
+	pipeline->turns = 0;
+}
+
 static const struct cryptodev_key *flight_key(
 	const struct pipeline *pipeline, const struct flight *flight)
 {
@@ -197,6 +211,8 @@ static void flight_queue(struct pipeline *pipeline, struct flight *flight, void 
 	op->sym->aead.data.offset = (uint32_t)(cipher->src - flight->srtp->src);
 	op->sym->aead.data.length = cipher->len;
 	flight->state = FLIGHT_QUEUED;
+	if (device_is_idle(pipeline))
+		patience_renew(pipeline, rte_rdtsc());
 	pipeline->queue[pipeline->queued++ % QUEUE_SIZE] = flight;
 }
 
@@ -317,11 +333,6 @@ void pipeline_put_job(struct pipeline *pipeline, const struct protect_job *job)
 		slot->flight.state = FLIGHT_DIRECT;
 }
 
-static bool device_is_idle(const struct pipeline *pipeline)
-{
-	return pipeline->at_device == 0 && pipeline->offered == pipeline->queued;
-}
-
 static unsigned device_offer(struct worker *worker)
 {
 	struct pipeline *pipeline = worker->pipeline;
@@ -398,7 +409,7 @@ static unsigned device_take(struct worker *worker)
 	} while (n == DEVICE_BURST && all < PIPELINE_OPS);
 	pipeline->counters.device_ops += all;
 	if (all > 0)
-		pipeline->progress_tsc = worker->now;
+		patience_renew(pipeline, worker->now);
 	return all;
 }
 
@@ -551,22 +562,26 @@ static unsigned packets_go_on(struct worker *worker)
 	return n;
 }
 
+// Turns count as well: it is not the device's fault when the worker itself stood still.
+static bool patience_ends(struct pipeline *pipeline, uint64_t now)
+{
+	return ++pipeline->turns > PATIENCE_TURNS &&
+	       now - pipeline->progress_tsc > pipeline->patience;
+}
+
 unsigned pipeline_turn(struct worker *worker)
 {
 	struct pipeline *pipeline = worker->pipeline;
 	bool asks = !pipeline_has_stalled(pipeline);
 	unsigned work = 0;
 	worker->now = rte_rdtsc();
-	if (device_is_idle(pipeline))
-		pipeline->progress_tsc = worker->now;
 	if (asks)
 		work += device_take(worker);
 	work += packets_go_on(worker);
 	work += jobs_go_on(worker);
 	if (asks) {
 		work += device_offer(worker);
-		if (!device_is_idle(pipeline) &&
-			worker->now - pipeline->progress_tsc > pipeline->patience)
+		if (!device_is_idle(pipeline) && patience_ends(pipeline, worker->now))
 			pipeline_abandon(pipeline);
 	}
 	return work;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <rte_ip.h>
 
+#include "dataplane/cryptodev.h"
 #include "tests/unit/dataplane_lab.h"
 
 // Bursts through all stages. lab_close(), after each test, finds any mbuf that was lost or freed
@@ -709,9 +710,12 @@ static void counts_copies_without_buffers(void **state)
 		n++;
 	worker_process_burst(worker(0), &mbuf, 1);
 	rte_pktmbuf_free_bulk(taken, n);
-	// The last one got the packet's own buffer.
-	assert_int_equal(lab_take(&lab, 0, copies), 1);
-	assert_int_equal(copies[0].leg, carol);
+	// A crypto device that does not compare tags needs one before there are copies; else the last one gets the
+	// packet's own.
+	bool beside = lab.relay.cryptodev && !lab.relay.cryptodev->compares;
+	assert_int_equal(lab_take(&lab, 0, copies), beside ? 0 : 1);
+	if (!beside)
+		assert_int_equal(copies[0].leg, carol);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_NO_BUFFER), 1);
 }
 

@@ -16,6 +16,8 @@
 #include <rte_lcore.h>
 #include <rte_udp.h>
 
+#include "dataplane/cryptodev.h"
+
 enum {
 	UDP_LEN = sizeof(struct rte_udp_hdr),
 	IPV4_LEN = sizeof(struct rte_ipv4_hdr),
@@ -86,6 +88,7 @@ void lab_open(struct lab *lab, unsigned n_workers)
 	char why[256];
 	struct relay_options options = {
 		.cipher = cipher_open("ipsec-mb", &unknown),
+		.cryptodev = getenv("LAB_CRYPTODEV"),
 		.lcores = lcores,
 		.n_workers = n_workers,
 		.max_keys = 512,
@@ -94,7 +97,10 @@ void lab_open(struct lab *lab, unsigned n_workers)
 	};
 	*lab = (struct lab){.n_legs = 0};
 	lab_require(options.cipher && options.cipher->thread_init() == 0);
-	lab_require(relay_open(&lab->relay, &options, why, sizeof(why)) == 0);
+	int rc = relay_open(&lab->relay, &options, why, sizeof(why));
+	if (rc != 0)
+		fprintf(stderr, "%s\n", why);
+	lab_require(rc == 0);
 	atomic_store(&lab->relay.srtcp_floor, LAB_SRTCP_FLOOR);
 	atomic_store(&lab->relay.srtcp_limit, LAB_SRTCP_FLOOR + 100);
 	ports_open(lab, n_workers);
@@ -153,6 +159,9 @@ static uint32_t ctx_publish(
 	ctx->root = key->root;
 	ctx->space = index; // each session key is there once
 	lab_require(lab->relay.cipher->expand(SRTP_AEAD_AES_128_GCM, session_key, ctx->key) == 0);
+	if (lab->relay.cryptodev)
+		lab_require(cryptodev_key_open(lab->relay.cryptodev, index, SRTP_AEAD_AES_128_GCM,
+				    session_key) == 0);
 	key_table_publish(keys, index);
 	return index;
 }

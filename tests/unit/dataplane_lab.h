@@ -87,6 +87,7 @@ struct lab_copy {
 // Initialises the EAL without huge pages; once in a process.
 void lab_start(void);
 
+// With the crypto device that the environment names as LAB_CRYPTODEV, if it does.
 void lab_open(struct lab *lab, unsigned n_workers);
 // Takes what is still under way, checks that every mbuf came back, and frees all.
 void lab_close(struct lab *lab);
