@@ -104,6 +104,8 @@ void hold_resume(struct worker *worker, const struct worker_mail *mail)
 	struct hold_slot *slot = &worker->hold[mail->value];
 	struct rte_mbuf *packets[HOLD_PACKETS];
 	uint16_t n = slot->n;
+	if (n == 0)
+		return; // nobody waits there: answered before
 	for (uint16_t i = 0; i < n; i++)
 		packets[i] = slot->packets[i];
 	slot->n = 0;
