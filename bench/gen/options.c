@@ -41,7 +41,7 @@ static const char usage[] =
 	"      --size N | N:W,...      octets of payload, or several with weights (160)\n"
 	"      --rate PPS | P%         of all streams, or of the port's speed; 0: what is taken "
 	"(10000)\n"
-	"      --seconds S             (5)\n"
+	"      --seconds S             (5); SIGINT ends it earlier\n"
 	"      --warm-up S             longest time until every stream was heard (30)\n"
 	"What to do.\n"
 	"      --control SOCKET        the relay's (/run/mcxrelay/control.sock)\n"

@@ -3,6 +3,7 @@
 
 #include "bench/gen/run.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 #include <rte_cycles.h>
@@ -153,6 +154,15 @@ static uint16_t due(const struct run *run, uint64_t elapsed, uint64_t made)
 	return n <= 0 ? 0 : n < room ? (uint16_t)n : room;
 }
 
+// Set by SIGINT: measuring ends before its time.
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
 void run_measure(struct run *run)
 {
 	uint64_t hz = rte_get_tsc_hz(), start, elapsed, made = 0;
@@ -161,8 +171,9 @@ void run_measure(struct run *run)
 	run->warmed_up = run->sent;
 	run->sent = run->refused = 0;
 	sink_begin(&run->sink);
+	signal(SIGINT, on_interrupt);
 	start = rte_rdtsc();
-	while ((elapsed = rte_rdtsc() - start) < length) {
+	while ((elapsed = rte_rdtsc() - start) < length && !interrupted) {
 		receive(run);
 		for (uint16_t n = due(run, elapsed, made); n > 0; n--)
 			made += packet_make(run, source_draw(&run->source));
@@ -170,6 +181,7 @@ void run_measure(struct run *run)
 			waiting_send(run);
 	}
 	run->seconds = (double)(rte_rdtsc() - start) / (double)hz;
+	signal(SIGINT, SIG_DFL);
 	for (uint64_t end = rte_rdtsc() + hz; run->n_waiting > 0 && rte_rdtsc() < end;) {
 		waiting_send(run);
 		receive(run);
