@@ -138,7 +138,8 @@ static bool key_install_one(struct app *app, const json_t *value, const char *pa
 	return error->code == RPC_OK;
 }
 
-static json_t *key_install_method(void *arg, const json_t *params, struct rpc_error *error)
+static json_t *key_install_method(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
 	struct app *app = arg;
 	struct reader r;
@@ -149,23 +150,25 @@ static json_t *key_install_method(void *arg, const json_t *params, struct rpc_er
 	reader_bool(&r, "replace", &replace);
 	if (!reader_close(&r))
 		return NULL;
-	json_t *rejected = json_array();
-	json_int_t installed = 0;
-	for (size_t i = 0; i < json_array_size(keys); i++) {
+	if (!part->list)
+		part->list = json_array();
+	for (size_t i = part->next; i < json_array_size(keys); i++) {
 		char path[128];
 		struct rpc_error one = {};
+		if (rpc_part_over(part, i))
+			return NULL;
 		reader_element_path(&r, "keys", i, path);
 		if (key_install_one(app, json_array_get(keys, i), path, replace, &one))
-			installed++;
+			part->count++;
 		else
 			json_array_append_new(
-				rejected, json_pack("{s:I,s:i,s:s,s:{s:s}}", "index", (json_int_t)i,
-						  "code", one.code, "message", one.message, "data",
-						  "path", one.path));
+				part->list, json_pack("{s:I,s:i,s:s,s:{s:s}}", "index",
+						    (json_int_t)i, "code", one.code, "message",
+						    one.message, "data", "path", one.path));
 		app_poll(app); // first words wait for nobody's bulk install
 	}
 	retire_poll(&app->retire);
-	return json_pack("{s:I,s:o}", "installed", installed, "rejected", rejected);
+	return json_pack("{s:I,s:O}", "installed", (json_int_t)part->count, "rejected", part->list);
 }
 
 static bool key_name_read(const json_t *value, const char *path, uint32_t *id, const char **domain,
@@ -179,7 +182,9 @@ static bool key_name_read(const json_t *value, const char *path, uint32_t *id, c
 	return reader_close(&r);
 }
 
-static json_t *key_revoke(void *arg, const json_t *params, struct rpc_error *error)
+// In the first round names are read only, so that nothing was revoked if one is wrong.
+static json_t *key_revoke(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
 	struct app *app = arg;
 	struct reader r;
@@ -188,23 +193,23 @@ static json_t *key_revoke(void *arg, const json_t *params, struct rpc_error *err
 	reader_array(&r, "keys", READER_REQUIRED, &keys);
 	if (!reader_close(&r))
 		return NULL;
-	json_int_t revoked = 0;
-	for (int act = 0; act <= 1; act++) {
-		for (size_t i = 0; i < json_array_size(keys); i++) {
-			char path[128];
-			uint32_t id;
-			const char *domain;
-			reader_element_path(&r, "keys", i, path);
-			if (!key_name_read(json_array_get(keys, i), path, &id, &domain, error))
-				return NULL; // in the first round, before anything was revoked
-			uint32_t scope = keystore_domain_find(app, domain);
-			if (act && scope != 0)
-				revoked += key_remove(app, scope, id);
-		}
+	size_t n = json_array_size(keys);
+	for (size_t i = part->next; i < 2 * n; i++) {
+		char path[128];
+		uint32_t id;
+		const char *domain;
+		if (rpc_part_over(part, i))
+			return NULL;
+		reader_element_path(&r, "keys", i % n, path);
+		if (!key_name_read(json_array_get(keys, i % n), path, &id, &domain, error))
+			return NULL;
+		uint32_t scope = keystore_domain_find(app, domain);
+		if (i >= n && scope != 0)
+			part->count += key_remove(app, scope, id);
 	}
 	// The promise of this answer: no worker uses the keys, and their octets are wiped.
 	retire_all(&app->retire);
-	return json_pack("{s:I}", "revoked", revoked);
+	return json_pack("{s:I}", "revoked", (json_int_t)part->count);
 }
 
 static uint64_t ctx_packets(const struct app *app, uint32_t ctx)
@@ -325,35 +330,40 @@ static json_t *session_top_method(void *arg, const json_t *params, struct rpc_er
 	return reader_close(&r) ? session_top(app, (uint32_t)limit) : NULL;
 }
 
-static json_t *session_remove_method(void *arg, const json_t *params, struct rpc_error *error)
+static bool session_ids_check(const struct reader *r, const json_t *ids, struct rpc_error *error)
+{
+	for (size_t i = 0; i < json_array_size(ids); i++) {
+		char path[128];
+		if (json_is_string(json_array_get(ids, i)))
+			continue;
+		reader_element_path(r, "ids", i, path);
+		rpc_fail(error, RPC_INVALID_PARAMS, path, "is no session id; accepted: a string");
+		return false;
+	}
+	return true;
+}
+
+static json_t *session_remove_method(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
 	struct app *app = arg;
 	struct reader r;
 	const json_t *ids = NULL;
-	size_t i;
-	json_t *item;
 	reader_open(&r, params, "params", error);
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
-	if (!reader_close(&r))
+	if (!reader_close(&r) || (part->next == 0 && !session_ids_check(&r, ids, error)))
 		return NULL;
-	json_array_foreach ((json_t *)(uintptr_t)ids, i, item) {
-		char path[128];
-		reader_element_path(&r, "ids", i, path);
-		if (!json_is_string(item)) {
-			rpc_fail(error, RPC_INVALID_PARAMS, path,
-				"is no session id; accepted: a string");
+	for (size_t i = part->next; i < json_array_size(ids); i++) {
+		if (rpc_part_over(part, i))
 			return NULL;
-		}
-	}
-	json_int_t removed = 0;
-	json_array_foreach ((json_t *)(uintptr_t)ids, i, item) {
-		struct session *session = session_find(app, json_string_value(item));
+		struct session *session =
+			session_find(app, json_string_value(json_array_get(ids, i)));
 		if (!session)
 			continue;
 		session_remove(app, session);
-		removed++;
+		part->count++;
 	}
-	return json_pack("{s:I}", "removed", removed);
+	return json_pack("{s:I}", "removed", (json_int_t)part->count);
 }
 
 static json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
@@ -442,11 +452,11 @@ static json_t *events_subscribe(void *arg, const json_t *params, struct rpc_erro
 const struct rpc_method control_methods[] = {
 	{"relay.info", relay_info},
 	{"relay.stats", relay_stats},
-	{"key.install", key_install_method},
-	{"key.revoke", key_revoke},
+	{"key.install", .call_in_parts = key_install_method},
+	{"key.revoke", .call_in_parts = key_revoke},
 	{"key.list", key_list},
 	{"session.apply", session_apply_method},
-	{"session.remove", session_remove_method},
+	{"session.remove", .call_in_parts = session_remove_method},
 	{"session.get", session_get},
 	{"session.list", session_list},
 	{"leg.apply", leg_apply},

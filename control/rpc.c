@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,6 +15,31 @@ enum {
 	RPC_DEPTH_MAX = 32, // the API nests 8 deep; bounds the recursion of parser and destructor
 	RPC_BATCH_MAX =
 		32768, // no 1 MiB line holds so many requests; bounds the answer to "[1,1,1,...]"
+	RPC_TEXT_SIZE = 512, // octets at first
+};
+
+// The answer as it grows. Response by response, so that a long batch keeps no tree of all.
+struct rpc_text {
+	char *octets; // from secmem_malloc()
+	size_t len, size;
+	bool failed; // no memory: what is there is no answer
+};
+
+// The request that runs in parts.
+struct rpc_run {
+	const struct rpc_method *method; // NULL: none has begun
+	json_t *params;
+	struct rpc_part part;
+	uint64_t duration_ns;
+};
+
+struct rpc_work {
+	const struct rpc *rpc;
+	json_t *line;   // NULL if it is no JSON
+	bool batch;     // an array of requests that can be answered one by one
+	size_t next, n; // requests done, and all
+	struct rpc_run run;
+	struct rpc_text text;
 };
 
 // Cuts off a UTF-8 sequence that the end of a buffer broke: jansson refuses the whole string
@@ -107,7 +133,7 @@ static const struct rpc_method *method_find(const struct rpc *rpc, const char *n
 	return NULL;
 }
 
-static uint64_t clock_ns(void)
+uint64_t rpc_clock_ns(void)
 {
 	struct timespec now;
 
@@ -122,33 +148,68 @@ static void report(const struct rpc *rpc, const struct rpc_method *method,
 		rpc->after_call(rpc->app, method, error->code, duration_ns);
 }
 
-// Runs the method of a request that request_check() let pass. NULL with *error set if it fails.
-static json_t *request_run(const struct rpc *rpc, const json_t *request,
-	const struct rpc_method *method, struct rpc_error *error)
+bool rpc_part_over(struct rpc_part *part, size_t next)
+{
+	if (next == part->next || rpc_clock_ns() < part->until_ns)
+		return false;
+	part->next = next;
+	part->more = true;
+	return true;
+}
+
+static void run_end(struct rpc_run *run)
+{
+	json_decref(run->params);
+	json_decref(run->part.list);
+	*run = (struct rpc_run){0};
+}
+
+// Finds the method of a request that request_check() let pass, and its params. False with *error set
+// if it cannot run.
+static bool run_begin(const json_t *request, const struct rpc_method *method, struct rpc_run *run,
+	struct rpc_error *error)
 {
 	json_t *params = json_object_get(request, "params");
-	json_t *result;
 
 	if (method == NULL) {
 		rpc_fail(error, RPC_METHOD_NOT_FOUND, "method",
 			"is not known; accepted: the methods of control API version 1");
-		return NULL;
+		return false;
 	}
 	if (json_is_array(params)) {
 		rpc_fail(error, RPC_INVALID_PARAMS, "params",
 			"is an array; accepted: an object, parameters go by name");
-		return NULL;
+		return false;
 	}
 	params = params != NULL ? json_incref(params) : json_object();
 	if (params == NULL) {
 		rpc_fail(error, RPC_INTERNAL_ERROR, NULL, "out of memory");
-		return NULL;
+		return false;
 	}
+	run->method = method;
+	run->params = params;
+	return true;
+}
+
+// Runs the method, or a part of it: then *more is true, and the result NULL.
+static json_t *run_step(const struct rpc *rpc, struct rpc_run *run, uint64_t until_ns, bool *more,
+	struct rpc_error *error)
+{
+	uint64_t began_ns;
+	json_t *result;
+
 	if (rpc->before_call != NULL)
 		rpc->before_call(rpc->app);
-	result = method->call(rpc->app, params, error);
-	json_decref(params);
-	if (result == NULL)
+	began_ns = rpc_clock_ns();
+	run->part.until_ns = until_ns;
+	run->part.more = false;
+	if (run->method->call_in_parts != NULL)
+		result = run->method->call_in_parts(rpc->app, run->params, &run->part, error);
+	else
+		result = run->method->call(rpc->app, run->params, error);
+	run->duration_ns += rpc_clock_ns() - began_ns;
+	*more = result == NULL && error->code == RPC_OK && run->part.more;
+	if (result == NULL && !*more)
 		rpc_fail(error, RPC_INTERNAL_ERROR, NULL, "the method failed without saying why");
 	if (error->code != RPC_OK) {
 		json_decref(result);
@@ -157,73 +218,108 @@ static json_t *request_run(const struct rpc *rpc, const json_t *request,
 	return result;
 }
 
-// Answers one request object. False if it is a notification, which gets no answer; *answer is NULL
-// if there was no memory for it. What is no valid request is answered even without an id
-// (JSON-RPC 2.0, 5), and with its id if it has a usable one.
-static bool request_answer(const struct rpc *rpc, const json_t *request, json_t **answer)
+static void text_add(struct rpc_text *text, const char *octets, size_t len)
 {
-	struct rpc_error error = {0};
-	const json_t *id = json_object_get(request, "id");
-	json_t *result = NULL, *answer_id;
-	const struct rpc_method *method = NULL;
-	bool valid = request_check(request, &error);
-	uint64_t began_ns;
+	size_t size = text->size;
 
-	if (valid) {
-		method = method_find(rpc, json_string_value(json_object_get(request, "method")));
-		began_ns = clock_ns();
-		result = request_run(rpc, request, method, &error);
-		report(rpc, method, &error, clock_ns() - began_ns);
-	} else {
-		report(rpc, NULL, &error, 0);
+	while (!text->failed && size - text->len < len)
+		size = size > 0 ? size * 2 : RPC_TEXT_SIZE;
+	if (!text->failed && size != text->size) {
+		char *grown = secmem_realloc(text->octets, size);
+		if (grown != NULL) {
+			text->octets = grown;
+			text->size = size;
+		}
+		text->failed = grown == NULL;
 	}
+	if (text->failed)
+		return; // the requests still run, but an answer with a hole is none
+	memcpy(text->octets + text->len, octets, len);
+	text->len += len;
+}
+
+static int text_dump(const char *octets, size_t len, void *text)
+{
+	text_add(text, octets, len);
+	return 0;
+}
+
+// Takes over the reference; NULL: there was no memory for it.
+static void text_add_response(struct rpc_work *work, json_t *response)
+{
+	struct rpc_text *text = &work->text;
+
+	if (work->batch)
+		text_add(text, text->len == 0 ? "[" : ",", 1);
+	if (response == NULL || json_dump_callback(response, text_dump, text, JSON_COMPACT) != 0)
+		text->failed = true;
+	json_decref(response);
+}
+
+// Answers what was asked, unless it is a notification. What is no valid request is answered even
+// without an id (JSON-RPC 2.0, 5), and with its id if it has a usable one.
+static void respond(struct rpc_work *work, const json_t *request, bool valid, json_t *result,
+	struct rpc_error *error)
+{
+	const json_t *id = json_object_get(request, "id");
+	json_t *answer_id;
+
 	if (valid && id == NULL) {
 		json_decref(result);
-		return false;
+		return;
 	}
 	if (json_is_string(id) || json_is_number(id))
 		answer_id = json_incref((json_t *)id);
 	else
 		answer_id = json_null();
-	if (result != NULL)
-		*answer = response_result(answer_id, result);
-	else
-		*answer = response_error(answer_id, &error);
-	return true;
+	text_add_response(work, result != NULL ? response_result(answer_id, result)
+					       : response_error(answer_id, error));
 }
 
-// Answers an array of requests. False if none of them is to be answered; *answer as above.
-static bool batch_answer(const struct rpc *rpc, const json_t *batch, json_t **answer)
+static bool answers_check(const struct rpc_work *work, struct rpc_error *error)
+{
+	if (work->text.len > RPC_ANSWERS_MAX)
+		rpc_fail(error, RPC_LIMIT, NULL,
+			"the answers of the batch before this one have %zu octets; accepted: %d",
+			work->text.len, RPC_ANSWERS_MAX);
+	return error->code == RPC_OK;
+}
+
+// Begins a request: true if its method is to run.
+static bool request_begin(
+	struct rpc_work *work, const json_t *request, bool *valid, struct rpc_error *error)
+{
+	const struct rpc *rpc = work->rpc;
+	const struct rpc_method *method = NULL;
+	bool begun = false;
+
+	*valid = request_check(request, error);
+	if (*valid) {
+		method = method_find(rpc, json_string_value(json_object_get(request, "method")));
+		begun = answers_check(work, error) && run_begin(request, method, &work->run, error);
+	}
+	if (!begun)
+		report(rpc, method, error, 0);
+	return begun;
+}
+
+// Runs one request or a part of it. True if it is answered.
+static bool request_step(struct rpc_work *work, const json_t *request, uint64_t until_ns)
 {
 	struct rpc_error error = {0};
-	size_t n_requests = json_array_size(batch);
-	bool answered = false;
+	struct rpc_run *run = &work->run;
+	json_t *result = NULL;
+	bool valid = true, more;
 
-	if (n_requests == 0 || n_requests > RPC_BATCH_MAX) {
-		rpc_fail(&error, RPC_INVALID_REQUEST, NULL,
-			"the batch has %zu requests; accepted: from 1 to %d", n_requests,
-			RPC_BATCH_MAX);
-		report(rpc, NULL, &error, 0);
-		*answer = response_error(json_null(), &error);
-		return true;
+	if (run->method != NULL || request_begin(work, request, &valid, &error)) {
+		result = run_step(work->rpc, run, until_ns, &more, &error);
+		if (more)
+			return false;
+		report(work->rpc, run->method, &error, run->duration_ns);
+		run_end(run);
 	}
-	*answer = json_array();
-	for (size_t i = 0; i < n_requests; i++) {
-		json_t *element = NULL;
-		if (!request_answer(rpc, json_array_get(batch, i), &element))
-			continue;
-		answered = true;
-		if (json_array_append_new(*answer, element) != 0) {
-			// The requests still run, but a batch with a hole is no answer to them.
-			json_decref(*answer);
-			*answer = NULL;
-		}
-	}
-	if (!answered) {
-		json_decref(*answer);
-		*answer = NULL;
-	}
-	return answered;
+	respond(work, request, valid, result, &error);
+	return true;
 }
 
 // False if brackets nest deeper than RPC_DEPTH_MAX. Whatever else is wrong with the text the parser
@@ -274,21 +370,6 @@ static json_t *line_parse(const char *line, size_t len, struct rpc_error *error)
 	return json;
 }
 
-// The JSON as text from secmem_malloc(), whichever allocator jansson has. Takes over the reference.
-static char *answer_dump(json_t *answer, size_t *out_len)
-{
-	size_t len = json_dumpb(answer, NULL, 0, JSON_COMPACT);
-	char *text = len > 0 ? secmem_malloc(len) : NULL;
-
-	if (text != NULL && json_dumpb(answer, text, len, JSON_COMPACT) != len) {
-		secmem_free(text);
-		text = NULL;
-	}
-	json_decref(answer);
-	*out_len = text != NULL ? len : 0;
-	return text;
-}
-
 // What can still be said when there was no memory for the answer.
 static char *answer_without_memory(size_t *out_len)
 {
@@ -302,26 +383,95 @@ static char *answer_without_memory(size_t *out_len)
 	return copy;
 }
 
-char *rpc_answer(const struct rpc *rpc, const char *line, size_t len, size_t *out_len)
+// Answers a line that has no request to run.
+static void refuse_line(struct rpc_work *work, struct rpc_error *error)
+{
+	report(work->rpc, NULL, error, 0);
+	text_add_response(work, response_error(json_null(), error));
+}
+
+static void batch_open(struct rpc_work *work)
 {
 	struct rpc_error error = {0};
-	json_t *request = line_parse(line, len, &error);
-	json_t *answer = NULL;
-	bool answered = true;
-	char *text;
+	size_t n = json_array_size(work->line);
 
-	*out_len = 0;
-	if (request == NULL) {
-		report(rpc, NULL, &error, 0);
-		answer = response_error(json_null(), &error);
-	} else if (json_is_array(request)) {
-		answered = batch_answer(rpc, request, &answer);
-	} else {
-		answered = request_answer(rpc, request, &answer);
+	if (n == 0 || n > RPC_BATCH_MAX) {
+		rpc_fail(&error, RPC_INVALID_REQUEST, NULL,
+			"the batch has %zu requests; accepted: from 1 to %d", n, RPC_BATCH_MAX);
+		refuse_line(work, &error);
+		return;
 	}
-	json_decref(request);
-	if (!answered)
+	work->batch = true;
+	work->n = n;
+}
+
+struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t len)
+{
+	struct rpc_work *work = calloc(1, sizeof(*work));
+	struct rpc_error error = {0};
+
+	if (work == NULL)
 		return NULL;
-	text = answer != NULL ? answer_dump(answer, out_len) : NULL;
-	return text != NULL ? text : answer_without_memory(out_len);
+	work->rpc = rpc;
+	work->line = line_parse(line, len, &error);
+	if (work->line == NULL)
+		refuse_line(work, &error);
+	else if (json_is_array(work->line))
+		batch_open(work);
+	else
+		work->n = 1;
+	return work;
+}
+
+bool rpc_work_step(struct rpc_work *work, uint64_t until_ns)
+{
+	while (work->next < work->n) {
+		const json_t *request =
+			work->batch ? json_array_get(work->line, work->next) : work->line;
+		if (request_step(work, request, until_ns)) {
+			// Freed while it is in the cache, and not all at the end of a turn.
+			if (work->batch)
+				json_array_set_new(work->line, work->next, json_null());
+			work->next++;
+		}
+		if (rpc_clock_ns() >= until_ns)
+			break;
+	}
+	return work->next == work->n;
+}
+
+// Nothing is left half done.
+static void work_finish_request(struct rpc_work *work)
+{
+	if (work->run.method == NULL)
+		return;
+	work->n = work->next + 1;
+	rpc_work_step(work, UINT64_MAX);
+}
+
+char *rpc_work_close(struct rpc_work *work, size_t *out_len)
+{
+	struct rpc_text text;
+
+	work_finish_request(work);
+	if (work->batch && work->text.len > 0)
+		text_add(&work->text, "]", 1);
+	text = work->text;
+	json_decref(work->line);
+	free(work);
+	*out_len = text.len;
+	if (!text.failed)
+		return text.octets;
+	secmem_free(text.octets);
+	return answer_without_memory(out_len);
+}
+
+char *rpc_answer(const struct rpc *rpc, const char *line, size_t len, size_t *out_len)
+{
+	struct rpc_work *work = rpc_work_open(rpc, line, len);
+
+	if (work == NULL)
+		return answer_without_memory(out_len);
+	rpc_work_step(work, UINT64_MAX);
+	return rpc_work_close(work, out_len);
 }

@@ -41,9 +41,29 @@ void rpc_fail(struct rpc_error *error, enum rpc_code code, const char *path, con
 // an empty object if the request had none.
 typedef json_t *(*rpc_method_fn)(void *app, const json_t *params, struct rpc_error *error);
 
+// Where a method that does much one by one is, from one part of its run to the next: others have
+// their turns between them. All zero at first but for until_ns.
+struct rpc_part {
+	size_t next;       // element to go on with
+	int64_t count;     // of what the method counts
+	json_t *list;      // what it has collected; released with the request
+	uint64_t until_ns; // of rpc_clock_ns(): time to let others have their turn
+	bool more;         // set by rpc_part_over(): to be called again
+};
+
+// True if the part is over: the method returns NULL without an error and is called again with the
+// same params. next is what it goes on with; not over if that is what it began with.
+bool rpc_part_over(struct rpc_part *part, size_t next);
+
+// A method in parts. Each part ends in a state that others may see. A request that cannot be done
+// fails before its first change.
+typedef json_t *(*rpc_parts_fn)(
+	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error);
+
 struct rpc_method {
 	const char *name;
-	rpc_method_fn call;
+	rpc_method_fn call; // at once, or
+	rpc_parts_fn call_in_parts;
 };
 
 struct subscriptions;
@@ -62,9 +82,29 @@ struct rpc {
 		void *app, const struct rpc_method *method, int code, uint64_t duration_ns);
 };
 
-// Answers one line (without its LF, len octets, not NUL-terminated): a request, a notification or a
-// batch. Returns the response as malloc-like text that the caller frees with secmem_free(), its
-// length in *out_len (no LF), or NULL if nothing is to be answered. Params by position are refused
-// with RPC_INVALID_PARAMS. Deep nesting, duplicate members, invalid UTF-8 and NUL in strings are
-// parse errors.
+enum {
+	RPC_ANSWERS_MAX = 64 * 1024 * 1024, // octets of a batch's answers: no request runs beyond
+};
+
+// One line while it is answered: a request, a notification or a batch.
+struct rpc_work;
+
+// Reads a line (without its LF, len octets, not NUL-terminated), which is not needed after. Nothing
+// runs yet. Deep nesting, duplicate members, invalid UTF-8 and NUL in strings are parse errors. NULL
+// if there is no memory.
+struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t len);
+
+// Runs its requests one after the other, at least a part of one, until the time of rpc_clock_ns() is
+// over. True if all have run.
+bool rpc_work_step(struct rpc_work *work, uint64_t until_ns);
+
+// Ends it. A request that has begun is run to its end, others of a batch are not. Returns the response
+// as malloc-like text that the caller frees with secmem_free(), its length in octets in *out_len (no
+// LF), or NULL if nothing is to be answered. Params by position are refused with RPC_INVALID_PARAMS.
+char *rpc_work_close(struct rpc_work *work, size_t *out_len);
+
+// The time that never goes back, in nanoseconds.
+uint64_t rpc_clock_ns(void);
+
+// All of it in one: opens, runs and closes.
 char *rpc_answer(const struct rpc *rpc, const char *line, size_t len, size_t *out_len);

@@ -33,6 +33,10 @@
 
 enum {
 	SERVER_LINES_PER_WAKEUP = 32, // then the other clients have their turn
+	SERVER_TURN_NS = 2000000,     // the same
+	// Octets of a line that may be worked on beside others. As JSON in memory a line can have fifty
+	// times its octets, so of longer ones there is one at a time.
+	SERVER_SHORT_LINE = 16 * 1024,
 	SERVER_BACKLOG = 64,
 	SERVER_FAILURE_LINES = 10, // in the log, a second
 	CLIENT_NAME_SIZE = 384,    // octets with NUL
@@ -50,6 +54,8 @@ struct server {
 	ino_t inode;
 	LIST_HEAD(, client) clients;
 	LIST_HEAD(, client) strangers; // TLS: in their handshake, newest first
+	struct client *long_line;      // whose long line is worked on; NULL: nobody's
+	STAILQ_HEAD(, client) waiting; // for theirs, who came first is the first
 	struct server_counters counters;
 	bool refusing;         // the log has said that there are too many clients
 	time_t failure_second; // of the clock that never goes back, and what the log told of in it
@@ -63,6 +69,9 @@ struct client {
 	struct bufferevent *bufferevent;
 	// Continues with lines that are in the buffer already; of a stranger: its time is up.
 	struct event *turn;
+	struct rpc_work *work; // the line that is being answered; NULL: none
+	STAILQ_ENTRY(client) next_waiting;
+	bool waits;      // in server.waiting; the long line is at the head of the input
 	size_t searched; // octets at the head of the input that have no LF
 	bool stranger;   // TLS: has shown no certificate yet
 	bool at_eof;     // the peer sends no more, but reads
@@ -97,10 +106,95 @@ static void client_say_end(struct client *client)
 	ERR_clear_error();
 }
 
+static void caller_set(struct client *client, struct subscription *caller)
+{
+	struct subscriptions *events = client->server->rpc->events;
+
+	if (events != NULL)
+		events->caller = caller;
+}
+
+// The one who waits longest goes on with a long line, if one waits and nobody is at it.
+static void long_line_pass_on(struct server *server)
+{
+	static const struct timeval now = {0};
+	struct client *next = STAILQ_FIRST(&server->waiting);
+
+	if (server->long_line == NULL && next != NULL)
+		event_add(next->turn, &now);
+}
+
+static void long_line_end(struct client *client)
+{
+	struct server *server = client->server;
+
+	if (server->long_line == client)
+		server->long_line = NULL;
+	long_line_pass_on(server);
+}
+
+// Of a client that does not go on for now: others need not wait for it.
+static void client_stop_waiting(struct client *client)
+{
+	struct server *server = client->server;
+
+	if (!client->waits)
+		return;
+	STAILQ_REMOVE(&server->waiting, client, client, next_waiting);
+	client->waits = false;
+	long_line_pass_on(server);
+}
+
+// Whether a line of that length may be worked on now. If not, the client is woken when it may.
+static bool long_line_begin(struct client *client, size_t len)
+{
+	struct server *server = client->server;
+	struct client *first = STAILQ_FIRST(&server->waiting);
+
+	if (len <= SERVER_SHORT_LINE)
+		return true;
+	if (server->long_line == NULL && (first == NULL || first == client)) {
+		if (client->waits)
+			STAILQ_REMOVE_HEAD(&server->waiting, next_waiting);
+		client->waits = false;
+		server->long_line = client;
+		return true;
+	}
+	if (!client->waits)
+		STAILQ_INSERT_TAIL(&server->waiting, client, next_waiting);
+	client->waits = true;
+	return false;
+}
+
+// Ends the line's work; the answer, if it has one.
+static char *client_close_work(struct client *client, size_t *answer_len)
+{
+	struct rpc_work *work = client->work;
+	char *answer;
+
+	client->work = NULL;
+	caller_set(client, &client->events);
+	answer = rpc_work_close(work, answer_len);
+	caller_set(client, NULL);
+	long_line_end(client);
+	return answer;
+}
+
+// Of a client that is gone: nobody wants to know the answer.
+static void client_drop_work(struct client *client)
+{
+	size_t len;
+
+	client_stop_waiting(client);
+	if (client->work != NULL)
+		secmem_free(client_close_work(client, &len));
+}
+
 static void client_free(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
 
+	client_drop_work(client);
 	LIST_REMOVE(client, entry);
 	subscription_close(&client->events);
 	input_drop(input, evbuffer_get_length(input));
@@ -206,63 +300,68 @@ static void client_hears(struct client *client)
 			client->server->rpc->events, &client->events, server_wake, client->server);
 }
 
-static char *client_call(struct client *client, const char *line, size_t len, size_t *answer_len)
+static void client_drop_without_memory(struct client *client)
 {
-	struct subscriptions *events = client->server->rpc->events;
-	char *answer;
-
-	if (events != NULL)
-		events->caller = &client->events;
-	answer = rpc_answer(client->server->rpc, line, len, answer_len);
-	if (events != NULL)
-		events->caller = NULL;
-	return answer;
+	log_limited(LOG_LEVEL_ERROR, "client.dropped %s reason=\"out of memory\"", client->name);
+	client->closing = true;
 }
 
-// Queues the answer to one line, if it has one.
-static void client_answer(struct client *client, const char *line, size_t len)
+// Queues the answer to the line, if it has one.
+static void client_answer(struct client *client)
 {
 	struct evbuffer *output = bufferevent_get_output(client->bufferevent);
-	char *answer;
-	size_t answer_len;
+	size_t len;
+	char *answer = client_close_work(client, &len);
 
-	if (len > 0 && line[len - 1] == '\r')
-		len--;
-	if (len == 0)
-		return;
-	answer = client_call(client, line, len, &answer_len);
 	client_end_events(client);
 	if (answer == NULL)
 		return;
-	if (evbuffer_add(output, answer, answer_len) != 0 || evbuffer_add(output, "\n", 1) != 0) {
-		// An answer that is missing would shift all later ones.
-		log_limited(LOG_LEVEL_ERROR, "client.dropped %s reason=\"out of memory\"",
-			client->name);
-		client->closing = true;
-	}
+	// An answer that is missing would shift all later ones.
+	if (evbuffer_add(output, answer, len) != 0 || evbuffer_add(output, "\n", 1) != 0)
+		client_drop_without_memory(client);
 	secmem_free(answer);
 }
 
-// Answers the line that the first len octets of the input are. A line in several pieces is joined
-// in memory of our own: evbuffer_pullup() would leave the pieces behind unwiped.
-static void line_answer(struct client *client, size_t len)
+// Goes on with the line until the turn is over.
+static void client_go_on(struct client *client, uint64_t until_ns)
+{
+	bool done;
+
+	caller_set(client, &client->events);
+	done = rpc_work_step(client->work, until_ns);
+	caller_set(client, NULL);
+	if (done)
+		client_answer(client);
+}
+
+static void client_read_line(struct client *client, const char *line, size_t len)
+{
+	if (line[len - 1] == '\r')
+		len--;
+	if (len == 0)
+		return;
+	client->work = rpc_work_open(client->server->rpc, line, len);
+	if (client->work == NULL)
+		client_drop_without_memory(client);
+}
+
+// Reads the line that the first len octets of the input are. A line in several pieces is joined in
+// memory of our own: evbuffer_pullup() would leave the pieces behind unwiped.
+static void line_read(struct client *client, size_t len)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
 	struct evbuffer_iovec piece;
 	char *joined;
 
 	if (evbuffer_peek(input, (ssize_t)len, NULL, &piece, 1) == 1) {
-		client_answer(client, piece.iov_base, len);
+		client_read_line(client, piece.iov_base, len);
 		return;
 	}
 	joined = secmem_malloc(len);
-	if (joined == NULL || evbuffer_copyout(input, joined, len) != (ssize_t)len) {
-		log_limited(LOG_LEVEL_ERROR, "client.dropped %s reason=\"out of memory\"",
-			client->name);
-		client->closing = true;
-	} else {
-		client_answer(client, joined, len);
-	}
+	if (joined == NULL || evbuffer_copyout(input, joined, len) != (ssize_t)len)
+		client_drop_without_memory(client);
+	else
+		client_read_line(client, joined, len);
 	secmem_free(joined);
 }
 
@@ -278,7 +377,7 @@ static void client_refuse_line(struct client *client)
 	client->closing = true;
 }
 
-// Takes one line out of the input and answers it. False if there is none that is complete.
+// Takes one line out of the input. False if there is none that is complete, or not its turn yet.
 static bool client_next_line(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
@@ -297,11 +396,13 @@ static bool client_next_line(struct client *client)
 		client_refuse_line(client);
 		return false;
 	}
-	if (found.pos < 0)
+	if (found.pos < 0 || !long_line_begin(client, (size_t)found.pos))
 		return false;
 	if (found.pos > 0)
-		line_answer(client, (size_t)found.pos);
+		line_read(client, (size_t)found.pos);
 	input_drop(input, (size_t)found.pos + 1);
+	if (client->work == NULL)
+		long_line_end(client); // there was no memory
 	return true;
 }
 
@@ -317,24 +418,38 @@ static void client_bound_input(struct client *client)
 		bufferevent_disable(client->bufferevent, EV_READ);
 }
 
-// Answers what is there, up to a turn's number of lines, and decides how to go on. May free the
-// client.
-static void client_work(struct client *client)
+// Answers what is there, up to a turn's number of lines and its time. Whether there may be more.
+static bool client_take_turn(struct client *client)
 {
-	static const struct timeval now = {0};
+	uint64_t until_ns = rpc_clock_ns() + SERVER_TURN_NS;
 	bool more = true;
 
 	for (int n = 0; n < SERVER_LINES_PER_WAKEUP && more && !client->closing; n++) {
-		if (client_output_len(client) > SERVER_OUTPUT_MAX)
+		if (client->work == NULL && client_output_len(client) > SERVER_OUTPUT_MAX)
 			break;
-		more = client_next_line(client);
+		more = client->work != NULL || client_next_line(client);
+		if (client->work != NULL)
+			client_go_on(client, until_ns);
+		if (rpc_clock_ns() >= until_ns)
+			break;
 	}
-	if (client->closing || (client->at_eof && !more)) {
+	return more;
+}
+
+// Takes a turn and decides how to go on. May free the client.
+static void client_work(struct client *client)
+{
+	static const struct timeval now = {0};
+	bool more = client_take_turn(client);
+
+	if (client->closing || (client->at_eof && !more && !client->waits)) {
 		client->closing = true;
+		client_stop_waiting(client);
 		bufferevent_disable(client->bufferevent, EV_READ);
 		if (client_output_len(client) == 0)
 			client_close(client);
-	} else if (client_output_len(client) > SERVER_OUTPUT_MAX) {
+	} else if (client->work == NULL && client_output_len(client) > SERVER_OUTPUT_MAX) {
+		client_stop_waiting(client);
 		bufferevent_disable(client->bufferevent, EV_READ); // until client_written()
 	} else {
 		client_bound_input(client);
@@ -691,6 +806,7 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 		return NULL;
 	LIST_INIT(&server->clients);
 	LIST_INIT(&server->strangers);
+	STAILQ_INIT(&server->waiting);
 	server->counters.limit = SERVER_CLIENTS_MAX;
 	server->base = base;
 	server->rpc = rpc;
