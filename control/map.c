@@ -242,3 +242,33 @@ void *map_next(const struct map *map, struct map_cursor *cursor)
 	cursor->key_len = entry->key_len;
 	return entry->value;
 }
+
+static uint64_t bits_reversed(uint64_t x)
+{
+	uint64_t reversed = 0;
+
+	for (unsigned i = 0; i < 64; i++)
+		reversed |= (x >> i & 1) << (63 - i);
+	return reversed;
+}
+
+// Buckets in the order of their reversed numbers: when their number doubles, the two that one falls
+// apart into come in its place, so what was visited stays behind the walk.
+static uint64_t bucket_after(uint64_t bucket, uint64_t mask)
+{
+	return bits_reversed(bits_reversed(bucket | ~mask) + 1);
+}
+
+bool map_walk(const struct map *map, uint64_t *place, map_visit_fn visit, void *arg)
+{
+	bool visited = false;
+
+	do {
+		uint64_t mask = map->n_buckets - 1;
+		for (struct map_entry *entry = map->buckets[*place & mask]; entry != NULL;
+			entry = entry->next, visited = true)
+			visit(entry->value, arg);
+		*place = bucket_after(*place, mask);
+	} while (!visited && *place != 0);
+	return *place != 0;
+}

@@ -3,7 +3,9 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 // A hash map from octet strings to pointers, for the tables of the control thread. Keys are copied,
 // values stay the caller's. The hash is SipHash-2-4 under a random key of each map, because the
@@ -48,3 +50,11 @@ struct map_cursor {
 
 // The next value, or NULL at the end.
 void *map_next(const struct map *map, struct map_cursor *cursor);
+
+// Called with the value of each entry.
+typedef void (*map_visit_fn)(void *value, void *arg);
+
+// Visits some entries, one at least if there is one. *place is 0 at first; false at the end of the
+// walk. The map may change between two calls, not in one: what was in it all the time is visited
+// once, what came or went meanwhile once or not at all.
+bool map_walk(const struct map *map, uint64_t *place, map_visit_fn visit, void *arg);

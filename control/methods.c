@@ -242,7 +242,8 @@ json_t *key_show(const struct app *app, const struct key_slot *slot)
 	return out;
 }
 
-static json_t *key_list(void *arg, const json_t *params, struct rpc_error *error)
+static json_t *key_list(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
 	struct app *app = arg;
 	struct reader r;
@@ -254,16 +255,17 @@ static json_t *key_list(void *arg, const json_t *params, struct rpc_error *error
 	if (!reader_close(&r))
 		return NULL;
 	uint32_t only = domain ? keystore_domain_find(app, domain) : 0;
-	json_t *keys = json_array();
-	for (uint32_t i = 0; i < app->keys.n_touched; i++) {
+	for (size_t i = part->next; i < app->keys.n_touched; i++) {
 		const struct key_slot *slot = app->keys.roots[i];
+		if (rpc_part_over(part, i))
+			return NULL;
 		// A session's own keys are shown with the session.
 		if (slot && keystore_domain_name(app, slot->scope) &&
 			(!domain || slot->scope == only) &&
 			(type == KEY_N_TYPES || slot->type == type))
-			json_array_append_new(keys, key_show(app, slot));
+			rpc_part_say(part, "keys", key_show(app, slot));
 	}
-	return json_pack("{s:o}", "keys", keys);
+	return json_pack("{s:[]}", "keys");
 }
 
 // --- sessions
@@ -307,17 +309,22 @@ static json_t *session_get(void *arg, const json_t *params, struct rpc_error *er
 	return session ? session_show(app, session) : NULL;
 }
 
-static json_t *session_list(void *arg, const json_t *params, struct rpc_error *error)
+static void session_say(void *session, void *part)
+{
+	rpc_part_say(part, "sessions", session_summary(session));
+}
+
+static json_t *session_list(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
 	struct app *app = arg;
+	uint64_t place = part->next;
 	if (!read_nothing(params, error))
 		return NULL;
-	json_t *sessions = json_array();
-	struct map_cursor cursor = {0};
-	const struct session *session;
-	while ((session = map_next(app->sessions.by_id, &cursor)) != NULL)
-		json_array_append_new(sessions, session_summary(session));
-	return json_pack("{s:o}", "sessions", sessions);
+	while (map_walk(app->sessions.by_id, &place, session_say, part))
+		if (rpc_part_over(part, place))
+			return NULL;
+	return json_pack("{s:[]}", "sessions");
 }
 
 static json_t *session_top_method(void *arg, const json_t *params, struct rpc_error *error)
@@ -454,11 +461,11 @@ const struct rpc_method control_methods[] = {
 	{"relay.stats", relay_stats},
 	{"key.install", .call_in_parts = key_install_method},
 	{"key.revoke", .call_in_parts = key_revoke},
-	{"key.list", key_list},
+	{"key.list", .call_in_parts = key_list},
 	{"session.apply", session_apply_method},
 	{"session.remove", .call_in_parts = session_remove_method},
 	{"session.get", session_get},
-	{"session.list", session_list},
+	{"session.list", .call_in_parts = session_list},
 	{"leg.apply", leg_apply},
 	{"leg.remove", leg_remove},
 	{"events.subscribe", events_subscribe},

@@ -148,6 +148,12 @@ static void report(const struct rpc *rpc, const struct rpc_method *method,
 		rpc->after_call(rpc->app, method, error->code, duration_ns);
 }
 
+// The request that is next.
+static const json_t *work_request(const struct rpc_work *work)
+{
+	return work->batch ? json_array_get(work->line, work->next) : work->line;
+}
+
 bool rpc_part_over(struct rpc_part *part, size_t next)
 {
 	if (next == part->next || rpc_clock_ns() < part->until_ns)
@@ -192,15 +198,18 @@ static bool run_begin(const json_t *request, const struct rpc_method *method, st
 }
 
 // Runs the method, or a part of it: then *more is true, and the result NULL.
-static json_t *run_step(const struct rpc *rpc, struct rpc_run *run, uint64_t until_ns, bool *more,
-	struct rpc_error *error)
+static json_t *run_step(
+	struct rpc_work *work, uint64_t until_ns, bool *more, struct rpc_error *error)
 {
+	const struct rpc *rpc = work->rpc;
+	struct rpc_run *run = &work->run;
 	uint64_t began_ns;
 	json_t *result;
 
 	if (rpc->before_call != NULL)
 		rpc->before_call(rpc->app);
 	began_ns = rpc_clock_ns();
+	run->part.work = work;
 	run->part.until_ns = until_ns;
 	run->part.more = false;
 	if (run->method->call_in_parts != NULL)
@@ -244,16 +253,62 @@ static int text_dump(const char *octets, size_t len, void *text)
 	return 0;
 }
 
+static void text_add_string(struct rpc_text *text, const char *string)
+{
+	text_add(text, string, strlen(string));
+}
+
+// Takes over the reference; NULL: there was no memory for it.
+static void text_add_json(struct rpc_text *text, json_t *json)
+{
+	if (json == NULL ||
+		json_dump_callback(json, text_dump, text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+		text->failed = true;
+	json_decref(json);
+}
+
+static void text_begin_response(struct rpc_work *work)
+{
+	if (work->batch)
+		text_add(&work->text, work->text.len == 0 ? "[" : ",", 1);
+}
+
+// The id that a response has. A new reference.
+static json_t *response_id(const json_t *request)
+{
+	json_t *id = json_object_get(request, "id");
+
+	return json_is_string(id) || json_is_number(id) ? json_incref(id) : json_null();
+}
+
+void rpc_part_say(struct rpc_part *part, const char *member, json_t *element)
+{
+	struct rpc_text *text = &part->work->text;
+	const json_t *request = work_request(part->work);
+
+	if (json_object_get(request, "id") == NULL) {
+		json_decref(element);
+		return;
+	}
+	if (part->said == NULL) {
+		text_begin_response(part->work);
+		text_add_string(text, "{\"jsonrpc\":\"2.0\",\"id\":");
+		text_add_json(text, response_id(request));
+		text_add_string(text, ",\"result\":{\"");
+		text_add_string(text, member);
+		text_add_string(text, "\":[");
+	} else {
+		text_add(text, ",", 1);
+	}
+	text_add_json(text, element);
+	part->said = member;
+}
+
 // Takes over the reference; NULL: there was no memory for it.
 static void text_add_response(struct rpc_work *work, json_t *response)
 {
-	struct rpc_text *text = &work->text;
-
-	if (work->batch)
-		text_add(text, text->len == 0 ? "[" : ",", 1);
-	if (response == NULL || json_dump_callback(response, text_dump, text, JSON_COMPACT) != 0)
-		text->failed = true;
-	json_decref(response);
+	text_begin_response(work);
+	text_add_json(&work->text, response);
 }
 
 // Answers what was asked, unless it is a notification. What is no valid request is answered even
@@ -261,19 +316,16 @@ static void text_add_response(struct rpc_work *work, json_t *response)
 static void respond(struct rpc_work *work, const json_t *request, bool valid, json_t *result,
 	struct rpc_error *error)
 {
-	const json_t *id = json_object_get(request, "id");
-	json_t *answer_id;
-
-	if (valid && id == NULL) {
+	if (work->run.part.said != NULL) {
+		text_add_string(&work->text, "]}}");
 		json_decref(result);
-		return;
+	} else if (valid && json_object_get(request, "id") == NULL) {
+		json_decref(result);
+	} else if (result != NULL) {
+		text_add_response(work, response_result(response_id(request), result));
+	} else {
+		text_add_response(work, response_error(response_id(request), error));
 	}
-	if (json_is_string(id) || json_is_number(id))
-		answer_id = json_incref((json_t *)id);
-	else
-		answer_id = json_null();
-	text_add_response(work, result != NULL ? response_result(answer_id, result)
-					       : response_error(answer_id, error));
 }
 
 static bool answers_check(const struct rpc_work *work, struct rpc_error *error)
@@ -312,13 +364,13 @@ static bool request_step(struct rpc_work *work, const json_t *request, uint64_t 
 	bool valid = true, more;
 
 	if (run->method != NULL || request_begin(work, request, &valid, &error)) {
-		result = run_step(work->rpc, run, until_ns, &more, &error);
+		result = run_step(work, until_ns, &more, &error);
 		if (more)
 			return false;
 		report(work->rpc, run->method, &error, run->duration_ns);
-		run_end(run);
 	}
 	respond(work, request, valid, result, &error);
+	run_end(run);
 	return true;
 }
 
@@ -426,9 +478,7 @@ struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t l
 bool rpc_work_step(struct rpc_work *work, uint64_t until_ns)
 {
 	while (work->next < work->n) {
-		const json_t *request =
-			work->batch ? json_array_get(work->line, work->next) : work->line;
-		if (request_step(work, request, until_ns)) {
+		if (request_step(work, work_request(work), until_ns)) {
 			// Freed while it is in the cache, and not all at the end of a turn.
 			if (work->batch)
 				json_array_set_new(work->line, work->next, json_null());

@@ -41,6 +41,8 @@ void rpc_fail(struct rpc_error *error, enum rpc_code code, const char *path, con
 // an empty object if the request had none.
 typedef json_t *(*rpc_method_fn)(void *app, const json_t *params, struct rpc_error *error);
 
+struct rpc_work;
+
 // Where a method that does much one by one is, from one part of its run to the next: others have
 // their turns between them. All zero at first but for until_ns.
 struct rpc_part {
@@ -49,11 +51,18 @@ struct rpc_part {
 	json_t *list;      // what it has collected; released with the request
 	uint64_t until_ns; // of rpc_clock_ns(): time to let others have their turn
 	bool more;         // set by rpc_part_over(): to be called again
+	const char *said;  // set by rpc_part_say()
+	struct rpc_work *work;
 };
 
 // True if the part is over: the method returns NULL without an error and is called again with the
 // same params. next is what it goes on with; not over if that is what it began with.
 bool rpc_part_over(struct rpc_part *part, size_t next);
+
+// Puts one more element into the array that is the only member of the result, which is not kept as
+// JSON: for lists of a million. Takes over the reference; NULL: there was no memory for it. The
+// method's own result is not looked at any more, and it cannot fail.
+void rpc_part_say(struct rpc_part *part, const char *member, json_t *element);
 
 // A method in parts. Each part ends in a state that others may see. A request that cannot be done
 // fails before its first change.
@@ -86,8 +95,7 @@ enum {
 	RPC_ANSWERS_MAX = 64 * 1024 * 1024, // octets of a batch's answers: no request runs beyond
 };
 
-// One line while it is answered: a request, a notification or a batch.
-struct rpc_work;
+// One line while it is answered: a request, a notification or a batch is a struct rpc_work.
 
 // Reads a line (without its LF, len octets, not NUL-terminated), which is not needed after. Nothing
 // runs yet. Deep nesting, duplicate members, invalid UTF-8 and NUL in strings are parse errors. NULL

@@ -37,6 +37,7 @@ enum {
 	// Octets of a line that may be worked on beside others. As JSON in memory a line can have fifty
 	// times its octets, so of longer ones there is one at a time.
 	SERVER_SHORT_LINE = 16 * 1024,
+	SERVER_SHORT_ANSWER = 16 * 1024, // octets that are copied, not referred to
 	SERVER_BACKLOG = 64,
 	SERVER_FAILURE_LINES = 10, // in the log, a second
 	CLIENT_NAME_SIZE = 384,    // octets with NUL
@@ -306,6 +307,26 @@ static void client_drop_without_memory(struct client *client)
 	client->closing = true;
 }
 
+static void answer_free(const void *answer, size_t len, void *arg)
+{
+	(void)len;
+	(void)arg;
+	secmem_free((void *)(uintptr_t)answer);
+}
+
+// Takes over the answer.
+static int answer_queue(struct evbuffer *output, char *answer, size_t len)
+{
+	int rc;
+
+	if (len > SERVER_SHORT_ANSWER &&
+		evbuffer_add_reference(output, answer, len, answer_free, NULL) == 0)
+		return 0;
+	rc = evbuffer_add(output, answer, len);
+	secmem_free(answer);
+	return rc;
+}
+
 // Queues the answer to the line, if it has one.
 static void client_answer(struct client *client)
 {
@@ -317,9 +338,8 @@ static void client_answer(struct client *client)
 	if (answer == NULL)
 		return;
 	// An answer that is missing would shift all later ones.
-	if (evbuffer_add(output, answer, len) != 0 || evbuffer_add(output, "\n", 1) != 0)
+	if (answer_queue(output, answer, len) != 0 || evbuffer_add(output, "\n", 1) != 0)
 		client_drop_without_memory(client);
-	secmem_free(answer);
 }
 
 // Goes on with the line until the turn is over.
