@@ -332,8 +332,9 @@ static bool answers_check(const struct rpc_work *work, struct rpc_error *error)
 {
 	if (work->text.len > RPC_ANSWERS_MAX)
 		rpc_fail(error, RPC_LIMIT, NULL,
-			"the answers of the batch before this one have %zu octets; accepted: %d",
-			work->text.len, RPC_ANSWERS_MAX);
+			"the answers to the batch have more than %d octets already; accepted: "
+			"fewer requests in a batch",
+			RPC_ANSWERS_MAX);
 	return error->code == RPC_OK;
 }
 

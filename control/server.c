@@ -39,6 +39,9 @@ enum {
 	SERVER_SHORT_LINE = 16 * 1024,
 	SERVER_SHORT_ANSWER = 16 * 1024, // octets that are copied, not referred to
 	SERVER_BACKLOG = 64,
+	// Connections taken at once: those whose clients left again are noticed some turns later, and
+	// must not fill all places until then.
+	SERVER_ACCEPTS = 16,
 	SERVER_FAILURE_LINES = 10, // in the log, a second
 	CLIENT_NAME_SIZE = 384,    // octets with NUL
 };
@@ -48,7 +51,8 @@ struct server {
 	const struct rpc *rpc;
 	struct tls *tls; // NULL: a Unix socket
 	struct evconnlistener *listener;
-	struct event *reopen; // accepts again after a pause for want of descriptors
+	struct event *reopen; // accepts again after a pause
+	unsigned accepts;     // since then
 	struct event *flush;  // sends the events that wait
 	char *path;
 	dev_t device; // of the socket file: only this one is removed at the end
@@ -641,6 +645,17 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
 }
 
+// Lets the clients that are there have their turns after some new ones.
+static void accept_in_turns(struct server *server)
+{
+	static const struct timeval now = {0};
+
+	if (++server->accepts < SERVER_ACCEPTS)
+		return;
+	evconnlistener_disable(server->listener);
+	event_add(server->reopen, &now);
+}
+
 static void server_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 	struct sockaddr *address, int address_len, void *arg)
 {
@@ -649,6 +664,7 @@ static void server_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 	(void)listener;
 	(void)address;
 	(void)address_len;
+	accept_in_turns(server);
 	if (server->counters.clients < SERVER_CLIENTS_MAX) {
 		client_open(server, fd);
 		return;
@@ -707,6 +723,7 @@ static void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t
 	struct client *client;
 
 	(void)listener;
+	accept_in_turns(server);
 	strangers_make_room(server);
 	tcp_options_set(fd);
 	client = client_new(server, fd);
@@ -739,6 +756,7 @@ static void server_reopen(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	server->accepts = 0;
 	evconnlistener_enable(server->listener);
 }
 

@@ -189,6 +189,9 @@ def go_beyond_limits(p):
     p.key(*domains, key(domain="one more"))
     more = LIMITS["keys"] - len(p.relay.call("key.list")["keys"])
     p.key(*[key(f"0001{n:04x}") for n in range(more + 1)])
+    lists = [{"jsonrpc": "2.0", "id": n, "method": "key.list"} for n in range(140)]  # of half a megabyte each
+    with p.relay.connect() as control:
+        p.keep(control.exchange(json.dumps(lists).encode())[-1]["error"])
 
 
 @pytest.fixture(scope="module")

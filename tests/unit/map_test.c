@@ -157,6 +157,52 @@ static void iteration_may_remove_the_current_entry(void **state)
 	map_free(map);
 }
 
+static void count_visit(void *value, void *visits)
+{
+	((unsigned *)visits)[*(const uint32_t *)value]++;
+}
+
+static void walk_visits_what_stays_once(void **state)
+{
+	static uint32_t keys[MANY];
+	static unsigned visits[MANY];
+	struct map *map = map_new();
+	uint64_t place = 0;
+	uint32_t n = 0, steps = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < MANY; i++)
+		keys[i] = i;
+	for (; n < MANY / 8; n++)
+		assert_int_equal(map_put(map, &keys[n], sizeof(keys[n]), &keys[n], NULL), 0);
+	// While it goes on the buckets double three times, and each third one of the first goes.
+	while (map_walk(map, &place, count_visit, visits)) {
+		for (int i = 0; i < 10 && n < MANY; i++, n++)
+			assert_int_equal(
+				map_put(map, &keys[n], sizeof(keys[n]), &keys[n], NULL), 0);
+		if (steps < MANY / 8)
+			map_remove(map, &keys[steps - steps % 3], sizeof(keys[0]));
+		steps++;
+	}
+	assert_int_equal(n, MANY);
+	for (uint32_t i = 0; i < MANY; i++) {
+		assert_true(visits[i] <= 1);
+		if (i < MANY / 8 && i % 3 != 0)
+			assert_int_equal(visits[i], 1);
+	}
+	map_free(map);
+}
+
+static void walk_through_an_empty_map_ends(void **state)
+{
+	struct map *map = map_new();
+	uint64_t place = 0;
+
+	(void)state;
+	assert_false(map_walk(map, &place, count_visit, NULL));
+	map_free(map);
+}
+
 static void put_without_memory_changes_nothing(void **state)
 {
 	struct map *map = map_new();
@@ -207,6 +253,8 @@ int main(void)
 		cmocka_unit_test(growth_keeps_every_entry),
 		cmocka_unit_test(iteration_sees_each_entry_once),
 		cmocka_unit_test(iteration_may_remove_the_current_entry),
+		cmocka_unit_test(walk_visits_what_stays_once),
+		cmocka_unit_test(walk_through_an_empty_map_ends),
 		cmocka_unit_test(put_without_memory_changes_nothing),
 		cmocka_unit_test(growth_without_memory_changes_nothing),
 	};

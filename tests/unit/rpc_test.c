@@ -67,7 +67,56 @@ static json_t *method_fail_at_length(void *app, const json_t *params, struct rpc
 	return NULL;
 }
 
+// Counts n elements, in parts.
+static json_t *method_count(
+	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	size_t n = (size_t)json_integer_value(json_object_get(params, "n"));
+
+	(void)app;
+	(void)error;
+	for (size_t i = part->next; i < n; i++) {
+		if (rpc_part_over(part, i))
+			return NULL;
+		part->count++;
+		n_calls++;
+	}
+	return json_integer((json_int_t)part->count);
+}
+
+// Says the numbers below n, in parts.
+static json_t *method_say(
+	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	size_t n = (size_t)json_integer_value(json_object_get(params, "n"));
+
+	(void)app;
+	(void)error;
+	for (size_t i = part->next; i < n; i++) {
+		if (rpc_part_over(part, i))
+			return NULL;
+		rpc_part_say(part, "said", json_integer((json_int_t)i));
+	}
+	return json_pack("{s:[]}", "said");
+}
+
+// A mebioctet.
+static json_t *method_long(void *app, const json_t *params, struct rpc_error *error)
+{
+	static char text[1024 * 1024 + 1];
+
+	(void)app;
+	(void)params;
+	(void)error;
+	n_calls++;
+	memset(text, 'x', sizeof(text) - 1);
+	return json_string(text);
+}
+
 static const struct rpc_method methods[] = {
+	{"count", .call_in_parts = method_count},
+	{"say", .call_in_parts = method_say},
+	{"long", method_long},
 	{"echo", method_echo},
 	{"refuse", method_refuse},
 	{"fail_silently", method_fail_silently},
@@ -393,6 +442,107 @@ static void every_failing_allocation_is_survived(void **state)
 	assert_true(whole);
 }
 
+static struct rpc_work *work_on(const char *line)
+{
+	struct rpc_work *work = rpc_work_open(&rpc, line, strlen(line));
+
+	assert_non_null(work);
+	return work;
+}
+
+static void check_close(struct rpc_work *work, const char *expected)
+{
+	size_t len;
+	char *answer = rpc_work_close(work, &len);
+
+	assert_int_equal(len, strlen(expected));
+	assert_memory_equal(answer, expected, len);
+	secmem_free(answer);
+}
+
+static void methods_run_in_parts(void **state)
+{
+	struct rpc_work *work = work_on("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"count\","
+					"\"params\":{\"n\":3}}");
+
+	(void)state;
+	n_calls = 0;
+	reports[0] = '\0';
+	// One element at least, however short the time.
+	assert_false(rpc_work_step(work, 0));
+	assert_int_equal(n_calls, 1);
+	assert_false(rpc_work_step(work, 0));
+	assert_int_equal(n_calls, 2);
+	assert_string_equal(reports, "");
+	assert_true(rpc_work_step(work, 0));
+	assert_string_equal(reports, "count 0, ");
+	check_close(work, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":3}");
+	check_answer("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"count\",\"params\":{\"n\":500}}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":500}");
+}
+
+// The request that has begun is not left half done; the rest of the batch is left.
+static void closing_ends_the_request(void **state)
+{
+	struct rpc_work *work = work_on(
+		"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"count\",\"params\":{\"n\":1}},"
+		"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"count\",\"params\":{\"n\":5}},"
+		"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"count\",\"params\":{\"n\":7}}]");
+
+	(void)state;
+	n_calls = 0;
+	assert_false(rpc_work_step(work, 0));
+	assert_false(rpc_work_step(work, 0));
+	assert_int_equal(n_calls, 2);
+	check_close(work, "[{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":1},"
+			  "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":5}]");
+	assert_int_equal(n_calls, 6);
+}
+
+static void lists_are_said(void **state)
+{
+	struct rpc_work *work = work_on(
+		"[{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"say\",\"params\":{\"n\":3}},"
+		"{\"jsonrpc\":\"2.0\",\"method\":\"say\",\"params\":{\"n\":2}},"
+		"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"say\"}]");
+
+	(void)state;
+	while (!rpc_work_step(work, 0))
+		;
+	check_close(work, "[{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"result\":{\"said\":[0,1,2]}},"
+			  "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"said\":[]}}]");
+	check_answer("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"say\",\"params\":{\"n\":1}}",
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"said\":[0]}}");
+}
+
+// Beyond the bound nothing runs, and each request is told so.
+static void answers_of_a_batch_are_bounded(void **state)
+{
+	enum { REQUESTS = 70, RUN = RPC_ANSWERS_MAX / (1024 * 1024) };
+	static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"long\"},";
+	static char line[REQUESTS * sizeof(request)];
+	json_t *answers;
+	char *answer;
+
+	(void)state;
+	strcpy(line, "[");
+	for (int i = 0; i < REQUESTS; i++)
+		strcat(line, request);
+	line[strlen(line) - 1] = ']';
+	n_calls = 0;
+	answer = answer_to(line, strlen(line));
+	answers = json_loads(answer, 0, NULL);
+	assert_int_equal(n_calls, RUN);
+	assert_int_equal(json_array_size(answers), REQUESTS);
+	for (size_t i = 0; i < REQUESTS; i++) {
+		json_t *error = json_object_get(json_array_get(answers, i), "error");
+		json_t *code = json_object_get(error, "code");
+		assert_int_equal(json_integer_value(code), i < RUN ? RPC_OK : RPC_LIMIT);
+	}
+	json_decref(answers);
+	free(answer);
+}
+
 static void every_request_is_reported_once(void **state)
 {
 	static const struct {
@@ -433,6 +583,10 @@ int main(void)
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(batches_are_answered_in_order),
 		cmocka_unit_test(batches_are_bounded),
+		cmocka_unit_test(methods_run_in_parts),
+		cmocka_unit_test(closing_ends_the_request),
+		cmocka_unit_test(lists_are_said),
+		cmocka_unit_test(answers_of_a_batch_are_bounded),
 		cmocka_unit_test(every_request_is_reported_once),
 		cmocka_unit_test(every_failing_allocation_is_survived),
 	};
