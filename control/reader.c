@@ -11,6 +11,7 @@
 enum {
 	READER_MEMBERS_MAX = 64, // bits of reader.taken; no object of the API has half as many
 	READER_PATH_SIZE = sizeof(((struct reader *)0)->path),
+	READER_NAMES_SIZE = 192, // octets of all names of an object, or of a choice
 };
 
 // What a value is, in words of the messages. Values themselves are never shown: a string can be a
@@ -84,13 +85,15 @@ void reader_element_path(const struct reader *r, const char *name, size_t index,
 
 // Marks the member as read and returns its value, or NULL if it is absent or an error is set.
 // Objects keep the order in which their members came, so a position names a member.
-static const json_t *reader_take(struct reader *r, const char *name, enum reader_need need)
+static const json_t *reader_find(struct reader *r, const char *name, enum reader_need need)
 {
 	json_t *object = (json_t *)r->object; // jansson iterates over non-const objects only
 	unsigned position = 0;
 
 	if (r->error->code != RPC_OK)
 		return NULL;
+	if (r->n_asked < READER_NAMES_MAX)
+		r->asked[r->n_asked++] = name;
 	for (void *it = json_object_iter(object); it != NULL;
 		it = json_object_iter_next(object, it), position++) {
 		const json_t *value = json_object_iter_value(it);
@@ -101,18 +104,22 @@ static const json_t *reader_take(struct reader *r, const char *name, enum reader
 			return NULL;
 		return value;
 	}
-	if (need == READER_REQUIRED)
-		reader_fail(r, RPC_INVALID_PARAMS, name,
-			"is missing; accepted: a value, this member is required");
 	return NULL;
+}
+
+static void reader_miss(struct reader *r, const char *name, const char *accepted)
+{
+	reader_fail(r, RPC_INVALID_PARAMS, name, "is missing; accepted: %s", accepted);
 }
 
 // Takes a member that must be of a type; accepted says which in words.
 static const json_t *reader_take_type(struct reader *r, const char *name, enum reader_need need,
 	json_type type, const char *accepted)
 {
-	const json_t *value = reader_take(r, name, need);
+	const json_t *value = reader_find(r, name, need);
 
+	if (value == NULL && need == READER_REQUIRED)
+		reader_miss(r, name, accepted);
 	if (value != NULL && json_typeof(value) != type) {
 		reader_fail(r, RPC_INVALID_PARAMS, name, "is %s; accepted: %s", kind_of(value),
 			accepted);
@@ -133,13 +140,14 @@ bool reader_string(struct reader *r, const char *name, enum reader_need need, co
 
 bool reader_bool(struct reader *r, const char *name, bool *out)
 {
-	const json_t *value = reader_take(r, name, READER_OPTIONAL);
+	static const char accepted[] = "true or false";
+	const json_t *value = reader_find(r, name, READER_OPTIONAL);
 
 	if (value == NULL)
 		return false;
 	if (!json_is_boolean(value)) {
-		reader_fail(r, RPC_INVALID_PARAMS, name, "is %s; accepted: true or false",
-			kind_of(value));
+		reader_fail(r, RPC_INVALID_PARAMS, name, "is %s; accepted: %s", kind_of(value),
+			accepted);
 		return false;
 	}
 	*out = json_is_true(value);
@@ -148,7 +156,7 @@ bool reader_bool(struct reader *r, const char *name, bool *out)
 
 bool reader_uint(struct reader *r, const char *name, uint64_t min, uint64_t max, uint64_t *out)
 {
-	const json_t *value = reader_take(r, name, READER_OPTIONAL);
+	const json_t *value = reader_find(r, name, READER_OPTIONAL);
 	json_int_t number;
 
 	if (value == NULL)
@@ -171,33 +179,36 @@ bool reader_uint(struct reader *r, const char *name, uint64_t min, uint64_t max,
 	return true;
 }
 
-// The names of a choice as "a, b, c".
-static void names_join(const char *const *names, char *out, size_t size)
+// n names as "a, b, c".
+static void names_join(const char *const *names, unsigned n, char *out, size_t size)
 {
 	size_t len = 0;
 
 	out[0] = '\0';
-	for (unsigned i = 0; names[i] != NULL && len < size; i++)
+	for (unsigned i = 0; i < n && len < size; i++)
 		len += (size_t)snprintf(out + len, size - len, "%s%s", i > 0 ? ", " : "", names[i]);
 }
 
 bool reader_choice(struct reader *r, const char *name, enum reader_need need,
 	const char *const *names, unsigned *out)
 {
-	const json_t *value = reader_take(r, name, need);
-	char accepted[192];
+	const json_t *value = reader_find(r, name, need);
+	char accepted[READER_NAMES_SIZE];
+	unsigned n = 0;
 
-	if (value == NULL)
+	if (value == NULL && need == READER_OPTIONAL)
 		return false;
-	if (json_is_string(value)) {
-		for (unsigned i = 0; names[i] != NULL; i++) {
-			if (strcmp(names[i], json_string_value(value)) == 0) {
-				*out = i;
-				return true;
-			}
+	for (; names[n] != NULL; n++) {
+		if (json_is_string(value) && strcmp(names[n], json_string_value(value)) == 0) {
+			*out = n;
+			return true;
 		}
 	}
-	names_join(names, accepted, sizeof(accepted));
+	names_join(names, n, accepted, sizeof(accepted));
+	if (value == NULL) {
+		reader_miss(r, name, accepted);
+		return false;
+	}
 	reader_fail(r, RPC_INVALID_PARAMS, name, "is %s; accepted: %s",
 		json_is_string(value) ? "no known name" : kind_of(value), accepted);
 	return false;
@@ -225,6 +236,25 @@ bool reader_array(struct reader *r, const char *name, enum reader_need need, con
 	return true;
 }
 
+// A member that nobody asked for. Some were asked for twice: they are named once.
+static void reader_refuse(struct reader *r, const char *name)
+{
+	const char *names[READER_NAMES_MAX];
+	char accepted[READER_NAMES_SIZE];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < r->n_asked; i++) {
+		unsigned k = 0;
+		while (k < n && strcmp(names[k], r->asked[i]) != 0)
+			k++;
+		if (k == n)
+			names[n++] = r->asked[i];
+	}
+	names_join(names, n, accepted, sizeof(accepted));
+	reader_fail(r, RPC_INVALID_PARAMS, name, "is not a member of this object; accepted: %s",
+		n > 0 ? accepted : "none");
+}
+
 bool reader_close(struct reader *r)
 {
 	json_t *object = (json_t *)r->object;
@@ -236,9 +266,7 @@ bool reader_close(struct reader *r)
 		it = json_object_iter_next(object, it), position++) {
 		if (r->taken & UINT64_C(1) << position)
 			continue;
-		reader_fail(r, RPC_INVALID_PARAMS, json_object_iter_key(it),
-			"is not a member of this object; accepted: the members that the control "
-			"API names");
+		reader_refuse(r, json_object_iter_key(it));
 		return false;
 	}
 	return true;

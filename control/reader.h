@@ -18,11 +18,16 @@
 
 enum reader_need { READER_OPTIONAL, READER_REQUIRED };
 
+enum { READER_NAMES_MAX = 24 }; // members that an object may have; a leg has 15
+
 struct reader {
 	const json_t *object;
 	struct rpc_error *error;
 	char path[128]; // of the object itself
 	uint64_t taken; // bit n: the object's n-th member was read
+	// Names that were asked for: what the object may have. They are literals.
+	const char *asked[READER_NAMES_MAX];
+	unsigned n_asked;
 };
 
 // Begins to read value, which must be an object; path names it in errors.
@@ -49,5 +54,6 @@ void reader_fail(struct reader *r, enum rpc_code code, const char *name, const c
 // Path of element index of the array member name, into path[128].
 void reader_element_path(const struct reader *r, const char *name, size_t index, char path[128]);
 
-// Refuses members that nobody read, unless an error is set already. True if all was good.
+// Refuses members that nobody asked for, unless an error is set already, and says which were asked
+// for. True if all was good.
 bool reader_close(struct reader *r);

@@ -133,6 +133,19 @@ static const struct rpc_method *method_find(const struct rpc *rpc, const char *n
 	return NULL;
 }
 
+static void method_refuse(const struct rpc *rpc, struct rpc_error *error)
+{
+	char names[sizeof(error->message)];
+	size_t len = 0;
+
+	names[0] = '\0';
+	for (const struct rpc_method *method = rpc->methods;
+		method->name != NULL && len < sizeof(names); method++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
+			method == rpc->methods ? "" : ", ", method->name);
+	rpc_fail(error, RPC_METHOD_NOT_FOUND, "method", "is not known; accepted: %s", names);
+}
+
 uint64_t rpc_clock_ns(void)
 {
 	struct timespec now;
@@ -172,14 +185,13 @@ static void run_end(struct rpc_run *run)
 
 // Finds the method of a request that request_check() let pass, and its params. False with *error set
 // if it cannot run.
-static bool run_begin(const json_t *request, const struct rpc_method *method, struct rpc_run *run,
-	struct rpc_error *error)
+static bool run_begin(const struct rpc *rpc, const json_t *request, const struct rpc_method *method,
+	struct rpc_run *run, struct rpc_error *error)
 {
 	json_t *params = json_object_get(request, "params");
 
 	if (method == NULL) {
-		rpc_fail(error, RPC_METHOD_NOT_FOUND, "method",
-			"is not known; accepted: the methods of control API version 1");
+		method_refuse(rpc, error);
 		return false;
 	}
 	if (json_is_array(params)) {
@@ -349,7 +361,7 @@ static bool request_begin(
 	*valid = request_check(request, error);
 	if (*valid) {
 		method = method_find(rpc, json_string_value(json_object_get(request, "method")));
-		begun = answers_check(work, error) && run_begin(request, method, &work->run, error);
+		begun = answers_check(work, error) && run_begin(rpc, request, method, &work->run, error);
 	}
 	if (!begun)
 		report(rpc, method, error, 0);

@@ -29,7 +29,7 @@ enum rpc_code {
 struct rpc_error {
 	int code;          // enum rpc_code; RPC_OK: no error
 	char path[128];    // "params.keys[3].rand"; empty: no member to name
-	char message[256]; // one sentence: what was wrong and what is accepted; never a key
+	char message[384]; // one sentence: what was wrong and what is accepted; never a key
 };
 
 // Sets code, path (may be NULL) and a printf message, unless an error is already set: the first one
