@@ -130,10 +130,15 @@ static void key_read_times(struct reader *r, struct key_spec *spec)
 	spec->activation = (time_t)activation;
 	spec->expiry = (time_t)expiry;
 	if (expiry != 0 && expiry <= activation)
-		reader_fail(r, RPC_KEY_REFUSED, "expiry", "is not after the activation time");
+		reader_fail(r, RPC_KEY_REFUSED, "expiry",
+			"is %llu, not after activation %llu; accepted: 0 for never, or a later "
+			"time in Unix seconds",
+			(unsigned long long)expiry, (unsigned long long)activation);
 	else if (expiry != 0 && spec->expiry <= time(NULL))
 		reader_fail(r, RPC_KEY_REFUSED, "expiry",
-			"is in the past; accepted: 0 or a time to come");
+			"is %llu, which is in the past; accepted: 0 for never, or a time to come "
+			"in Unix seconds",
+			(unsigned long long)expiry);
 }
 
 // An array of URIs, each of 1 to USER_URI_MAX octets.
@@ -170,7 +175,8 @@ bool key_read(const json_t *value, const char *path, struct key_spec *spec, stru
 	key_read_uris(&r, "groups", &spec->groups);
 	spec->closed = key_read_uris(&r, "users", &spec->users);
 	if (spec->closed && spec->type != KEY_GMK)
-		reader_fail(&r, RPC_KEY_REFUSED, "users", "is for a gmk, this is a %s",
+		reader_fail(&r, RPC_KEY_REFUSED, "users",
+			"is for a gmk, this is a %s; accepted: no users",
 			key_type_names[spec->type]);
 	spec->profile = key_profile_default(spec->type);
 	spec->has_profile = key_profile_read(&r, "profile", spec->type, &spec->profile);

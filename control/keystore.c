@@ -487,7 +487,8 @@ bool key_admit(struct app *app, uint32_t scope, const struct key_spec *spec, boo
 				"none, or replace",
 				spec->id);
 	} else if (store->n_roots + n_more >= store->max) {
-		rpc_fail(error, RPC_LIMIT, path, "limits.keys (%u) keys are installed", store->max);
+		rpc_fail(error, RPC_LIMIT, path,
+			"is one key too many; accepted: %u, by limits.keys", store->max);
 	}
 	return error->code == RPC_OK;
 }

@@ -293,7 +293,8 @@ static struct session *session_named(
 {
 	struct session *session = reader_close(r) ? session_find(app, id) : NULL;
 	if (!session)
-		reader_fail(r, RPC_NOT_FOUND, member, "is no session");
+		reader_fail(r, RPC_NOT_FOUND, member,
+			"is no session; accepted: an id that session.list shows");
 	return session;
 }
 

@@ -502,7 +502,8 @@ bool session_remove_legs(struct app *app, struct session *session, const json_t 
 		while (l < spec.n_legs && strcmp(spec.legs[l].id, id) != 0)
 			l++;
 		if (l == spec.n_legs) {
-			rpc_fail(error, RPC_NOT_FOUND, full, "is no leg of the session");
+			rpc_fail(error, RPC_NOT_FOUND, full,
+				"is no leg of the session; accepted: ids that session.get shows");
 			break;
 		}
 		copy_drop_leg(&spec, l);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include <arpa/inet.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +16,39 @@
 
 // ---------------------------------------------------------------------------------------------------
 
-static void fail_at(struct rpc_error *error, enum rpc_code code, const char *path,
-	const struct leg_spec *leg, const char *member, const char *message)
+__attribute__((format(printf, 6, 7))) static void fail_at(struct rpc_error *error,
+	enum rpc_code code, const char *path, const struct leg_spec *leg, const char *member,
+	const char *format, ...)
 {
-	char full[128];
+	char full[128], message[sizeof(error->message)];
+	va_list args;
 	snprintf(full, sizeof(full), "%s.legs[%u].%s", path, leg->position, member);
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
 	rpc_fail(error, code, full, "%s", message);
+}
+
+enum { LIST_SIZE = 256 }; // octets of a list of addresses in a message; a longer one is cut
+
+// The port's addresses as "a, b", or those of a family with their prefix length.
+static void addresses_join(const struct port *port, uint8_t family, char text[LIST_SIZE])
+{
+	size_t len = 0;
+	text[0] = '\0';
+	for (unsigned i = 0; i < port->n_addresses && len < LIST_SIZE; i++) {
+		const struct port_address *address = &port->addresses[i];
+		char host[INET6_ADDRSTRLEN], prefix[8] = "";
+		if (family != AF_UNSPEC && address->addr.family != family)
+			continue;
+		if (family != AF_UNSPEC)
+			snprintf(prefix, sizeof(prefix), "/%u", address->prefix_len);
+		inet_ntop(address->addr.family, address->addr.addr, host, sizeof(host));
+		len += (size_t)snprintf(
+			text + len, LIST_SIZE - len, "%s%s%s", len > 0 ? ", " : "", host, prefix);
+	}
+	if (len >= LIST_SIZE)
+		strcpy(text + LIST_SIZE - sizeof("..."), "...");
 }
 
 // Its address must be free, or the session's own.
@@ -29,13 +58,16 @@ static void check_local(struct app *app, const struct session *session, const st
 	const struct port *port = &app->relay.ports[leg->port];
 	const struct port_address *address = port_find_address(port, &leg->local);
 	if (!address) {
+		char accepted[LIST_SIZE];
+		addresses_join(port, AF_UNSPEC, accepted);
 		fail_at(error, RPC_INVALID_PARAMS, path, leg, "local",
-			"is no address of the port; accepted: one of its addresses");
+			"is no address of port %s; accepted: %s", port->name, accepted);
 		return;
 	}
 	uint32_t user = atomic_load(&address->legs[ntohs(leg->local.port)]);
 	if (user != 0 && app->sessions.by_leg[user - 1] != session)
-		fail_at(error, RPC_CONFLICT, path, leg, "local", "is used by another session");
+		fail_at(error, RPC_CONFLICT, path, leg, "local",
+			"is used by another session; accepted: an address and UDP port of no leg");
 }
 
 // Nor may another session receive from the leg's group and port.
@@ -49,7 +81,20 @@ static void check_group(struct app *app, const struct session *session, const st
 	uint32_t user = group ? atomic_load(&group->legs[ntohs(leg->remote.port)]) : 0;
 	if (user != 0 && app->sessions.by_leg[user - 1] != session)
 		fail_at(error, RPC_CONFLICT, path, leg, "remote",
-			"is a group that another session receives from on this port");
+			"is a group that another session receives from on this port; accepted: "
+			"another group or UDP port");
+}
+
+static void fail_unreachable(const struct port *port, const struct leg_spec *leg, const char *path,
+	struct rpc_error *error)
+{
+	char links[LIST_SIZE];
+	addresses_join(port, (uint8_t)leg->remote.family, links);
+	fail_at(error, RPC_INVALID_PARAMS, path, leg, "remote",
+		"cannot be reached from port %s, which has no %s; accepted: what is on the links "
+		"of %s",
+		port->name, leg->remote.family == AF_INET ? "gateway" : "gateway6",
+		links[0] != '\0' ? links : "nothing");
 }
 
 static void check_remote(
@@ -63,9 +108,7 @@ static void check_remote(
 			"is no host's; accepted: the address of a host that is not the relay, or a "
 			"multicast group");
 	else if (port_next_hop(port, &leg->remote).family == AF_UNSPEC)
-		fail_at(error, RPC_INVALID_PARAMS, path, leg, "remote",
-			"cannot be reached: not on the port's links, and no gateway for it is "
-			"configured");
+		fail_unreachable(port, leg, path, error);
 }
 
 static uint32_t find_domain_key_scope(const struct app *app, const char *domain, uint32_t id)
@@ -91,6 +134,20 @@ static uint32_t find_key_scope(const struct app *app, const struct session *sess
 	return scope;
 }
 
+// Says where the key was looked for. A domain that has no keys is not quoted: it may be one.
+static void fail_key(struct app *app, const struct session_spec *spec, const struct leg_spec *leg,
+	const char *domain, const struct key_ref *ref, const char *path, const char *member,
+	struct rpc_error *error)
+{
+	const char *searched = domain ? domain : spec->domain;
+	bool known = keystore_domain_find(app, searched) != 0;
+	fail_at(error, RPC_NOT_FOUND, path, leg, member,
+		"%08x is no key of the session's own `keys`, nor installed in %s%s%s; accepted: an "
+		"id that is",
+		ref->id, known ? "domain \"" : "its domain, which has no keys",
+		known ? searched : "", known ? "\"" : "");
+}
+
 // Finds one of the keys of a leg.
 static void check_key_ref(struct app *app, const struct session *session,
 	const struct session_spec *spec, const struct leg_spec *leg, const char *domain,
@@ -98,8 +155,7 @@ static void check_key_ref(struct app *app, const struct session *session,
 {
 	ref->scope = find_key_scope(app, session, spec, domain, ref->id);
 	if (ref->scope == 0)
-		fail_at(error, RPC_NOT_FOUND, path, leg, member,
-			"is installed neither in the session nor in the domain");
+		fail_key(app, spec, leg, domain, ref, path, member, error);
 }
 
 // GMK and PCK protect media (TS 33.180 7.4), all others SRTCP only (9.4.6, E.4). RTCP that is muxed
@@ -165,10 +221,11 @@ static void check_key_use(const struct app *app, const struct session *session,
 	const char *objection = purpose_objection(leg, protocol, type);
 	snprintf(full, sizeof(full), "%s.key", member);
 	if (objection)
-		fail_at(error, RPC_KEY_REFUSED, path, leg, full, objection);
+		fail_at(error, RPC_KEY_REFUSED, path, leg, full, "%s", objection);
 	if (!key_fits_group(app, session, spec, &protection->key))
 		fail_at(error, RPC_KEY_REFUSED, path, leg, full,
-			"is for other groups than the session's `group`");
+			"is for other groups than the session's `group`; accepted: a key whose "
+			"`groups` have it");
 	snprintf(full, sizeof(full), "%s.profile.roc_rate", member);
 	if (protection->has_roc_rate && protection->profile.roc_rate != 0 &&
 		!srtp_suite_is_aead(protection_suite(app, session, spec, protection)))
@@ -291,15 +348,17 @@ static void check_unique(const struct leg_spec *legs, uint32_t n, const char *pa
 		if (compare(&sorted[i - 1], &sorted[i]) == 0) {
 			const struct leg_spec *later =
 				sorted[i] > sorted[i - 1] ? sorted[i] : sorted[i - 1];
-			fail_at(error, RPC_CONFLICT, path, later, member, message);
+			fail_at(error, RPC_CONFLICT, path, later, member, "%s", message);
 		}
 	free(sorted);
 }
 
+#define ID_TWICE "is the id of two legs; accepted: each id once"
+
 bool leg_specs_check_ids(
 	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
 {
-	check_unique(legs, n, path, compare_ids, "id", "is the id of two legs", error);
+	check_unique(legs, n, path, compare_ids, "id", ID_TWICE, error);
 	return error->code == RPC_OK;
 }
 
@@ -369,13 +428,19 @@ static void check_limits(struct app *app, const struct session *session, const s
 		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", spec->n_legs,
 			SESSION_LEGS_MAX);
 	else if (app->sessions.n_legs + n_new > app->max_legs)
-		rpc_fail(error, RPC_LIMIT, path, "limits.legs (%u) legs are in use", app->max_legs);
+		rpc_fail(error, RPC_LIMIT, path,
+			"needs %u legs more than are in use; accepted: up to %u in all, by "
+			"limits.legs",
+			n_new, app->max_legs);
 	else if (app->relay.keys.size - app->relay.keys.n_used < n_ctxs)
-		rpc_fail(error, RPC_LIMIT, path, "limits.keys: of %u key contexts all are in use",
-			app->relay.keys.size);
+		rpc_fail(error, RPC_LIMIT, path,
+			"needs %u key contexts more than are in use; accepted: up to %u in all, by "
+			"limits.keys",
+			n_ctxs, app->relay.keys.size);
 	else if (!session_find(app, spec->id) &&
 		 map_count(app->sessions.by_id) >= app->max_sessions)
-		rpc_fail(error, RPC_LIMIT, path, "limits.sessions (%u) sessions exist",
+		rpc_fail(error, RPC_LIMIT, path,
+			"is one session too many; accepted: %u, by limits.sessions",
 			app->max_sessions);
 }
 
@@ -409,7 +474,7 @@ bool session_check(struct app *app, const struct session *session, const struct 
 {
 	struct leg_spec *legs = spec->legs;
 	struct map *by_id = leg_specs_by_id(legs, spec->n_legs);
-	check_unique(legs, spec->n_legs, path, compare_ids, "id", "is the id of two legs", error);
+	check_unique(legs, spec->n_legs, path, compare_ids, "id", ID_TWICE, error);
 	check_unique(legs, spec->n_legs, path, compare_locals, "local",
 		"is the local address of two legs; accepted: one leg for each address and port",
 		error);
@@ -444,7 +509,7 @@ bool session_check_keys(struct app *app, const struct session *session,
 		for (uint32_t k = 0; k < i; k++)
 			if (spec->keys[k].id == spec->keys[i].id)
 				rpc_fail(error, RPC_INVALID_PARAMS, full,
-					"has the id of another key");
+					"has the id of another key; accepted: each id once");
 		key_admit(app, session->scope, &spec->keys[i], false, i, full, error);
 	}
 	return error->code == RPC_OK;

@@ -55,13 +55,13 @@ static void protection_check(struct reader *r, const struct protection_spec *spe
 {
 	if (spec->mode == LEG_SRTP && !spec->has_key)
 		reader_fail(r, RPC_INVALID_PARAMS, "key",
-			"is missing; accepted: the id of an installed key");
+			"is missing, and mode srtp needs it; accepted: the id of an installed key");
 	if (!spec->has_key && spec->n_accept > 0)
 		reader_fail(r, RPC_INVALID_PARAMS, "accept",
 			"is for a leg with a key; accepted: ids of keys besides `key`");
 	if (spec->mode == LEG_PLAIN && spec->has_key)
 		reader_fail(r, RPC_INVALID_PARAMS, "key",
-			"is for modes srtp and opaque, this is plain");
+			"is for modes srtp and opaque, this is plain; accepted: no key");
 }
 
 static void protection_read_accept(struct reader *r, struct protection_spec *spec)

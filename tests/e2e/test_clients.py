@@ -98,7 +98,8 @@ def test_group_call_that_is_refused(relay, clients, new_key, key_file):
                                              "legs": [system.leg("a")]}})
     options = ["--key", key_file(gmk), *end_options("radio", radio), *end_options("system", system)]
     with Program("group_call.py", relay, *options) as program:
-        program.says("group_call: params.session.legs[1].local is used by another session (2)")
+        program.says("group_call: params.session.legs[1].local is used by another session; accepted: an address and UDP port of "
+                     "no leg (2)")
         assert program.end() == 1
     assert relay.call("session.remove", {"ids": ["other"]}) == {"removed": 1}
     nothing_left(relay)
@@ -160,7 +161,7 @@ def test_call_and_refusal(client):
     with pytest.raises(control.Refused) as caught:
         client.call("session.get", id="no such")
     assert (caught.value.code, caught.value.path) == (control.NOT_FOUND, "params.id")
-    assert str(caught.value) == "params.id is no session (1)"
+    assert str(caught.value) == "params.id is no session; accepted: an id that session.list shows (1)"
     assert client.call("relay.info")["api"] == 1
 
 
