@@ -41,6 +41,12 @@ static bool leg_notice(struct app *app, uint32_t index, enum notice_type type, u
 	return notice(app, &what);
 }
 
+static void session_set_silent(struct sessions *sessions, struct session *session, bool silent)
+{
+	sessions->n_silent += (uint32_t)silent - (uint32_t)session->silent;
+	session->silent = silent;
+}
+
 static void watch_start(
 	struct app *app, uint32_t index, struct session *session, struct leg_watch *watch)
 {
@@ -49,7 +55,7 @@ static void watch_start(
 	if (watch->playing || heard <= watch->heard_tsc)
 		return;
 	watch->playing = true;
-	session->silent = false;
+	session_set_silent(&app->sessions, session, false);
 	leg_notice(app, index, NOTICE_MEDIA_STARTED, 0);
 }
 
@@ -124,7 +130,7 @@ static uint32_t watch_silence(struct app *app, struct session *session, uint64_t
 			RTE_MAX(session->heard_tsc, leg_heard(app, session->legs[i].index));
 	if (!seconds_passed(session->heard_tsc, now, seconds))
 		return session->n_legs;
-	session->silent = true;
+	session_set_silent(&app->sessions, session, true);
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		struct leg_watch *watch = &app->sessions.watches[session->legs[i].index];
 		watch->heard_tsc = session->heard_tsc;

@@ -366,6 +366,8 @@ static void session_free(struct session *session)
 static void sessions_count(struct sessions *sessions, const struct session *session, int change)
 {
 	sessions->n_by_type[session->spec.service][session->spec.type] += (uint32_t)change;
+	if (session->silent)
+		sessions->n_silent += (uint32_t)change;
 }
 
 bool session_apply(struct app *app, struct session_spec *spec, const char *path, bool *created,

@@ -123,6 +123,7 @@ struct session {
 struct sessions {
 	struct map *by_id;
 	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];
+	uint32_t n_silent;         // sessions whose timeout was noticed
 	struct session **by_leg;   // by leg index; secmem_map'd, touched as used
 	uint32_t *positions;       // by leg index: where it is among its session's legs
 	struct leg_watch *watches; // by leg index

@@ -63,6 +63,13 @@ bool subscriptions_want(struct subscriptions *subscriptions, unsigned type)
 	return wanted;
 }
 
+static void subscription_lose(
+	struct subscriptions *subscriptions, struct subscription *subscription)
+{
+	subscription->lost++;
+	subscriptions->n_lost++;
+}
+
 void subscriptions_lose(struct subscriptions *subscriptions, unsigned type)
 {
 	struct subscription *subscription;
@@ -70,7 +77,18 @@ void subscriptions_lose(struct subscriptions *subscriptions, unsigned type)
 	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
 		subscription = LIST_NEXT(subscription, entry))
 		if (hears(subscription, type))
-			subscription->lost++;
+			subscription_lose(subscriptions, subscription);
+}
+
+unsigned subscriptions_count(const struct subscriptions *subscriptions)
+{
+	const struct subscription *subscription;
+	unsigned n = 0;
+
+	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
+		subscription = LIST_NEXT(subscription, entry))
+		n += subscription->types != 0;
+	return n;
 }
 
 static void queue_add(struct subscription *subscription, const char *text, size_t len)
@@ -115,9 +133,10 @@ bool subscriptions_tell(
 			continue;
 		if (len <= SUBSCRIPTION_EVENT_MAX && has_room(subscription)) {
 			subscription_add(subscription, text, len);
+			subscriptions->n_told++;
 			told = true;
 		} else {
-			subscription->lost++;
+			subscription_lose(subscriptions, subscription);
 		}
 	}
 	return told;

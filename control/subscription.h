@@ -32,6 +32,7 @@ struct subscription {
 struct subscriptions {
 	LIST_HEAD(, subscription) all;
 	struct subscription *caller; // whose request runs; NULL: nobody's who can hear of events
+	uint64_t n_told, n_lost;     // events, counted once for each who heard of them, or did not
 };
 
 void subscription_open(struct subscriptions *subscriptions, struct subscription *subscription,
@@ -47,6 +48,9 @@ bool subscription_set(struct subscription *subscription, uint32_t types);
 bool subscriptions_want(struct subscriptions *subscriptions, unsigned type);
 // The same of an event that is not written at all: all who hear of it have lost it.
 void subscriptions_lose(struct subscriptions *subscriptions, unsigned type);
+
+// How many hear of anything at all.
+unsigned subscriptions_count(const struct subscriptions *subscriptions);
 
 // Queues an event for all that hear of its type and have room. text[len] is a line but for its end:
 // "}}" and LF are added, and before them the number of events lost. After subscriptions_want(). True
