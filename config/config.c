@@ -797,6 +797,8 @@ static const struct member tls_members[] = {
 	{"key", read_text, offsetof(struct config_tls, key), 1, 4095, REQUIRED, ACCEPTED_PATH,
 		NULL},
 	{"ca", read_text, offsetof(struct config_tls, ca), 1, 4095, REQUIRED, ACCEPTED_PATH, NULL},
+	{"crl", read_text, offsetof(struct config_tls, crl), 1, 4095, OPTIONAL, ACCEPTED_PATH,
+		NULL},
 	{0},
 };
 
@@ -808,7 +810,7 @@ static const struct member control_members[] = {
 	{"group", read_text, offsetof(struct config, control_group), 0, 32, OPTIONAL,
 		"the name of a group, at most 32 octets; \"\" leaves it alone", NULL},
 	{"tls", read_tls, offsetof(struct config, control_tls), 0, 0, OPTIONAL,
-		"a group { listen, certificate, key, ca }", tls_members},
+		"a group { listen, certificate, key, ca, crl }", tls_members},
 	{0},
 };
 
@@ -1037,6 +1039,7 @@ void config_free(struct config *config)
 	free(config->control_tls.certificate);
 	free(config->control_tls.key);
 	free(config->control_tls.ca);
+	free(config->control_tls.crl);
 	free(config->metrics_listen);
 	free(config->state_directory);
 	free(config->user);

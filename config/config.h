@@ -37,6 +37,7 @@ struct config_tls {
 	bool enabled;
 	char *listen;                 // "192.0.2.1:7443" or "[2001:db8::1]:7443"
 	char *certificate, *key, *ca; // paths
+	char *crl;                    // path, or NULL: nobody is revoked
 };
 
 struct config_limits {

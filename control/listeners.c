@@ -28,12 +28,14 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (listeners->tls == NULL)
 		log_info("tls.not_reloaded reason=\"control.tls is not configured\"");
-	else if (tls_reload(listeners->tls, why, sizeof(why)))
-		log_info("tls.reloaded");
-	else
+	else if (!tls_reload(listeners->tls, why, sizeof(why)))
 		log_error("tls.not_reloaded reason=\"%s\" consequence=\"the files read before stay "
 			  "in use\"",
 			why);
+	else {
+		log_info("tls.reloaded");
+		server_close_revoked(listeners->tls_server);
+	}
 }
 
 static bool tls_server_open(struct listeners *listeners, struct event_base *base,
@@ -43,6 +45,7 @@ static bool tls_server_open(struct listeners *listeners, struct event_base *base
 		.certificate = config->certificate,
 		.key = config->key,
 		.ca = config->ca,
+		.crl = config->crl,
 	};
 	char why[512];
 

@@ -190,6 +190,10 @@ static void write_sessions(struct evbuffer *out, const struct app *app)
 				"mcxrelay_sessions{service=\"%s\",type=\"%s\"} %" PRIu32 "\n",
 				services[service], types[type],
 				app->sessions.n_by_type[service][type]);
+	gauge(out, "mcxrelay_sessions_silent",
+		"Sessions without media since their timeout passed; those without one do not "
+		"count.",
+		app->sessions.n_silent);
 	gauge(out, "mcxrelay_sessions_limit", "limits.sessions of the configuration.",
 		app->max_sessions);
 	gauge(out, "mcxrelay_legs", "Legs of all sessions.", app->sessions.n_legs);
@@ -282,8 +286,6 @@ static void write_listeners(struct evbuffer *out, const struct metrics_source *s
 			"Control clients refused because there were too many."),
 		COUNTED(handshakes, "handshakes", "gauge", "",
 			"TLS handshakes that are under way."),
-		COUNTED(failed, "handshakes_failed", "counter", "_total",
-			"TLS handshakes that did not end well."),
 	};
 #undef COUNTED
 	struct listener_sample samples[2];
@@ -299,14 +301,50 @@ static void write_listeners(struct evbuffer *out, const struct metrics_source *s
 	}
 }
 
-static void write_certificate(struct evbuffer *out, const struct tls *tls)
+static void write_expiry(struct evbuffer *out, const char *name, const char *help, time_t expiry)
 {
-	static const char name[] = "mcxrelay_control_certificate_expiry_timestamp_seconds";
+	family(out, name, "gauge", "seconds", help);
+	evbuffer_add_printf(out, "%s %lld\n", name, (long long)expiry);
+}
 
-	if (tls == NULL)
+static void write_tls(struct evbuffer *out, const struct metrics_source *source)
+{
+	static const char name[] = "mcxrelay_control_handshakes_failed";
+	struct server_counters counters;
+	time_t crl_expiry;
+
+	if (source->tls_server == NULL)
 		return;
-	family(out, name, "gauge", "seconds", "When the certificate of the TLS listener expires.");
-	evbuffer_add_printf(out, "%s %lld\n", name, (long long)tls_expiry(tls));
+	counters = server_count(source->tls_server);
+	family(out, name, "counter", "", "TLS handshakes that did not end well, by reason.");
+	for (unsigned failure = 0; failure < TLS_N_FAILURES; failure++)
+		evbuffer_add_printf(out, "%s_total{listener=\"tls\",reason=\"%s\"} %" PRIu64 "\n",
+			name, tls_failure_label((enum tls_failure)failure),
+			counters.failed[failure]);
+	write_expiry(out, "mcxrelay_control_certificate_expiry_timestamp_seconds",
+		"When the certificate of the TLS listener expires.", tls_expiry(source->tls));
+	crl_expiry = tls_crl_expiry(source->tls);
+	if (crl_expiry != 0)
+		write_expiry(out, "mcxrelay_control_crl_expiry_timestamp_seconds",
+			"When the first list of revoked certificates must have been replaced.",
+			crl_expiry);
+}
+
+static void counter(struct evbuffer *out, const char *name, const char *help, uint64_t value)
+{
+	family(out, name, "counter", "", help);
+	evbuffer_add_printf(out, "%s_total %" PRIu64 "\n", name, value);
+}
+
+static void write_events(struct evbuffer *out, const struct subscriptions *events)
+{
+	gauge(out, "mcxrelay_event_subscribers", "Control clients that hear of events.",
+		subscriptions_count(events));
+	counter(out, "mcxrelay_events_sent",
+		"Events for subscribers, one for each who hears of it.", events->n_told);
+	counter(out, "mcxrelay_events_lost",
+		"Events that a subscriber was too slow for, or that were too many.",
+		events->n_lost);
 }
 
 // --- the process
@@ -339,6 +377,7 @@ int metrics_write(struct evbuffer *out, const struct metrics_source *source)
 	write_outcomes(out, &app->requests);
 	write_durations(out, &app->requests);
 	write_listeners(out, source);
-	write_certificate(out, source->tls);
+	write_tls(out, source);
+	write_events(out, &app->events);
 	return evbuffer_add_printf(out, "# EOF\n") > 0 ? 0 : -1;
 }

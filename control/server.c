@@ -65,7 +65,8 @@ struct server {
 	bool refusing;         // the log has said that there are too many clients
 	time_t failure_second; // of the clock that never goes back, and what the log told of in it
 	unsigned failure_lines;
-	uint64_t failures_told; // of counters.failed
+	uint64_t failures;      // handshakes
+	uint64_t failures_told; // of them
 };
 
 struct client {
@@ -234,14 +235,15 @@ static void failure_log(struct client *client, const char *reason)
 		return;
 	server->failure_lines++;
 	log_warning("client.refused %s reason=\"%s\" failed=%llu", client->name, reason,
-		(unsigned long long)(server->counters.failed - server->failures_told));
-	server->failures_told = server->counters.failed;
+		(unsigned long long)(server->failures - server->failures_told));
+	server->failures_told = server->failures;
 }
 
-static void stranger_close(struct client *client, const char *reason)
+static void stranger_close(struct client *client, enum tls_failure failure, const char *reason)
 {
 	client->server->counters.handshakes--;
-	client->server->counters.failed++;
+	client->server->counters.failed[failure]++;
+	client->server->failures++;
 	failure_log(client, reason);
 	client_free(client);
 }
@@ -491,7 +493,7 @@ static void client_turn(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (client->stranger)
-		stranger_close(client, "the handshake took too long");
+		stranger_close(client, TLS_TIMEOUT, "the handshake took too long");
 	else
 		client_work(client);
 }
@@ -536,7 +538,7 @@ static void stranger_admit(struct client *client)
 
 	if (server->counters.clients >= SERVER_CLIENTS_MAX) {
 		server->counters.refused++;
-		stranger_close(client, "too many clients are connected");
+		stranger_close(client, TLS_TOO_MANY, "too many clients are connected");
 		return;
 	}
 	event_del(client->turn);
@@ -556,12 +558,13 @@ static void stranger_admit(struct client *client)
 static void stranger_event(struct client *client, short what)
 {
 	unsigned long error = bufferevent_get_openssl_error(client->bufferevent);
+	const SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
 
 	if (what & BEV_EVENT_CONNECTED)
 		stranger_admit(client);
 	else
-		stranger_close(client,
-			tls_failure(bufferevent_openssl_get_ssl(client->bufferevent), error));
+		stranger_close(
+			client, tls_failure_kind(ssl, error), tls_failure_reason(ssl, error));
 }
 
 static void client_event(struct bufferevent *bufferevent, short what, void *arg)
@@ -699,7 +702,7 @@ static void strangers_make_room(struct server *server)
 		return;
 	while (LIST_NEXT(oldest, entry) != NULL)
 		oldest = LIST_NEXT(oldest, entry);
-	stranger_close(oldest, "too many handshakes at once");
+	stranger_close(oldest, TLS_TOO_MANY, "too many handshakes at once");
 }
 
 static void address_format(
@@ -736,7 +739,7 @@ static void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t
 	LIST_INSERT_HEAD(&server->strangers, client, entry);
 	server->counters.handshakes++;
 	if (event_add(client->turn, &limit) != 0)
-		stranger_close(client, "out of memory");
+		stranger_close(client, TLS_TOO_MANY, "out of memory");
 }
 
 // Out of descriptors: the connection stays in the backlog, and listening on would spin.
@@ -929,6 +932,20 @@ struct server *server_open_tls(
 	}
 	evconnlistener_set_error_cb(server->listener, server_accept_failed);
 	return server;
+}
+
+void server_close_revoked(struct server *server)
+{
+	struct client *client = LIST_FIRST(&server->clients), *next;
+
+	for (; client != NULL; client = next) {
+		next = LIST_NEXT(client, entry);
+		before_handshake(server); // as costly as one, for each client
+		if (!tls_is_revoked(server->tls, bufferevent_openssl_get_ssl(client->bufferevent)))
+			continue;
+		log_warning("client.revoked %s", client->name);
+		client_close(client);
+	}
 }
 
 struct server_counters server_count(const struct server *server)

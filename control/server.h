@@ -41,14 +41,19 @@ struct server *server_open_tls(
 	struct event_base *base, const char *listen, struct tls *tls, const struct rpc *rpc);
 
 struct server_counters {
-	uint64_t clients;    // connected now
-	uint64_t limit;      // of them
-	uint64_t handshakes; // TLS: on their way to that
-	uint64_t accepted;   // clients ever connected
-	uint64_t refused;    // because there were too many
-	uint64_t failed;     // TLS: handshakes that did not end well
+	uint64_t clients;                // connected now
+	uint64_t limit;                  // of them
+	uint64_t handshakes;             // TLS: on their way to that
+	uint64_t accepted;               // clients ever connected
+	uint64_t refused;                // because there were too many
+	uint64_t failed[TLS_N_FAILURES]; // TLS: handshakes that did not end well
 };
 
 struct server_counters server_count(const struct server *server);
+
+// Closes the connections whose certificate has been revoked meanwhile. Of a TLS listener, not from
+// one of its own callbacks.
+void server_close_revoked(struct server *server);
+
 // Closes all connections, removes the socket file. NULL is ignored.
 void server_close(struct server *server);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/crl.h"
 #include "control/log.h"
 #include "crypto/secmem.h"
 
@@ -122,7 +123,8 @@ static bool context_use_files(
 {
 	if (!file_check("certificate", files->certificate, why, why_size) ||
 		!file_check("key", files->key, why, why_size) ||
-		!file_check("ca", files->ca, why, why_size))
+		!file_check("ca", files->ca, why, why_size) ||
+		(files->crl != NULL && !file_check("crl", files->crl, why, why_size)))
 		return false;
 	if (SSL_CTX_use_certificate_chain_file(context, files->certificate) != 1) {
 		why_openssl(why, why_size, "certificate", files->certificate);
@@ -134,7 +136,8 @@ static bool context_use_files(
 		why_openssl(why, why_size, "ca", files->ca);
 		return false;
 	}
-	return true;
+	return files->crl == NULL ||
+	       crl_read(SSL_CTX_get_cert_store(context), files->crl, why, why_size);
 }
 
 static SSL_CTX *context_new(
@@ -183,6 +186,22 @@ static SSL_CTX *listener_context(struct tls *tls, char *why, size_t why_size)
 	return context;
 }
 
+// A list that is out of date keeps all clients out, and its file looks as good as ever.
+static void crl_warn_if_expired(const struct tls *tls)
+{
+	time_t expiry = tls_crl_expiry(tls);
+	char when[32];
+	struct tm utc;
+
+	if (expiry == 0 || expiry > time(NULL) || gmtime_r(&expiry, &utc) == NULL ||
+		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+		return;
+	log_error(
+		"tls.crl_expired path=\"%s\" next_update=%s consequence=\"its clients are refused "
+		"until there is a new list and SIGHUP\"",
+		tls->files.crl, when);
+}
+
 struct tls *tls_open(const struct tls_files *files, char *why, size_t why_size)
 {
 	struct tls *tls = calloc(1, sizeof(*tls));
@@ -197,6 +216,7 @@ struct tls *tls_open(const struct tls_files *files, char *why, size_t why_size)
 		free(tls);
 		return NULL;
 	}
+	crl_warn_if_expired(tls);
 	return tls;
 }
 
@@ -208,6 +228,7 @@ bool tls_reload(struct tls *tls, char *why, size_t why_size)
 		return false;
 	SSL_CTX_free(tls->context);
 	tls->context = context;
+	crl_warn_if_expired(tls);
 	return true;
 }
 
@@ -222,11 +243,23 @@ void tls_close(struct tls *tls)
 time_t tls_expiry(const struct tls *tls)
 {
 	const X509 *certificate = SSL_CTX_get0_certificate(tls->context);
-	struct tm tm;
 
-	if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
-		return 0;
-	return timegm(&tm);
+	return certificate != NULL ? crl_unix_time(X509_get0_notAfter(certificate)) : 0;
+}
+
+time_t tls_crl_expiry(const struct tls *tls)
+{
+	return crl_expiry(SSL_CTX_get_cert_store(tls->context));
+}
+
+bool tls_is_revoked(const struct tls *tls, const SSL *ssl)
+{
+	X509 *certificate = SSL_get1_peer_certificate(ssl);
+	bool revoked = certificate != NULL && crl_revokes(SSL_CTX_get_cert_store(tls->context),
+						      certificate, SSL_get_peer_cert_chain(ssl));
+
+	X509_free(certificate);
+	return revoked;
 }
 
 SSL *tls_accept(struct tls *tls)
@@ -245,35 +278,62 @@ SSL_CTX *tls_client_context(const struct tls_files *files, char *why, size_t why
 	return context_new(TLS_client_method(), files, why, why_size);
 }
 
-// RFC 4514 escapes with a backslash; one that lost what it escapes would escape the closing mark.
-static void escape_trim(char *text, size_t len)
-{
-	size_t n_backslashes = 0;
-
-	while (n_backslashes < len && text[len - 1 - n_backslashes] == '\\')
-		n_backslashes++;
-	if (n_backslashes % 2 == 1)
-		text[len - 1] = '\0';
-}
-
 void tls_subject(const SSL *ssl, char *text, size_t size)
 {
 	X509 *certificate = SSL_get1_peer_certificate(ssl);
-	BIO *bio = BIO_new(BIO_s_mem());
-	int len = 0;
 
-	if (certificate != NULL && bio != NULL &&
-		X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) >=
-			0)
-		len = BIO_read(bio, text, (int)size - 1);
-	text[len > 0 ? len : 0] = '\0';
-	if (len > 0)
-		escape_trim(text, (size_t)len);
-	BIO_free(bio);
+	text[0] = '\0';
+	if (certificate != NULL)
+		crl_name(X509_get_subject_name(certificate), text, size);
 	X509_free(certificate);
 }
 
-const char *tls_failure(const SSL *ssl, unsigned long error)
+static const char *const failure_labels[TLS_N_FAILURES] = {
+#define _(name, label) label,
+	TLS_FAILURES(_)
+#undef _
+};
+
+const char *tls_failure_label(enum tls_failure failure)
+{
+	return failure_labels[failure];
+}
+
+static enum tls_failure verify_failure(long verified)
+{
+	switch (verified) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		return TLS_EXPIRED;
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return TLS_NOT_YET_VALID;
+	case X509_V_ERR_INVALID_PURPOSE:
+		return TLS_PURPOSE;
+	case X509_V_ERR_CERT_REVOKED:
+		return TLS_REVOKED;
+	case X509_V_ERR_UNABLE_TO_GET_CRL:
+	case X509_V_ERR_CRL_HAS_EXPIRED:
+	case X509_V_ERR_CRL_NOT_YET_VALID:
+	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+		return TLS_CRL;
+	default:
+		return TLS_UNTRUSTED;
+	}
+}
+
+enum tls_failure tls_failure_kind(const SSL *ssl, unsigned long error)
+{
+	long verified = SSL_get_verify_result(ssl);
+
+	if (verified != X509_V_OK)
+		return verify_failure(verified);
+	if (error == 0 || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return TLS_ENDED;
+	if (ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+		return TLS_NO_CERTIFICATE;
+	return ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET ? TLS_ALERT : TLS_PROTOCOL;
+}
+
+const char *tls_failure_reason(const SSL *ssl, unsigned long error)
 {
 	long verified = SSL_get_verify_result(ssl);
 	const char *reason = ERR_reason_error_string(error);

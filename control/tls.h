@@ -17,6 +17,29 @@ struct tls_files {
 	const char *certificate; // the own chain, leaf first
 	const char *key;         // its private key, without a passphrase
 	const char *ca;          // who must have signed the certificate of the other side
+	const char *crl; // the lists of those whose certificates they have revoked; NULL: none
+};
+
+// Why a handshake failed, in few words for a counter.
+#define TLS_FAILURES(_)                                                                            \
+	_(NO_CERTIFICATE, "no_certificate") /* it shows none */                                    \
+	_(UNTRUSTED, "untrusted")           /* none of ca signed it, or it is not well made */     \
+	_(EXPIRED, "expired")                                                                      \
+	_(NOT_YET_VALID, "not_yet_valid")                                                          \
+	_(PURPOSE, "purpose") /* it is not for a client */                                         \
+	_(REVOKED, "revoked")                                                                      \
+	_(CRL, "crl")           /* its authority has no list that is valid now */                  \
+	_(ALERT, "alert")       /* the client refused, for instance the relay's certificate */     \
+	_(PROTOCOL, "protocol") /* no TLS, not version 1.3, or broken */                           \
+	_(ENDED, "ended")       /* the client went before the end */                               \
+	_(TIMEOUT, "timeout")                                                                      \
+	_(TOO_MANY, "too_many") /* handshakes or clients */
+
+enum tls_failure {
+#define _(name, label) TLS_##name,
+	TLS_FAILURES(_)
+#undef _
+		TLS_N_FAILURES,
 };
 
 // What new connections are made of, in either role.
@@ -36,6 +59,13 @@ void tls_close(struct tls *tls);
 // When the certificate that new connections show expires, in Unix seconds.
 time_t tls_expiry(const struct tls *tls);
 
+// When the first authority needs another list of revoked certificates, in Unix seconds: from then on
+// none of its clients is admitted. 0 if there are no lists, or none says when.
+time_t tls_crl_expiry(const struct tls *tls);
+
+// Whether the lists that are in use now revoke the certificate that the other side has shown.
+bool tls_is_revoked(const struct tls *tls, const SSL *ssl);
+
 // The listener's side of one more connection, to be freed by SSL_free(); NULL if memory is short.
 SSL *tls_accept(struct tls *tls);
 
@@ -51,4 +81,6 @@ void tls_subject(const SSL *ssl, char *text, size_t size);
 
 // Why a handshake failed, for the log: what was wrong with the certificate, or what the library
 // says of error (ERR_get_error(), 0 if it says nothing).
-const char *tls_failure(const SSL *ssl, unsigned long error);
+const char *tls_failure_reason(const SSL *ssl, unsigned long error);
+enum tls_failure tls_failure_kind(const SSL *ssl, unsigned long error);
+const char *tls_failure_label(enum tls_failure failure);

@@ -78,7 +78,7 @@ static bool peer_expect(SSL *ssl, const char *host)
 static void client_note_error(struct tls_client *client)
 {
 	snprintf(client->error, sizeof(client->error), "%s",
-		tls_failure(client->ssl, ERR_peek_error()));
+		tls_failure_reason(client->ssl, ERR_peek_error()));
 	ERR_clear_error();
 }
 

@@ -57,6 +57,16 @@ class Authority:
     def _sign(self, builder):
         return builder.sign(self.key, hashes.SHA256())
 
+    def crl(self, *revoked, since=DAY * -1, until=DAY, numbers=()):
+        """PEM of the list of these Credentials, or serial numbers."""
+        now = datetime.datetime.utcnow()
+        builder = (x509.CertificateRevocationListBuilder().issuer_name(self.subject).last_update(now + since)
+                   .next_update(now + until))
+        for number in [*(one.certificate.serial_number for one in revoked), *numbers]:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now).build())
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
     def issue(self, name, usage, since=DAY * -1, until=DAY, addresses=("127.0.0.1",), names=(), file=None):
         """Credentials for a common name, in files called after it unless file says another name."""
         key = ec.generate_private_key(ec.SECP256R1())

@@ -7,6 +7,7 @@ The relay serves them on the loopback interface of its namespace.
 """
 
 import contextlib
+import datetime
 import http.client
 import json
 import math
@@ -14,6 +15,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.parse
@@ -23,10 +25,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import lab as lab_module
 import mcx
+import pki
+import test_tls
 from lab import Client, Relay, apply, install, wait_for
 from test_programs import refuses_to_start
 
 ADDRESS = "127.0.0.1", 9177
+SECOND = "127.0.0.1", 9178                      # for a second relay beside the first
 PROMETHEUS = "127.0.0.1", 9090
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 DASHBOARD = lab_module.ROOT / "docs" / "grafana" / "mcxrelay.json"
@@ -67,8 +72,8 @@ def ask(lab, path="/metrics", method="GET", address=ADDRESS, body=None):
 class Scrape:
     """One reading, checked as a whole by the parser of the Prometheus project."""
 
-    def __init__(self, lab):
-        answer, self.text = ask(lab)
+    def __init__(self, lab, address=ADDRESS):
+        answer, self.text = ask(lab, address=address)
         assert answer.status == 200 and answer.headers["Content-Type"] == CONTENT_TYPE
         self.families = {f.name: f for f in text_string_to_metric_families(self.text)}
         self.samples = {(s.name, frozenset(s.labels.items())): s.value
@@ -268,6 +273,114 @@ def test_connections(measured, own_lab):
     assert "listener=\"tls\"" not in Scrape(own_lab).text
 
 
+def value(lab, sample, **labels):
+    return Scrape(lab).value(sample, **labels)
+
+
+def test_silent_sessions(measured, own_lab, name):
+    """Whose timeout passed: until media comes again, or they go; not those without a timeout."""
+    with Client(own_lab, "ran") as one, Client(own_lab, "core") as other:
+        apply(measured, name, [one.leg("one"), other.leg("other")], timeout=1)
+        apply(measured, "patient", [])
+        wait_for(lambda: value(own_lab, "mcxrelay_sessions_silent"), lambda n: n == 1, "the timeout")
+        one.send(mcx.rtp(1, 0, b"hello"))
+        other.recv()
+        wait_for(lambda: value(own_lab, "mcxrelay_sessions_silent"), lambda n: n == 0, "the media")
+        wait_for(lambda: value(own_lab, "mcxrelay_sessions_silent"), lambda n: n == 1, "the timeout again")
+        apply(measured, name, [one.leg("one"), other.leg("other")], service="mcvideo", timeout=1)
+        assert value(own_lab, "mcxrelay_sessions_silent") == 1
+        measured.call("session.remove", {"ids": [name, "patient"]})
+        assert value(own_lab, "mcxrelay_sessions_silent") == 0
+
+
+def test_events_of_subscribers(measured, own_lab):
+    """Those that are told, and those that one loses who does not read: as many as it is told."""
+    many, domain = 900, "\x01" * 127                                # six octets each as JSON writes them
+    before = Scrape(own_lab)
+    assert before.value("mcxrelay_event_subscribers") == 0
+    with measured.connect() as slow, measured.connect() as deaf:
+        slow.call("events.subscribe", {"types": ["key.expired"]})
+        deaf.call("events.subscribe", {"types": []})
+        assert value(own_lab, "mcxrelay_event_subscribers") == 1
+        expiry = int(time.time()) + 2
+        install(measured, *({"id": f"1{n:07x}", "value": "0f" * 16, "rand": "0e" * 16, "domain": domain, "expiry": expiry}
+                            for n in range(many)))
+        def told(sample):
+            return value(own_lab, sample) - before.value(sample)
+        wait_for(lambda: told("mcxrelay_events_sent_total") + told("mcxrelay_events_lost_total"), lambda n: n == many,
+                 "the end of the keys")
+        lost = told("mcxrelay_events_lost_total")
+        assert 0 < lost < many
+        for _ in range(many - int(lost)):
+            assert "lost" not in slow.read_line()["params"]
+        later = int(time.time()) + 1
+        install(measured, {"id": "20000001", "value": "0f" * 16, "rand": "0e" * 16, "expiry": later})
+        assert slow.read_line()["params"]["lost"] == lost == told("mcxrelay_events_lost_total")
+    wait_for(lambda: value(own_lab, "mcxrelay_event_subscribers"), lambda n: n == 0, "the end of the connection")
+    measured.clear()
+
+
+FAILED = "mcxrelay_control_handshakes_failed_total"
+
+
+def failures(scrape):
+    return {dict(labels)["reason"]: n for (name, labels), n in scrape.samples.items() if name == FAILED}
+
+
+def hear(connect):
+    """Whoever is refused hears so at once, or when it listens."""
+    with contextlib.suppress(ssl.SSLError, ConnectionError), connect() as stranger:
+        stranger.recv(1)
+
+
+def test_handshakes_by_reason_and_expiries(measured, own_lab, tmp_path):
+    """One of each, beside the relay that is measured."""
+    own, day = test_tls.Pki(tmp_path), pki.DAY
+    stolen = own.clients.issue("stolen", pki.CLIENT)
+    crl = tmp_path / "revoked.pem"
+    crl.write_text(own.clients.crl(stolen))
+    strangers = {
+        "no_certificate": None, "untrusted": own.others.issue("other", pki.CLIENT), "revoked": stolen,
+        "expired": own.clients.issue("expired", pki.CLIENT, since=day * -2, until=day * -1),
+        "not_yet_valid": own.clients.issue("early", pki.CLIENT, since=day, until=day * 2),
+        "purpose": own.clients.issue("server", pki.SERVER)}
+    options = f'metrics = {{ listen = "{SECOND[0]}:{SECOND[1]}"; }};\n'
+    with test_tls.TlsRelay(own_lab, own.relay, own.clients.ca_file, crl=str(crl), limits=SMALL, anchored=False,
+                           options=options) as relay:
+        def connect(credentials, context=None):
+            context = context or test_tls.client_context(own, credentials)
+            return context.wrap_socket(test_tls.tcp(own_lab), server_hostname=test_tls.ADDRESS[0])
+        def counted():
+            return failures(Scrape(own_lab, SECOND))
+        assert set(counted().values()) == {0.0} and set(counted()) > set(strangers)
+        for reason, credentials in strangers.items():
+            hear(lambda credentials=credentials: connect(credentials))
+            wait_for(lambda reason=reason: counted()[reason], lambda n: n == 1, reason)
+        hear(lambda: connect(own.mcx, ssl.create_default_context()))        # it does not know the relay's authority
+        wait_for(lambda: counted()["alert"], lambda n: n == 1, "an alert of the client's")
+        with test_tls.tcp(own_lab) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            wait_for(lambda: counted()["protocol"], lambda n: n == 1, "no TLS")
+        test_tls.tcp(own_lab).close()
+        wait_for(lambda: counted()["ended"], lambda n: n == 1, "one who goes")
+        with test_tls.tcp(own_lab):
+            wait_for(lambda: counted()["timeout"], lambda n: n == 1, "one who says nothing")
+        assert sum(counted().values()) == len(strangers) + 4
+        scrape = Scrape(own_lab, SECOND)
+        assert scrape.value("mcxrelay_control_certificate_expiry_timestamp_seconds") == int(
+            own.relay.certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc).timestamp())
+        until = scrape.value("mcxrelay_control_crl_expiry_timestamp_seconds")
+        assert abs(until - time.time() - 24 * 3600) < 120
+        crl.write_text(own.clients.crl(until=day * 7) + own.clients.crl(until=day * -0.5))
+        test_tls.hangup(relay, "tls.reloaded")
+        until = Scrape(own_lab, SECOND).value("mcxrelay_control_crl_expiry_timestamp_seconds")
+        assert abs(until - time.time() - 7 * 24 * 3600) < 120               # the later one of an authority counts
+        with connect(own.mcx) as client:
+            client.sendall(test_tls.REQUEST)
+            assert client.recv(1) == b"{"
+        assert "tls.crl_expired" not in relay.log_text()
+
+
 # Who asks how
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/metrics.json", "//metrics", "/metrics%00", "*"])
@@ -398,7 +511,8 @@ def names_in(expression):
 def test_rules_and_dashboard_name_what_there_is(measured, own_lab):
     measured.call("relay.info")
     there = {name for name, _ in Scrape(own_lab).samples} | {
-        "mcxrelay_control_certificate_expiry_timestamp_seconds"}    # with TLS only
+        "mcxrelay_control_certificate_expiry_timestamp_seconds", "mcxrelay_control_crl_expiry_timestamp_seconds",
+        FAILED}                                                     # with TLS only
     rules = re.findall(r"^ +expr: (.*)$", RULES.read_text(), re.MULTILINE)
     for expression in [*dashboard_expressions(), *rules]:
         names = names_in(expression)

@@ -36,14 +36,16 @@ SUBJECT = 'mcx "1", [=\\\n]\u00e9'             # what a line of the log must sur
 class TlsRelay(Relay):
     """With control.tls of these credentials and this authority for clients."""
 
-    def __init__(self, lab, relay_credentials, clients_ca, address=ADDRESS, **more):
+    def __init__(self, lab, relay_credentials, clients_ca, address=ADDRESS, crl=None, **more):
         self.credentials, self.clients_ca, self.address = relay_credentials, clients_ca, address
+        self.more = {} if crl is None else {"crl": crl}
         super().__init__(lab, **more)
 
     def config_text(self):
         text, plain = super().config_text(), f'control = {{ unix = "{self.socket_path}"; }};'
         assert text.count(plain) == 1
-        return text.replace(plain, plain[:-2] + tls_setting(self.credentials, self.clients_ca, address_text(*self.address)) + "};")
+        setting = tls_setting(self.credentials, self.clients_ca, address_text(*self.address), **self.more)
+        return text.replace(plain, plain[:-2] + setting + "};")
 
 
 def tls_setting(credentials, ca_file, listen=address_text(*ADDRESS), **other):
@@ -338,11 +340,6 @@ def test_reload(own_lab, certificates):
     def serial(control):
         return pki.x509.load_der_x509_certificate(control.socket.getpeercert(True)).serial_number
 
-    def hangup(relay, says):
-        before = relay.log_text().count(says)
-        relay.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: relay.log_text().count(says), lambda n: n > before, says)
-
     context = client_context(certificates, certificates.mcx)
     with TlsRelay(own_lab, first, str(ca), ANOTHER, limits=SMALL, anchored=False) as relay, \
             TlsControl(own_lab, context, ANOTHER) as old:
@@ -377,6 +374,142 @@ def test_reload(own_lab, certificates):
         old.call("relay.info")
 
 
+# Certificates are revoked
+
+def hangup(relay, says):
+    before = relay.log_text().count(says)
+    relay.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: relay.log_text().count(says), lambda n: n > before, says)
+
+
+@pytest.fixture
+def revoking(own_lab, certificates):
+    """A relay that asks a list, and the list's file: at first it has nobody."""
+    file = certificates.directory / "revoked.pem"
+    file.write_text(certificates.clients.crl())
+    with TlsRelay(own_lab, certificates.relay, certificates.clients.ca_file, ANOTHER, crl=str(file), limits=SMALL,
+                  anchored=False) as relay:
+        yield relay, file
+
+
+def admitted(lab, certificates, credentials):
+    with TlsControl(lab, client_context(certificates, credentials), ANOTHER) as control:
+        return control.call("relay.info")["api"] == 1
+
+
+def test_revoked_client_is_refused(revoking, own_lab, certificates):
+    """Once the list has it; its connection that is there ends, the others' go on."""
+    relay, file = revoking
+    lost = certificates.clients.issue("lost-laptop", pki.CLIENT)
+    assert admitted(own_lab, certificates, lost)
+    with TlsControl(own_lab, client_context(certificates, lost), ANOTHER) as inside, \
+            TlsControl(own_lab, client_context(certificates, certificates.mcx), ANOTHER) as other:
+        assert inside.call("relay.info") and other.call("relay.info")
+        file.write_text(certificates.clients.crl(lost, numbers=range(1000000, 1001000)))
+        assert inside.call("relay.info")                    # not before it is read
+        hangup(relay, "tls.reloaded")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            inside.call("relay.info")
+        assert other.call("relay.info")
+    log_has(relay, r'client\.revoked address=127\.0\.0\.1:\d+ subject="CN=lost-laptop"')
+    refused_call(own_lab, client_context(certificates, lost), ANOTHER)
+    log_has(relay, r'client\.refused address=\S+ reason="certificate revoked"')
+    assert admitted(own_lab, certificates, certificates.mcx)
+    file.write_text(certificates.clients.crl())             # it was found again
+    hangup(relay, "tls.reloaded")
+    assert admitted(own_lab, certificates, lost)
+
+
+def test_expired_list_refuses_all(revoking, own_lab, certificates):
+    relay, file = revoking
+    file.write_text(certificates.clients.crl(since=pki.DAY * -2, until=pki.DAY * -1))
+    hangup(relay, "tls.crl_expired")
+    log_has(relay, rf'tls\.crl_expired path="{file}" next_update=20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ consequence=')
+    refused_call(own_lab, client_context(certificates, certificates.mcx), ANOTHER)
+    log_has(relay, 'client.refused .* reason="CRL has expired"')
+    relay.call("relay.info")
+    file.write_text(certificates.clients.crl())
+    hangup(relay, "tls.reloaded")
+    assert admitted(own_lab, certificates, certificates.mcx)
+
+
+def test_list_that_expires_while_the_relay_runs(own_lab, certificates, tmp_path):
+    file = tmp_path / "short.pem"
+    file.write_text(certificates.clients.crl(until=pki.datetime.timedelta(seconds=3)))
+    with TlsRelay(own_lab, certificates.relay, certificates.clients.ca_file, ANOTHER, crl=str(file), limits=SMALL,
+                  anchored=False) as relay:
+        def comes_in():
+            with contextlib.suppress(ssl.SSLError, ConnectionError):
+                return admitted(own_lab, certificates, certificates.mcx)
+            return False
+        wait_for(comes_in, lambda came: not came, "the end of the list")
+        log_has(relay, 'reason="CRL has expired"')
+
+
+def test_revoked_although_the_list_expired(revoking, own_lab, certificates):
+    """Who is connected goes on when a list expires, but not if it is on it."""
+    relay, file = revoking
+    lost = certificates.clients.issue("lost-again", pki.CLIENT)
+    with TlsControl(own_lab, client_context(certificates, lost), ANOTHER) as inside, \
+            TlsControl(own_lab, client_context(certificates, certificates.mcx), ANOTHER) as other:
+        inside.call("relay.info")
+        file.write_text(certificates.clients.crl(lost, since=pki.DAY * -2, until=pki.DAY * -1))
+        hangup(relay, "client.revoked")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            inside.call("relay.info")
+        assert other.call("relay.info")
+
+
+def test_lists_of_several_authorities(own_lab, certificates, tmp_path):
+    """Each authority of ca needs its list: without one, nothing is loaded."""
+    ca, file = tmp_path / "both.crt", tmp_path / "both.pem"
+    ca.write_text(open(certificates.clients.ca_file).read() + open(certificates.others.ca_file).read())
+    file.write_text(certificates.clients.crl() + certificates.others.crl())
+    other = certificates.others.issue("other-client", pki.CLIENT)
+    with TlsRelay(own_lab, certificates.relay, str(ca), ANOTHER, crl=str(file), limits=SMALL, anchored=False) as relay:
+        assert admitted(own_lab, certificates, other) and admitted(own_lab, certificates, certificates.mcx)
+        file.write_text(certificates.others.crl(other))
+        hangup(relay, "tls.not_reloaded")
+        assert f"crl {file}: has no list of CN=clients" in relay.log_text()
+        assert admitted(own_lab, certificates, other)
+        file.write_text(certificates.others.crl(other) + certificates.clients.crl(until=pki.DAY * -0.5))
+        hangup(relay, "tls.crl_expired")                    # of one of them
+        file.write_text(certificates.others.crl(other) + certificates.clients.crl())
+        hangup(relay, "tls.reloaded")
+        refused_call(own_lab, client_context(certificates, other), ANOTHER)
+        assert admitted(own_lab, certificates, certificates.mcx)
+
+
+def openssl(directory, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+
+def test_revoked_with_the_openssl_program(own_lab, certificates, tmp_path):
+    """An authority, a client and a list as operators make them."""
+    (tmp_path / "ca.cnf").write_text(
+        "[ca]\ndefault_ca = own\n[own]\ndatabase = index.txt\nserial = serial\nnew_certs_dir = .\n"
+        "default_md = sha256\ndefault_days = 1\ndefault_crl_days = 1\npolicy = any\n[any]\ncommonName = supplied\n")
+    (tmp_path / "index.txt").write_text("")
+    (tmp_path / "serial").write_text("01\n")
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    openssl(tmp_path, "req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=own CA")
+    openssl(tmp_path, "req", *curve, "-keyout", "a.key", "-out", "a.csr", "-subj", "/CN=a")
+    by = ["-config", "ca.cnf", "-cert", "ca.crt", "-keyfile", "ca.key"]
+    openssl(tmp_path, "ca", *by, "-batch", "-in", "a.csr", "-out", "a.crt")
+    openssl(tmp_path, "ca", *by, "-gencrl", "-out", "crl.pem")
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.load_verify_locations(certificates.relays.ca_file)
+    client.load_cert_chain(tmp_path / "a.crt", tmp_path / "a.key")
+    with TlsRelay(own_lab, certificates.relay, str(tmp_path / "ca.crt"), ANOTHER, crl=str(tmp_path / "crl.pem"),
+                  limits=SMALL, anchored=False) as relay:
+        with TlsControl(own_lab, client, ANOTHER) as control:
+            control.call("relay.info")
+        openssl(tmp_path, "ca", *by, "-revoke", "a.crt")
+        openssl(tmp_path, "ca", *by, "-gencrl", "-out", "crl.pem")
+        hangup(relay, "tls.reloaded")
+        refused_call(own_lab, client, ANOTHER)
+
+
 def test_hangup_without_tls_changes_nothing(relay):
     relay.process.send_signal(signal.SIGHUP)
     log_has(relay, "tls.not_reloaded")
@@ -389,6 +522,20 @@ def passphrase_key(certificates):
     return str(path)
 
 
+def broken_list(certificates):
+    path = certificates.directory / "broken.pem"
+    path.write_text(certificates.clients.crl() + certificates.clients.crl().replace("A", "B"))
+    return str(path)
+
+
+def foreign_list(certificates):
+    """Of an authority of the same name, and another key."""
+    (certificates.directory / "foreign").mkdir(exist_ok=True)
+    path = certificates.directory / "foreign.pem"
+    path.write_text(pki.Authority(certificates.directory / "foreign", "clients").crl())
+    return str(path)
+
+
 @pytest.mark.parametrize("member, path, says", [
     ("certificate", lambda c: "/nonexistent.crt", "/nonexistent.crt: No such file"),
     ("certificate", lambda c: c.relay.key_file, "certificate "),
@@ -398,6 +545,12 @@ def passphrase_key(certificates):
     ("key", lambda c: "/dev/null", "/dev/null"),
     ("ca", lambda c: "/nonexistent.crt", "/nonexistent.crt: No such file"),
     ("ca", lambda c: c.relay.key_file, "ca "),
+    ("crl", lambda c: "/nonexistent.pem", "/nonexistent.pem: No such file"),
+    ("crl", lambda c: c.clients.ca_file, "has no list of CN=clients"),
+    ("crl", lambda c: "/dev/null", "crl /dev/null: has no list of CN=clients"),
+    ("crl", broken_list, "crl "),
+    ("crl", foreign_list, "foreign.pem: nobody of ca has signed the list of CN=clients"),
+    ("crl", lambda c: "/tmp", "crl /tmp: "),
     ("listen", lambda c: "192.0.2.1:7443", "assign requested address"),
     ("listen", lambda c: address_text(*ADDRESS), "Address already in use"),
 ])

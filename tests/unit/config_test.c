@@ -115,7 +115,7 @@ static const char everything[] =
 	");\n"
 	"control = { unix = \"/run/c\"; mode = \"0660\"; group = \"mcx\";\n"
 	"  tls = { listen = \"[2001:db8::1]:7443\"; certificate = \"c\"; key = \"k\"; ca = \"a\"; "
-	"}; };\n"
+	"crl = \"r\"; }; };\n"
 	"metrics = { listen = \"0.0.0.0:1\"; };\n"
 	"state_directory = \"/s\";\n"
 	"user = \"mcx-relay\"; group = \"mcx\"; confine = false;\n"
@@ -166,6 +166,7 @@ static void every_setting_is_read(void **state)
 	assert_string_equal(config->control_tls.certificate, "c");
 	assert_string_equal(config->control_tls.key, "k");
 	assert_string_equal(config->control_tls.ca, "a");
+	assert_string_equal(config->control_tls.crl, "r");
 	assert_string_equal(config->metrics_listen, "0.0.0.0:1");
 	assert_string_equal(config->state_directory, "/s");
 	assert_string_equal(config->user, "mcx-relay");
