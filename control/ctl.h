@@ -4,6 +4,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -30,6 +31,7 @@ struct connection {
 	struct tls_client *tls;
 	char *input; // what was read and not taken yet
 	size_t input_len, input_size;
+	const volatile sig_atomic_t *interrupted; // set: reading ends, without a word; may be NULL
 };
 
 // Each says why it failed.
@@ -53,8 +55,9 @@ void table_add(struct table *table, const char *text);
 void table_add_number(struct table *table, long long number);
 // Member of an object as text, "-" if there is none.
 void table_add_member(struct table *table, const json_t *object, const char *name);
-// At most so many rows, 0: all. Frees the table.
-void table_print(struct table *table, size_t rows);
+// At most so many rows, 0: all, and columns of the screen, 0: as many as it takes. Where there are too
+// few, the first column becomes narrower, and then lines are cut. Frees the table.
+void table_print(struct table *table, size_t rows, size_t columns);
 // Text with control characters escaped, on stdout.
 void text_print(const char *text);
 // Unix time as UTC, in out[32].

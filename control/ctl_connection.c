@@ -76,6 +76,11 @@ static bool line_send(const struct connection *connection, char *line, size_t le
 	return true;
 }
 
+static bool is_interrupted(const struct connection *connection)
+{
+	return connection->interrupted && *connection->interrupted;
+}
+
 static ssize_t octets_read(const struct connection *connection, char *buffer, size_t size)
 {
 	ssize_t n;
@@ -83,7 +88,7 @@ static ssize_t octets_read(const struct connection *connection, char *buffer, si
 		return tls_client_read(connection->tls, buffer, size);
 	do
 		n = read(connection->fd, buffer, size);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && errno == EINTR && !is_interrupted(connection));
 	return n;
 }
 
@@ -123,7 +128,7 @@ json_t *connection_read(struct connection *connection)
 	if (len > 0)
 		memmove(connection->input, connection->input + len, connection->input_len - len);
 	connection->input_len -= len;
-	if (!message)
+	if (!message && !is_interrupted(connection))
 		ctl_fail("%s",
 			len > 0 ? "the relay's answer is no JSON" : connection_error(connection));
 	return message;

@@ -67,7 +67,7 @@ static void sessions_print(const json_t *result)
 	struct table *table = table_new(titles);
 	for (size_t i = 0; i < json_array_size(json_object_get(result, "sessions")); i++)
 		members_add(table, json_array_get(json_object_get(result, "sessions"), i), names);
-	table_print(table, 0);
+	table_print(table, 0, 0);
 }
 
 static long long drops_sum(const json_t *direction)
@@ -116,7 +116,7 @@ static void session_print(const json_t *session)
 	for (size_t i = 0; i < json_array_size(legs); i++)
 		leg_add(table, json_array_get(legs, i));
 	json_decref(legs);
-	table_print(table, 0);
+	table_print(table, 0, 0);
 }
 
 // --- keys
@@ -143,7 +143,7 @@ static void keys_print(const json_t *result)
 		table_add_member(table, key, "contexts");
 		table_add_member(table, key, "packets");
 	}
-	table_print(table, 0);
+	table_print(table, 0, 0);
 }
 
 // --- relay
@@ -158,7 +158,7 @@ static void ports_print(const json_t *ports)
 	struct table *table = table_new(titles);
 	for (size_t i = 0; i < json_array_size(ports); i++)
 		members_add(table, json_array_get(ports, i), names);
-	table_print(table, 0);
+	table_print(table, 0, 0);
 }
 
 static void workers_print(const json_t *workers)
@@ -179,7 +179,7 @@ static void workers_print(const json_t *workers)
 		table_add(table, busy);
 		members_add(table, worker, names);
 	}
-	table_print(table, 0);
+	table_print(table, 0, 0);
 }
 
 static const char *reason_text(const char *label)
@@ -203,7 +203,7 @@ static void drops_print(const json_t *drops)
 		table_add(table, reason);
 		table_add(table, reason_text(reason));
 	}
-	table_print(table, 0);
+	table_print(table, 0, 0);
 }
 
 static void stats_print(const json_t *stats)
@@ -227,7 +227,7 @@ static void stats_print(const json_t *stats)
 	}
 	table_add(table, "drops");
 	table_add_number(table, drops_sum(stats));
-	table_print(table, 0);
+	table_print(table, 0, 0);
 }
 
 // What relay.info says of each port, with what relay.stats counts.

@@ -8,6 +8,11 @@
 
 #include "control/ctl.h"
 
+enum {
+	TABLE_GAP = 2,       // between columns
+	TABLE_FIRST_MIN = 8, // what the first column keeps where the screen is narrow
+};
+
 struct table {
 	const char *const *titles;
 	size_t n_columns, n_cells, size;
@@ -95,31 +100,47 @@ static int text_width(const char *text)
 	return n;
 }
 
+// Octets that so many characters of a text have.
+static int text_octets(const char *text, int n)
+{
+	const char *end = text;
+	for (; *end; end++) {
+		bool begins = ((unsigned char)*end & 0xc0) != 0x80;
+		if (begins && n-- == 0)
+			break;
+	}
+	return (int)(end - text);
+}
+
+// In so many columns. What does not fit ends with a tilde.
 static void cell_print(const char *text, int width, bool right, bool last)
 {
 	int space = width - text_width(text);
-	if (right)
-		printf("%*s", space, "");
-	fputs(text, stdout);
+	if (space < 0) {
+		printf("%.*s~", text_octets(text, width - 1), text);
+		space = 0;
+	} else {
+		printf("%*s%s", right ? space : 0, "", text);
+	}
 	if (!last)
-		printf("%*s", (right ? 0 : space) + 2, "");
+		printf("%*s", (right ? 0 : space) + TABLE_GAP, "");
 }
 
+// Cells for which there is no room at all are left out.
 static void row_print(const struct table *table, char *const *row, const int *widths)
 {
-	for (size_t c = 0; c < table->n_columns; c++) {
+	for (size_t c = 0; c < table->n_columns && widths[c] > 0; c++) {
 		bool right = table->titles[c][0] == '>';
 		const char *text = row ? row[c] : table->titles[c] + right;
-		cell_print(text, widths[c], right, c + 1 == table->n_columns);
+		bool last = c + 1 == table->n_columns || widths[c + 1] == 0;
+		cell_print(text, widths[c], right, last);
 	}
 	putchar('\n');
 }
 
-void table_print(struct table *table, size_t rows)
+// What each column takes.
+static void widths_measure(const struct table *table, int *widths)
 {
-	int *widths = calloc(table->n_columns, sizeof(*widths));
-	if (!widths)
-		abort();
 	for (size_t c = 0; c < table->n_columns; c++)
 		widths[c] = text_width(table->titles[c] + (table->titles[c][0] == '>'));
 	for (size_t i = 0; i < table->n_cells; i++) {
@@ -127,6 +148,32 @@ void table_print(struct table *table, size_t rows)
 		if (width > widths[i % table->n_columns])
 			widths[i % table->n_columns] = width;
 	}
+}
+
+// What each column gets of a screen.
+static void widths_fit(const struct table *table, int *widths, int room)
+{
+	int over = -room - TABLE_GAP;
+	for (size_t c = 0; c < table->n_columns; c++)
+		over += widths[c] + TABLE_GAP;
+	int first = widths[0] - over > TABLE_FIRST_MIN ? widths[0] - over : TABLE_FIRST_MIN;
+	if (over > 0 && first < widths[0])
+		widths[0] = first;
+	for (size_t c = 0; c < table->n_columns; c++) {
+		widths[c] = room < widths[c] ? room : widths[c];
+		room -= widths[c] + TABLE_GAP;
+		room = room > 0 ? room : 0;
+	}
+}
+
+void table_print(struct table *table, size_t rows, size_t columns)
+{
+	int *widths = calloc(table->n_columns, sizeof(*widths));
+	if (!widths)
+		abort();
+	widths_measure(table, widths);
+	if (columns > 0)
+		widths_fit(table, widths, (int)columns);
 	row_print(table, NULL, widths);
 	size_t n = table->n_cells / table->n_columns;
 	for (size_t i = 0; i < n && (rows == 0 || i < rows); i++)

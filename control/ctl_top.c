@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/ctl.h"
@@ -14,103 +15,189 @@
 
 enum {
 	TOP_MS = 1000,
-	TOP_LIMIT = 50,
-	TOP_LINES = 3, // of the screen that are no sessions
+	TOP_LIMIT = 100,
+	TOP_LINES = 3,     // of the screen that are no sessions
+	TOP_WIDE_MIN = 72, // columns in which all of it is readable
 };
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; // number of the signal
+static volatile sig_atomic_t resized;
 
-static void on_interrupt(int number)
+static void on_signal(int number)
 {
-	(void)number;
-	interrupted = 1;
+	if (number == SIGWINCH)
+		resized = 1;
+	else
+		interrupted = number;
 }
 
-// Waits for the next turn. True if somebody pressed q, or Ctrl-C.
-static bool wait_or_quit(bool keyboard)
+// A system call under way ends with those that end the program, and goes on with the other.
+static void signals_take(void)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal};
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaction(ends[i], &action, NULL);
+	action.sa_flags = SA_RESTART;
+	sigaction(SIGWINCH, &action, NULL);
+}
+
+static long long now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+// Whether a key that was pressed ends it; so does the end of the terminal.
+static bool key_quits(void)
+{
+	char key = 0;
+	return read(STDIN_FILENO, &key, 1) <= 0 || key == 'q';
+}
+
+// Until then, or until the screen has another size. True if somebody pressed q or Ctrl-C.
+static bool wait_or_quit(bool keyboard, long long until_ms)
 {
 	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-	char key = 0;
-	if (poll(&input, keyboard ? 1 : 0, TOP_MS) > 0 && read(STDIN_FILENO, &key, 1) <= 0)
-		return true;
-	return interrupted || key == 'q';
+	long long left_ms = until_ms - now_ms();
+	while (!interrupted && !resized && left_ms > 0) {
+		int n = poll(&input, keyboard ? 1 : 0, (int)left_ms);
+		if (n > 0 && key_quits())
+			return true;
+		left_ms = until_ms - now_ms();
+	}
+	return interrupted != 0;
 }
 
-static void top_print(const json_t *result, size_t rows)
+struct screen {
+	bool is_terminal;
+	size_t rows, columns; // of sessions, and of all; 0: no limit
+};
+
+static void screen_measure(struct screen *screen)
 {
-	static const char *const titles[] = {"SESSION", "SERVICE", "TYPE", ">LEGS", ">RX/s",
-		">RX kbit/s", ">TX/s", ">LOST", ">DROPS", NULL};
-	const json_t *sessions = json_object_get(result, "sessions");
-	struct table *table = table_new(titles);
-	for (size_t i = 0; i < json_array_size(sessions); i++) {
-		const json_t *session = json_array_get(sessions, i);
-		const json_t *rates = json_object_get(session, "rates");
-		table_add_member(table, session, "id");
+	struct winsize size = {};
+	resized = 0;
+	screen->rows = screen->columns = 0;
+	if (!screen->is_terminal || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+		return;
+	if (size.ws_row > 0)
+		screen->rows = size.ws_row > TOP_LINES ? size.ws_row - TOP_LINES : 1;
+	screen->columns = size.ws_col;
+}
+
+static void row_add(struct table *table, const json_t *session, bool wide)
+{
+	const json_t *rates = json_object_get(session, "rates");
+	long long octets = json_integer_value(json_object_get(rates, "received_octets"));
+	table_add_member(table, session, "id");
+	if (wide) {
 		table_add_member(table, session, "service");
 		table_add_member(table, session, "type");
 		table_add_member(table, session, "n_legs");
-		table_add_member(table, rates, "received_packets");
-		table_add_number(table,
-			json_integer_value(json_object_get(rates, "received_octets")) * 8 / 1000);
-		table_add_member(table, rates, "sent_packets");
-		table_add_member(table, session, "lost");
-		table_add_member(table, session, "drops");
 	}
-	printf("%lld sessions\n", json_integer_value(json_object_get(result, "n_sessions")));
-	table_print(table, rows);
+	table_add_member(table, rates, "received_packets");
+	if (wide)
+		table_add_number(table, octets * 8 / 1000);
+	table_add_member(table, rates, "sent_packets");
+	table_add_member(table, session, "lost");
+	table_add_member(table, session, "drops");
 }
 
-static size_t screen_rows(void)
+static void top_print(const json_t *result, const struct screen *screen)
 {
-	struct winsize size = {};
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row <= TOP_LINES)
-		return 0;
-	return size.ws_row - TOP_LINES;
+	static const char *const all[] = {"SESSION", "SERVICE", "TYPE", ">LEGS", ">RX/s",
+		">RX kbit/s", ">TX/s", ">LOST", ">DROPS", NULL};
+	static const char *const few[] = {"SESSION", ">RX/s", ">TX/s", ">LOST", ">DROPS", NULL};
+	const json_t *sessions = json_object_get(result, "sessions");
+	bool wide = screen->columns == 0 || screen->columns >= TOP_WIDE_MIN;
+	struct table *table = table_new(wide ? all : few);
+	for (size_t i = 0; i < json_array_size(sessions); i++)
+		row_add(table, json_array_get(sessions, i), wide);
+	if (screen->is_terminal)
+		fputs("\033[H\033[J", stdout);
+	printf("%lld sessions\n", json_integer_value(json_object_get(result, "n_sessions")));
+	table_print(table, screen->rows, screen->columns);
+}
+
+static void result_print(const struct ctl *ctl, const json_t *result, struct screen *screen)
+{
+	if (ctl->json) {
+		json_dumpf(result, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else {
+		screen_measure(screen);
+		top_print(result, screen);
+	}
+}
+
+// Shows an answer, again whenever the screen has another size, until it is time for the next one.
+// False if that is not to come.
+static bool turn_show(const struct ctl *ctl, const json_t *result, struct screen *screen,
+	bool keyboard, bool last)
+{
+	long long until_ms = now_ms() + TOP_MS;
+	do {
+		result_print(ctl, result, screen);
+		if (fflush(stdout) != 0 || last || wait_or_quit(keyboard, until_ms))
+			return false;
+	} while (resized);
+	return true;
+}
+
+// False if no turn is to come.
+static bool turn_wait(bool keyboard)
+{
+	long long until_ms = now_ms() + TOP_MS;
+	bool quit = false;
+	do {
+		resized = 0; // there is nothing on the screen
+		quit = wait_or_quit(keyboard, until_ms);
+	} while (!quit && resized);
+	return !quit;
 }
 
 // The first answer has no rates yet: it is not shown.
-static int top_run(struct ctl *ctl, bool screen, bool keyboard)
+static int top_run(struct ctl *ctl, struct screen *screen, bool keyboard)
 {
-	for (unsigned n = 0; ctl->n == 0 || n <= ctl->n; n++) {
+	bool more = true;
+	for (unsigned n = 0; more; n++) {
 		json_t *result = connection_call(
 			&ctl->connection, "session.top", json_pack("{s:i}", "limit", TOP_LIMIT));
 		if (!result)
 			return interrupted ? 0 : 1;
-		if (n > 0 && screen)
-			fputs("\033[H\033[J", stdout);
-		if (n > 0 && ctl->json) {
-			json_dumpf(result, stdout, JSON_COMPACT);
-			putchar('\n');
-		} else if (n > 0) {
-			top_print(result, screen ? screen_rows() : 0);
-		}
+		if (n == 0)
+			more = turn_wait(keyboard);
+		else
+			more = turn_show(ctl, result, screen, keyboard, ctl->n != 0 && n >= ctl->n);
 		json_decref(result);
-		if (fflush(stdout) != 0)
-			return 1;
-		if ((ctl->n == 0 || n < ctl->n) && wait_or_quit(keyboard))
-			return 0;
 	}
-	return 0;
+	return ferror(stdout) ? 1 : 0;
 }
 
 int ctl_top(struct ctl *ctl)
 {
-	struct sigaction action = {.sa_handler = on_interrupt};
 	struct termios before, now;
 	if (ctl->argc > 0)
 		return ctl_fail("top takes no argument; see mcxctl --help");
 	if (!connection_open(&ctl->connection))
 		return 1;
-	bool screen = !ctl->json && isatty(STDOUT_FILENO);
-	bool keyboard = screen && tcgetattr(STDIN_FILENO, &before) == 0;
-	sigaction(SIGINT, &action, NULL);
+	struct screen screen = {.is_terminal = !ctl->json && isatty(STDOUT_FILENO)};
+	bool keyboard = screen.is_terminal && tcgetattr(STDIN_FILENO, &before) == 0;
+	ctl->connection.interrupted = &interrupted;
+	signals_take();
 	if (keyboard) {
 		now = before;
 		now.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 		tcsetattr(STDIN_FILENO, TCSANOW, &now);
 	}
-	int status = top_run(ctl, screen, keyboard);
+	int status = top_run(ctl, &screen, keyboard);
 	if (keyboard)
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
+	if (interrupted && interrupted != SIGINT) { // who sent it sees that it had its effect
+		signal(interrupted, SIG_DFL);
+		raise(interrupted);
+	}
 	return status;
 }
