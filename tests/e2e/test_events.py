@@ -3,7 +3,9 @@
 
 """events.subscribe: each type, who hears it, what a slow subscriber is told."""
 
+import contextlib
 import json
+import multiprocessing
 import select
 import socket
 import time
@@ -13,7 +15,7 @@ import pytest
 import lab as lab_module
 import mcx
 import process
-from lab import PATIENCE, RpcError, apply, install, wait_for
+from lab import PATIENCE, Relay, RpcError, apply, install, wait_for
 from tap import Tap
 from test_tls import TlsControl, certificates, client_context, own_lab, served  # noqa: F401 (fixtures)
 
@@ -53,6 +55,13 @@ class Subscriber:
                 assert abs(event["time"] - time.time()) < 60 and event["time"] % 0.001 == pytest.approx(0, abs=0.001)
                 return event
         raise AssertionError(f"no {kind} with {members}")
+
+
+@pytest.fixture
+def subscriber_of():
+    """Makes Subscribers of a relay, who end with the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda relay, *types: stack.enter_context(Subscriber(relay.connect(), list(types)))
 
 
 @pytest.fixture
@@ -179,6 +188,79 @@ def test_overload_begins_and_ends(relay, subscriber, clients, name, new_key):
     assert event["reason"] == "hold_full" and event["count"] == 64
     assert members(event) == {"reason", "state", "count"}
     assert subscriber.expect("overload", reason="hold_full", state="off")["time"] >= event["time"] + 10
+
+
+@pytest.fixture
+def flood():
+    """flood(client, packet): sends it from now on as fast as it goes, until the test or `with flood(..)` ends."""
+    @contextlib.contextmanager
+    def sending(client, packet):
+        sender = multiprocessing.get_context("fork").Process(target=send_without_end, args=(client, packet), daemon=True)
+        sender.start()
+        try:
+            yield
+        finally:
+            sender.kill()
+            sender.join()
+    return sending
+
+
+def send_without_end(client, packet):
+    while True:
+        with contextlib.suppress(OSError):                      # the interface's queue is full
+            client.send(packet)
+
+
+class PcapRelay(Relay):
+    """Its ports are libpcap's: of the drivers for kernel interfaces the one that counts frames it missed."""
+
+    def config_text(self):
+        text = super().config_text()
+        for n, side in enumerate(self.lab.sides):
+            old = f"net_af_packet{n},iface=veth-{side}"
+            assert text.count(old) == 1
+            text = text.replace(old, f"net_pcap{n},iface=veth-{side}")
+        return text.replace("confine = false;\n", "") + "confine = false;\n"   # its system calls are not those that are let
+
+
+def test_overload_of_a_port(subscriber_of, flood):
+    """While its worker stands still more frames come than the port has buffers for."""
+    with lab_module.Lab() as lab, PcapRelay(lab, families=(4,)) as relay, lab_module.Client(lab, "ran") as a, \
+            lab_module.Client(lab, "core") as b:
+        apply(relay, "call", [a.leg("a"), b.leg("b")])
+        subscriber = subscriber_of(relay, "overload")
+        [worker] = process.workers(relay.process.pid)
+
+        def missed():
+            return relay.call("relay.stats")["ports"][0]["rx_missed"]
+
+        with process.frozen(worker), flood(a, mcx.rtp(1, 1, bytes(160))):
+            wait_for(missed, lambda n: n > 1000, "frames that the port missed")
+        event = subscriber.expect("overload", reason="rx_missed", state="on")
+        assert event["port"] == "ran" and event["count"] >= 32 and members(event) == {"reason", "state", "count", "port"}
+        told = [event]
+        while told[-1]["state"] == "on":
+            told.append(subscriber.expect("overload", reason="rx_missed"))
+        assert told[-1]["port"] == "ran" and sum(e.get("count", 0) for e in told) <= missed()
+        assert told[-1]["time"] >= event["time"] + 10
+        assert "warning overload reason=rx_missed port=\"ran\" state=on" in relay.log_text()
+
+
+def test_overload_of_a_worker(subscriber_of, flood):
+    """It has to copy more than it can send; the socket that receives the copies just drops them."""
+    n_copies = 200
+    with lab_module.Lab() as lab, Relay(lab, families=(4,)) as relay, lab_module.Client(lab, "ran") as talker, \
+            lab_module.Client(lab, "core") as listener:
+        listeners = [listener.leg(f"b{n}") | {"local": lab_module.address_text(listener.relay_host, 30000 + n)}
+                     for n in range(n_copies)]
+        apply(relay, "call", [talker.leg("a"), *listeners])
+        subscriber = subscriber_of(relay, "overload")
+        with flood(talker, mcx.rtp(1, 1, bytes(160))):
+            event = subscriber.expect("overload", reason="worker_busy", state="on")
+        assert event["worker"] == 0 and members(event) == {"reason", "state", "count", "worker"}
+        off = subscriber.expect("overload", reason="worker_busy", state="off")
+        assert off["worker"] == 0 and off["time"] >= event["time"] + 10
+        assert "warning overload reason=worker_busy worker=0 state=on" in relay.log_text()
 
 
 # Who hears
