@@ -224,8 +224,8 @@ static int device_check(struct cryptodev *device, unsigned n_workers, char *why,
 		info.sym.max_nb_sessions == 0 || info.sym.max_nb_sessions >= n_sessions, sessions);
 	if (missing.len == 0)
 		return 0;
-	snprintf(why, why_size, "crypto device %s (driver %s) lacks what is needed: %s",
-		device->name, info.driver_name, text);
+	snprintf(why, why_size, "%s (driver %s) lacks what is needed: %s", device->title,
+		info.driver_name, text);
 	return -ENOTSUP;
 }
 
@@ -313,7 +313,7 @@ static int device_test(
 		rc = suite_test(device, (enum srtp_suite)suite, op, mbufs);
 	}
 	if (rc != 0)
-		snprintf(why, why_size, "crypto device %s %s", device->name,
+		snprintf(why, why_size, "%s %s", device->title,
 			rc == -ETIMEDOUT ? "does not answer"
 			: rc == -ENOMEM  ? "has no memory for sessions"
 					 : "differs from the known answers of RFC 7714");
@@ -345,8 +345,9 @@ static int device_find(struct cryptodev *device, unsigned n_workers, char *why, 
 		return 0;
 	}
 	int len = snprintf(why, why_size,
-		"there is no crypto device %s%s%s; accepted: a virtual one as crypto_aesni_gcm0",
-		device->name, rc == -ENODEV ? "" : ": ", rc == -ENODEV ? "" : strerror(-rc));
+		"%s: there is no such crypto device%s%s; accepted: a virtual one as "
+		"crypto_aesni_gcm0",
+		device->title, rc == -ENODEV ? "" : ": ", rc == -ENODEV ? "" : strerror(-rc));
 	for (uint8_t other = 0; other < RTE_CRYPTO_MAX_DEVS && len > 0 && (size_t)len < why_size;
 		other++)
 		if (rte_cryptodev_is_valid_dev(other))
@@ -370,8 +371,8 @@ static int device_start(struct cryptodev *device, unsigned n_workers, char *why,
 	if (rc == 0)
 		rc = rte_cryptodev_start(device->id);
 	if (rc != 0)
-		snprintf(why, why_size, "crypto device %s does not start with %u queue pairs: %s",
-			device->name, n_workers, strerror(-rc));
+		snprintf(why, why_size, "%s does not start with %u queue pairs: %s", device->title,
+			n_workers, strerror(-rc));
 	return rc;
 }
 
@@ -386,10 +387,10 @@ static int memory_open(struct cryptodev *device, unsigned n_ops, char *why, size
 	if (device->keys && device->ops && pool_add(device))
 		return 0;
 	snprintf(why, why_size,
-		"no memory for crypto device %s: %u operations, and sessions by %u at a time; "
+		"no memory for %s: %u operations, and sessions by %u at a time; "
 		"accepted: more in "
 		"the eal setting (-m, --socket-mem)",
-		device->name, n_ops, device->pool_sessions);
+		device->title, n_ops, device->pool_sessions);
 	return -ENOMEM;
 }
 

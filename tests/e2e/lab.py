@@ -305,7 +305,8 @@ class Relay:
         state = self.directory / "state"
         state.mkdir(exist_ok=True)
         lines = [f"workers = {self.workers};",
-                 'eal = [ "--no-huge", "-m", "256", "--no-telemetry" ];',
+                 f'eal = [ "--no-huge", "-m", "{1024 if self.cipher.startswith("cryptodev:") else 256}", '
+                 '"--no-telemetry" ];',
                  f'cipher = "{self.cipher}";',
                  "ports = (\n  " + ",\n  ".join(vdevs) + "\n);",
                  f'control = {{ unix = "{self.socket_path}"; }};',

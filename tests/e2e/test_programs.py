@@ -140,6 +140,12 @@ def test_cipher_that_is_not_there(quiet_lab, tmp_path):
     assert contents(tmp_path).keys() == {"mcxrelay.conf"}
 
 
+def test_cipher_that_lacks_what_is_needed(quiet_lab, tmp_path):
+    refuses_to_start(quiet_lab, tmp_path, "cryptodev:crypto_null0 (driver crypto_null) lacks what is needed: "
+                     "AEAD AES-GCM, operations out of place", cipher="cryptodev:crypto_null0")
+    assert contents(tmp_path).keys() == {"mcxrelay.conf"}
+
+
 def test_state_directory_that_is_a_file(quiet_lab, tmp_path):
     (tmp_path / "state").write_text("somebody's")
     refuses_to_start(quiet_lab, tmp_path, str(tmp_path / "state"))
