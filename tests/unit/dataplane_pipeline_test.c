@@ -320,6 +320,7 @@ static void drops_second_copy_in_flight(void **state)
 	finish();
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_REPLAYED), 1);
 	assert_int_equal(lab_drops(&lab, 0), 1);
+	assert_int_equal(worker()->legs[ALICE].rx_packets, 2); // not only kept from leaving twice
 	assert_int_equal(sent_take(), 2);
 }
 
@@ -333,6 +334,7 @@ static void drops_second_copy_of_first_packet_in_flight(void **state)
 	device.gives = ALL;
 	finish();
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_REPLAYED), 1);
+	assert_int_equal(worker()->legs[ALICE].rx_packets, 1);
 	assert_int_equal(sent_take(), 1);
 }
 
