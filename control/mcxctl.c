@@ -189,8 +189,10 @@ static int command_run(struct ctl *ctl, int argc, char **argv)
 		connection_close(&ctl->connection);
 		return status;
 	}
-	fputs(usage, stderr);
-	return 1;
+	// Not quoted: it may be a key in the wrong place.
+	return ctl_fail("%s; accepted: call, show, top, watch, install-keys, derive, guk-id; see "
+			"mcxctl --help",
+		argc > 0 ? "that is no command" : "no command");
 }
 
 int main(int argc, char **argv)
