@@ -10,7 +10,6 @@ given in the middle of somebody's long request.
 import contextlib
 import json
 import multiprocessing
-import signal
 import threading
 
 import pytest
@@ -165,29 +164,6 @@ def test_others_are_answered_in_the_middle(relay, kind):
         if seen_half_done(relay, line.rstrip(), before, before + change):
             return
     raise AssertionError(f"nobody was answered while {kind} ran")
-
-
-def test_long_lines_take_turns(relay):
-    """Whose long line waits comes before the next one of who was just served, even if that is there already."""
-    first, second = text(apply_all("first", SESSIONS)), text([request("session.list")] + apply_all("more", SESSIONS))
-    with relay.connect() as greedy, relay.connect() as patient:
-        for _ in range(ATTEMPTS):
-            greedy.socket.sendall(first + second)
-            waits = text([request("session.apply", session=empty_session("waits" + "x" * 200))] + [
-                request("session.get", n, id="x" * 200) for n in range(100)])
-            wait_for(lambda: relay.call("relay.stats")["sessions"], bool, "the first session")
-            relay.process.send_signal(signal.SIGSTOP)
-            try:
-                patient.socket.sendall(waits)
-            finally:
-                relay.process.send_signal(signal.SIGCONT)
-            assert len(patient.read_line()) == 101
-            assert len(greedy.read_line()) == SESSIONS
-            listed = [one["id"] for one in greedy.read_line()[0]["result"]["sessions"]]
-            relay.clear()
-            if any(name.startswith("waits") for name in listed):
-                return
-    raise AssertionError("the one who waited came last each time")
 
 
 def test_who_does_not_read_holds_nobody_up(relay):

@@ -23,7 +23,7 @@
 
 // Server and clients share this thread: a client that waits runs the loop. A test that hangs ends
 // by SIGALRM.
-enum { WATCHDOG_SECONDS = 60, BIG_RESULT = 1024 * 1024 };
+enum { WATCHDOG_SECONDS = 60, BIG_RESULT = 1024 * 1024, HOLD_TURNS = 20, LONG_LINE = 20000 };
 
 // Starts what tests send as a key. No memory that libevent frees may hold it.
 static const char key_text[] = "c0ffee00c0ffee00c0ffee00c0ffee00";
@@ -33,7 +33,7 @@ static char directory[] = "/tmp/mcxrelay-server-XXXXXX";
 static char path[128];
 static struct event_base *base;
 static struct server *server;
-static int n_calls;
+static int n_calls, n_turns;
 
 // Cleared: what others left in the heap is not libevent's doing.
 static void *malloc_cleared(size_t size)
@@ -90,8 +90,26 @@ static json_t *method_big(void *app, const json_t *params, struct rpc_error *err
 	return result;
 }
 
+// Takes many turns to count one, each to its end, unless it is told to take all the time it needs.
+static json_t *method_hold(
+	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	(void)app;
+	(void)params;
+	(void)error;
+	n_turns++;
+	if (part->next < HOLD_TURNS && part->until_ns != UINT64_MAX) {
+		while (rpc_clock_ns() < part->until_ns)
+			;
+		if (rpc_part_over(part, part->next + 1))
+			return NULL;
+	}
+	return json_integer(++n_calls);
+}
+
 static const struct rpc_method methods[] = {
 	{"count", method_count},
+	{"hold", .call_in_parts = method_hold},
 	{"big", method_big},
 	{NULL, NULL},
 };
@@ -347,6 +365,89 @@ static void one_client_does_not_starve_others(void **state)
 	close(other);
 }
 
+// A line of LONG_LINE octets that takes many turns.
+static void send_long(int fd)
+{
+	static const char head[] =
+		"{\"jsonrpc\":\"2.0\",\"method\":\"hold\",\"id\":1,\"params\":{\"x\":\"",
+			  tail[] = "\"}}\n";
+	static char line[LONG_LINE];
+
+	memset(line, 'x', sizeof(line));
+	memcpy(line, head, sizeof(head) - 1);
+	memcpy(line + sizeof(line) - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
+	assert_true(client_send(fd, line, sizeof(line)));
+}
+
+// Short lines are answered in the middle of long ones; a long one waits for the one before it, but
+// not for another one of the same client.
+static void long_lines_take_turns(void **state)
+{
+	int greedy = client_connect(), patient = client_connect(), brief = client_connect();
+
+	(void)state;
+	send_long(greedy);
+	send_long(greedy);
+	send_long(patient);
+	assert_true(client_send(brief, count, sizeof(count) - 1));
+	expect_count(brief, 1);
+	expect_count(greedy, 2);
+	expect_count(patient, 3);
+	expect_count(greedy, 4);
+	close(greedy);
+	close(patient);
+	close(brief);
+}
+
+// A client whose connection breaks when it is closed, because it has not read an answer.
+static int client_connect_to_break(void)
+{
+	int fd = client_connect();
+	char first;
+
+	assert_true(client_send(fd, count, sizeof(count) - 1));
+	while (recv(fd, &first, 1, MSG_PEEK) < 0)
+		event_base_loop(base, EVLOOP_ONCE);
+	return fd;
+}
+
+// The request that has begun runs to its end, the one that waits never, and the next has its turn.
+static void who_leaves_gives_its_turn_away(void **state)
+{
+	int begun = client_connect_to_break(), waits = client_connect_to_break();
+	int next = client_connect(), brief = client_connect();
+
+	(void)state;
+	send_long(begun);
+	send_long(waits);
+	send_long(next);
+	assert_true(client_send(brief, count, sizeof(count) - 1));
+	expect_count(brief, 3);
+	close(begun);
+	close(waits);
+	expect_count(next, 5);
+	close(next);
+	close(brief);
+}
+
+static void the_server_may_close_in_the_middle(void **state)
+{
+	int begun = client_connect(), waits = client_connect();
+
+	(void)state;
+	send_long(begun);
+	send_long(waits);
+	n_turns = 0;
+	while (n_turns < 5)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_int_equal(n_calls, 0);
+	server_close(server);
+	server = NULL;
+	assert_int_equal(n_calls, 1);
+	close(begun);
+	close(waits);
+}
+
 static void too_many_clients_are_refused(void **state)
 {
 	int fds[SERVER_CLIENTS_MAX], fd;
@@ -559,6 +660,9 @@ int main(void)
 		SERVER_TEST(a_longer_line_ends_the_connection),
 		SERVER_TEST(reading_pauses_while_answers_wait),
 		SERVER_TEST(one_client_does_not_starve_others),
+		SERVER_TEST(long_lines_take_turns),
+		SERVER_TEST(who_leaves_gives_its_turn_away),
+		SERVER_TEST(the_server_may_close_in_the_middle),
 		SERVER_TEST(too_many_clients_are_refused),
 		SERVER_TEST(no_freed_memory_holds_a_key),
 		SERVER_TEST(a_client_that_goes_away_harms_nobody),
