@@ -237,11 +237,17 @@ def run_not_here(_site, words):
     assert words[1:] == known[words[0]] and (unit.exists() or unit.with_suffix("").exists())
 
 
+def run_mcxgen(_site, words):
+    """Needs a relay with those ports, and takes long: test_mcxgen.py carries such calls. Here its options are looked at."""
+    usage = succeeds([build_directory() / words[0], "--help"])
+    assert all(word in usage for word in words if word.startswith("--"))
+
+
 RUNNERS = {
     "mcxctl": run_mcxctl, "mcxrelay": run_mcxrelay, "mcxbench": run_mcxbench, "bench/table": run_table,
     "./demo": run_script, "./check": run_script, "meson": run_meson, "ninja": run_ninja,
     "dpkg-buildpackage": run_not_here, "apt": run_not_here, "sudoedit": run_not_here, "editor": run_not_here,
-    "systemctl": run_not_here,
+    "systemctl": run_not_here, "mcxgen": run_mcxgen,
 }
 
 

@@ -41,7 +41,7 @@ def test_it_is_a_schema():
 
 
 def test_it_has_all_methods():
-    served = re.findall(r'^\t\{"([a-z.]+)", \w+\},$', (ROOT / "control" / "methods.c").read_text(), re.MULTILINE)
+    served = re.findall(r'^\t\{"([a-z.]+)", [^}]+\},$', (ROOT / "control" / "methods.c").read_text(), re.MULTILINE)
     assert len(served) >= 11
     assert set(DEFS["Request"]["properties"]["method"]["enum"]) == set(served)
     for end in (".params", ".result"):
