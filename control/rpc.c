@@ -361,7 +361,8 @@ static bool request_begin(
 	*valid = request_check(request, error);
 	if (*valid) {
 		method = method_find(rpc, json_string_value(json_object_get(request, "method")));
-		begun = answers_check(work, error) && run_begin(rpc, request, method, &work->run, error);
+		begun = answers_check(work, error) &&
+			run_begin(rpc, request, method, &work->run, error);
 	}
 	if (!begun)
 		report(rpc, method, error, 0);

@@ -46,8 +46,7 @@ static int teardown(void **state)
 
 static bool tell(unsigned type, const char *text)
 {
-	return subscriptions_want(&all, type) &&
-	       subscriptions_tell(&all, type, text, strlen(text));
+	return subscriptions_want(&all, type) && subscriptions_tell(&all, type, text, strlen(text));
 }
 
 static void expect(struct subscription *subscription, const char *text)
