@@ -58,9 +58,9 @@ struct server {
 	dev_t device; // of the socket file: only this one is removed at the end
 	ino_t inode;
 	LIST_HEAD(, client) clients;
-	LIST_HEAD(, client) strangers; // TLS: in their handshake, newest first
-	struct client *long_line;      // whose long line is worked on; NULL: nobody's
-	STAILQ_HEAD(, client) waiting; // for theirs, who came first is the first
+	LIST_HEAD(, client) strangers;             // TLS: in their handshake, newest first
+	struct client *long_line;                  // whose long line is worked on; NULL: nobody's
+	STAILQ_HEAD(client_queue, client) waiting; // for theirs, who came first is the first
 	struct server_counters counters;
 	bool refusing;         // the log has said that there are too many clients
 	time_t failure_second; // of the clock that never goes back, and what the log told of in it
