@@ -239,7 +239,7 @@ bool reader_array(struct reader *r, const char *name, enum reader_need need, con
 // A member that nobody asked for. Some were asked for twice: they are named once.
 static void reader_refuse(struct reader *r, const char *name)
 {
-	const char *names[READER_NAMES_MAX];
+	const char *names[READER_NAMES_MAX] = {NULL};
 	char accepted[READER_NAMES_SIZE];
 	unsigned n = 0;
 
