@@ -209,6 +209,12 @@ def run_table(site, words):
     run_mcxbench(site, words[1:])
 
 
+def run_control(_site, words):
+    """Measuring takes long, test_bench_control.py does it in small; its options are there."""
+    usage = succeeds([ROOT / words[0], "--help"])
+    assert words[1] == "build" and all(option in usage for option in words[2:] if option.startswith("--"))
+
+
 def run_script(_site, words):
     assert len(words) == 1 and "usage" in succeeds([ROOT / words[0], "--help"]).lower()
 
@@ -247,7 +253,7 @@ RUNNERS = {
     "mcxctl": run_mcxctl, "mcxrelay": run_mcxrelay, "mcxbench": run_mcxbench, "bench/table": run_table,
     "./demo": run_script, "./check": run_script, "meson": run_meson, "ninja": run_ninja,
     "dpkg-buildpackage": run_not_here, "apt": run_not_here, "sudoedit": run_not_here, "editor": run_not_here,
-    "systemctl": run_not_here, "mcxgen": run_mcxgen,
+    "systemctl": run_not_here, "mcxgen": run_mcxgen, "bench/control": run_control,
 }
 
 
