@@ -34,8 +34,8 @@ struct bench {
 };
 
 // What each file has; the name of the last is NULL.
-extern const struct bench cipher_benches[], relay_benches[], key_benches[], libsrtp_benches[],
-	openssl_benches[];
+extern const struct bench cipher_benches[], cryptodev_benches[], relay_benches[], key_benches[],
+	libsrtp_benches[], openssl_benches[];
 
 struct bench_options {
 	double seconds; // of a benchmark, with what is not on the clock

@@ -28,8 +28,8 @@ static const char usage[] =
 	"  -w, --workers N  threads at once, one CPU each (default 1)\n"
 	"  -h, --help       this text\n";
 
-static const struct bench *const suites[] = {
-	cipher_benches, relay_benches, key_benches, libsrtp_benches, openssl_benches};
+static const struct bench *const suites[] = {cipher_benches, cryptodev_benches, relay_benches,
+	key_benches, libsrtp_benches, openssl_benches};
 
 struct arguments {
 	struct bench_options options;

@@ -26,6 +26,7 @@ enum scene_keys { KEYS_NONE, KEYS_GMK, KEYS_CSK };
 struct scene {
 	enum scene_keys in, out;
 	const char *keyless;      // mode of legs without key
+	const char *cryptodev;    // NULL: IPsec-MB
 	uint32_t sessions, users; // users of each session
 	uint32_t receivers;       // legs of each
 	struct traffic_shape shape;
@@ -136,6 +137,7 @@ static void *relay_bench_open(const struct bench *bench, unsigned n_workers)
 		.ctxs = users * 4 + 64,
 		.legs = scene->sessions * (scene->receivers + 1),
 		.streams = users * 2 + 64,
+		.cryptodev = scene->cryptodev,
 	};
 	state->scene = scene;
 	state->n_workers = n_workers;
@@ -175,6 +177,41 @@ static const struct scene reencrypt_1k = {.in = KEYS_GMK,
 	.users = SESSION_USERS,
 	.receivers = 1,
 	.shape = {GMK_SHAPE(160, 1)}};
+static const struct scene reencrypt_aesni_gcm = {.in = KEYS_GMK,
+	.out = KEYS_GMK,
+	.cryptodev = "crypto_aesni_gcm0",
+	.sessions = 2,
+	.users = SESSION_USERS,
+	.receivers = 1,
+	.shape = {GMK_SHAPE(160, 1)}};
+static const struct scene reencrypt_aesni_mb = {.in = KEYS_GMK,
+	.out = KEYS_GMK,
+	.cryptodev = "crypto_aesni_mb0",
+	.sessions = 2,
+	.users = SESSION_USERS,
+	.receivers = 1,
+	.shape = {GMK_SHAPE(160, 1)}};
+static const struct scene reencrypt_openssl = {.in = KEYS_GMK,
+	.out = KEYS_GMK,
+	.cryptodev = "crypto_openssl0",
+	.sessions = 2,
+	.users = SESSION_USERS,
+	.receivers = 1,
+	.shape = {GMK_SHAPE(160, 1)}};
+static const struct scene fanout_aesni_gcm = {.in = KEYS_GMK,
+	.out = KEYS_GMK,
+	.cryptodev = "crypto_aesni_gcm0",
+	.sessions = 1,
+	.users = 16,
+	.receivers = 100,
+	.shape = {GMK_SHAPE(160, 100)}};
+static const struct scene forged_aesni_gcm = {.in = KEYS_GMK,
+	.out = KEYS_GMK,
+	.cryptodev = "crypto_aesni_gcm0",
+	.sessions = 2,
+	.users = SESSION_USERS,
+	.receivers = 1,
+	.shape = {GMK_SHAPE(160, 1), .flaw = TRAFFIC_FORGED}};
 static const struct scene reencrypt_100k = {.in = KEYS_GMK,
 	.out = KEYS_GMK,
 	.sessions = 200,
@@ -276,5 +313,15 @@ const struct bench relay_benches[] = {
 		160, 0),
 	BENCH("reject-unknown-user", "dropped: the MKI is of no user of the GMK", unknown_user,
 		1000, 160, 0),
+	BENCH("cryptodev-aesni-gcm-160-1k", "relay-reencrypt-160-1k by a crypto device",
+		reencrypt_aesni_gcm, 1000, 160, 1),
+	BENCH("cryptodev-aesni-mb-160-1k", "relay-reencrypt-160-1k by a crypto device",
+		reencrypt_aesni_mb, 1000, 160, 1),
+	BENCH("cryptodev-openssl-160-1k", "relay-reencrypt-160-1k by a crypto device",
+		reencrypt_openssl, 1000, 160, 1),
+	BENCH("cryptodev-aesni-gcm-fanout-100", "relay-fanout-100 by a crypto device",
+		fanout_aesni_gcm, 32, 160, 100),
+	BENCH("cryptodev-aesni-gcm-forged-160", "reject-forged-160 by a crypto device",
+		forged_aesni_gcm, 1000, 160, 0),
 	{},
 };

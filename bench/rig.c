@@ -79,6 +79,7 @@ static void relay_open_sized(struct rig *rig, const struct rig_size *size)
 	}
 	struct relay_options options = {
 		.cipher = cipher_open("ipsec-mb", &unknown),
+		.cryptodev = size->cryptodev,
 		.lcores = lcores,
 		.n_workers = rig->n_workers,
 		.ports = ports,
@@ -118,9 +119,9 @@ static void workers_go(struct rig *rig, bool online)
 {
 	for (unsigned i = 0; i < rig->n_workers; i++) {
 		if (online)
-			rte_rcu_qsbr_thread_online(rig->app.relay.rcu, i);
+			worker_online(rig->app.relay.workers[i]);
 		else
-			rte_rcu_qsbr_thread_offline(rig->app.relay.rcu, i);
+			worker_offline(rig->app.relay.workers[i]);
 	}
 }
 
@@ -148,7 +149,9 @@ void rig_call(struct rig *rig, const char *method, json_t *params)
 	while (m->name && strcmp(m->name, method) != 0)
 		m++;
 	bench_require(m->name && params);
-	json_t *result = m->call(&rig->app, params, &error);
+	struct rpc_part whole = {.until_ns = UINT64_MAX};
+	json_t *result = m->call ? m->call(&rig->app, params, &error)
+				 : m->call_in_parts(&rig->app, params, &whole, &error);
 	if (!result)
 		fprintf(stderr, "mcxbench: %s: %s: %s\n", method, error.path, error.message);
 	bench_require(result != NULL);

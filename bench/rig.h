@@ -32,6 +32,7 @@ struct rig {
 
 struct rig_size {
 	uint32_t ctxs, legs, streams;
+	const char *cryptodev; // that does AES-GCM; NULL: IPsec-MB
 };
 
 // Aborts if it cannot be had. Main thread, as are all but the workers' turns.

@@ -165,7 +165,8 @@ static uint64_t frames_process(struct traffic *t, uint32_t n)
 	uint64_t held = worker->counters.held;
 	frames_load(t, n);
 	uint64_t start = rte_rdtsc_precise();
-	while (!rte_ring_empty(t->rx))
+	while (!rte_ring_empty(t->rx) ||
+		(worker->pipeline && pipeline_in_flight(worker->pipeline) > 0))
 		worker_turn(worker);
 	uint64_t cycles = rte_rdtsc_precise() - start;
 	drops = drops_count(worker) - drops;
