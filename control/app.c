@@ -5,9 +5,11 @@
 
 #include <rte_cycles.h>
 
+#include "control/log.h"
 #include "control/media_watch.h"
 #include "control/overload.h"
 #include "control/reaper.h"
+#include "dataplane/cryptodev.h"
 #include "dataplane/worker.h"
 
 enum {
@@ -63,6 +65,21 @@ void app_read_mail(struct app *app)
 		read_mail(app, app->relay.workers[w]);
 }
 
+// A crypto device that a worker gave up: it does not come back before the next start.
+static void look_at_cryptodev(struct app *app)
+{
+	for (unsigned w = 0; app->relay.cryptodev && w < app->relay.n_workers; w++) {
+		if (app->cryptodev_given_up[w] ||
+			!pipeline_has_stalled(app->relay.workers[w]->pipeline))
+			continue;
+		app->cryptodev_given_up[w] = true;
+		log_error("cryptodev_stalled cipher=%s worker=%u reason=\"it has not answered for "
+			  "a second; "
+			  "the worker goes on with %s\"",
+			app->relay.cryptodev->title, w, app->relay.cipher->name);
+	}
+}
+
 void app_poll(struct app *app)
 {
 	uint64_t now_ms = relay_now_ms();
@@ -80,6 +97,7 @@ void app_poll(struct app *app)
 		reaper_tick(app);
 		media_watch_tick(app, rte_rdtsc());
 		overload_tick(app);
+		look_at_cryptodev(app);
 		srtcp_floor_tick(&app->srtcp, &app->relay);
 	}
 }

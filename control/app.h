@@ -30,6 +30,7 @@ struct app {
 	struct notices notices;
 	struct subscriptions events;
 	struct overload overload;
+	bool cryptodev_given_up[RELAY_WORKERS_MAX]; // the log has said so
 	struct request_stats requests;
 	struct event_base *base;
 	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()

@@ -93,6 +93,39 @@ static void write_workers(struct evbuffer *out, const struct relay *relay)
 	}
 }
 
+// Of relays that have a crypto device.
+static void write_cryptodev(struct evbuffer *out, const struct relay *relay)
+{
+#define COUNTER(member, name, help)                                                                \
+	{                                                                                          \
+		"mcxrelay_cryptodev_" name, "", help, offsetof(struct pipeline_counters, member)   \
+	}
+	static const struct counter counters[] = {
+		COUNTER(device_ops, "operations",
+			"Operations that the crypto device has finished."),
+		COUNTER(direct_ops, "direct_operations",
+			"Operations that the worker did itself: the device is not for them."),
+		COUNTER(waits, "waits",
+			"Offers of operations of which the device did not take all."),
+	};
+#undef COUNTER
+	if (!relay->cryptodev)
+		return;
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		family(out, counters[i].name, "counter", counters[i].unit, counters[i].help);
+		for (unsigned w = 0; w < relay->n_workers; w++)
+			evbuffer_add_printf(out, "%s_total{worker=\"%u\"} %" PRIu64 "\n",
+				counters[i].name, w,
+				counter_value(&counters[i],
+					pipeline_counters(relay->workers[w]->pipeline)));
+	}
+	family(out, "mcxrelay_cryptodev_stalled", "gauge", "",
+		"1 if the crypto device stopped answering the worker, which goes on without it.");
+	for (unsigned w = 0; w < relay->n_workers; w++)
+		evbuffer_add_printf(out, "mcxrelay_cryptodev_stalled{worker=\"%u\"} %d\n", w,
+			pipeline_has_stalled(relay->workers[w]->pipeline));
+}
+
 static void write_drops(struct evbuffer *out, const struct relay *relay)
 {
 	family(out, "mcxrelay_drops", "counter", "",
@@ -370,6 +403,7 @@ int metrics_write(struct evbuffer *out, const struct metrics_source *source)
 
 	write_process(out, source);
 	write_workers(out, &app->relay);
+	write_cryptodev(out, &app->relay);
 	write_drops(out, &app->relay);
 	write_ports(out, &app->relay);
 	write_keys(out, app);
