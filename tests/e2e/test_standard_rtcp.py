@@ -484,14 +484,14 @@ def test_gstreamer_on_the_plain_side(relay, lab, clients, name, new_key):
     g = Gateway(relay, clients, name, new_key)
     host, port, own_port = g.lmr.relay_host, g.lmr.relay_port, g.lmr.port
     g.lmr.close()  # GStreamer speaks from this port
-    lab.execute("core", "gst-launch-1.0", "-q", *gstreamer.plain_sender(host, port, own_port, LMR, 20).split())
     media, reports = [], []
-    while len(media) < 20 or not reports or bye_of(reports[-1]) is None:
-        packet = g.radio.recv()
-        if packet[1] & 0x7f in range(64, 96):
-            reports.append(g.control.open(packet))
-        else:
-            media.append(g.media.unprotect(packet))
+    with gstreamer.Pipeline(lab, "core", gstreamer.plain_sender(host, port, own_port, LMR, 20)):
+        while len(media) < 20 or not reports or bye_of(reports[-1]) is None:
+            packet = g.radio.recv()
+            if packet[1] & 0x7f in range(64, 96):
+                reports.append(g.control.open(packet))
+            else:
+                media.append(g.media.unprotect(packet))
     [fresh] = {packet.ssrc for packet in media}
     assert fresh != LMR
     assert bye_of(reports[-1]) == fresh
