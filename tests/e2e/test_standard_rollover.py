@@ -171,13 +171,12 @@ def test_roll_over_with_media_flowing(busy, own_lab, new_key, end):
     """5.7, E.6.4, E.6.5: at its activation time the new key takes over, late packets under the old one pass until it
     ends, and no packet of three talkers is lost, doubled or misplaced."""
     old, new, foreign = new_key("gmk"), new_key("gmk"), new_key("gmk")
-    now = int(time.time())
-    install(busy, old.rpc(groups=[FIRE], **({"expiry": now + 5} if end == "expired" else {})), foreign)
+    install(busy, old.rpc(groups=[FIRE]), foreign)
     c = Conversation(busy, own_lab, [old, new], foreign, group=FIRE)
     before = busy.drops()
     try:
         c.talk(20)
-        install(busy, new.rpc(groups=[FIRE], activation=now + 2))
+        install(busy, new.rpc(groups=[FIRE], activation=int(time.time()) + 2))
         pending = {}
 
         def active():
@@ -190,8 +189,10 @@ def test_roll_over_with_media_flowing(busy, own_lab, new_key, end):
         c.talk_until(active)
         c.talk(40)                                      # Alice is late
         c.talkers["alice"].sender.context = new.group(ALICE)
+        c.settle()
         c.talk(40)
         if end == "expired":
+            install(busy, old.rpc(groups=[FIRE], expiry=int(time.time()) + 2))
             c.talk_until(lambda: key_state(busy, old) == "expired")
         else:
             revoke(busy, old)
@@ -228,7 +229,7 @@ def test_roll_over_at_once_with_media_flowing(busy, own_lab, new_key, end):
                 revoke(busy, old)
             else:
                 groups = [FIRE, POLICE] if old is ring[0] else [FIRE]
-                install(busy, old.rpc(groups=groups, expiry=int(time.time()) + 1))
+                install(busy, old.rpc(groups=groups, expiry=int(time.time()) + 2))
             c.talk(5)
         if end == "expiry":
             c.talk_until(lambda: key_state(busy, ring[-2]) == "expired")
