@@ -123,6 +123,7 @@ int cryptodev_key_open(
 	struct cryptodev *device, uint32_t ctx, enum srtp_suite suite, const uint8_t *session_key)
 {
 	struct cryptodev_key *key = &device->keys[ctx];
+	assert(!key->encrypt && !key->decrypt); // or they would stay with the device for good
 	if (ctx >= device->n_touched)
 		device->n_touched = ctx + 1;
 	int rc =

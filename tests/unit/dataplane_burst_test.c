@@ -394,10 +394,7 @@ static struct rte_mbuf *talker_frame(uint32_t guk_id, uint32_t ssrc, uint64_t in
 	struct lab_packet packet = {
 		.len = 160, .ssrc = ssrc, .ctx = ctx[SRTP_RTP], .index = index, .mki_len = 8};
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
-	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++) {
-		key_table_unpublish(&lab.relay.keys, ctx[i]);
-		key_table_free(&lab.relay.keys, ctx[i]);
-	}
+	lab_talker_remove(&lab, ctx);
 	return mbuf;
 }
 

@@ -193,6 +193,16 @@ void lab_talker_add(struct lab *lab, const struct lab_key *key, uint32_t guk_id,
 			ctx_publish(lab, key, protocol, (uint64_t)key->id << 32 | guk_id, user);
 }
 
+void lab_talker_remove(struct lab *lab, const uint32_t ctx[SRTP_N_PROTOCOLS])
+{
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		key_table_unpublish(&lab->relay.keys, ctx[protocol]);
+		if (lab->relay.cryptodev)
+			cryptodev_key_close(lab->relay.cryptodev, ctx[protocol]);
+		key_table_free(&lab->relay.keys, ctx[protocol]);
+	}
+}
+
 // --- legs ---
 
 uint32_t lab_leg_add(struct lab *lab, struct lab_leg spec)

@@ -97,6 +97,8 @@ const struct lab_key *lab_key_add(struct lab *lab, uint8_t mki_len, uint16_t roc
 // Publishes the contexts of one user under a GMK in ctx.
 void lab_talker_add(struct lab *lab, const struct lab_key *key, uint32_t guk_id, uint32_t user,
 	uint32_t ctx[SRTP_N_PROTOCOLS]);
+// Takes them away again, when no packet under them is on its way.
+void lab_talker_remove(struct lab *lab, const uint32_t ctx[SRTP_N_PROTOCOLS]);
 
 // Adds a leg; its index.
 uint32_t lab_leg_add(struct lab *lab, struct lab_leg spec);
