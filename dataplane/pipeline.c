@@ -138,8 +138,11 @@ void pipeline_free(struct pipeline *pipeline)
 		return;
 	for (uint32_t i = pipeline->served; i != pipeline->taken; i++) {
 		struct packet_flight *slot = packet_at(pipeline, i);
-		if (!slot->ended && slot->flight.state != FLIGHT_DEVICE)
-			packet_buffers_free(&slot->packet);
+		if (slot->ended || slot->flight.state == FLIGHT_DEVICE)
+			continue;
+		if (slot->progress.begun)
+			rte_pktmbuf_free(slot->packet.translated);
+		packet_buffers_free(&slot->packet);
 	}
 	for (uint32_t i = pipeline->jobs_ended; i != pipeline->jobs_taken; i++)
 		if (job_at(pipeline, i)->flight.state != FLIGHT_DEVICE)
@@ -271,6 +274,7 @@ static bool packet_take(
 	slot->flight.state = FLIGHT_READY;
 	slot->flight.phase = pipeline->phase;
 	slot->progress = (struct protect_progress){.begun = false};
+	slot->ended = false;
 	if (n_ops > 0)
 		packet_prepare(pipeline, slot);
 	return true;

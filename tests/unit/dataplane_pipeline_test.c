@@ -43,6 +43,7 @@ enum {
 static struct {
 	uint16_t takes, gives; // operations a call
 	bool backwards;        // gives the newest first
+	uint8_t status;        // with which it gives all, if that is not success
 	struct rte_crypto_op *held[HELD_MAX];
 	unsigned n_held;
 } device;
@@ -82,8 +83,11 @@ uint16_t __wrap_cryptodev_dequeue(
 		n = device.gives;
 	if (n > device.n_held)
 		n = (uint16_t)device.n_held;
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; i < n; i++) {
 		ops[i] = device.held[device.backwards ? device.n_held - 1U - i : i];
+		if (device.status != RTE_CRYPTO_OP_STATUS_SUCCESS)
+			ops[i]->status = device.status;
+	}
 	device.n_held -= n;
 	if (!device.backwards)
 		memmove(device.held, device.held + n, device.n_held * sizeof(device.held[0]));
@@ -110,6 +114,7 @@ static int setup(void **state)
 	(void)state;
 	device.takes = device.gives = ALL;
 	device.backwards = false;
+	device.status = RTE_CRYPTO_OP_STATUS_SUCCESS;
 	device.n_held = 0;
 	sent.n = sent.taken = 0;
 	lab_open(&lab, 1);
@@ -118,14 +123,22 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+// lab_close() checks that all buffers came back.
+static int teardown_in_flight(void **state)
 {
 	(void)state;
-	assert_int_equal(pipeline_in_flight(worker()->pipeline), 0);
 	assert_int_equal(sent.taken, sent.n);
 	worker_offline(worker());
+	pipeline_free(worker()->pipeline);
+	worker()->pipeline = NULL;
 	lab_close(&lab);
 	return 0;
+}
+
+static int teardown(void **state)
+{
+	assert_int_equal(pipeline_in_flight(worker()->pipeline), 0);
+	return teardown_in_flight(state);
 }
 
 // --- a call
@@ -369,6 +382,99 @@ static void drops_forged_among_others(void **state)
 	}
 }
 
+// --- a device that fails
+
+// Operations until the tag of a packet is verified.
+static unsigned passes(void)
+{
+	return lab.relay.cryptodev->compares ? 1 : 2;
+}
+
+// Takes packets with a payload to where the device has done what it does with them first, or with their copies.
+static void device_fails_at(unsigned operations)
+{
+	device.gives = 0;
+	for (uint64_t i = 0; i < 3; i++)
+		push(4 * i + 1);
+	turn();
+	device.gives = ALL;
+	for (unsigned n = 0; n < operations; n++)
+		pipeline_turn(worker());
+	device.status = RTE_CRYPTO_OP_STATUS_ERROR;
+	pipeline_turn(worker());
+	device.status = RTE_CRYPTO_OP_STATUS_SUCCESS;
+	finish();
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_CIPHER_FAIL), 3);
+	assert_int_equal(lab_drops(&lab, 0), 3);
+	assert_int_equal(sent.n, 0);
+	push(14);
+	finish();
+	assert_int_equal(sent_take(), 1);
+	struct lab_packet packet = rtp_of(BOB, 14);
+	assert_true(lab_copy_is(&lab, &copies[0], &packet));
+}
+
+static void drops_what_the_device_fails_to_decrypt(void **state)
+{
+	(void)state;
+	call_open(1);
+	device_fails_at(0);
+	assert_int_equal(worker()->legs[ALICE].rx_packets, 1); // nothing of the others was believed
+}
+
+static void drops_what_the_device_fails_to_compute_the_tag_of(void **state)
+{
+	(void)state;
+	if (lab.relay.cryptodev->compares)
+		skip();
+	call_open(1);
+	device_fails_at(1);
+	assert_int_equal(worker()->legs[ALICE].rx_packets, 1);
+}
+
+static void drops_what_the_device_fails_to_encrypt(void **state)
+{
+	(void)state;
+	call_open(1);
+	device_fails_at(passes());
+	assert_int_equal(worker()->legs[ALICE].rx_packets, 4);
+}
+
+// --- the end
+
+// In slots in which dropped and served packets were before, too.
+static void frees_what_is_in_flight(void **state)
+{
+	uint64_t index = 1;
+	(void)state;
+	call_open(2);
+	for (; index <= PIPELINE_PACKETS; index++) {
+		push(index);
+		finish();
+		while (sent_take() > 0)
+			continue;
+	}
+	device.takes = 0;
+	for (; index <= PIPELINE_PACKETS + 20; index++)
+		push(index);
+	turn();
+	assert_int_equal(pipeline_in_flight(worker()->pipeline), 20);
+}
+
+// The first line is served already, and stands in the second one.
+static void frees_copies_in_flight(void **state)
+{
+	(void)state;
+	call_open(2);
+	push(1);
+	for (unsigned n = 0; n < passes(); n++)
+		turn();
+	device.takes = 0;
+	turn();
+	assert_int_equal(worker()->legs[ALICE].rx_packets, 1);
+	assert_int_equal(pipeline_in_flight(worker()->pipeline), 2);
+}
+
 // --- grace periods
 
 static bool grace_period_ended(uint64_t token)
@@ -502,6 +608,11 @@ int main(void)
 		in_lab(drops_second_copy_in_flight),
 		in_lab(drops_second_copy_of_first_packet_in_flight),
 		in_lab(drops_forged_among_others),
+		in_lab(drops_what_the_device_fails_to_decrypt),
+		in_lab(drops_what_the_device_fails_to_compute_the_tag_of),
+		in_lab(drops_what_the_device_fails_to_encrypt),
+		cmocka_unit_test_setup_teardown(frees_what_is_in_flight, setup, teardown_in_flight),
+		cmocka_unit_test_setup_teardown(frees_copies_in_flight, setup, teardown_in_flight),
 		in_lab(grace_period_lasts_as_long_as_what_was_in_flight),
 		in_lab(grace_period_lasts_until_copies_have_left),
 		in_lab(grace_period_ends_with_an_idle_device),
