@@ -23,6 +23,7 @@ struct rpc_text {
 	char *octets; // from secmem_malloc()
 	size_t len, size;
 	bool failed; // no memory: what is there is no answer
+	bool taken;  // its beginning was
 };
 
 // The request that runs in parts.
@@ -504,6 +505,33 @@ bool rpc_work_step(struct rpc_work *work, uint64_t until_ns)
 	return work->next == work->n;
 }
 
+char *rpc_work_take(struct rpc_work *work, size_t *len)
+{
+	char *octets = work->text.octets;
+
+	*len = 0;
+	if (work->batch || work->text.failed || work->text.len == 0)
+		return NULL;
+	*len = work->text.len;
+	work->text = (struct rpc_text){.taken = true};
+	return octets;
+}
+
+size_t rpc_work_size(const struct rpc_work *work)
+{
+	return work->text.size;
+}
+
+bool rpc_work_leave(struct rpc_work *work)
+{
+	if (work->run.method != NULL && work->run.method->reads)
+		run_end(&work->run);
+	secmem_free(work->text.octets);
+	work->text = (struct rpc_text){.failed = true}; // nothing more is written
+	work->n = work->run.method != NULL ? work->next + 1 : work->next;
+	return work->next < work->n;
+}
+
 // Nothing is left half done.
 static void work_finish_request(struct rpc_work *work)
 {
@@ -527,7 +555,8 @@ char *rpc_work_close(struct rpc_work *work, size_t *out_len)
 	if (!text.failed)
 		return text.octets;
 	secmem_free(text.octets);
-	return answer_without_memory(out_len);
+	*out_len = 0;
+	return text.taken ? NULL : answer_without_memory(out_len);
 }
 
 char *rpc_answer(const struct rpc *rpc, const char *line, size_t len, size_t *out_len)

@@ -73,6 +73,7 @@ struct rpc_method {
 	const char *name;
 	rpc_method_fn call; // at once, or
 	rpc_parts_fn call_in_parts;
+	bool reads; // changes nothing: what is left of it is not run for somebody who is gone
 };
 
 struct subscriptions;
@@ -106,9 +107,22 @@ struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t l
 // over. True if all have run.
 bool rpc_work_step(struct rpc_work *work, uint64_t until_ns);
 
-// Ends it. A request that has begun is run to its end, others of a batch are not. Returns the response
-// as malloc-like text that the caller frees with secmem_free(), its length in octets in *out_len (no
-// LF), or NULL if nothing is to be answered. Params by position are refused with RPC_INVALID_PARAMS.
+// Takes what there is of the response to a single request that is not done, so that a long one need
+// not be held as a whole: text that the caller frees with secmem_free(), its length in octets in
+// *len. NULL if there is nothing, and always of a batch.
+char *rpc_work_take(struct rpc_work *work, size_t *len);
+
+// Octets that the response takes up.
+size_t rpc_work_size(const struct rpc_work *work);
+
+// Nobody wants the response any more: no request begins, and of the one that runs nothing is left to
+// do if it only reads. True if something is; it goes on with rpc_work_step().
+bool rpc_work_leave(struct rpc_work *work);
+
+// Ends it. A request that has begun is run to its end, others of a batch are not. Returns the response,
+// or what was not taken of it, as malloc-like text that the caller frees with secmem_free(), its length
+// in octets in *out_len (no LF). NULL if nothing is to be answered, or if there was no memory after a
+// part was taken. Params by position are refused with RPC_INVALID_PARAMS.
 char *rpc_work_close(struct rpc_work *work, size_t *out_len);
 
 // The time that never goes back, in nanoseconds.

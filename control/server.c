@@ -38,6 +38,8 @@ enum {
 	// times its octets, so of longer ones there is one at a time.
 	SERVER_SHORT_LINE = 16 * 1024,
 	SERVER_SHORT_ANSWER = 16 * 1024, // octets that are copied, not referred to
+	SERVER_FEW_ANSWERS = SERVER_ANSWERS_MAX / SERVER_CLIENTS_MAX, // octets that need no look
+								      // at what all have
 	SERVER_BACKLOG = 64,
 	// Connections taken at once: those whose clients left again are noticed some turns later, and
 	// must not fill all places until then.
@@ -58,8 +60,9 @@ struct server {
 	dev_t device; // of the socket file: only this one is removed at the end
 	ino_t inode;
 	LIST_HEAD(, client) clients;
-	LIST_HEAD(, client) strangers;             // TLS: in their handshake, newest first
-	struct client *long_line;                  // whose long line is worked on; NULL: nobody's
+	LIST_HEAD(, client) leavers;   // gone, but the request that runs is run to its end
+	LIST_HEAD(, client) strangers; // TLS: in their handshake, newest first
+	struct client *long_line;      // whose long line is worked on; NULL: nobody's
 	STAILQ_HEAD(client_queue, client) waiting; // for theirs, who came first is the first
 	struct server_counters counters;
 	bool refusing;         // the log has said that there are too many clients
@@ -72,13 +75,14 @@ struct server {
 struct client {
 	LIST_ENTRY(client) entry;
 	struct server *server;
-	struct bufferevent *bufferevent;
+	struct bufferevent *bufferevent; // NULL: of a leaver
 	// Continues with lines that are in the buffer already; of a stranger: its time is up.
 	struct event *turn;
 	struct rpc_work *work; // the line that is being answered; NULL: none
 	STAILQ_ENTRY(client) next_waiting;
 	bool waits;      // in server.waiting; the long line is at the head of the input
 	size_t searched; // octets at the head of the input that have no LF
+	bool answering;  // the beginning of an answer is in the output
 	bool stranger;   // TLS: has shown no certificate yet
 	bool at_eof;     // the peer sends no more, but reads
 	bool closing;    // nothing more is read; ends when the output is sent
@@ -191,33 +195,62 @@ static void client_drop_work(struct client *client)
 {
 	size_t len;
 
-	client_stop_waiting(client);
-	if (client->work != NULL)
-		secmem_free(client_close_work(client, &len));
+	if (client->work == NULL)
+		return;
+	rpc_work_leave(client->work);
+	secmem_free(client_close_work(client, &len));
 }
 
-static void client_free(struct client *client)
+static void client_disconnect(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
 
-	client_drop_work(client);
-	LIST_REMOVE(client, entry);
+	client_stop_waiting(client);
 	subscription_close(&client->events);
 	input_drop(input, evbuffer_get_length(input));
 	client_say_end(client);
 	bufferevent_free(client->bufferevent);
+	client->bufferevent = NULL;
+}
+
+static void client_free(struct client *client)
+{
+	client_drop_work(client);
+	if (client->bufferevent != NULL)
+		client_disconnect(client);
+	LIST_REMOVE(client, entry);
 	event_free(client->turn);
 	free(client);
 }
 
+// Its place is free again.
+static void client_end(struct client *client)
+{
+	client->server->counters.clients--;
+	client->server->refusing = false;
+	client_free(client);
+}
+
+// Goes on with the request that runs, in turns as ever. Its place stays taken: nobody gets another
+// one by leaving.
+static void client_leave(struct client *client)
+{
+	static const struct timeval now = {0};
+
+	client_disconnect(client);
+	LIST_REMOVE(client, entry);
+	LIST_INSERT_HEAD(&client->server->leavers, client, entry);
+	if (event_add(client->turn, &now) != 0)
+		client_end(client);
+}
+
 static void client_close(struct client *client)
 {
-	struct server *server = client->server;
-
 	log_limited(LOG_LEVEL_INFO, "client.disconnected %s", client->name);
-	server->counters.clients--;
-	server->refusing = false;
-	client_free(client);
+	if (client->work != NULL && rpc_work_leave(client->work))
+		client_leave(client);
+	else
+		client_end(client);
 }
 
 // Strangers must not be able to fill the log: so many lines a second, each with the number of
@@ -259,7 +292,7 @@ static void client_send_events(struct client *client, size_t max)
 	size_t queued = client_output_len(client), len;
 	const char *lines;
 
-	if (client->closing || queued >= max)
+	if (client->closing || client->answering || queued >= max)
 		return;
 	lines = subscription_peek(&client->events, max - queued, &len);
 	if (len == 0)
@@ -341,10 +374,27 @@ static void client_answer(struct client *client)
 	char *answer = client_close_work(client, &len);
 
 	client_end_events(client);
-	if (answer == NULL)
+	if (answer == NULL && !client->answering)
 		return;
-	// An answer that is missing would shift all later ones.
-	if (answer_queue(output, answer, len) != 0 || evbuffer_add(output, "\n", 1) != 0)
+	client->answering = false;
+	// An answer that is missing, or its end, would shift all later ones.
+	if (answer == NULL || answer_queue(output, answer, len) != 0 ||
+		evbuffer_add(output, "\n", 1) != 0)
+		client_drop_without_memory(client);
+}
+
+// Queues what there is of the answer: a list of a million is not held twice, nor at all for somebody
+// who does not read it.
+static void client_answer_part(struct client *client)
+{
+	struct evbuffer *output = bufferevent_get_output(client->bufferevent);
+	size_t len;
+	char *part = rpc_work_take(client->work, &len);
+
+	if (part == NULL)
+		return;
+	client->answering = true;
+	if (answer_queue(output, part, len) != 0)
 		client_drop_without_memory(client);
 }
 
@@ -358,6 +408,8 @@ static void client_go_on(struct client *client, uint64_t until_ns)
 	caller_set(client, NULL);
 	if (done)
 		client_answer(client);
+	else
+		client_answer_part(client);
 }
 
 static void client_read_line(struct client *client, const char *line, size_t len)
@@ -444,6 +496,14 @@ static void client_bound_input(struct client *client)
 		bufferevent_disable(client->bufferevent, EV_READ);
 }
 
+// Whether it has to read before anything more is done for it: nothing new, nor more of a list. Others
+// wait for a long line, so that is brought to its end.
+static bool client_must_read(const struct client *client)
+{
+	return client_output_len(client) > SERVER_OUTPUT_MAX &&
+	       (client->work == NULL || (client->answering && client->server->long_line != client));
+}
+
 // Answers what is there, up to a turn's number of lines and its time. Whether there may be more.
 static bool client_take_turn(struct client *client)
 {
@@ -451,7 +511,7 @@ static bool client_take_turn(struct client *client)
 	bool more = true;
 
 	for (int n = 0; n < SERVER_LINES_PER_WAKEUP && more && !client->closing; n++) {
-		if (client->work == NULL && client_output_len(client) > SERVER_OUTPUT_MAX)
+		if (client_must_read(client))
 			break;
 		more = client->work != NULL || client_next_line(client);
 		if (client->work != NULL)
@@ -462,11 +522,50 @@ static bool client_take_turn(struct client *client)
 	return more;
 }
 
-// Takes a turn and decides how to go on. May free the client.
+static size_t client_answers_len(const struct client *client)
+{
+	return client_output_len(client) + (client->work != NULL ? rpc_work_size(client->work) : 0);
+}
+
+// Whoever has the most answers; *len is what all have.
+static struct client *server_find_deafest(const struct server *server, size_t *len)
+{
+	struct client *client, *deafest = NULL;
+	size_t most = 0;
+
+	*len = 0;
+	for (client = LIST_FIRST(&server->clients); client != NULL;
+		client = LIST_NEXT(client, entry)) {
+		size_t answers_len = client_answers_len(client);
+		*len += answers_len;
+		if (answers_len > most) {
+			most = answers_len;
+			deafest = client;
+		}
+	}
+	return deafest;
+}
+
+// Each has a bound, but there are many: together they must not take all the memory either.
+static void server_bound_answers(struct server *server)
+{
+	size_t len;
+	struct client *deafest = server_find_deafest(server, &len);
+
+	if (len <= SERVER_ANSWERS_MAX)
+		return;
+	log_limited(LOG_LEVEL_WARNING, "client.dropped %s reason=\"answers are not read\"",
+		deafest->name);
+	client_close(deafest);
+}
+
+// Takes a turn and decides how to go on. May free the client, or another one.
 static void client_work(struct client *client)
 {
 	static const struct timeval now = {0};
+	struct server *server = client->server;
 	bool more = client_take_turn(client);
+	bool much = client_answers_len(client) > SERVER_FEW_ANSWERS;
 
 	if (client->closing || (client->at_eof && !more && !client->waits)) {
 		client->closing = true;
@@ -474,7 +573,7 @@ static void client_work(struct client *client)
 		bufferevent_disable(client->bufferevent, EV_READ);
 		if (client_output_len(client) == 0)
 			client_close(client);
-	} else if (client->work == NULL && client_output_len(client) > SERVER_OUTPUT_MAX) {
+	} else if (client_must_read(client)) {
 		client_stop_waiting(client);
 		bufferevent_disable(client->bufferevent, EV_READ); // until client_written()
 	} else {
@@ -484,6 +583,17 @@ static void client_work(struct client *client)
 		if (more && event_add(client->turn, &now) != 0)
 			client_close(client);
 	}
+	if (much)
+		server_bound_answers(server);
+}
+
+static void leaver_work(struct client *client)
+{
+	static const struct timeval now = {0};
+	bool done = rpc_work_step(client->work, rpc_clock_ns() + SERVER_TURN_NS);
+
+	if (done || event_add(client->turn, &now) != 0)
+		client_end(client);
 }
 
 static void client_turn(evutil_socket_t fd, short what, void *arg)
@@ -494,6 +604,8 @@ static void client_turn(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (client->stranger)
 		stranger_close(client, TLS_TIMEOUT, "the handshake took too long");
+	else if (client->bufferevent == NULL)
+		leaver_work(client);
 	else
 		client_work(client);
 }
@@ -846,6 +958,7 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 	if (server == NULL)
 		return NULL;
 	LIST_INIT(&server->clients);
+	LIST_INIT(&server->leavers);
 	LIST_INIT(&server->strangers);
 	STAILQ_INIT(&server->waiting);
 	server->counters.limit = SERVER_CLIENTS_MAX;
@@ -962,6 +1075,8 @@ void server_close(struct server *server)
 	// client_close() takes it out of the list, which the analyzer does not see.
 	while (!LIST_EMPTY(&server->clients))
 		client_close(LIST_FIRST(&server->clients)); // NOLINT(clang-analyzer-unix.Malloc)
+	while (!LIST_EMPTY(&server->leavers))
+		client_end(LIST_FIRST(&server->leavers)); // NOLINT(clang-analyzer-unix.Malloc)
 	while (!LIST_EMPTY(&server->strangers))
 		client_free(LIST_FIRST(&server->strangers)); // NOLINT(clang-analyzer-unix.Malloc)
 	if (server->listener != NULL) {

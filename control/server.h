@@ -28,6 +28,8 @@ enum {
 		16 * 1024 *
 		1024, // octets waiting for a client before its requests are no longer read
 	SERVER_EVENTS_MAX = 64 * 1024, // the same before events wait, too, and are lost in the end
+	SERVER_ANSWERS_MAX =
+		256 * 1024 * 1024, // octets of answers of all: beyond, who has most is dropped
 };
 
 // Listens and answers through rpc from the loop of base. Returns NULL after writing one line to the

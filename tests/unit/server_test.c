@@ -20,10 +20,18 @@
 
 #include "control/log.h"
 #include "control/server.h"
+#include "control/subscription.h"
 
 // Server and clients share this thread: a client that waits runs the loop. A test that hangs ends
 // by SIGALRM.
-enum { WATCHDOG_SECONDS = 60, BIG_RESULT = 1024 * 1024, HOLD_TURNS = 20, LONG_LINE = 20000 };
+enum {
+	WATCHDOG_SECONDS = 60,
+	BIG_RESULT = 1024 * 1024,
+	HOLD_TURNS = 20,
+	LONG_LINE = 20000,
+	LIST_TURNS = 64, // elements of a mebibyte
+	BATCH = 64,      // requests with as much
+};
 
 // Starts what tests send as a key. No memory that libevent frees may hold it.
 static const char key_text[] = "c0ffee00c0ffee00c0ffee00c0ffee00";
@@ -34,6 +42,7 @@ static char path[128];
 static struct event_base *base;
 static struct server *server;
 static int n_calls, n_turns;
+static struct subscriptions events;
 
 // Cleared: what others left in the heap is not libevent's doing.
 static void *malloc_cleared(size_t size)
@@ -90,6 +99,33 @@ static json_t *method_big(void *app, const json_t *params, struct rpc_error *err
 	return result;
 }
 
+// A list of LIST_TURNS elements of a mebibyte, one a turn. Each makes an event, too.
+static json_t *method_list(
+	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	static const char event[] = "{\"method\":\"event\",\"params\":{\"type\":\"x\"";
+
+	for (size_t i = part->next; i < LIST_TURNS; i++) {
+		if (rpc_part_over(part, i))
+			return NULL;
+		n_turns++;
+		rpc_part_say(part, "list", method_big(app, params, error));
+		subscriptions_tell(&events, 0, event, sizeof(event) - 1);
+		while (part->until_ns != UINT64_MAX && rpc_clock_ns() < part->until_ns)
+			;
+	}
+	return json_object();
+}
+
+static json_t *method_subscribe(void *app, const json_t *params, struct rpc_error *error)
+{
+	(void)app;
+	(void)params;
+	(void)error;
+	assert_true(subscription_set(events.caller, 1));
+	return json_object();
+}
+
 // Takes many turns to count one, each to its end, unless it is told to take all the time it needs.
 static json_t *method_hold(
 	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
@@ -111,13 +147,17 @@ static const struct rpc_method methods[] = {
 	{"count", method_count},
 	{"hold", .call_in_parts = method_hold},
 	{"big", method_big},
+	{"list", .call_in_parts = method_list, .reads = true},
+	{"subscribe", method_subscribe},
 	{NULL, NULL},
 };
 
-static const struct rpc rpc = {.methods = methods};
+static const struct rpc rpc = {.methods = methods, .events = &events};
 
 static const char count[] = "{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":1}\n";
 static const char big[] = "{\"jsonrpc\":\"2.0\",\"method\":\"big\",\"id\":1}\n";
+static const char list[] = "{\"jsonrpc\":\"2.0\",\"method\":\"list\",\"id\":1}\n";
+static const char subscribe[] = "{\"jsonrpc\":\"2.0\",\"method\":\"subscribe\",\"id\":1}\n";
 
 static struct server_options options = {.path = path, .mode = 0600};
 
@@ -430,6 +470,142 @@ static void who_leaves_gives_its_turn_away(void **state)
 	close(brief);
 }
 
+static void await_turns(int n)
+{
+	n_turns = 0;
+	while (n_turns < n)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+static void expect_next_count(int fd)
+{
+	int n = n_calls + 1;
+
+	assert_true(client_send(fd, count, sizeof(count) - 1));
+	expect_count(fd, n);
+}
+
+// Others have their turns before the request of somebody who is gone is done.
+static void the_request_of_who_left_goes_on_in_turns(void **state)
+{
+	int gone = client_connect_to_break(), other = client_connect();
+
+	(void)state;
+	expect_next_count(other);
+	send_long(gone);
+	await_turns(3);
+	close(gone);
+	expect_next_count(other);
+	assert_int_equal(n_calls, 3);
+	while (n_calls == 3)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_in_range(n_turns, HOLD_TURNS, HOLD_TURNS + 1);
+	assert_int_equal(server_count(server).clients, 1);
+	close(other);
+}
+
+// Nobody wants to know it any more, and nothing is changed by it.
+static void the_list_of_who_left_is_not_finished(void **state)
+{
+	int gone = client_connect_to_break(), other = client_connect();
+
+	(void)state;
+	expect_next_count(other);
+	assert_true(client_send(gone, list, sizeof(list) - 1));
+	await_turns(3);
+	close(gone);
+	while (server_count(server).clients > 1)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_in_range(n_turns, 3, 10);
+	expect_next_count(other);
+	close(other);
+}
+
+static void a_server_may_close_in_the_middle_of_a_list(void **state)
+{
+	int fd = client_connect();
+
+	(void)state;
+	assert_true(client_send(fd, list, sizeof(list) - 1));
+	await_turns(3);
+	server_close(server);
+	server = NULL;
+	assert_in_range(n_turns, 3, 10);
+	close(fd);
+}
+
+static void expect_event(int fd)
+{
+	char line[256];
+
+	assert_true(client_receive(fd, line, sizeof(line)) > 0);
+	assert_non_null(strstr(line, "\"event\""));
+}
+
+// A list goes out as it comes: of one that is not read no more is held than of other answers. Events
+// have their place before and after it.
+static void a_list_waits_to_be_read(void **state)
+{
+	const size_t size = (LIST_TURNS + 1) * (size_t)BIG_RESULT;
+	char *line = malloc(size);
+	int fd = client_connect(), other = client_connect(), held;
+
+	(void)state;
+	assert_true(client_send(fd, subscribe, sizeof(subscribe) - 1));
+	assert_true(client_send(fd, list, sizeof(list) - 1));
+	await_turns(SERVER_OUTPUT_MAX / BIG_RESULT);
+	for (int i = 0; i < 100; i++)
+		expect_next_count(other);
+	held = n_turns;
+	assert_in_range(held, SERVER_OUTPUT_MAX / BIG_RESULT, SERVER_OUTPUT_MAX / BIG_RESULT + 2);
+	assert_true(client_receive(fd, line, size) > 0);
+	assert_string_equal(line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}");
+	assert_in_range(client_receive(fd, line, size), LIST_TURNS * BIG_RESULT, size);
+	json_t *answer = json_loads(line, 0, NULL);
+	assert_int_equal(
+		json_array_size(json_object_get(json_object_get(answer, "result"), "list")),
+		LIST_TURNS);
+	json_decref(answer);
+	for (int i = 0; i < LIST_TURNS; i++)
+		expect_event(fd);
+	free(line);
+	close(fd);
+	close(other);
+}
+
+// A batch of requests with big results, as short as it is.
+static void send_batch(int fd)
+{
+	char line[BATCH * sizeof(big) + 4] = "";
+
+	for (int i = 0; i < BATCH; i++)
+		sprintf(line + strlen(line), "%c%.*s", i == 0 ? '[' : ',', (int)sizeof(big) - 2,
+			big);
+	strcat(line, "]\n");
+	assert_true(client_send(fd, line, strlen(line)));
+}
+
+// Each of these holds less than one may; together they would hold more than all may.
+static void those_who_do_not_read_hold_a_bound_together(void **state)
+{
+	const uint64_t n_may = SERVER_ANSWERS_MAX / (BATCH * BIG_RESULT);
+	int fds[6], other = client_connect();
+
+	(void)state;
+	expect_next_count(other);
+	for (int i = 0; i < 6; i++) {
+		fds[i] = client_connect();
+		send_batch(fds[i]);
+	}
+	while (server_count(server).clients > n_may && n_calls < 1 + 6 * BATCH)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_in_range(server_count(server).clients, 1, n_may);
+	expect_next_count(other);
+	for (int i = 0; i < 6; i++)
+		close(fds[i]);
+	close(other);
+}
+
 static void the_server_may_close_in_the_middle(void **state)
 {
 	int begun = client_connect(), waits = client_connect();
@@ -662,6 +838,11 @@ int main(void)
 		SERVER_TEST(one_client_does_not_starve_others),
 		SERVER_TEST(long_lines_take_turns),
 		SERVER_TEST(who_leaves_gives_its_turn_away),
+		SERVER_TEST(the_request_of_who_left_goes_on_in_turns),
+		SERVER_TEST(the_list_of_who_left_is_not_finished),
+		SERVER_TEST(a_server_may_close_in_the_middle_of_a_list),
+		SERVER_TEST(a_list_waits_to_be_read),
+		SERVER_TEST(those_who_do_not_read_hold_a_bound_together),
 		SERVER_TEST(the_server_may_close_in_the_middle),
 		SERVER_TEST(too_many_clients_are_refused),
 		SERVER_TEST(no_freed_memory_holds_a_key),
