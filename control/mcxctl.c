@@ -94,23 +94,37 @@ int ctl_json_print(json_t *value)
 	return 0;
 }
 
+// The library's own message may quote the text, and with it a key. It has no line of what it could
+// not read.
+static json_t *json_check(json_t *json, const char *what, const json_error_t *error, int read_error)
+{
+	if (!json && error->line > 0)
+		ctl_fail("%s: no JSON at line %d, column %d; accepted: an object or array, each "
+			 "member of an object once",
+			what, error->line, error->column);
+	else if (!json)
+		ctl_fail("cannot read %s: %s", what, strerror(read_error));
+	return json;
+}
+
 json_t *ctl_json_read(const char *text)
 {
-	json_error_t error;
-	json_t *params;
+	json_error_t error = {.line = 0};
+	const char *what = "params";
+	json_t *json;
 	if (!text)
 		return json_object();
-	if (strcmp(text, "-") == 0)
-		params = json_loadf(stdin, JSON_REJECT_DUPLICATES, &error);
-	else if (text[0] == '@')
-		params = json_load_file(text + 1, JSON_REJECT_DUPLICATES, &error);
-	else
-		params = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-	// The library's own message may quote the text, and with it a key.
-	if (!params)
-		ctl_fail("params are no JSON (line %d, column %d), or cannot be read", error.line,
-			error.column);
-	return params;
+	errno = 0;
+	if (strcmp(text, "-") == 0) {
+		what = "stdin";
+		json = json_loadf(stdin, JSON_REJECT_DUPLICATES, &error);
+	} else if (text[0] == '@') {
+		what = text + 1;
+		json = json_load_file(what, JSON_REJECT_DUPLICATES, &error);
+	} else {
+		json = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+	}
+	return json_check(json, what, &error, errno);
 }
 
 static int answer_print(const json_t *answer)

@@ -227,9 +227,14 @@ def test_call_without_a_relay(tmp_path):
 
 
 def test_call_of_what_cannot_be_read(tmp_path):
-    assert "read" in refused("call", "relay.info", f"@{tmp_path / 'none.json'}")
-    assert "JSON" in refused("call", "relay.info", "-", stdin="{")
-    assert "JSON" in refused("call", "relay.info", "-", stdin='{"a": 1, "a": 2}')
+    file = tmp_path / "none.json"
+    for arguments in (("call", "relay.info", f"@{file}"), ("install-keys", str(file))):
+        assert refused(*arguments) == f"mcxctl: cannot read {file}: No such file or directory\n"
+    assert "params: no JSON at line 1, column 1" in refused("call", "relay.info", "{")
+    assert "stdin: no JSON at line 2, column 4" in refused("call", "relay.info", "-", stdin='{"a":\n 1 2}')
+    assert "stdin: no JSON" in refused("call", "relay.info", "-", stdin='{"a": 1, "a": 2}')
+    file.write_text("[")
+    assert f"{file}: no JSON at line 1" in refused("install-keys", str(file))
 
 
 @pytest.mark.parametrize("answered", [b"", b"no JSON\n", b'{"jsonrpc": "2.0", "id": 1}\n', b'{"result": '])
