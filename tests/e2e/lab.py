@@ -218,11 +218,14 @@ class Control:
         self.socket.sendall(line + b"\n")
 
     def read_line(self):
-        while b"\n" not in self.buffer:
-            octets = self.socket.recv(1 << 16)
-            if not octets:
-                raise ConnectionError("the relay closed the control connection")
-            self.buffer += octets
+        pieces = [self.buffer]
+        try:
+            while b"\n" not in pieces[-1]:
+                pieces.append(self.socket.recv(1 << 16))
+                if not pieces[-1]:
+                    raise ConnectionError("the relay closed the control connection")
+        finally:  # once: a list of a hundred thousand sessions comes in many pieces
+            self.buffer = b"".join(pieces)
         line, _, self.buffer = self.buffer.partition(b"\n")
         return json.loads(line)
 

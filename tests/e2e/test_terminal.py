@@ -245,11 +245,10 @@ def ending():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_relay_ends_meanwhile(ending, command, number):
     """A clear message on a line of its own, and a status that scripts notice."""
-    before = ending.log_text().count("client.connected")
     with Terminal("-s", ending.socket_path, *command) as terminal:
         if command == ("top",):
             terminal.fits(0)
-        wait_for(lambda: ending.log_text().count("client.connected"), lambda n: n > before, "its connection")
+        wait_for(ending.log_text, lambda log: f"client.connected pid={terminal.process.pid} " in log, "its connection")
         ending.process.send_signal(number)
         assert terminal.end() == 1
         said = terminal.text().splitlines()[-1]
