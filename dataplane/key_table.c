@@ -46,12 +46,10 @@ void key_table_fini(struct key_table *table)
 uint32_t key_table_find(const struct key_table *table, const struct key_name *name, uint64_t hash)
 {
 	for (uint64_t b = hash & table->bucket_mask;; b = (b + 1) & table->bucket_mask) {
-		struct key_bucket *bucket = &table->buckets[b];
+		const struct key_bucket *bucket = &table->buckets[b];
 		unsigned match = key_bucket_match(bucket, hash);
 		for (; match != 0; match &= match - 1) {
-			uint64_t slot = atomic_load_explicit(
-				&bucket->slots[__builtin_ctz(match)], memory_order_acquire);
-			uint32_t ctx = (uint32_t)slot - 1; // KEY_NONE: it has just gone
+			uint32_t ctx = key_bucket_ctx(bucket, (unsigned)__builtin_ctz(match));
 			if (ctx != KEY_NONE && key_ctx_has_name(&table->ctxs[ctx], name))
 				return ctx;
 		}

@@ -120,17 +120,30 @@ static inline struct key_bucket *key_table_bucket(const struct key_table *table,
 	return &table->buckets[hash & table->bucket_mask];
 }
 
-// Bit n: slot n of the bucket has the tag of that hash; an empty one has tag 0. Without branches: where in its
-// bucket a name stands is not to be predicted. acquire: a context was filled before its slot was (key_table_publish).
+typedef uint32_t key_lanes __attribute__((vector_size(16)));
+
+// Bit n: slot n of the bucket has the tag of that hash; an empty one has tag 0. All slots at once and without branches:
+// where in its bucket a name stands is not to be predicted. A hint: whoever goes by it reads the slot again
+// (key_bucket_ctx), so it need not be atomic. Overflow, which looks like a slot, is left out.
 static inline unsigned key_bucket_match(const struct key_bucket *bucket, uint64_t hash)
 {
-	unsigned match = 0;
-#pragma GCC unroll 7
-	for (unsigned i = 0; i < KEY_BUCKET_SLOTS; i++) {
-		uint64_t slot = atomic_load_explicit(&bucket->slots[i], memory_order_acquire);
-		match |= (unsigned)(slot >> 32 == hash >> 32) << i;
-	}
-	return match;
+	const uint32_t tag = (uint32_t)(hash >> 32);
+	const key_lanes wanted = {tag, tag, tag, tag};
+	key_lanes pairs[4];
+	__builtin_memcpy(pairs, (const void *)bucket, sizeof(pairs));
+	key_lanes low = __builtin_shufflevector(pairs[0], pairs[1], 1, 3, 5, 7);
+	key_lanes high = __builtin_shufflevector(pairs[2], pairs[3], 1, 3, 5, 7);
+	key_lanes bits = ((key_lanes)(low == wanted) & (key_lanes){1, 2, 4, 8}) |
+			 ((key_lanes)(high == wanted) & (key_lanes){16, 32, 64, 0});
+	bits |= __builtin_shufflevector(bits, bits, 2, 3, 0, 1);
+	return bits[0] | bits[1];
+}
+
+// The context in a slot, or KEY_NONE: it has just gone. acquire: the context was filled before its slot was
+// (key_table_publish).
+static inline uint32_t key_bucket_ctx(const struct key_bucket *bucket, unsigned slot)
+{
+	return (uint32_t)atomic_load_explicit(&bucket->slots[slot], memory_order_acquire) - 1;
 }
 
 // The context that may have a name with that hash, prefetched; KEY_NONE if its bucket knows of none. For
@@ -141,9 +154,7 @@ static inline uint32_t key_table_prefetch(const struct key_table *table, uint64_
 	unsigned match = key_bucket_match(bucket, hash);
 	if (match == 0)
 		return KEY_NONE;
-	uint64_t slot =
-		atomic_load_explicit(&bucket->slots[__builtin_ctz(match)], memory_order_acquire);
-	uint32_t ctx = (uint32_t)slot - 1; // KEY_NONE: it has just gone, or there never was one
+	uint32_t ctx = key_bucket_ctx(bucket, (unsigned)__builtin_ctz(match));
 	if (ctx != KEY_NONE)
 		__builtin_prefetch(&table->ctxs[ctx]);
 	return ctx;
