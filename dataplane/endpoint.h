@@ -24,19 +24,17 @@ struct endpoint {
 // another would wait for each other.
 static inline struct endpoint endpoint_ipv4(const uint8_t *addr)
 {
-	struct endpoint e = {.family = AF_INET};
 	uint32_t word;
 	memcpy(&word, addr, sizeof(word));
-	e.words[0] = ntohl(1) == 1 ? (uint64_t)word << 32 : word;
-	e.words[1] = 0;
-	return e;
+	return (struct endpoint){
+		.words = {ntohl(1) == 1 ? (uint64_t)word << 32 : word}, .family = AF_INET};
 }
 
 static inline struct endpoint endpoint_ipv6(const uint8_t *addr)
 {
-	struct endpoint e = {.family = AF_INET6};
-	memcpy(e.words, addr, sizeof(e.words));
-	return e;
+	uint64_t words[2];
+	memcpy(words, addr, sizeof(words));
+	return (struct endpoint){.words = {words[0], words[1]}, .family = AF_INET6};
 }
 
 static inline bool endpoint_same_addr(const struct endpoint *a, const struct endpoint *b)
@@ -51,7 +49,8 @@ static inline bool endpoint_equal(const struct endpoint *a, const struct endpoin
 
 static inline bool endpoint_is_multicast(const struct endpoint *e)
 {
-	return e->family == AF_INET ? e->addr[0] >> 4 == 0xe : e->addr[0] == 0xff;
+	uint8_t first = (uint8_t)(ntohl(1) == 1 ? e->words[0] >> 56 : e->words[0]);
+	return e->family == AF_INET ? first >> 4 == 0xe : first == 0xff;
 }
 
 static inline uint8_t endpoint_addr_len(const struct endpoint *e)

@@ -25,6 +25,7 @@ struct packet {
 	struct rte_mbuf *clear; // decrypted: mbuf itself, a second buffer, or NULL
 	const uint8_t *data;    // RTP or RTCP header in mbuf
 	uint16_t len;           // octets at data
+	uint16_t headers_len;   // octets that stage_parse took off in front of data
 	uint16_t head_len;      // octets of the header that stays in clear
 	uint16_t clear_len;     // octets at clear's data
 	uint8_t protocol;       // enum srtp_protocol

@@ -11,17 +11,19 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
-// Where the borders of a frame are, while it is being parsed.
+#define NOINLINE __attribute__((noinline))
+
+// What parsing finds in a frame. No function that is called gets its address: so it stays in registers.
 struct frame {
-	struct rte_mbuf *mbuf;
-	const struct port *port;
-	const struct multicast *multicast; // of the port
-	uint16_t l2_len, l3_len;           // octets; l3_len without UDP
-	uint16_t ip_len;                   // octets from the IP header on, as the header says
-	uint8_t protocol;                  // of the IP payload
-	struct endpoint *source;           // of the packet that it becomes
-	struct endpoint destination;
-	unsigned punt; // for the control thread: how far it may fill the ring to it; 0: not
+	const uint8_t *ip;   // what follows the Ethernet header
+	unsigned room;       // octets there
+	uint16_t ether_type; // behind a VLAN tag, if there is one
+	uint16_t l3_len;     // octets of the IP header
+	uint16_t ip_len;     // octets from the IP header on, as the header says
+	uint8_t protocol;    // of the IP payload
+	bool to_group;       // destination is multicast
+	uint8_t family;
+	uint64_t source[2], destination[2]; // words of struct endpoint
 };
 
 // Of the ring of frames for the control thread. Without ARP and ND nothing can be sent, without
@@ -32,69 +34,109 @@ enum {
 	PUNT_ECHO = PUNT_SIZE / 2,
 };
 
-static enum drop_reason parse_ethernet(struct frame *f, uint16_t *ether_type)
+enum { ARP_NO_PROTOCOL = 255 }; // reserved as a protocol of IP (RFC 5237)
+
+static inline void frame_set_addresses(
+	struct frame *f, struct endpoint source, struct endpoint destination)
 {
-	const uint8_t *data = rte_pktmbuf_mtod(f->mbuf, const uint8_t *);
-	if (f->mbuf->data_len < RTE_ETHER_HDR_LEN || f->mbuf->nb_segs != 1)
+	f->family = source.family;
+	f->source[0] = source.words[0];
+	f->source[1] = source.words[1];
+	f->destination[0] = destination.words[0];
+	f->destination[1] = destination.words[1];
+	f->to_group = endpoint_is_multicast(&destination);
+}
+
+static inline struct endpoint frame_source(const struct frame *f)
+{
+	return (struct endpoint){.words = {f->source[0], f->source[1]}, .family = f->family};
+}
+
+static inline struct endpoint frame_destination(const struct frame *f)
+{
+	return (struct endpoint){
+		.words = {f->destination[0], f->destination[1]}, .family = f->family};
+}
+
+static inline uint16_t read16(const uint8_t *octets)
+{
+	return (uint16_t)(octets[0] << 8 | octets[1]);
+}
+
+static inline enum drop_reason parse_ethernet(
+	const struct rte_mbuf *mbuf, const struct port *port, struct frame *f)
+{
+	const uint8_t *data = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	if (mbuf->data_len < RTE_ETHER_HDR_LEN || mbuf->nb_segs != 1)
 		return DROP_FRAME_SHORT;
-	uint16_t type = (uint16_t)(data[12] << 8 | data[13]);
 	uint16_t vlan = 0;
-	f->l2_len = RTE_ETHER_HDR_LEN;
-	if (f->mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
-		vlan = f->mbuf->vlan_tci & 0x0fff;
-	} else if (type == RTE_ETHER_TYPE_VLAN) {
-		if (f->mbuf->data_len < RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN)
+	f->ether_type = read16(data + 12);
+	f->ip = data + RTE_ETHER_HDR_LEN;
+	f->room = mbuf->data_len - (unsigned)RTE_ETHER_HDR_LEN;
+	if (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
+		vlan = mbuf->vlan_tci & 0x0fff;
+	} else if (f->ether_type == RTE_ETHER_TYPE_VLAN) {
+		if (f->room < RTE_VLAN_HLEN)
 			return DROP_FRAME_SHORT;
-		vlan = (uint16_t)(data[14] << 8 | data[15]) & 0x0fff;
-		type = (uint16_t)(data[16] << 8 | data[17]);
-		f->l2_len += RTE_VLAN_HLEN;
+		vlan = read16(data + 14) & 0x0fff;
+		f->ether_type = read16(data + 16);
+		f->ip += RTE_VLAN_HLEN;
+		f->room -= RTE_VLAN_HLEN;
 	}
-	if (vlan != f->port->vlan)
-		return DROP_VLAN;
-	*ether_type = type;
-	return DROP_NONE;
+	return vlan == port->vlan ? DROP_NONE : DROP_VLAN;
+}
+
+// Whether the ones' complement sum of a header of len octets is 0xffff, read as words of 4 octets: what divides by
+// 0xffff, and is not 0 because the version is not.
+static inline bool ipv4_words_sum_ok(const uint8_t *ip, unsigned len)
+{
+	uint64_t sum = 0;
+	for (unsigned at = 0; at < len; at += 4) {
+		uint32_t word;
+		memcpy(&word, ip + at, sizeof(word));
+		sum += word;
+	}
+	return sum % 0xffff == 0;
 }
 
 // Nearly all have no options, and a sum of constant length has no loop.
-static uint16_t ipv4_header_sum(const uint8_t *ip, uint16_t len)
+static inline bool ipv4_sum_ok(const uint8_t *ip, unsigned len)
 {
-	return len == sizeof(struct rte_ipv4_hdr) ? rte_raw_cksum(ip, sizeof(struct rte_ipv4_hdr))
-						  : rte_raw_cksum(ip, len);
+	return len == sizeof(struct rte_ipv4_hdr)
+		       ? ipv4_words_sum_ok(ip, sizeof(struct rte_ipv4_hdr))
+		       : ipv4_words_sum_ok(ip, len);
 }
 
 // RFC 791; options are skipped, fragments refused: media is never fragmented, and reassembly is
 // state.
-static enum drop_reason parse_ipv4(struct frame *f)
+static inline enum drop_reason parse_ipv4(struct frame *f)
 {
-	const uint8_t *ip = rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len);
-	uint16_t room = f->mbuf->data_len - f->l2_len;
-	if (room < sizeof(struct rte_ipv4_hdr))
+	const uint8_t *ip = f->ip;
+	if (f->room < sizeof(struct rte_ipv4_hdr))
 		return DROP_FRAME_SHORT;
 	f->l3_len = (uint16_t)((ip[0] & 0x0f) * 4);
-	f->ip_len = (uint16_t)(ip[2] << 8 | ip[3]);
-	if (f->ip_len > room)
+	f->ip_len = read16(ip + 2);
+	if (f->ip_len > f->room)
 		return DROP_FRAME_SHORT;
 	if (ip[0] >> 4 != 4 || f->l3_len < sizeof(struct rte_ipv4_hdr) || f->l3_len > f->ip_len ||
-		ipv4_header_sum(ip, f->l3_len) != 0xffff)
+		!ipv4_sum_ok(ip, f->l3_len))
 		return DROP_IP_HEADER;
-	if ((ip[6] & 0x3f) != 0 || ip[7] != 0)
+	if ((read16(ip + 6) & 0x3fff) != 0)
 		return DROP_IP_FRAGMENT;
 	f->protocol = ip[9];
-	*f->source = endpoint_ipv4(ip + 12);
-	f->destination = endpoint_ipv4(ip + 16);
+	frame_set_addresses(f, endpoint_ipv4(ip + 12), endpoint_ipv4(ip + 16));
 	return DROP_NONE;
 }
 
 // RFC 8200; extension headers are refused as an unknown protocol, but for those of a query for
 // group members: no MCX client sends any with media.
-static enum drop_reason parse_ipv6(struct frame *f)
+static inline enum drop_reason parse_ipv6(struct frame *f)
 {
-	const uint8_t *ip = rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len);
-	uint16_t room = f->mbuf->data_len - f->l2_len;
-	if (room < sizeof(struct rte_ipv6_hdr))
+	const uint8_t *ip = f->ip;
+	if (f->room < sizeof(struct rte_ipv6_hdr))
 		return DROP_FRAME_SHORT;
-	unsigned len = (unsigned)(ip[4] << 8 | ip[5]) + sizeof(struct rte_ipv6_hdr);
-	if (len > room)
+	unsigned len = read16(ip + 4) + (unsigned)sizeof(struct rte_ipv6_hdr);
+	if (len > f->room)
 		return DROP_FRAME_SHORT;
 	if (ip[0] >> 4 != 6)
 		return DROP_IP_HEADER;
@@ -103,66 +145,77 @@ static enum drop_reason parse_ipv6(struct frame *f)
 	f->protocol = ip[6];
 	if (f->protocol == IPPROTO_FRAGMENT)
 		return DROP_IP_FRAGMENT;
-	*f->source = endpoint_ipv6(ip + 8);
-	f->destination = endpoint_ipv6(ip + 24);
+	frame_set_addresses(f, endpoint_ipv6(ip + 8), endpoint_ipv6(ip + 24));
 	return DROP_NONE;
+}
+
+// The headers in front of UDP, or of what else there is: ARP has protocol ARP_NO_PROTOCOL.
+static inline enum drop_reason parse_headers(
+	const struct rte_mbuf *mbuf, const struct port *port, struct frame *f)
+{
+	enum drop_reason reason = parse_ethernet(mbuf, port, f);
+	if (reason != DROP_NONE)
+		return reason;
+	if (likely(f->ether_type == RTE_ETHER_TYPE_IPV4))
+		return parse_ipv4(f);
+	if (f->ether_type == RTE_ETHER_TYPE_IPV6)
+		return parse_ipv6(f);
+	f->protocol = ARP_NO_PROTOCOL;
+	return f->ether_type == RTE_ETHER_TYPE_ARP ? DROP_NONE : DROP_ETHERTYPE;
 }
 
 // What the port knows of the destination: an address of its own, or a group that it joined.
-static const struct port_address *frame_address(const struct frame *f)
+static inline const struct port_address *frame_address(
+	const struct relay *relay, const struct port *port, const struct frame *f)
 {
-	if (endpoint_is_multicast(&f->destination))
-		return multicast_find(f->multicast, &f->destination);
-	return port_find_address(f->port, &f->destination);
+	struct endpoint destination = frame_destination(f);
+	if (likely(!f->to_group))
+		return port_find_address(port, &destination);
+	struct endpoint group = destination;
+	return multicast_find(&relay->multicast[port - relay->ports], &group);
 }
 
 // RFC 768. The checksum is not verified: veth peers leave it to offload, and media has its tag.
-static enum drop_reason parse_udp(struct frame *f, struct packet *p)
+static inline enum drop_reason parse_udp(
+	const struct relay *relay, const struct port *port, const struct frame *f, struct packet *p)
 {
-	const struct port_address *address = frame_address(f);
+	const struct port_address *address = frame_address(relay, port, f);
 	if (!address)
 		return DROP_NOT_LOCAL;
 	// What the relay sent to a group is not for the relay, whoever brings it back.
-	if (endpoint_is_multicast(&f->destination) && port_find_address(f->port, f->source))
+	struct endpoint source = frame_source(f);
+	if (unlikely(f->to_group) && port_find_address(port, &source))
 		return DROP_OWN_SOURCE;
-	unsigned udp_len = f->ip_len - f->l3_len;
-	const uint8_t *udp =
-		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
-	if (udp_len < sizeof(struct rte_udp_hdr) || (unsigned)(udp[4] << 8 | udp[5]) != udp_len)
+	unsigned udp_len = f->ip_len - (unsigned)f->l3_len;
+	const uint8_t *udp = f->ip + f->l3_len;
+	if (udp_len < sizeof(struct rte_udp_hdr) || read16(udp + 4) != udp_len)
 		return DROP_UDP_LENGTH;
 	p->address = address;
-	p->udp_dst = (uint16_t)(udp[2] << 8 | udp[3]);
-	memcpy(&p->source.port, udp, 2);
-	// What follows the IP packet is padding of the frame.
-	f->mbuf->l2_len = f->l2_len;
-	f->mbuf->l3_len = f->l3_len + sizeof(struct rte_udp_hdr);
-	rte_pktmbuf_trim(f->mbuf, (uint16_t)(f->mbuf->data_len - f->l2_len - f->ip_len));
-	p->data = (const uint8_t *)rte_pktmbuf_adj(f->mbuf, f->mbuf->l2_len + f->mbuf->l3_len);
-	p->len = f->mbuf->data_len;
+	p->udp_dst = read16(udp + 2);
+	memcpy(&source.port, udp, sizeof(source.port));
+	p->source = source;
+	p->data = udp + sizeof(struct rte_udp_hdr);
+	p->len = (uint16_t)(udp_len - sizeof(struct rte_udp_hdr));
 	return DROP_NONE;
 }
 
-static enum drop_reason parse_icmp(struct frame *f)
+// Leaves the RTP or RTCP packet in the buffer, which has one segment. What follows the IP packet is padding of the
+// frame.
+static inline void packet_cut_out(struct packet *p, struct rte_mbuf *mbuf)
 {
-	const uint8_t *icmp =
-		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
-	// Neighbour Solicitation and Advertisement (RFC 4861 4.3, 4.4)
-	bool urgent = f->source->family == AF_INET6 && f->protocol == IPPROTO_ICMPV6 &&
-		      f->ip_len > f->l3_len && (icmp[0] == 135 || icmp[0] == 136);
-	if (!urgent && !port_find_address(f->port, &f->destination))
-		return DROP_NOT_LOCAL;
-	f->punt = urgent ? PUNT_URGENT : PUNT_ECHO;
-	return DROP_NONE;
+	p->headers_len = (uint16_t)(p->data - rte_pktmbuf_mtod(mbuf, const uint8_t *));
+	mbuf->data_off += p->headers_len;
+	mbuf->data_len = p->len;
+	mbuf->pkt_len = p->len;
 }
 
 // IGMP, or ICMPv6 right behind a hop-by-hop header, with a query for group members in it: what else
 // there is of either is for routers.
 static bool frame_is_query(const struct frame *f)
 {
-	const uint8_t *payload =
-		rte_pktmbuf_mtod_offset(f->mbuf, const uint8_t *, f->l2_len + f->l3_len);
-	unsigned len = f->ip_len - f->l3_len;
-	if (f->source->family == AF_INET)
+	const uint8_t *payload = f->ip + f->l3_len;
+	unsigned len = f->ip_len - (unsigned)f->l3_len;
+	if (f->family == AF_INET)
 		return f->protocol == IPPROTO_IGMP && len > 0 && payload[0] == IGMP_QUERY;
 	if (f->protocol != IPPROTO_HOPOPTS || len < 2 || payload[0] != IPPROTO_ICMPV6)
 		return false;
@@ -170,83 +223,90 @@ static bool frame_is_query(const struct frame *f)
 	return len > hop_len && payload[hop_len] == MLD_QUERY;
 }
 
-static enum drop_reason parse_query(struct frame *f)
+static bool frame_is_to_all(const struct frame *f)
 {
+	struct endpoint destination = frame_destination(f);
 	static const struct endpoint all_systems = {.family = AF_INET, .addr = {224, 0, 0, 1}};
 	static const struct endpoint all_nodes = {
 		.family = AF_INET6, .addr = {0xff, 0x02, [15] = 1}};
-	if (!endpoint_same_addr(&f->destination, &all_systems) &&
-		!endpoint_same_addr(&f->destination, &all_nodes) && !frame_address(f))
-		return DROP_NOT_LOCAL;
-	f->punt = PUNT_QUERY;
+	return endpoint_same_addr(&destination, &all_systems) ||
+	       endpoint_same_addr(&destination, &all_nodes);
+}
+
+// Whether the control thread is to have a frame that is not UDP, and how far it may fill the ring to it.
+static enum drop_reason frame_find_punt(
+	const struct relay *relay, const struct port *port, const struct frame *f, unsigned *punt)
+{
+	*punt = PUNT_URGENT;
+	if (f->ether_type == RTE_ETHER_TYPE_ARP)
+		return DROP_NONE;
+	if (f->protocol == IPPROTO_ICMP || f->protocol == IPPROTO_ICMPV6) {
+		const uint8_t *icmp = f->ip + f->l3_len;
+		// Neighbour Solicitation and Advertisement (RFC 4861 4.3, 4.4)
+		if (f->family == AF_INET6 && f->protocol == IPPROTO_ICMPV6 &&
+			f->ip_len > f->l3_len && (icmp[0] == 135 || icmp[0] == 136))
+			return DROP_NONE;
+		struct endpoint destination = frame_destination(f);
+		*punt = PUNT_ECHO;
+		return port_find_address(port, &destination) ? DROP_NONE : DROP_NOT_LOCAL;
+	}
+	if (!frame_is_query(f))
+		return DROP_IP_PROTOCOL;
+	*punt = PUNT_QUERY;
+	return frame_is_to_all(f) || frame_address(relay, port, f) ? DROP_NONE : DROP_NOT_LOCAL;
+}
+
+// Gives a frame that is not UDP to the control thread: DROP_NONE if that has it. There are few, so it is parsed anew.
+static NOINLINE enum drop_reason frame_punt(
+	const struct relay *relay, const struct port *port, struct rte_mbuf *mbuf)
+{
+	struct frame frame;
+	unsigned punt;
+	enum drop_reason reason = parse_headers(mbuf, port, &frame);
+	if (reason == DROP_NONE)
+		reason = frame_find_punt(relay, port, &frame, &punt);
+	if (reason != DROP_NONE)
+		return reason;
+	if (rte_ring_count(relay->punt) > punt || rte_ring_enqueue(relay->punt, mbuf) != 0)
+		return DROP_PUNT_FULL;
 	return DROP_NONE;
 }
 
-static enum drop_reason parse_frame(struct frame *f, struct packet *p)
+static NOINLINE void frame_drop(
+	struct worker *worker, struct rte_mbuf *mbuf, enum drop_reason reason)
 {
-	uint16_t ether_type = 0;
-	enum drop_reason reason = parse_ethernet(f, &ether_type);
-	if (reason != DROP_NONE)
-		return reason;
-	switch (ether_type) {
-	case RTE_ETHER_TYPE_ARP:
-		f->punt = PUNT_URGENT;
-		return DROP_NONE;
-	case RTE_ETHER_TYPE_IPV4:
-		reason = parse_ipv4(f);
-		break;
-	case RTE_ETHER_TYPE_IPV6:
-		reason = parse_ipv6(f);
-		break;
-	default:
-		return DROP_ETHERTYPE;
-	}
-	if (reason != DROP_NONE)
-		return reason;
-	if (f->protocol == IPPROTO_UDP)
-		return parse_udp(f, p);
-	if (f->protocol == IPPROTO_ICMP || f->protocol == IPPROTO_ICMPV6)
-		return parse_icmp(f);
-	return frame_is_query(f) ? parse_query(f) : DROP_IP_PROTOCOL;
-}
-
-static bool frame_punt(struct worker *worker, const struct frame *f)
-{
-	struct rte_ring *punt = worker->relay->punt;
-	if (rte_ring_count(punt) > f->punt)
-		return false;
-	return rte_ring_enqueue(punt, f->mbuf) == 0;
+	worker_count_drop(worker, NULL, reason);
+	rte_pktmbuf_free(mbuf);
 }
 
 uint16_t stage_parse(
 	struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
 {
+	const struct relay *relay = worker->relay;
 	for (uint16_t i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
-	uint16_t out = 0;
+	struct packet **out = packets, *p = worker->packets;
 	for (uint16_t i = 0; i < n; i++) {
-		struct packet *p = &worker->packets[out];
-		p->mbuf = mbufs[i];
+		struct rte_mbuf *mbuf = mbufs[i];
+		p->mbuf = mbuf;
 		p->clear = NULL;
-		p->leg = NULL;
-		p->port = worker->relay->port_of_ethdev[mbufs[i]->port];
-		struct frame frame; // what parsing finds is set where it is found
-		frame.mbuf = mbufs[i];
-		frame.port = &worker->relay->ports[p->port];
-		frame.multicast = &worker->relay->multicast[p->port];
-		frame.source = &p->source;
-		frame.punt = 0;
-		enum drop_reason reason = parse_frame(&frame, p);
-		if (reason == DROP_NONE && frame.punt > 0) {
-			if (frame_punt(worker, &frame))
+		p->port = relay->port_of_ethdev[mbuf->port];
+		const struct port *port = &relay->ports[p->port];
+		struct frame frame;
+		enum drop_reason reason = parse_headers(mbuf, port, &frame);
+		if (reason == DROP_NONE && frame.protocol == IPPROTO_UDP) {
+			reason = parse_udp(relay, port, &frame, p);
+		} else if (reason == DROP_NONE) {
+			reason = frame_punt(relay, port, mbuf);
+			if (reason == DROP_NONE)
 				continue;
-			reason = DROP_PUNT_FULL;
 		}
 		if (reason != DROP_NONE) {
-			worker_drop(worker, p, reason);
+			frame_drop(worker, mbuf, reason);
 			continue;
 		}
-		packets[out++] = p;
+		packet_cut_out(p, mbuf);
+		*out++ = p++;
 	}
-	return out;
+	return (uint16_t)(out - packets);
 }

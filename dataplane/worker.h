@@ -157,7 +157,7 @@ static inline void worker_count_copy_drop(
 // off.
 static inline struct rte_mbuf *packet_unparse(struct packet *packet)
 {
-	rte_pktmbuf_prepend(packet->mbuf, (uint16_t)(packet->mbuf->l2_len + packet->mbuf->l3_len));
+	rte_pktmbuf_prepend(packet->mbuf, packet->headers_len);
 	return packet->mbuf;
 }
 
