@@ -63,40 +63,46 @@ bool rtcp_compound_ok(const uint8_t *packet, size_t len)
 	return true;
 }
 
-// Octets of a tag that comes after the MKI.
-static inline uint16_t last_tag_len(enum srtp_suite suite, enum srtp_protocol protocol)
+// Functions with a parameter aead are compiled once for AES-GCM and once for AES-CM.
+
+static ALWAYS_INLINE bool trailer_read(const uint8_t *packet, size_t len, uint16_t tag_len,
+	enum srtp_protocol protocol, uint16_t head_len, uint8_t mki_len, bool has_roc,
+	struct srtp_trailer *trailer, bool aead)
 {
-	return srtp_suite_is_aead(suite) ? 0 : srtp_suite_tag_len(suite, protocol);
+	bool rtcp = protocol == SRTP_RTCP;
+	size_t before = head_len + (rtcp ? SRTCP_INDEX_LEN : 0U) + (aead ? tag_len : 0U);
+	size_t after = mki_len + (has_roc ? SRTP_ROC_LEN : 0U) + (aead ? 0U : tag_len);
+
+	// RFC 4771 knows no SRTCP, and its mode 3 is for AEAD.
+	if (has_roc && (rtcp || !aead))
+		return false;
+	if (len > UINT16_MAX || before + after > len)
+		return false;
+	const uint8_t *end = packet + len - after;
+	if (mki_len == 8)
+		trailer->mki = srtp_read64(end);
+	else if (mki_len == 4)
+		trailer->mki = (uint64_t)srtp_read32(end) << 32;
+	else if (mki_len == 0)
+		trailer->mki = 0;
+	else
+		return false;
+	trailer->roc = has_roc ? srtp_read32(end + mki_len) : 0;
+	trailer->body = (uint16_t)(len - after);
+	trailer->mki_len = mki_len;
+	trailer->has_roc = has_roc;
+	return true;
 }
 
 bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_suite suite,
 	enum srtp_protocol protocol, uint16_t head_len, uint8_t mki_len, bool has_roc,
 	struct srtp_trailer *trailer)
 {
-	size_t last = last_tag_len(suite, protocol);
-	size_t after = mki_len + last + (has_roc ? SRTP_ROC_LEN : 0U);
-	size_t least = srtp_overhead_min(suite, protocol) - last;
-
-	if (mki_len != 0 && mki_len != 4 && mki_len != 8)
-		return false;
-	// RFC 4771 knows no SRTCP, and its mode 3 is for AEAD.
-	if (has_roc && (protocol == SRTP_RTCP || !srtp_suite_is_aead(suite)))
-		return false;
-	if (len > UINT16_MAX || head_len + least + after > len)
-		return false;
-	const uint8_t *end = packet + len - after;
-	*trailer = (struct srtp_trailer){
-		.body = (uint16_t)(len - after),
-		.mki_len = mki_len,
-		.has_roc = has_roc,
-	};
-	if (mki_len >= 4)
-		trailer->mki = (uint64_t)srtp_read32(end) << 32;
-	if (mki_len == 8)
-		trailer->mki |= srtp_read32(end + 4);
-	if (has_roc)
-		trailer->roc = srtp_read32(end + mki_len);
-	return true;
+	if (srtp_suite_is_aead(suite))
+		return trailer_read(packet, len, SRTP_GCM_TAG_LEN, protocol, head_len, mki_len,
+			has_roc, trailer, true);
+	return trailer_read(packet, len, srtp_suite_tag_len(suite, protocol), protocol, head_len,
+		mki_len, has_roc, trailer, false);
 }
 
 // The IV of RFC 7714: 8.1 is 0000 || SSRC || ROC || SEQ, 9.1 is 0000 || SSRC || 0000 || SRTCP
@@ -135,8 +141,6 @@ static inline bool tags_equal(const uint8_t *a, const uint8_t *b)
 	memcpy(b_words, b, sizeof(b_words));
 	return ((a_words[0] ^ b_words[0]) | (a_words[1] ^ b_words[1])) == 0;
 }
-
-// Functions with a parameter aead are compiled once for AES-GCM and once for AES-CM.
 
 // What both directions of SRTP share: header, IV, AAD, and text_len octets after the header.
 static ALWAYS_INLINE void srtp_prepare(struct srtp_op *op, uint16_t text_len, bool aead)
@@ -356,14 +360,11 @@ static ALWAYS_INLINE void protect_finish(struct srtp_op *op, bool aead)
 		srtp_write32(end, (op->e_flag ? SRTCP_E_BIT : 0) | (uint32_t)op->index);
 		end += SRTCP_INDEX_LEN;
 	}
-	if (op->mki_len >= 4) {
+	if (op->mki_len == 8)
+		srtp_write64(end, op->mki);
+	else if (op->mki_len == 4)
 		srtp_write32(end, (uint32_t)(op->mki >> 32));
-		end += 4;
-	}
-	if (op->mki_len == 8) {
-		srtp_write32(end, (uint32_t)op->mki);
-		end += 4;
-	}
+	end += op->mki_len;
 	if (!aead) {
 		memcpy(end, op->cipher.tag, op->cipher.tag_len);
 		end += op->cipher.tag_len;
@@ -435,58 +436,64 @@ uint16_t srtp_protect_finish_burst(struct srtp_op *ops[], uint16_t n)
 // The cipher's view of the ops that are ready for it: those of AES-GCM from the start, those of
 // AES-CM from the end.
 struct cipher_burst {
-	struct cipher_op *ops[SRTP_BURST_MAX];
 	uint16_t n_gcm, n_cm;
+	struct cipher_op *ops[SRTP_BURST_MAX];
 };
 
-static void ciphers_collect(struct srtp_op *ops[], uint16_t n, struct cipher_burst *burst)
+static inline void cipher_burst_add(struct cipher_burst *burst, struct srtp_op *op)
 {
-	burst->n_gcm = 0;
-	burst->n_cm = 0;
-	for (uint16_t i = 0; i < n; i++) {
-		if (ops[i]->status != SRTP_OK)
-			continue;
-		if (srtp_suite_is_aead(ops[i]->suite))
-			burst->ops[burst->n_gcm++] = &ops[i]->cipher;
-		else
-			burst->ops[SRTP_BURST_MAX - ++burst->n_cm] = &ops[i]->cipher;
-	}
+	if (op->status != SRTP_OK)
+		return;
+	if (srtp_suite_is_aead(op->suite))
+		burst->ops[burst->n_gcm++] = &op->cipher;
+	else
+		burst->ops[SRTP_BURST_MAX - ++burst->n_cm] = &op->cipher;
 }
 
 // Sorts once, at the end: sorting between the halves as well would put the failures of the first
-// half behind those of the second.
+// half behind those of the second. And not at all if nothing failed.
 uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n)
 {
 	struct cipher_burst burst;
+	uint16_t n_good = 0;
 
 	assert(n <= SRTP_BURST_MAX);
-	for (uint16_t i = 0; i < n; i++)
+	burst.n_gcm = 0;
+	burst.n_cm = 0;
+	for (uint16_t i = 0; i < n; i++) {
 		op_unprotect_prepare(ops[i]);
-	ciphers_collect(ops, n, &burst);
+		cipher_burst_add(&burst, ops[i]);
+	}
 	cipher->decrypt_burst(burst.ops, burst.n_gcm);
 	if (burst.n_cm > 0)
 		cipher_aes_cm.decrypt_burst(burst.ops + SRTP_BURST_MAX - burst.n_cm, burst.n_cm);
 	for (uint16_t i = 0; i < n; i++) {
 		if (ops[i]->status == SRTP_OK)
 			op_unprotect_finish(ops[i]);
+		n_good += ops[i]->status == SRTP_OK;
 	}
-	return ops_sort(ops, n);
+	return n_good == n ? n : ops_sort(ops, n);
 }
 
 uint16_t srtp_protect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n)
 {
 	struct cipher_burst burst;
+	uint16_t n_good = 0;
 
 	assert(n <= SRTP_BURST_MAX);
-	for (uint16_t i = 0; i < n; i++)
+	burst.n_gcm = 0;
+	burst.n_cm = 0;
+	for (uint16_t i = 0; i < n; i++) {
 		op_protect_prepare(ops[i]);
-	ciphers_collect(ops, n, &burst);
+		cipher_burst_add(&burst, ops[i]);
+	}
 	cipher->encrypt_burst(burst.ops, burst.n_gcm);
 	if (burst.n_cm > 0)
 		cipher_aes_cm.encrypt_burst(burst.ops + SRTP_BURST_MAX - burst.n_cm, burst.n_cm);
 	for (uint16_t i = 0; i < n; i++) {
 		if (ops[i]->status == SRTP_OK)
 			op_protect_finish(ops[i]);
+		n_good += ops[i]->status == SRTP_OK;
 	}
-	return ops_sort(ops, n);
+	return n_good == n ? n : ops_sort(ops, n);
 }

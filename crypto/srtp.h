@@ -3,9 +3,11 @@
 
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "crypto/cipher.h"
 #include "crypto/srtp_kdf.h"
@@ -55,22 +57,43 @@ bool rtcp_header_ok(const uint8_t *packet, size_t len);
 // Whether a decrypted compound packet is well formed: version 2 and lengths that add up to len.
 bool rtcp_compound_ok(const uint8_t *packet, size_t len);
 
-static inline uint16_t rtp_seq(const uint8_t *packet)
+// Numbers in network byte order at any address: a load or store and a swap each.
+static inline uint16_t srtp_read16(const uint8_t *p)
 {
-	return (uint16_t)(packet[2] << 8 | packet[3]);
+	uint16_t value;
+	memcpy(&value, p, sizeof(value));
+	return be16toh(value);
 }
 
 static inline uint32_t srtp_read32(const uint8_t *p)
 {
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	uint32_t value;
+	memcpy(&value, p, sizeof(value));
+	return be32toh(value);
+}
+
+static inline uint64_t srtp_read64(const uint8_t *p)
+{
+	uint64_t value;
+	memcpy(&value, p, sizeof(value));
+	return be64toh(value);
 }
 
 static inline void srtp_write32(uint8_t *p, uint32_t value)
 {
-	p[0] = (uint8_t)(value >> 24);
-	p[1] = (uint8_t)(value >> 16);
-	p[2] = (uint8_t)(value >> 8);
-	p[3] = (uint8_t)value;
+	value = htobe32(value);
+	memcpy(p, &value, sizeof(value));
+}
+
+static inline void srtp_write64(uint8_t *p, uint64_t value)
+{
+	value = htobe64(value);
+	memcpy(p, &value, sizeof(value));
+}
+
+static inline uint16_t rtp_seq(const uint8_t *packet)
+{
+	return srtp_read16(packet + 2);
 }
 
 static inline uint32_t rtp_timestamp(const uint8_t *packet)
