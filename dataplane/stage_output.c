@@ -7,17 +7,11 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include "dataplane/checksum.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
 enum { COPIES_AT_ONCE = 32 };
-
-// Adds two ones' complement sums (RFC 1071).
-static inline uint16_t sum_add(uint32_t a, uint32_t b)
-{
-	uint32_t sum = a + b;
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
-}
 
 // Writes the destination's IP and UDP headers with lengths and checksums. payload_sum is of the
 // payload.
@@ -35,13 +29,13 @@ static void write_ip_udp(
 	if (dest->header_len == sizeof(struct rte_ipv4_hdr) + sizeof(*udp)) {
 		struct rte_ipv4_hdr *v4 = (struct rte_ipv4_hdr *)ip;
 		v4->total_length = rte_cpu_to_be_16((uint16_t)(udp_len + sizeof(*v4)));
-		v4->hdr_checksum = (uint16_t)~sum_add(dest->l3_sum, v4->total_length);
+		v4->hdr_checksum = (uint16_t)~checksum_add(dest->l3_sum, v4->total_length);
 	} else {
 		((struct rte_ipv6_hdr *)ip)->payload_len = udp->dgram_len;
 	}
 	// The length counts twice: in the pseudo header and in the UDP header.
-	uint16_t sum = sum_add(
-		sum_add(dest->l4_sum, payload_sum), sum_add(udp->dgram_len, udp->dgram_len));
+	uint16_t sum = checksum_add(checksum_add(dest->l4_sum, payload_sum),
+		checksum_add(udp->dgram_len, udp->dgram_len));
 	sum = (uint16_t)~sum;
 	udp->dgram_cksum = sum == 0 ? 0xffff : sum;
 }
@@ -144,7 +138,7 @@ void stage_output(struct worker *worker, const struct leg *leg, const struct fan
 {
 	const uint8_t *data = rte_pktmbuf_mtod(payload, const uint8_t *);
 	uint16_t len = payload->data_len;
-	uint16_t payload_sum = rte_raw_cksum(data, len);
+	uint16_t payload_sum = checksum_sum(data, len);
 	const struct fanout_dest *dests = &fanout->dests[group->first_dest];
 	uint32_t last = group->n_dests - 1;
 	if (dests[last].leg == leg->index && last > 0)
