@@ -161,7 +161,8 @@ void rig_call(struct rig *rig, const char *method, json_t *params)
 
 json_t *rig_key(uint32_t id, json_t *users)
 {
-	static uint64_t random;
+	// The same ones in every run: among a million users two of one GMK may share a GUK-ID, and these do not.
+	uint64_t random = id;
 	char text[9], value[33], rand[33];
 	snprintf(text, sizeof(text), "%08x", id);
 	snprintf(
@@ -214,9 +215,10 @@ void rig_learn_gateways(struct rig *rig)
 	neighbour_learn(&rig->app.relay, RIG_RAN, &ran, &mac);
 	neighbour_learn(&rig->app.relay, RIG_CORE, &core, &mac);
 	workers_go(rig, true);
-	// What control has for the workers: solicitations.
+	// What control has for the workers: solicitations, one a second while the keys were made.
 	for (unsigned i = 0; i < rig->n_workers; i++)
-		worker_turn(rig->app.relay.workers[i]);
+		while (!rte_ring_empty(rig->app.relay.workers[i]->from_control))
+			worker_turn(rig->app.relay.workers[i]);
 }
 
 // --- key contexts

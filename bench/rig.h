@@ -42,7 +42,7 @@ void rig_close(struct rig *rig);
 // Calls a method of the control API, which must succeed. Takes params.
 void rig_call(struct rig *rig, const char *method, json_t *params);
 
-// A key for key.install with random octets. users may be NULL.
+// A key for key.install with octets that follow from its id. users may be NULL.
 json_t *rig_key(uint32_t id, json_t *users);
 
 // A leg for session.apply: its place on a port decides its addresses.
