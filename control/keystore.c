@@ -297,8 +297,12 @@ static uint32_t ctx_make(
 	}
 	struct key_ctx *ctx = &table->ctxs[index];
 	uint32_t csb_id = slot->type == KEY_GMK ? (uint32_t)by_mki->mki : slot->id;
-	if (ctx_derive_key(app, slot, by_mki, csb_id, ctx) != 0) {
-		log_limited(LOG_LEVEL_ERROR, "key_not_derived id=%08x", slot->id);
+	int rc = ctx_derive_key(app, slot, by_mki, csb_id, ctx);
+	if (rc != 0) {
+		log_limited(LOG_LEVEL_ERROR, "key_not_derived id=%08x reason=\"%s\"", slot->id,
+			rc == -ENOMEM ? "no memory; sessions of a crypto device need more by the "
+					"eal setting (-m, --socket-mem)"
+				      : strerror(-rc));
 		ctx_free(app, index);
 		return KEY_NONE;
 	}

@@ -8,7 +8,7 @@ import pytest
 import lab as lab_module
 import mcx
 import test_invariants
-from lab import Client, Relay, apply, install
+from lab import Client, Relay, apply, install, wait_for
 from test_metrics import ADDRESS, Scrape
 
 ALICE = "sip:alice@mcptt.example.org"
@@ -17,6 +17,7 @@ SMALL = {"keys": 1000, "sessions": 100, "legs": 100, "streams": 1000}
 SSRC = 0x11223344
 PACKETS = 200
 LONG_HEADER_EVERY = 5  # packets: with an extension, which a device's session does not know
+MANY = 6000  # private calls, of four key contexts each
 DEVICES = "crypto_aesni_gcm0", "crypto_aesni_mb0", "crypto_openssl0"
 
 
@@ -101,3 +102,50 @@ def test_no_octet_of_a_key_after_revoke(device, own_lab, new_key):
         test_invariants.revoke(device, gmk)
         assert not test_invariants.find(device, patterns)
     device.clear()
+
+
+class ShortOfMemory(lab_module.Relay):
+    """The EAL has memory for packets, and for the sessions of some thousand key contexts."""
+
+    def config_text(self):
+        text = super().config_text()
+        assert text.count('"-m", "1024"') == 1
+        return text.replace('"-m", "1024"', '"-m", "80"')
+
+
+def test_keys_for_which_there_is_no_memory(own_lab, new_key):
+    """They are not derived, the log says what to do, and those that were there before serve on."""
+    limits = {"keys": 10 * MANY, "sessions": 2 * MANY, "legs": 4 * MANY, "streams": 1000}
+    with ShortOfMemory(own_lab, cipher="cryptodev:crypto_aesni_gcm0", limits=limits, families=(4,)) as relay, \
+            Client(own_lab, "ran") as radio, Client(own_lab, "core") as other:
+        keys = new_key(), new_key()
+        install(relay, keys[0].rpc(users=[ALICE]), keys[1])
+        apply(relay, "call", [radio.leg("radio", "srtp", keys[0]), other.leg("other", "srtp", keys[1])])
+        sender, receiver = mcx.SrtpSender(keys[0].group(ALICE), SSRC), keys[1].group(ALICE)
+
+        def says():
+            radio.send(sender.protect(b"she is heard"))
+            return clear(receiver, other.recv()) == sender.last_plain
+
+        assert says()
+        sessions = [private_call(radio, n) for n in range(MANY)]
+        relay.control.call_many("session.apply", sessions, size=200)
+        wait_for(relay.log_text, lambda text: "key_not_derived" in text, "a key without memory")
+        assert 'reason="no memory; sessions of a crypto device need more' in relay.log_text()
+        assert says()
+        relay.call("session.remove", {"ids": [one["session"]["id"] for one in sessions]})
+        pck = new_key("pck")
+        with Client(own_lab, "ran") as caller, Client(own_lab, "core") as called:
+            legs = [caller.leg("caller", "srtp", pck, protection={"role": "initiator"}), called.leg("called", "plain")]
+            apply(relay, "after", legs, kind="private", keys=[pck.rpc()])
+            caller.send(mcx.SrtpSender(pck.private("initiator"), SSRC).protect(b"there is room again"))
+            assert called.recv()[12:] == b"there is room again"
+
+
+def private_call(radio, number):
+    """params of session.apply: two protected legs with a PCK of their own, on one UDP address of the relay each."""
+    key = {"id": f"{1 << 28 | number:08x}", "value": f"{number:032x}", "rand": f"{number:032x}"}
+    legs = [{"id": role, "port": "ran", "local": f"{radio.relay_host}:{30000 + 4 * number + n}",
+             "remote": f"{radio.host}:{9000 + n}", "protection": {"mode": "srtp", "key": key["id"], "role": role}}
+            for n, role in ((0, "initiator"), (2, "receiver"))]
+    return {"session": {"id": f"private-{number}", "service": "mcptt", "type": "private", "keys": [key], "legs": legs}}
