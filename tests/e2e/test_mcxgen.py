@@ -7,6 +7,7 @@ import collections
 import contextlib
 import json
 import pathlib
+import re
 import socket
 import struct
 import subprocess
@@ -14,6 +15,7 @@ import subprocess
 import pytest
 
 import lab as lab_module
+import test_programs
 from lab import wait_for
 
 PROGRAM = lab_module.build_directory() / "mcxgen"
@@ -34,6 +36,12 @@ class MemifRelay(lab_module.Relay):
 
     def device(self, n, side, role):
         return f"net_memif{n},role={role},id={n},socket={self.directory}/{side},socket-abstract=no"
+
+
+def af_xdp_device(interface):
+    """As config/af_xdp.conf has it."""
+    return re.search(r'"(net_af_xdp0,[^"]*)"', (lab_module.ROOT / "config" / "af_xdp.conf").read_text())[1].replace(
+        "eth1", interface)
 
 
 @contextlib.contextmanager
@@ -125,6 +133,25 @@ def test_nothing_is_lost(memif_relay, call):
         received, sent, drops = leg_counts(memif_relay, groups)
         unresolved = drops.pop("next_hop_unresolved", 0)  # before measuring began: relay.stats said so
         assert (received, sent + unresolved, drops) == (speaking, speaking * receivers, {})
+
+
+@pytest.mark.parametrize("device", ["net_af_packet0,iface=eth0,framecnt=4096", af_xdp_device("eth0")])
+def test_over_a_kernel_interface(device):
+    """On a veth, under an address that the kernel at mcxgen's end does not have; out where it goes in."""
+    if device.startswith("net_af_xdp"):
+        test_programs.need_af_xdp()
+    with lab_module.Lab() as lab, lab_module.Relay(lab, anchored=False) as relay:
+        ran = lab.sides["ran"]
+        result = json.loads(lab.execute(
+            "ran", str(PROGRAM), "--control", relay.socket_path, "--in", f"ran={device}",
+            "--in-address", ran.host4.rsplit(".", 1)[0] + ".77", "--in-relay", ran.relay4,
+            "--streams", "4", "--rate", "500", "--seconds", "1"))
+        assert relay.call("session.list")["sessions"] == relay.call("key.list", {})["keys"] == []
+    assert result["sent"] > 400 and result["received"] == result["expected"] == result["sent"]
+    for member in ("lost", "lost_by_seq", "duplicates", "auth_failed", "unknown"):
+        assert result[member] == 0, result
+    latency = result["latency_ns"]
+    assert 0 < latency["min"] <= latency["p50"] <= latency["p99"] <= latency["p99.9"] <= latency["max"]
 
 
 def test_loss_is_seen(memif_relay):
