@@ -12,8 +12,7 @@ static unsigned bucket_of(uint64_t ns)
 	return (shift << HISTOGRAM_STEPS_LOG2) + (unsigned)(ns >> shift);
 }
 
-// The largest value of a bucket.
-static uint64_t bucket_end(unsigned bucket)
+uint64_t histogram_bucket_end(unsigned bucket)
 {
 	if (bucket >> (HISTOGRAM_STEPS_LOG2 + 1) == 0)
 		return bucket;
@@ -36,8 +35,9 @@ uint64_t histogram_quantile(const struct histogram *histogram, double share)
 	uint64_t wanted = (uint64_t)((double)histogram->n * share), seen = 0;
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
 		seen += histogram->buckets[i];
+		uint64_t end = histogram_bucket_end(i);
 		if (seen > 0 && seen >= wanted)
-			return bucket_end(i) < histogram->max ? bucket_end(i) : histogram->max;
+			return end < histogram->max ? end : histogram->max;
 	}
 	return histogram->max;
 }

@@ -19,5 +19,8 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
 
+// The longest time that a bucket counts.
+uint64_t histogram_bucket_end(unsigned bucket);
+
 // The time that a share (0 to 1) of all were within; 0 of an empty one.
 uint64_t histogram_quantile(const struct histogram *histogram, double share);

@@ -3,6 +3,9 @@
 
 #include "bench/gen/result.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 static void set_count(json_t *object, const char *name, uint64_t value)
 {
 	json_object_set_new(object, name, json_integer((json_int_t)value));
@@ -17,6 +20,19 @@ static json_t *latency_show(const struct histogram *latency)
 	set_count(shown, "p99", histogram_quantile(latency, 0.99));
 	set_count(shown, "p99.9", histogram_quantile(latency, 0.999));
 	set_count(shown, "max", latency->max);
+	return shown;
+}
+
+// Packets by the longest time of their bucket; empty buckets are left out.
+static json_t *histogram_show(const struct histogram *latency)
+{
+	json_t *shown = json_object();
+	char name[24];
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		snprintf(name, sizeof(name), "%" PRIu64, histogram_bucket_end(i));
+		if (latency->buckets[i] > 0)
+			set_count(shown, name, latency->buckets[i]);
+	}
 	return shown;
 }
 
@@ -97,6 +113,7 @@ json_t *result_show(const struct run *run, const json_t *before, const json_t *a
 	json_object_set_new(shown, "received_mbit_per_s",
 		json_real((double)counts->octets * 8 / 1e6 / run->seconds));
 	json_object_set_new(shown, "latency_ns", latency_show(&run->sink.latency));
+	json_object_set_new(shown, "latency_histogram", histogram_show(&run->sink.latency));
 	if (before && after)
 		json_object_set_new(shown, "relay", relay_show(before, after));
 	return shown;

@@ -106,6 +106,17 @@ def wait_for_media(relay, packets):
     return wait_for(lambda: leg_packets(relay, "in", "receive"), lambda n: n >= packets, f"{packets} packets")
 
 
+def check_latency(result):
+    """Quantiles in their order, and a histogram of all that arrived that agrees with them."""
+    latency = result["latency_ns"]
+    assert 0 < latency["min"] <= latency["p50"] <= latency["p99"] <= latency["p99.9"] <= latency["max"]
+    ends = [int(end) for end in result["latency_histogram"]]
+    assert ends == sorted(ends) and latency["min"] <= ends[0] and latency["max"] <= ends[-1]
+    assert sum(result["latency_histogram"].values()) == result["received"]
+    within = sum(n for end, n in result["latency_histogram"].items() if int(end) <= latency["p50"])
+    assert within >= result["received"] // 2 or latency["p50"] == latency["max"]
+
+
 CALLS = {
     "group": ("--from", "gmk", "--to", "gmk", "--streams", "6", "--groups", "2", "--receivers", "3"),
     "forwarded": ("--from", "gmk", "--to", "same", "--streams", "4"),
@@ -126,8 +137,7 @@ def test_nothing_is_lost(memif_relay, call):
         assert result["received"] == result["expected"]
         for member in ("lost", "lost_by_seq", "reordered", "duplicates", "auth_failed", "unknown"):
             assert result[member] == 0, result
-        latency = result["latency_ns"]
-        assert 0 < latency["min"] <= latency["p50"] <= latency["p99"] <= latency["p99.9"] <= latency["max"]
+        check_latency(result)
         assert result["relay"]["drops"] == {}
         speaking = result["warmed_up"] + result["sent"]
         received, sent, drops = leg_counts(memif_relay, groups)
@@ -150,8 +160,7 @@ def test_over_a_kernel_interface(device):
     assert result["sent"] > 400 and result["received"] == result["expected"] == result["sent"]
     for member in ("lost", "lost_by_seq", "duplicates", "auth_failed", "unknown"):
         assert result[member] == 0, result
-    latency = result["latency_ns"]
-    assert 0 < latency["min"] <= latency["p50"] <= latency["p99"] <= latency["p99.9"] <= latency["max"]
+    check_latency(result)
 
 
 def test_loss_is_seen(memif_relay):
