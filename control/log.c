@@ -3,6 +3,8 @@
 
 #include "control/log.h"
 
+#include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,6 +46,34 @@ static const char *level_prefix(enum log_level level)
 	return stderr_is_journal() ? priorities[level] : names[level];
 }
 
+// A reader that stands still must not make the relay do so: there is room for a line, or it is lost.
+static bool has_room(void)
+{
+	struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&log, 1, 0) != 0;
+}
+
+static void octets_write(const char *octets, size_t len)
+{
+	static uint64_t n_lost;
+	char lost[64];
+
+	if (!has_room()) {
+		n_lost++;
+		return;
+	}
+	// One call a line, so that lines of several processes do not mix. A log that is lost stays
+	// lost.
+	if (write(STDERR_FILENO, octets, len) < 0 || n_lost == 0 || !has_room())
+		return;
+	len = (size_t)snprintf(lost, sizeof(lost), "%slog.lost count=%" PRIu64 "\n",
+		level_prefix(LOG_LEVEL_WARNING), n_lost);
+	n_lost = 0;
+	if (write(STDERR_FILENO, lost, len) < 0)
+		return;
+}
+
 // Writes the line, and how many before it were not written if that was any.
 static void line_write(
 	enum log_level level, unsigned n_suppressed, const char *format, va_list args)
@@ -67,10 +97,7 @@ static void line_write(
 			line[i] = '?';
 	}
 	line[len] = '\n'; // in the place of the NUL
-	// One call a line, so that lines of several processes do not mix. A log that is lost stays
-	// lost.
-	if (write(STDERR_FILENO, line, (size_t)len + 1) < 0)
-		return;
+	octets_write(line, (size_t)len + 1);
 }
 
 void log_line(enum log_level level, const char *format, ...)

@@ -8,7 +8,8 @@
 
 // One line an event on stderr: "<level> event key=value ...", for the journal with its priority in
 // the place of the level. Never a key. Values of more than one word, and those that others chose, go
-// through log_quoted(). Control thread and start-up only.
+// through log_quoted(). A line for which there is no room, as the reader stands still, is lost;
+// log.lost says how many were when there is room again. Control thread and start-up only.
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 enum {

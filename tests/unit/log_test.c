@@ -183,6 +183,44 @@ static void line_of_a_peer_is_limited(void **state)
 	check_logged("info a suppressed=7\ninfo a\n");
 }
 
+// Reads what is in the pipe. Its length in octets.
+static size_t drain(int pipe, char *text, size_t size)
+{
+	ssize_t n = read(pipe, text, size - 1);
+
+	assert_true(n > 0);
+	text[n] = '\0';
+	return (size_t)n;
+}
+
+static void reader_that_stands_still_holds_nobody_up(void **state)
+{
+	enum { N_LINES = 10000, SIZE = 1 << 16 };
+	char *text = malloc(SIZE), expected[64];
+	unsigned n_lines = 0;
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	assert_true(dup2(pipes[1], STDERR_FILENO) >= 0);
+	alarm(20);
+	for (unsigned i = 0; i < N_LINES; i++)
+		log_info("line n=%u", i);
+	alarm(0);
+	drain(pipes[0], text, SIZE);
+	for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
+		n_lines++;
+	assert_in_range(n_lines, 1000, N_LINES - 1);
+	log_info("again");
+	snprintf(expected, sizeof(expected), "info again\nwarning log.lost count=%u\n",
+		N_LINES - n_lines);
+	drain(pipes[0], text, SIZE);
+	assert_string_equal(text, expected);
+	close(pipes[0]);
+	close(pipes[1]);
+	free(text);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stderr_to_file, stderr_to_terminal)
@@ -193,6 +231,7 @@ int main(void)
 		TEST(value_is_quoted),
 		TEST(long_value_is_cut),
 		TEST(line_of_a_peer_is_limited),
+		TEST(reader_that_stands_still_holds_nobody_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
