@@ -474,6 +474,11 @@ static int control_run(struct app *app, const struct config *config)
 	event_free(tick);
 	event_free(term);
 	event_free(interrupt);
+	// It ends already. By default a second one would end it before all keys are wiped.
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	// What libevent put off of connections that are closed.
+	event_base_loop(app->base, EVLOOP_NONBLOCK);
 	return 0;
 }
 

@@ -15,6 +15,7 @@ import pytest
 
 import lab as lab_module
 import mcx
+from lab import wait_for
 
 EXAMPLES = sorted((lab_module.ROOT / "config").glob("*.conf"))
 AF_XDP = "librte_net_af_xdp.so"
@@ -256,6 +257,18 @@ def test_signals_end_it(running, number):
     running.process.send_signal(number)
     assert running.process.wait(lab_module.STOP_SECONDS) == 0
     assert not os.path.exists(running.socket_path)
+
+
+def test_second_signal_does_not_cut_the_end_short(quiet_lab):
+    """Keys are wiped before it ends, whoever is impatient."""
+    with lab_module.Relay(quiet_lab, anchored=False) as relay:
+        for start in range(0, 30_000, 5000):
+            keys = [mcx.RootKey("gmk", start + n + 1, n.to_bytes(16, "big"), bytes(16)).rpc() for n in range(5000)]
+            relay.call("key.install", {"keys": keys})
+        relay.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: os.path.exists(relay.socket_path), lambda there: not there, "the socket's end")
+        relay.process.send_signal(signal.SIGTERM)
+        assert relay.process.wait(lab_module.STOP_SECONDS) == 0
 
 
 def test_signal_before_anyone_called(quiet_lab):

@@ -15,6 +15,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 
 import pytest
 
@@ -326,6 +327,28 @@ def test_half_closed_clients_get_their_answers(served, own_lab, certificates):
             while octets := until(lambda: end.read(1 << 16)):
                 heard += octets
     assert heard.count(b'"result"') == wanted and heard.endswith(b"\n")
+
+
+def test_it_ends_among_requests(own_lab, certificates):
+    """SIGTERM comes in the middle of what clients say: nothing of them stays in memory, which sanitizers look for."""
+    context = client_context(certificates, certificates.mcx)
+
+    def come_and_go():
+        with contextlib.suppress(OSError):              # until the relay has ended
+            while True:
+                with TlsControl(own_lab, context, ANOTHER) as client:
+                    client.socket.sendall(REQUEST * 1000)
+                    client.read_line()
+
+    with TlsRelay(own_lab, certificates.relay, certificates.clients.ca_file, ANOTHER, limits=SMALL, anchored=False) as relay:
+        clients = [threading.Thread(target=come_and_go) for _ in range(4)]
+        for client in clients:
+            client.start()
+        wait_for(relay.log_text, lambda log: log.count("client.disconnected") > 5, "clients that come and go")
+        relay.process.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.join()
+        relay.process.wait(lab_module.PATIENCE)
 
 
 # Certificates change
