@@ -9,12 +9,6 @@
 
 #include "crypto/secmem.h"
 
-enum {
-	RTP_VERSION = 2,
-	RTP_CSRC_LEN = 4,
-	RTP_EXTENSION_HEAD_LEN = 4,
-};
-
 #define SRTCP_E_BIT   (UINT32_C(1) << 31)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
@@ -26,20 +20,6 @@ const char *srtp_status_text(enum srtp_status status)
 #undef _
 	};
 	return texts[status];
-}
-
-uint16_t rtp_header_len(const uint8_t *packet, size_t len)
-{
-	if (len < RTP_HEADER_MIN || packet[0] >> 6 != RTP_VERSION)
-		return 0;
-	size_t head_len = RTP_HEADER_MIN + (size_t)(packet[0] & 15) * RTP_CSRC_LEN;
-	if (packet[0] & 0x10) {
-		if (head_len + RTP_EXTENSION_HEAD_LEN > len)
-			return 0;
-		const uint8_t *words = packet + head_len + 2;
-		head_len += RTP_EXTENSION_HEAD_LEN + 4 * (size_t)(words[0] << 8 | words[1]);
-	}
-	return head_len <= len && head_len <= UINT16_MAX ? (uint16_t)head_len : 0;
 }
 
 bool rtcp_header_ok(const uint8_t *packet, size_t len)
@@ -64,46 +44,6 @@ bool rtcp_compound_ok(const uint8_t *packet, size_t len)
 }
 
 // Functions with a parameter aead are compiled once for AES-GCM and once for AES-CM.
-
-static ALWAYS_INLINE bool trailer_read(const uint8_t *packet, size_t len, uint16_t tag_len,
-	enum srtp_protocol protocol, uint16_t head_len, uint8_t mki_len, bool has_roc,
-	struct srtp_trailer *trailer, bool aead)
-{
-	bool rtcp = protocol == SRTP_RTCP;
-	size_t before = head_len + (rtcp ? SRTCP_INDEX_LEN : 0U) + (aead ? tag_len : 0U);
-	size_t after = mki_len + (has_roc ? SRTP_ROC_LEN : 0U) + (aead ? 0U : tag_len);
-
-	// RFC 4771 knows no SRTCP, and its mode 3 is for AEAD.
-	if (has_roc && (rtcp || !aead))
-		return false;
-	if (len > UINT16_MAX || before + after > len)
-		return false;
-	const uint8_t *end = packet + len - after;
-	if (mki_len == 8)
-		trailer->mki = srtp_read64(end);
-	else if (mki_len == 4)
-		trailer->mki = (uint64_t)srtp_read32(end) << 32;
-	else if (mki_len == 0)
-		trailer->mki = 0;
-	else
-		return false;
-	trailer->roc = has_roc ? srtp_read32(end + mki_len) : 0;
-	trailer->body = (uint16_t)(len - after);
-	trailer->mki_len = mki_len;
-	trailer->has_roc = has_roc;
-	return true;
-}
-
-bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_suite suite,
-	enum srtp_protocol protocol, uint16_t head_len, uint8_t mki_len, bool has_roc,
-	struct srtp_trailer *trailer)
-{
-	if (srtp_suite_is_aead(suite))
-		return trailer_read(packet, len, SRTP_GCM_TAG_LEN, protocol, head_len, mki_len,
-			has_roc, trailer, true);
-	return trailer_read(packet, len, srtp_suite_tag_len(suite, protocol), protocol, head_len,
-		mki_len, has_roc, trailer, false);
-}
 
 // The IV of RFC 7714: 8.1 is 0000 || SSRC || ROC || SEQ, 9.1 is 0000 || SSRC || 0000 || SRTCP
 // index, both xored with the salt. With a 48-bit and a 31-bit index these are one formula.

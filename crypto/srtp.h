@@ -28,7 +28,10 @@
 // All functions are pure computation on the caller's memory, safe in any thread.
 
 enum {
+	RTP_VERSION = 2,
 	RTP_HEADER_MIN = 12,
+	RTP_CSRC_LEN = 4,
+	RTP_EXTENSION_HEAD_LEN = 4,
 	RTCP_HEADER_LEN = 8, // octets of an RTCP packet that SRTCP leaves in clear
 	SRTCP_INDEX_LEN = 4,
 	SRTP_ROC_LEN = 4,
@@ -48,7 +51,19 @@ static inline bool rtcp_is(const uint8_t *packet)
 
 // Octets of the header with CSRC list and extension (RFC 3550 5.1, 5.3.1), 0 if packet is not RTP
 // version 2 or is shorter than its header says.
-uint16_t rtp_header_len(const uint8_t *packet, size_t len);
+static inline uint16_t rtp_header_len(const uint8_t *packet, size_t len)
+{
+	if (len < RTP_HEADER_MIN || packet[0] >> 6 != RTP_VERSION)
+		return 0;
+	size_t head_len = RTP_HEADER_MIN + (size_t)(packet[0] & 15) * RTP_CSRC_LEN;
+	if (packet[0] & 0x10) {
+		if (head_len + RTP_EXTENSION_HEAD_LEN > len)
+			return 0;
+		const uint8_t *words = packet + head_len + 2;
+		head_len += RTP_EXTENSION_HEAD_LEN + 4 * (size_t)(words[0] << 8 | words[1]);
+	}
+	return head_len <= len && head_len <= UINT16_MAX ? (uint16_t)head_len : 0;
+}
 
 // Whether the clear part of an RTCP or SRTCP packet is well formed: version 2 and at least 8
 // octets.
@@ -132,9 +147,33 @@ struct srtp_trailer {
 // Reads the trailer of a packet under the assumption that it has an MKI of mki_len octets and, if
 // has_roc, a ROC. head_len is the header's length (RTCP_HEADER_LEN for SRTCP). Returns false if the
 // packet is too short to be that and hold a tag, or if the suite has no ROC.
-bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_suite suite,
+static inline bool srtp_trailer_read(const uint8_t *packet, size_t len, enum srtp_suite suite,
 	enum srtp_protocol protocol, uint16_t head_len, uint8_t mki_len, bool has_roc,
-	struct srtp_trailer *trailer);
+	struct srtp_trailer *trailer)
+{
+	bool aead = srtp_suite_is_aead(suite);
+	// The tag of AES-CM comes after the MKI.
+	size_t last = aead ? 0 : srtp_suite_tag_len(suite, protocol);
+	size_t after = mki_len + last + (has_roc ? (size_t)SRTP_ROC_LEN : 0);
+	size_t least = srtp_overhead_min(suite, protocol) - last;
+
+	if (mki_len != 0 && mki_len != 4 && mki_len != 8)
+		return false;
+	// RFC 4771 knows no SRTCP, and its mode 3 is for AEAD.
+	if (has_roc && (protocol == SRTP_RTCP || !aead))
+		return false;
+	if (len > UINT16_MAX || head_len + least + after > len)
+		return false;
+	const uint8_t *end = packet + len - after;
+	trailer->body = (uint16_t)(len - after);
+	trailer->mki_len = mki_len;
+	trailer->has_roc = has_roc;
+	trailer->mki = mki_len == 0 ? 0 : (uint64_t)srtp_read32(end) << 32;
+	if (mki_len == 8)
+		trailer->mki |= srtp_read32(end + 4);
+	trailer->roc = has_roc ? srtp_read32(end + mki_len) : 0;
+	return true;
+}
 
 // One list: enum, text.
 #define SRTP_STATUSES(_)                                                                           \

@@ -53,9 +53,9 @@ static void hold_give_back(struct worker *worker, struct hold_slot *slot)
 	worker->hold_unused = self;
 }
 
-bool hold_waits(struct worker *worker, const struct key_name *name)
+bool hold_has(struct worker *worker, const struct key_name *name)
 {
-	return worker->n_held > 0 && hold_find(worker, name);
+	return hold_find(worker, name) != NULL;
 }
 
 static enum drop_reason hold_ask(

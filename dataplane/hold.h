@@ -8,10 +8,7 @@
 
 #include "dataplane/drop.h"
 #include "dataplane/key_table.h"
-
-struct packet;
-struct worker;
-struct worker_mail;
+#include "dataplane/worker.h"
 
 // Packets whose key context does not exist yet wait here while the control thread derives it; none
 // is lost for being the first. Bounded for each context, each leg and each worker.
@@ -21,9 +18,14 @@ struct worker_mail;
 enum drop_reason hold_packet(
 	struct worker *worker, struct packet *packet, const struct key_name *name);
 
+bool hold_has(struct worker *worker, const struct key_name *name);
+
 // Whether packets wait for the context of that name, though it may exist by now: those that come
 // behind them must not overtake. Costs one comparison while nothing is held.
-bool hold_waits(struct worker *worker, const struct key_name *name);
+static inline bool hold_waits(struct worker *worker, const struct key_name *name)
+{
+	return unlikely(worker->n_held > 0) && hold_has(worker, name);
+}
 
 // Takes the packets of the slot in mail through the stages again.
 void hold_resume(struct worker *worker, const struct worker_mail *mail);

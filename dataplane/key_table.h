@@ -120,7 +120,7 @@ static inline struct key_bucket *key_table_bucket(const struct key_table *table,
 	return &table->buckets[hash & table->bucket_mask];
 }
 
-typedef uint32_t key_lanes __attribute__((vector_size(16)));
+typedef uint32_t key_lanes __attribute__((vector_size(16), may_alias));
 
 // Bit n: slot n of the bucket has the tag of that hash; an empty one has tag 0. All slots at once and without branches:
 // where in its bucket a name stands is not to be predicted. A hint: whoever goes by it reads the slot again
@@ -129,8 +129,7 @@ static inline unsigned key_bucket_match(const struct key_bucket *bucket, uint64_
 {
 	const uint32_t tag = (uint32_t)(hash >> 32);
 	const key_lanes wanted = {tag, tag, tag, tag};
-	key_lanes pairs[4];
-	__builtin_memcpy(pairs, (const void *)bucket, sizeof(pairs));
+	const key_lanes *pairs = (const key_lanes *)(const void *)bucket;
 	key_lanes low = __builtin_shufflevector(pairs[0], pairs[1], 1, 3, 5, 7);
 	key_lanes high = __builtin_shufflevector(pairs[2], pairs[3], 1, 3, 5, 7);
 	key_lanes bits = ((key_lanes)(low == wanted) & (key_lanes){1, 2, 4, 8}) |
@@ -176,6 +175,30 @@ static inline uint32_t key_table_find_likely(
 	if (likely != KEY_NONE && key_ctx_has_name(&table->ctxs[likely], name))
 		return likely;
 	return key_table_find(table, name, hash);
+}
+
+// A look-up in three steps, each for all packets of a burst before the next: what one reads, the one before asked for.
+struct key_lookup {
+	struct key_name name; // set before the first step
+	uint64_t hash;
+	uint32_t likely; // as key_table_prefetch() answered
+};
+
+static inline void key_lookup_hash(const struct key_table *table, struct key_lookup *lookup)
+{
+	lookup->hash = key_name_hash(table, &lookup->name);
+	__builtin_prefetch(key_table_bucket(table, lookup->hash));
+}
+
+static inline void key_lookup_prefetch(const struct key_table *table, struct key_lookup *lookup)
+{
+	lookup->likely = key_table_prefetch(table, lookup->hash);
+}
+
+static inline uint32_t key_lookup_find(
+	const struct key_table *table, const struct key_lookup *lookup)
+{
+	return key_table_find_likely(table, &lookup->name, lookup->hash, lookup->likely);
 }
 
 // Takes an unused context for the control thread to fill; KEY_NONE if there is none left.

@@ -32,9 +32,9 @@ struct packet {
 	uint8_t port;           // on which it came
 	uint16_t udp_dst;       // host byte order
 	bool keep_original;     // a receiver gets the octets as they came
-	bool decrypt;           // its tag is to be verified
+	bool decrypt;           // its tag is to be verified, and was after stage_unprotect
 	uint8_t clear_uses; // groups of receivers that need the clear packet, at most 255 counted
-	bool authentic;     // its tag verified
+	bool to_group;      // address is a multicast group
 	uint32_t ssrc;
 	uint32_t ctx_index;     // KEY_NONE: none
 	uint32_t claimed_space; // in which its packet index was claimed last
@@ -46,13 +46,15 @@ struct packet {
 	// The local address, or joined group, that it came to.
 	const struct port_address *address;
 	const struct leg *leg;
-	const struct leg_key *key; // of the leg, whose MKI the packet has; NULL: none
+	const struct leg_protection *in; // of the leg, for its protocol
+	const struct fanout *fanout;     // the same
+	const struct leg_key *key;       // of the leg, whose MKI the packet has; NULL: none
 	struct key_ctx *ctx;
 	struct stream *stream; // NULL: not born yet
 	struct srtp_trailer trailer;
 	struct endpoint source;
-	uint32_t out_ctx[FANOUT_TALKER_GROUPS_MAX]; // context of each talker group; KEY_NONE:
-						    // cannot be had
+	// Context under which each talker group gets it, its own if it stays under its key; KEY_NONE: cannot be had.
+	uint32_t out_ctx[FANOUT_TALKER_GROUPS_MAX];
 	// RTCP beside plain media as it leaves protected, NULL if it was not asked for; enum drop_reason:
 	// why it cannot be had.
 	struct rte_mbuf *translated;
@@ -75,22 +77,37 @@ static inline bool packet_keeps_key(const struct packet *p, const struct fanout_
 	       p->ctx->by_mki.cs_id == group->cs_id && p->ctx->by_mki.suite == group->suite;
 }
 
-// The key context under which a group gets this packet, KEY_NONE if none.
+// The key context under which a group gets this packet, KEY_NONE if none. After stage_route has looked up out_ctx.
+static inline uint32_t packet_out_ctx_at(
+	const struct packet *p, const struct fanout *fanout, unsigned at)
+{
+	const struct fanout_group *group = &fanout->groups[at];
+	if (group->by_talker)
+		return p->out_ctx[at];
+	return packet_keeps_key(p, group) ? p->ctx_index : group->ctx;
+}
+
 static inline uint32_t packet_out_ctx(
 	const struct packet *p, const struct fanout *fanout, const struct fanout_group *group)
 {
-	if (packet_keeps_key(p, group))
-		return p->ctx_index;
-	return group->by_talker ? p->out_ctx[group - fanout->groups] : group->ctx;
+	return packet_out_ctx_at(p, fanout, (unsigned)(group - fanout->groups));
 }
 
-// Whether a group gets the very octets that came: opaque, or the same key in the same layout.
-static inline bool packet_passes(
-	const struct packet *p, const struct fanout *fanout, const struct fanout_group *group)
+// Whether a group that gets the packet under the context out gets the very octets that came: opaque, or the same key
+// in the same layout.
+static inline bool packet_passes_under(
+	const struct packet *p, const struct fanout_group *group, uint32_t out)
 {
 	if (group->mode != LEG_SRTP || p->ctx_index == KEY_NONE)
 		return group->mode == LEG_OPAQUE;
+	if (out != p->ctx_index || group->mki_len != p->trailer.mki_len)
+		return false;
 	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(p->data));
-	return packet_out_ctx(p, fanout, group) == p->ctx_index &&
-	       group->mki_len == p->trailer.mki_len && roc == p->trailer.has_roc;
+	return roc == p->trailer.has_roc;
+}
+
+static inline bool packet_passes(
+	const struct packet *p, const struct fanout *fanout, const struct fanout_group *group)
+{
+	return packet_passes_under(p, group, packet_out_ctx(p, fanout, group));
 }

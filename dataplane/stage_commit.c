@@ -124,7 +124,7 @@ static enum drop_reason packet_commit_stream(struct worker *worker, struct packe
 	if (p->ctx && !atomic_load_explicit(&p->ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&p->ctx->proven, 1, memory_order_relaxed);
 	stream_note(worker, p);
-	if (p->authentic)
+	if (p->decrypt)
 		leg_learn(worker, p);
 	return DROP_NONE;
 }

@@ -28,9 +28,10 @@ static void burst_find_legs(const struct relay *relay, struct packet *packets[],
 			rte_prefetch0((const void *)&relay->legs.legs[leg - 1]);
 	}
 	for (uint16_t i = 0; i < n; i++) {
-		packets[i]->leg = leg_of_packet(relay, packets[i]);
-		for (size_t at = 0; packets[i]->leg && at < sizeof(struct leg); at += 64)
-			rte_prefetch0((const uint8_t *)packets[i]->leg + at);
+		const struct leg *leg = leg_of_packet(relay, packets[i]);
+		packets[i]->leg = leg;
+		for (size_t at = 0; at < sizeof(struct leg); at += 64)
+			rte_prefetch0((const uint8_t *)leg + at); // of NULL it does nothing
 	}
 }
 
@@ -59,10 +60,10 @@ static enum drop_reason packet_classify(struct packet *p)
 // address. While a leg changes from one to the other both may still lead to it.
 static bool leg_is_addressed(const struct leg *leg, const struct packet *p)
 {
-	const struct endpoint *to = &p->address->addr;
-	if (!endpoint_is_multicast(to))
+	if (likely(!p->to_group))
 		return !endpoint_is_multicast(&leg->remote);
-	return endpoint_same_addr(&leg->remote, to) && ntohs(leg->remote.port) == p->udp_dst;
+	return endpoint_same_addr(&leg->remote, &p->address->addr) &&
+	       ntohs(leg->remote.port) == p->udp_dst;
 }
 
 static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
@@ -81,6 +82,8 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 	// Where no tag says who sent it the address must: nobody else may speak into the call. A group
 	// has no address of who speaks to it.
 	const struct leg_protection *in = &leg->in[p->protocol];
+	p->in = in;
+	p->fanout = leg->fanout[p->protocol];
 	bool authenticated = in->named_key && in->verify;
 	if (!authenticated && !endpoint_is_multicast(&leg->remote) &&
 		!endpoint_equal(&leg->remote, &p->source))

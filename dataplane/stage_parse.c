@@ -191,6 +191,7 @@ static inline enum drop_reason parse_udp(
 	if (udp_len < sizeof(struct rte_udp_hdr) || read16(udp + 4) != udp_len)
 		return DROP_UDP_LENGTH;
 	p->address = address;
+	p->to_group = f->to_group;
 	p->udp_dst = read16(udp + 2);
 	memcpy(&source.port, udp, sizeof(source.port));
 	p->source = source;

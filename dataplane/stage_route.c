@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include <rte_prefetch.h>
-
 #include "dataplane/hold.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
@@ -13,128 +11,121 @@ static uint32_t packet_talker(const struct packet *p)
 {
 	if (p->ctx && p->key->is_gmk && p->key->own_mki != p->ctx->by_mki.mki)
 		return (uint32_t)p->ctx->by_talker.mki;
-	return p->leg->in[p->protocol].user;
-}
-
-// The name of the talker's context under the group's GMK. False if there is none to look for: the
-// packet stays under its own key, or the talker is not known.
-static bool talker_group_name(
-	const struct packet *p, const struct fanout_group *group, struct key_name *name)
-{
-	if (packet_keeps_key(p, group))
-		return false;
-	*name = key_name_make(KEY_BY_TALKER, (uint64_t)group->root << 32 | p->talker, 0,
-		group->cs_id, p->protocol, group->suite);
-	return p->talker != 0 && p->leg->in[p->protocol].mode != LEG_OPAQUE;
+	return p->in->user;
 }
 
 // The first group from i on whose context has to be looked up, and its name; those before it have
-// none. n_talker_groups: there is no such group any more.
-static unsigned talker_group_next(
-	struct packet *p, const struct fanout *fanout, unsigned i, struct key_name *name)
+// none, or the packet stays under its own key. n_talker_groups: there is no such group any more.
+static inline unsigned talker_group_next(struct packet *p, unsigned i, struct key_name *name)
 {
+	const struct fanout *fanout = p->fanout;
+	bool known = p->talker != 0 && p->in->mode != LEG_OPAQUE;
 	for (; i < fanout->n_talker_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		p->out_ctx[i] = KEY_NONE;
-		if (group->only_leg != p->leg->index && talker_group_name(p, group, name))
+		if (group->only_leg == p->leg->index)
+			continue;
+		if (packet_keeps_key(p, group)) {
+			p->out_ctx[i] = p->ctx_index;
+		} else if (known) {
+			*name = key_name_make(KEY_BY_TALKER,
+				(uint64_t)group->root << 32 | p->talker, 0, group->cs_id,
+				p->protocol, group->suite);
 			break;
+		}
 	}
 	return i;
 }
 
 // A context of a packet's talker to look up.
 struct talker_lookup {
-	struct key_name name;
-	uint64_t hash;
-	uint32_t likely; // as key_table_prefetch() answered
-	unsigned group;
+	struct key_lookup key;
+	unsigned group; // n_talker_groups: there is none
 };
 
 // Finds all contexts of the talker, from that of the first group on. False if the packet is held
 // because one has to be derived first. A group whose context cannot be had gets no copy, and keeps
 // the others from nothing.
-static bool packet_find_contexts(struct worker *worker, struct packet *p,
-	const struct fanout *fanout, struct talker_lookup *lookup)
+static inline bool packet_find_contexts(
+	struct worker *worker, struct packet *p, struct talker_lookup *lookup)
 {
 	const struct key_table *keys = &worker->relay->keys;
+	const struct key_name *name = &lookup->key.name;
 	// Groups are asked for in their order: up to the one that was refused just now all have
 	// been.
 	bool ask = !worker->resumed || worker->refused == DROP_NONE;
-	while (lookup->group < fanout->n_talker_groups) {
-		const struct key_name *name = &lookup->name;
-		uint32_t ctx = key_table_find_likely(keys, name, lookup->hash, lookup->likely);
+	while (lookup->group < p->fanout->n_talker_groups) {
+		uint32_t ctx = key_lookup_find(keys, &lookup->key);
 		p->out_ctx[lookup->group] = ctx;
-		bool waits = !worker->resumed && hold_waits(worker, name);
-		if (ctx == KEY_NONE || waits) {
+		if (ctx == KEY_NONE || (!worker->resumed && hold_waits(worker, name))) {
 			if (ask && hold_packet(worker, p, name) == DROP_NONE)
 				return false;
 			ask = ask || key_name_equal(name, &worker->resumed_name);
 		}
-		lookup->group = talker_group_next(p, fanout, lookup->group + 1, &lookup->name);
-		lookup->hash = key_name_hash(keys, &lookup->name);
-		lookup->likely = KEY_NONE;
+		lookup->group = talker_group_next(p, lookup->group + 1, &lookup->key.name);
+		if (lookup->group == p->fanout->n_talker_groups)
+			break;
+		lookup->key.hash = key_name_hash(keys, name);
+		lookup->key.likely = KEY_NONE;
 	}
 	return true;
 }
 
 // What the receivers need of the packet: the octets as they came, the clear ones, or both; and the
 // context that prefetch.c asks for.
-static void packet_plan(struct packet *p, const struct fanout *fanout)
+static inline void packet_plan(struct packet *p)
 {
-	p->keep_original = false;
-	p->clear_uses = 0;
-	p->first_out = KEY_NONE;
+	const struct fanout *fanout = p->fanout;
+	const uint32_t self = p->leg->index;
+	unsigned clear_uses = 0;
+	uint32_t first_out = KEY_NONE;
+	bool keep_original = false;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
-		if (group->only_leg == p->leg->index)
+		if (group->only_leg == self)
 			continue;
-		if (packet_passes(p, fanout, group)) {
-			p->keep_original = true;
+		uint32_t out = packet_out_ctx_at(p, fanout, i);
+		if (packet_passes_under(p, group, out)) {
+			keep_original = true;
 			continue;
 		}
-		if (p->clear_uses < UINT8_MAX)
-			p->clear_uses++;
-		if (p->first_out == KEY_NONE && group->mode == LEG_SRTP)
-			p->first_out = packet_out_ctx(p, fanout, group);
+		clear_uses++;
+		if (first_out == KEY_NONE && group->mode == LEG_SRTP)
+			first_out = out;
 	}
-	const struct leg_protection *in = &p->leg->in[p->protocol];
-	p->decrypt = p->ctx && (in->verify || p->clear_uses > 0);
+	p->keep_original = keep_original;
+	p->clear_uses = (uint8_t)RTE_MIN(clear_uses, (unsigned)UINT8_MAX);
+	p->first_out = first_out;
+	p->decrypt = p->ctx && (p->in->verify || clear_uses > 0);
 }
 
 // Has what the look-ups of a burst are going to read on its way: the buckets of the talkers' names, then
 // the contexts. Of the first group that has to be looked up; few legs have more.
-static void burst_prefetch_contexts(const struct key_table *keys, struct packet *packets[],
+static inline void burst_prefetch_contexts(const struct key_table *keys, struct packet *packets[],
 	uint16_t n, struct talker_lookup lookups[])
 {
 	for (uint16_t i = 0; i < n; i++) {
-		const struct fanout *fanout = packets[i]->leg->fanout[packets[i]->protocol];
-		struct talker_lookup *lookup = &lookups[i];
-		lookup->group = talker_group_next(packets[i], fanout, 0, &lookup->name);
-		if (lookup->group == fanout->n_talker_groups)
-			continue;
-		lookup->hash = key_name_hash(keys, &lookup->name);
-		rte_prefetch0(key_table_bucket(keys, lookup->hash));
+		struct packet *p = packets[i];
+		p->talker = packet_talker(p);
+		lookups[i].group = talker_group_next(p, 0, &lookups[i].key.name);
+		if (lookups[i].group < p->fanout->n_talker_groups)
+			key_lookup_hash(keys, &lookups[i].key);
 	}
-	for (uint16_t i = 0; i < n; i++) {
-		const struct fanout *fanout = packets[i]->leg->fanout[packets[i]->protocol];
-		if (lookups[i].group < fanout->n_talker_groups)
-			lookups[i].likely = key_table_prefetch(keys, lookups[i].hash);
-	}
+	for (uint16_t i = 0; i < n; i++)
+		if (lookups[i].group < packets[i]->fanout->n_talker_groups)
+			key_lookup_prefetch(keys, &lookups[i].key);
 }
 
 uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n)
 {
 	struct talker_lookup lookups[WORKER_BURST];
-	for (uint16_t i = 0; i < n; i++)
-		packets[i]->talker = packet_talker(packets[i]);
 	burst_prefetch_contexts(&worker->relay->keys, packets, n, lookups);
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
-		const struct fanout *fanout = p->leg->fanout[p->protocol];
-		if (!packet_find_contexts(worker, p, fanout, &lookups[i]))
+		if (!packet_find_contexts(worker, p, &lookups[i]))
 			continue;
-		packet_plan(p, fanout);
+		packet_plan(p);
 		packets[out++] = p;
 	}
 	return out;

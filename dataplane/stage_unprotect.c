@@ -64,7 +64,6 @@ static enum drop_reason op_reason(const struct srtp_op *op)
 
 static bool packet_take_clear(struct packet *p)
 {
-	p->authentic = true;
 	p->clear_len = p->op.len;
 	rte_pktmbuf_trim(p->clear, (uint16_t)(p->clear->data_len - p->clear_len));
 	return p->protocol == SRTP_RTP ||

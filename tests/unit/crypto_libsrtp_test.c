@@ -138,7 +138,7 @@ static uint16_t receive(const struct ends *ends, enum srtp_protocol protocol, ui
 {
 	uint16_t head_len =
 		protocol == SRTP_RTP ? rtp_header_len(packet, (size_t)len) : RTCP_HEADER_LEN;
-	struct srtp_trailer trailer;
+	struct srtp_trailer trailer = {};
 	uint8_t mki_len = ends->agreed->mki_len, mki[SRTP_MKI_MAX] = {0};
 
 	assert_true(srtp_trailer_read(packet, (size_t)len, ends->agreed->suite, protocol, head_len,

@@ -152,7 +152,7 @@ static void sample_unprotect_check(
 	const struct context *context, const struct sample *s, bool in_place)
 {
 	uint8_t src[ROOM], dst[ROOM];
-	struct srtp_trailer trailer;
+	struct srtp_trailer trailer = {};
 	uint16_t head_len = s->protocol == SRTP_RTP ? rtp_header_len(s->packet, s->packet_len)
 						    : RTCP_HEADER_LEN;
 
@@ -460,7 +460,7 @@ static enum srtp_status receive(
 	const struct context *context, const struct sample *s, const uint8_t *packet, size_t len)
 {
 	static const uint8_t zero[ROOM];
-	struct srtp_trailer trailer;
+	struct srtp_trailer trailer = {};
 	uint8_t dst[ROOM] = {0};
 	uint16_t head_len = s->protocol == SRTP_RTP ? rtp_header_len(packet, len) : RTCP_HEADER_LEN;
 
