@@ -18,15 +18,11 @@ static void bits_clear(struct replay_list *list, uint64_t from, uint64_t to)
 	}
 }
 
-enum replay_verdict replay_commit(struct replay_list *list, uint64_t index)
+enum replay_verdict replay_commit_other(struct replay_list *list, uint64_t index)
 {
-	// The bit that index takes was that of index - 1,024, which leaves the window: in sequence
-	// there is nothing to clear.
-	if (index != list->next) {
-		enum replay_verdict verdict = replay_check(list, index);
-		if (verdict != REPLAY_NEW)
-			return verdict;
-	}
+	enum replay_verdict verdict = replay_check(list, index);
+	if (verdict != REPLAY_NEW)
+		return verdict;
 	if (index >= list->next) {
 		if (index - list->next >= REPLAY_LIST_LEN)
 			memset(list->seen, 0, sizeof(list->seen));

@@ -29,6 +29,18 @@ static inline enum replay_verdict replay_check(const struct replay_list *list, u
 	return REPLAY_NEW;
 }
 
+// replay_commit() of what is not the next in sequence.
+enum replay_verdict replay_commit_other(struct replay_list *list, uint64_t index);
+
 // Checks again, because a burst can hold one packet twice, and notes a NEW index as received. Only
 // after its tag verified. At most 16 words are written however far the index jumps.
-enum replay_verdict replay_commit(struct replay_list *list, uint64_t index);
+static inline enum replay_verdict replay_commit(struct replay_list *list, uint64_t index)
+{
+	if (index != list->next)
+		return replay_commit_other(list, index);
+	// The bit that index takes was that of index - 1,024, which leaves the window: in sequence
+	// there is nothing to clear.
+	list->next = index + 1;
+	list->seen[index / 64 % (REPLAY_LIST_LEN / 64)] |= UINT64_C(1) << index % 64;
+	return REPLAY_NEW;
+}

@@ -14,7 +14,7 @@ struct worker;
 // RTP of an opaque leg whose tag is not verified: that leg names no key, or says verify false.
 static inline bool packet_is_opaque(const struct packet *p)
 {
-	return p->protocol == SRTP_RTP && !p->decrypt && p->leg->in[SRTP_RTP].mode == LEG_OPAQUE;
+	return !p->decrypt && p->protocol == SRTP_RTP && p->in->mode == LEG_OPAQUE;
 }
 
 // Fetches what opaque_count() reads of those packets of a burst that are opaque.

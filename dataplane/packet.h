@@ -51,6 +51,8 @@ struct packet {
 	const struct leg_key *key;       // of the leg, whose MKI the packet has; NULL: none
 	struct key_ctx *ctx;
 	struct stream *stream; // NULL: not born yet
+	// Where its stream is, if it has a ctx; and the outbound one, if it has a first_out and its own SSRC.
+	const _Atomic uint32_t *bucket, *out_bucket;
 	struct srtp_trailer trailer;
 	struct endpoint source;
 	// Context under which each talker group gets it, its own if it stays under its key; KEY_NONE: cannot be had.

@@ -14,7 +14,7 @@
 struct relay;
 
 // After stage_key: session keys to decrypt with, and the buckets of streams.
-void prefetch_inbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n);
+void prefetch_inbound_keys(struct packet *packets[], uint16_t n);
 
 // After stage_route, which gave the stream's buckets time to come: the streams, and the contexts that copies leave
 // under.

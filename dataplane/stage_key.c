@@ -113,6 +113,7 @@ static inline bool packet_find_ctx(
 	}
 	p->ctx_index = ctx;
 	p->ctx = &keys->ctxs[ctx];
+	p->bucket = stream_bucket(&worker->relay->streams, p->ctx->space, p->ssrc);
 	return true;
 }
 

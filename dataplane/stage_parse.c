@@ -206,8 +206,7 @@ static inline void packet_cut_out(struct packet *p, struct rte_mbuf *mbuf)
 {
 	p->headers_len = (uint16_t)(p->data - rte_pktmbuf_mtod(mbuf, const uint8_t *));
 	mbuf->data_off += p->headers_len;
-	mbuf->data_len = p->len;
-	mbuf->pkt_len = p->len;
+	mbuf_cut(mbuf, p->len);
 }
 
 // IGMP, or ICMPv6 right behind a hop-by-hop header, with a query for group members in it: what else

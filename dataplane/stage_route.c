@@ -126,6 +126,9 @@ uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n
 		if (!packet_find_contexts(worker, p, &lookups[i]))
 			continue;
 		packet_plan(p);
+		if (p->first_out != KEY_NONE)
+			p->out_bucket = stream_bucket(&worker->relay->streams,
+				worker->relay->keys.ctxs[p->first_out].space, p->ssrc);
 		packets[out++] = p;
 	}
 	return out;

@@ -28,7 +28,7 @@ static bool talker_key_name(
 // 3.3.1). A guess, which the tag confirms. 0: nothing is known.
 static uint64_t packet_next_under_other_keys(const struct worker *worker, const struct packet *p)
 {
-	const struct leg_protection *in = &p->leg->in[p->protocol];
+	const struct leg_protection *in = p->in;
 	const struct relay *relay = worker->relay;
 	uint64_t next = 0;
 	for (unsigned i = 0; i < in->n_keys; i++) {
@@ -114,35 +114,48 @@ static enum drop_reason packet_check_protected(const struct worker *worker, stru
 	return replay_reason(verdict);
 }
 
-// Plain media needs a stream to get its packet index, and plain RTCP one that stands for its sender
-// where it is protected. Nothing verifies it, so it is born here.
-static enum drop_reason packet_check_plain(
-	struct worker *worker, struct packet *p, uint8_t protocol)
-{
-	p->stream = plain_stream_get(worker, p->leg, protocol, p->ssrc);
-	p->carried_index = NO_INDEX;
-	return p->stream ? DROP_NONE : DROP_STREAM_LIMIT; // its index is found when it is committed
-}
-
 static bool packet_is_to_protect(const struct packet *p)
 {
-	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	const struct fanout *fanout = p->fanout;
 	for (unsigned i = 0; i < fanout->n_groups; i++)
 		if (fanout->groups[i].mode == LEG_SRTP)
 			return true;
 	return false;
 }
 
-static bool packet_has_plain_stream(const struct packet *p)
+static inline bool packet_has_plain_stream(const struct packet *p)
 {
-	return p->leg->in[p->protocol].mode == LEG_PLAIN &&
-	       (p->protocol == SRTP_RTP || packet_is_to_protect(p));
+	return p->in->mode == LEG_PLAIN && (p->protocol == SRTP_RTP || packet_is_to_protect(p));
 }
 
-// Whose stream the packet belongs to: RTCP of plain media to that of its sender's RTP.
-static uint8_t packet_stream_protocol(const struct packet *p)
+static inline bool stream_is_others(const struct worker *worker, const struct stream *stream)
 {
-	return leg_is_plain_media(p->leg) ? SRTP_RTP : p->protocol;
+	return stream && stream->worker != worker->id;
+}
+
+// Plain media needs a stream to get its packet index, and plain RTCP one that stands for its sender
+// where it is protected. Nothing verifies it, so it is born here.
+static enum drop_reason packet_find_plain(struct worker *worker, struct packet *p)
+{
+	// RTCP of plain media belongs to the stream of its sender's RTP.
+	uint8_t protocol = leg_is_plain_media(p->leg) ? (uint8_t)SRTP_RTP : p->protocol;
+	p->stream = stream_find(
+		&worker->relay->streams, stream_plain_scope(p->leg->index, protocol), p->ssrc);
+	if (stream_is_others(worker, p->stream))
+		return DROP_NONE;
+	p->stream = plain_stream_get(worker, p->leg, protocol, p->ssrc);
+	p->carried_index = NO_INDEX;
+	return p->stream ? DROP_NONE : DROP_STREAM_LIMIT; // its index is found when it is committed
+}
+
+static inline enum drop_reason packet_find_protected(struct worker *worker, struct packet *p)
+{
+	p->stream = stream_find_in(&worker->relay->streams, p->bucket, p->ctx->space, p->ssrc);
+	// The relay's own SSRC: what it sends under this key, a client must not (RFC 7714 8.4). Whether
+	// it is one, the tag tells: stage_commit drops it.
+	if (p->stream && p->stream->source != STREAM_NONE)
+		p->stream = NULL;
+	return stream_is_others(worker, p->stream) ? DROP_NONE : packet_check_protected(worker, p);
 }
 
 uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t n)
@@ -151,28 +164,15 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 	opaque_prefetch(worker, packets, n);
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
-		bool plain = packet_has_plain_stream(p);
-		uint8_t protocol = packet_stream_protocol(p);
-		p->stream = NULL;
-		p->clear = NULL;
-		if (!p->decrypt && !plain) {
-			packets[out++] = p;
-			continue;
-		}
-		uint32_t scope =
-			plain ? stream_plain_scope(p->leg->index, protocol) : p->ctx->space;
-		p->stream = stream_find(&worker->relay->streams, scope, p->ssrc);
-		// The relay's own SSRC: what it sends under this key, a client must not (RFC 7714 8.4). Whether
-		// it is one, the tag tells: stage_commit drops it.
-		if (p->stream && p->stream->source != STREAM_NONE)
-			p->stream = NULL;
 		enum drop_reason reason = DROP_NONE;
-		if (!p->stream || p->stream->worker == worker->id)
-			reason = plain ? packet_check_plain(worker, p, protocol)
-				       : packet_check_protected(worker, p);
+		p->stream = NULL;
+		if (packet_has_plain_stream(p))
+			reason = packet_find_plain(worker, p);
+		else if (p->decrypt)
+			reason = packet_find_protected(worker, p);
 		if (reason != DROP_NONE)
 			worker_drop(worker, p, reason);
-		else if (p->stream && p->stream->worker != worker->id)
+		else if (stream_is_others(worker, p->stream))
 			worker_handoff(worker, p);
 		else
 			packets[out++] = p;

@@ -65,7 +65,7 @@ static enum drop_reason op_reason(const struct srtp_op *op)
 static bool packet_take_clear(struct packet *p)
 {
 	p->clear_len = p->op.len;
-	rte_pktmbuf_trim(p->clear, (uint16_t)(p->clear->data_len - p->clear_len));
+	mbuf_cut(p->clear, p->clear_len); // it had p->len octets
 	return p->protocol == SRTP_RTP ||
 	       rtcp_compound_ok(rte_pktmbuf_mtod(p->clear, const uint8_t *), p->clear_len);
 }
@@ -78,7 +78,7 @@ uint16_t stage_unprotect_before(struct worker *worker, struct packet *packets[],
 		struct packet *p = packets[i];
 		if (!p->decrypt) {
 			// Plain packets are clear as they came; opaque ones never are.
-			p->clear = p->leg->in[p->protocol].mode == LEG_PLAIN ? p->mbuf : NULL;
+			p->clear = p->in->mode == LEG_PLAIN ? p->mbuf : NULL;
 			p->clear_len = p->len;
 		} else if (packet_clear_place(worker, p)) {
 			packet_fill_op(p);

@@ -108,12 +108,12 @@ static inline _Atomic uint32_t *stream_bucket(
 	return &table->buckets[((uint64_t)m ^ (uint64_t)(m >> 64)) & table->bucket_mask];
 }
 
-// The stream of that scope and SSRC, or NULL. Any worker.
-static inline struct stream *stream_find(
-	const struct stream_table *table, uint32_t scope, uint32_t ssrc)
+// The stream of that scope and SSRC in their bucket, or NULL. Any worker.
+static inline struct stream *stream_find_in(const struct stream_table *table,
+	const _Atomic uint32_t *bucket, uint32_t scope, uint32_t ssrc)
 {
 	// acquire: pairs with the release in stream_create(), which filled the stream before
-	uint32_t i = atomic_load_explicit(stream_bucket(table, scope, ssrc), memory_order_acquire);
+	uint32_t i = atomic_load_explicit(bucket, memory_order_acquire);
 	while (i != 0) {
 		struct stream *stream = &table->streams[i - 1];
 		if (stream->scope == scope && stream->ssrc == ssrc)
@@ -121,6 +121,12 @@ static inline struct stream *stream_find(
 		i = atomic_load_explicit(&stream->next, memory_order_acquire);
 	}
 	return NULL;
+}
+
+static inline struct stream *stream_find(
+	const struct stream_table *table, uint32_t scope, uint32_t ssrc)
+{
+	return stream_find_in(table, stream_bucket(table, scope, ssrc), scope, ssrc);
 }
 
 static inline uint32_t stream_index(const struct stream_table *table, const struct stream *stream)

@@ -220,7 +220,7 @@ static inline uint16_t group_look_up(
 	n = stage_parse(worker, mbufs, n, packets);
 	n = stage_leg(worker, packets, n);
 	n = stage_key(worker, packets, n);
-	prefetch_inbound_keys(worker->relay, packets, n);
+	prefetch_inbound_keys(packets, n);
 	n = stage_route(worker, packets, n);
 	prefetch_inbound_streams(worker->relay, packets, n);
 	prefetch_outbound_keys(worker->relay, packets, n);

@@ -153,6 +153,13 @@ static inline void worker_count_copy_drop(
 	worker->legs[leg].tx_drops[reason - DROP_COPY_FIRST]++;
 }
 
+// Shortens a buffer of one segment to len octets, no more than it has.
+static inline void mbuf_cut(struct rte_mbuf *mbuf, uint16_t len)
+{
+	mbuf->data_len = len;
+	mbuf->pkt_len = len;
+}
+
 // The frame again as it was received, to start anew: puts back the headers that stage_parse took
 // off.
 static inline struct rte_mbuf *packet_unparse(struct packet *packet)
