@@ -16,11 +16,10 @@ struct relay;
 // After stage_key: session keys to decrypt with, and the buckets of streams.
 void prefetch_inbound_keys(struct packet *packets[], uint16_t n);
 
-// After stage_route, which gave the stream's buckets time to come: the streams, and the contexts that copies leave
-// under.
+// In stage_route, whose first half gave the stream's buckets time to come: the streams.
 void prefetch_inbound_streams(const struct relay *relay, struct packet *packets[], uint16_t n);
 
-// Next: the session keys to encrypt with, and the buckets of outbound streams.
+// After stage_route: the session keys to encrypt with, and the buckets of outbound streams.
 void prefetch_outbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n);
 
 // After stage_unprotect: the outbound streams.

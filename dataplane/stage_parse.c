@@ -193,8 +193,12 @@ static inline enum drop_reason parse_udp(
 	p->address = address;
 	p->to_group = f->to_group;
 	p->udp_dst = read16(udp + 2);
-	memcpy(&source.port, udp, sizeof(source.port));
-	p->source = source;
+	// Member by member: a structure put together in memory is not read again before all of it is stored.
+	p->source.words[0] = f->source[0];
+	p->source.words[1] = f->source[1];
+	memcpy(&p->source.port, udp, sizeof(p->source.port));
+	p->source.family = f->family;
+	p->source.zero = 0;
 	p->data = udp + sizeof(struct rte_udp_hdr);
 	p->len = (uint16_t)(udp_len - sizeof(struct rte_udp_hdr));
 	return DROP_NONE;

@@ -2,6 +2,7 @@
 // Copyright (c) 2026 The mcxrelay authors
 
 #include "dataplane/hold.h"
+#include "dataplane/prefetch.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
@@ -120,6 +121,7 @@ uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n
 {
 	struct talker_lookup lookups[WORKER_BURST];
 	burst_prefetch_contexts(&worker->relay->keys, packets, n, lookups);
+	prefetch_inbound_streams(worker->relay, packets, n);
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];

@@ -222,7 +222,6 @@ static inline uint16_t group_look_up(
 	n = stage_key(worker, packets, n);
 	prefetch_inbound_keys(packets, n);
 	n = stage_route(worker, packets, n);
-	prefetch_inbound_streams(worker->relay, packets, n);
 	prefetch_outbound_keys(worker->relay, packets, n);
 	return stage_stream(worker, packets, n);
 }
