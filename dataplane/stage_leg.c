@@ -6,32 +6,25 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
-static _Atomic uint32_t *leg_place(const struct packet *p)
+static inline const struct leg *leg_of_packet(const struct relay *relay, const struct packet *p)
 {
-	return &p->address->legs[p->udp_dst];
-}
-
-static const struct leg *leg_of_packet(const struct relay *relay, const struct packet *p)
-{
-	uint32_t leg = atomic_load_explicit(leg_place(p), memory_order_acquire);
+	uint32_t leg = atomic_load_explicit(p->leg_place, memory_order_acquire);
 	return leg == 0 ? NULL : leg_get(&relay->legs, leg - 1);
 }
 
-// Three look-ups that hang on each other: each is asked for, for the whole burst, before the next.
-static void burst_find_legs(const struct relay *relay, struct packet *packets[], uint16_t n)
+// Look-ups that hang on each other: each is asked for, for the whole burst, before the next; the first in stage_parse.
+static inline void burst_find_legs(const struct relay *relay, struct packet *packets[], uint16_t n)
 {
-	for (uint16_t i = 0; i < n; i++)
-		rte_prefetch0((const void *)leg_place(packets[i]));
 	for (uint16_t i = 0; i < n; i++) {
-		uint32_t leg = atomic_load_explicit(leg_place(packets[i]), memory_order_relaxed);
+		uint32_t leg = atomic_load_explicit(packets[i]->leg_place, memory_order_relaxed);
 		if (leg != 0)
 			rte_prefetch0((const void *)&relay->legs.legs[leg - 1]);
 	}
 	for (uint16_t i = 0; i < n; i++) {
 		const struct leg *leg = leg_of_packet(relay, packets[i]);
 		packets[i]->leg = leg;
-		for (size_t at = 0; at < sizeof(struct leg); at += 64)
-			rte_prefetch0((const uint8_t *)leg + at); // of NULL it does nothing
+		for (size_t at = 0; leg && at < sizeof(struct leg); at += 64)
+			rte_prefetch0((const uint8_t *)leg + at);
 	}
 }
 
