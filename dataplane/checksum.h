@@ -24,12 +24,11 @@ static inline uint64_t checksum_load64(const uint8_t *data)
 	return words;
 }
 
+// Both halves of a number added to each other, twice: what the lower ones carry arrives in the upper ones.
 static inline uint16_t checksum_fold(uint64_t sum)
 {
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & UINT16_MAX) + (sum >> 16 & UINT16_MAX) + (sum >> 32);
-	sum = (sum & UINT16_MAX) + (sum >> 16);
-	return (uint16_t)((sum & UINT16_MAX) + (sum >> 16));
+	uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+	return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
 }
 
 // Adds two sums.
@@ -61,18 +60,31 @@ static inline uint64_t checksum_tail(const uint8_t *data, size_t len)
 	return sum + word;
 }
 
-// The sum of len octets at any address. Two sums at once: each addition waits for the carry of the one before.
-static inline uint16_t checksum_sum(const uint8_t *data, size_t len)
+typedef uint64_t checksum_lanes __attribute__((vector_size(16)));
+
+static inline checksum_lanes checksum_load_lanes(const uint8_t *data)
 {
-	uint64_t even = 0, odd = 0;
+	checksum_lanes words;
+	memcpy(&words, data, sizeof(words));
+	return words;
+}
+
+// The sum of len octets at any address. In each lane 32 bits are added at a time, which leaves room for the carries
+// of 2^32 words: there is nothing to wait for, as there is from one addition with carry to the next.
+static inline uint16_t checksum_sum(const uint8_t *data, uint16_t len)
+{
+	const checksum_lanes lower = {UINT32_MAX, UINT32_MAX};
+	checksum_lanes low = {0, 0}, high = {0, 0};
 	for (; len >= 32; len -= 32, data += 32) {
-		even = checksum_add64(even, checksum_load64(data));
-		odd = checksum_add64(odd, checksum_load64(data + 8));
-		even = checksum_add64(even, checksum_load64(data + 16));
-		odd = checksum_add64(odd, checksum_load64(data + 24));
+		checksum_lanes a = checksum_load_lanes(data), b = checksum_load_lanes(data + 16);
+		low += a & lower;
+		high += a >> 32;
+		low += b & lower;
+		high += b >> 32;
 	}
+	low += high;
+	uint64_t sum = low[0] + low[1];
 	for (; len >= 8; len -= 8, data += 8)
-		even = checksum_add64(even, checksum_load64(data));
-	odd = checksum_add64(odd, checksum_tail(data, len));
-	return checksum_fold(checksum_add64(even, odd));
+		sum = checksum_add64(sum, checksum_load64(data));
+	return checksum_fold(checksum_add64(sum, checksum_tail(data, len)));
 }

@@ -65,10 +65,17 @@ void neighbour_learn(struct relay *relay, uint8_t port, const struct endpoint *a
 // Solicits those whose time has come. Control thread, several times a second.
 void neighbour_tick(struct relay *relay, uint64_t now_ms);
 
+// The neighbour's address, in memory the first octets of the word; with NEIGHBOUR_RESOLVED, or it is not known. Any
+// thread.
+static inline uint64_t neighbour_word(const struct neighbour_table *table, uint32_t neighbour)
+{
+	return atomic_load_explicit(&table->entries[neighbour].mac, memory_order_relaxed);
+}
+
 static inline bool neighbour_mac(
 	const struct neighbour_table *table, uint32_t neighbour, struct rte_ether_addr *mac)
 {
-	uint64_t word = atomic_load_explicit(&table->entries[neighbour].mac, memory_order_relaxed);
+	uint64_t word = neighbour_word(table, neighbour);
 	__builtin_memcpy(mac, &word, sizeof(*mac));
 	return (word & NEIGHBOUR_RESOLVED) != 0;
 }

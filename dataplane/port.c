@@ -82,8 +82,32 @@ failed:
 	return rc;
 }
 
+static struct port_l2_source l2_source(const struct port *port, uint16_t ether_type)
+{
+	struct port_l2_source source = {};
+	uint8_t *type = source.octets + RTE_ETHER_ADDR_LEN;
+	memcpy(source.octets, &port->mac, RTE_ETHER_ADDR_LEN);
+	if (port->vlan != 0) {
+		rte_be16_t tag[2] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(port->vlan)};
+		memcpy(type, tag, sizeof(tag));
+		type += sizeof(tag);
+	}
+	ether_type = rte_cpu_to_be_16(ether_type);
+	memcpy(type, &ether_type, sizeof(ether_type));
+	return source;
+}
+
+void port_set_mac(struct port *port, const struct rte_ether_addr *mac)
+{
+	port->mac = *mac;
+	port->l2_len = RTE_ETHER_HDR_LEN + (port->vlan != 0 ? RTE_VLAN_HLEN : 0);
+	port->l2_ipv4 = l2_source(port, RTE_ETHER_TYPE_IPV4);
+	port->l2_ipv6 = l2_source(port, RTE_ETHER_TYPE_IPV6);
+}
+
 static int device_start(struct port *port, struct rte_mempool *pool, char *why, size_t why_size)
 {
+	struct rte_ether_addr mac;
 	uint16_t n_rx = PORT_RX_DESCRIPTORS, n_tx = PORT_TX_DESCRIPTORS;
 	int socket = rte_eth_dev_socket_id(port->ethdev);
 	unsigned on = socket < 0 ? (unsigned)SOCKET_ID_ANY : (unsigned)socket;
@@ -95,12 +119,13 @@ static int device_start(struct port *port, struct rte_mempool *pool, char *why, 
 	if (rc == 0)
 		rc = rte_eth_dev_start(port->ethdev);
 	if (rc == 0)
-		rc = rte_eth_macaddr_get(port->ethdev, &port->mac);
+		rc = rte_eth_macaddr_get(port->ethdev, &mac);
 	if (rc != 0) {
 		snprintf(why, why_size, "port %s: device \"%s\" does not start: %s", port->name,
 			port->device, strerror(-rc));
 		return rc;
 	}
+	port_set_mac(port, &mac);
 	// For Neighbour Solicitations; ports that take all frames anyway do not know the call.
 	rte_eth_allmulticast_enable(port->ethdev);
 	return 0;

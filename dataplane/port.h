@@ -21,7 +21,8 @@ enum {
 	PORT_DEVICE_MAX = 256,
 	PORT_RX_DESCRIPTORS = 1024, // of a queue, if the device takes as many
 	PORT_TX_DESCRIPTORS = 1024,
-	PORT_LEGS_SIZE = 65536 * sizeof(uint32_t), // octets of an address's legs
+	PORT_LEGS_SIZE = 65536 * sizeof(uint32_t),       // octets of an address's legs
+	PORT_L2_SOURCE_LEN = RTE_ETHER_ADDR_LEN + 4 + 2, // octets: MAC, VLAN tag, EtherType
 };
 
 // What main takes from the configuration.
@@ -46,6 +47,11 @@ struct port_address {
 		*legs; // 65,536, by UDP port in host order: leg + 1. control: rw, worker: ro
 };
 
+// An Ethernet header from the source address on: what all frames of a family that the port sends have there.
+struct port_l2_source {
+	uint8_t octets[PORT_L2_SOURCE_LEN]; // without a VLAN the last 4 are unused
+};
+
 struct port {
 	char name[PORT_NAME_MAX];
 	char device[PORT_DEVICE_MAX];
@@ -53,7 +59,9 @@ struct port {
 	uint16_t vlan; // 0: untagged
 	uint16_t mtu;  // octets of an IP packet
 	uint16_t n_rx_queues, n_tx_queues;
-	struct rte_ether_addr mac;
+	uint8_t l2_len;            // octets of an Ethernet header: 14, or 18 with a VLAN
+	struct rte_ether_addr mac; // as port_set_mac() was told, as the next
+	struct port_l2_source l2_ipv4, l2_ipv6;
 	struct port_address *addresses;
 	unsigned n_addresses;
 	struct endpoint gateway, gateway6;
@@ -64,6 +72,9 @@ struct port {
 // with a sentence in why[why_size]. Main thread, before the workers run.
 int port_open(struct port *port, const struct port_options *options, unsigned n_workers,
 	struct rte_mempool *pool, char *why, size_t why_size);
+
+// Makes an address the one that the port sends from. Before the workers run; port_open() does it with the device's own.
+void port_set_mac(struct port *port, const struct rte_ether_addr *mac);
 
 // Stops and closes the device. After the workers.
 void port_close(struct port *port);

@@ -11,55 +11,75 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
-enum { COPIES_AT_ONCE = 32 };
+enum {
+	COPIES_AT_ONCE = 16, // with more the first would have left the cache when they are sent
+	IPV4_UDP_LEN = sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr),
+	IPV6_UDP_LEN = sizeof(struct rte_ipv6_hdr) + sizeof(struct rte_udp_hdr),
+};
 
-// Writes the destination's IP and UDP headers with lengths and checksums. payload_sum is of the
-// payload.
-static void write_ip_udp(
-	const struct fanout_dest *dest, uint8_t *ip, uint16_t payload_len, uint16_t payload_sum)
+// What all copies have in common.
+struct payload {
+	const uint8_t *data;
+	uint16_t len; // octets
+	rte_be16_t udp_len, ipv4_len;
+	uint16_t sum; // of the octets, and of udp_len for UDP header and pseudo header
+};
+
+static inline struct payload payload_of(const struct rte_mbuf *mbuf)
 {
-	uint16_t udp_len = (uint16_t)(payload_len + sizeof(struct rte_udp_hdr));
-	// Constant lengths: a call for so few octets costs more than what it copies.
-	if (dest->header_len == sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr))
-		memcpy(ip, dest->header, sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr));
-	else
-		memcpy(ip, dest->header, sizeof(dest->header));
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(ip + dest->header_len - sizeof(*udp));
-	udp->dgram_len = rte_cpu_to_be_16(udp_len);
-	if (dest->header_len == sizeof(struct rte_ipv4_hdr) + sizeof(*udp)) {
-		struct rte_ipv4_hdr *v4 = (struct rte_ipv4_hdr *)ip;
-		v4->total_length = rte_cpu_to_be_16((uint16_t)(udp_len + sizeof(*v4)));
-		v4->hdr_checksum = (uint16_t)~checksum_add(dest->l3_sum, v4->total_length);
-	} else {
-		((struct rte_ipv6_hdr *)ip)->payload_len = udp->dgram_len;
-	}
-	// The length counts twice: in the pseudo header and in the UDP header.
-	uint16_t sum = checksum_add(checksum_add(dest->l4_sum, payload_sum),
-		checksum_add(udp->dgram_len, udp->dgram_len));
-	sum = (uint16_t)~sum;
-	udp->dgram_cksum = sum == 0 ? 0xffff : sum;
+	const uint8_t *data = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	uint16_t len = mbuf->data_len;
+	rte_be16_t udp_len = htons((uint16_t)(len + sizeof(struct rte_udp_hdr)));
+	return (struct payload){
+		.data = data,
+		.len = len,
+		.udp_len = udp_len,
+		.ipv4_len = htons((uint16_t)(len + IPV4_UDP_LEN)),
+		.sum = checksum_add(checksum_sum(data, len), 2U * udp_len),
+	};
 }
 
-static void write_ethernet(
-	const struct port *port, const struct rte_ether_addr *to, uint8_t *frame, bool ipv4)
+static inline bool dest_is_ipv4(const struct fanout_dest *dest)
 {
-	uint16_t type = ipv4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6;
-	memcpy(frame, to, RTE_ETHER_ADDR_LEN);
-	memcpy(frame + 6, &port->mac, RTE_ETHER_ADDR_LEN);
-	uint8_t *tail = frame + 12;
-	if (port->vlan != 0) {
-		tail[0] = RTE_ETHER_TYPE_VLAN >> 8;
-		tail[1] = RTE_ETHER_TYPE_VLAN & 0xff;
-		tail[2] = (uint8_t)(port->vlan >> 8);
-		tail[3] = (uint8_t)port->vlan;
-		tail += 4;
+	return dest->header_len == IPV4_UDP_LEN;
+}
+
+// The lengths of what is copied are constant: a call for so few octets costs more than the copy.
+static inline void ethernet_write(
+	const struct port *port, uint64_t next_hop, bool ipv4, uint8_t *frame)
+{
+	const struct port_l2_source *source = ipv4 ? &port->l2_ipv4 : &port->l2_ipv6;
+	memcpy(frame, &next_hop, RTE_ETHER_ADDR_LEN);
+	if (port->l2_len == RTE_ETHER_HDR_LEN)
+		memcpy(frame + RTE_ETHER_ADDR_LEN, source, RTE_ETHER_HDR_LEN - RTE_ETHER_ADDR_LEN);
+	else
+		memcpy(frame + RTE_ETHER_ADDR_LEN, source, PORT_L2_SOURCE_LEN);
+}
+
+// The destination's IP and UDP headers, and in them the lengths and checksums.
+static inline void ip_udp_write(
+	const struct fanout_dest *dest, const struct payload *payload, uint8_t *ip)
+{
+	struct rte_udp_hdr *udp;
+	if (dest_is_ipv4(dest)) {
+		struct rte_ipv4_hdr *v4 = (struct rte_ipv4_hdr *)ip;
+		memcpy(ip, dest->header, IPV4_UDP_LEN);
+		v4->total_length = payload->ipv4_len;
+		v4->hdr_checksum = (uint16_t)~checksum_add(dest->l3_sum, payload->ipv4_len);
+		udp = (struct rte_udp_hdr *)(v4 + 1);
+	} else {
+		struct rte_ipv6_hdr *v6 = (struct rte_ipv6_hdr *)ip;
+		memcpy(ip, dest->header, IPV6_UDP_LEN);
+		v6->payload_len = payload->udp_len;
+		udp = (struct rte_udp_hdr *)(v6 + 1);
 	}
-	tail[0] = (uint8_t)(type >> 8);
-	tail[1] = (uint8_t)type;
+	uint16_t checksum = (uint16_t)~checksum_add(dest->l4_sum, payload->sum);
+	udp->dgram_len = payload->udp_len;
+	udp->dgram_cksum = checksum == 0 ? 0xffff : checksum;
 }
 
 // Before the copy is sent: if the port refuses it at once it is taken back.
-static void copy_count(struct worker *worker, uint32_t leg, uint16_t len)
+static inline void copy_count(struct worker *worker, uint32_t leg, uint16_t len)
 {
 	struct leg_counters *counters = &worker->legs[leg];
 	counters->tx_packets++;
@@ -67,21 +87,49 @@ static void copy_count(struct worker *worker, uint32_t leg, uint16_t len)
 	counters->last_tx_tsc = worker->now;
 }
 
-// Puts a destination's headers before the payload in mbuf, sends and counts it. Takes mbuf.
-static enum drop_reason dest_send(struct worker *worker, const struct fanout_dest *dest,
-	struct rte_mbuf *mbuf, uint16_t payload_len, uint16_t payload_sum)
+// One copy under way: to whom, and through which port and neighbour.
+struct output {
+	const struct fanout_dest *dest;
+	const struct port *port;
+	uint64_t next_hop;    // neighbour_word()
+	uint16_t headers_len; // octets
+};
+
+// Fills output for a destination; tells why nothing goes there now.
+static inline enum drop_reason output_begin(const struct relay *relay,
+	const struct fanout_dest *dest, const struct payload *payload, struct output *output)
 {
-	const struct port *port = &worker->relay->ports[dest->port];
-	struct rte_ether_addr mac;
-	enum drop_reason reason = DROP_NONE;
-	uint16_t l2_len = RTE_ETHER_HDR_LEN + (port->vlan ? RTE_VLAN_HLEN : 0);
-	if (!neighbour_mac(&worker->relay->neighbours, dest->neighbour, &mac))
-		reason = DROP_NEXT_HOP;
-	else if (dest->header_len + payload_len > port->mtu)
-		reason = DROP_TOO_BIG;
+	output->dest = dest;
+	output->port = &relay->ports[dest->port];
+	output->next_hop = neighbour_word(&relay->neighbours, dest->neighbour);
+	output->headers_len = output->port->l2_len + dest->header_len;
+	if (!(output->next_hop & NEIGHBOUR_RESOLVED))
+		return DROP_NEXT_HOP;
+	if (dest->header_len + payload->len > output->port->mtu)
+		return DROP_TOO_BIG;
+	return DROP_NONE;
+}
+
+// Sends and counts a frame that lacks its headers. Takes mbuf.
+static inline void output_end(struct worker *worker, const struct output *output,
+	const struct payload *payload, struct rte_mbuf *mbuf, uint8_t *frame)
+{
+	const struct fanout_dest *dest = output->dest;
+	ethernet_write(output->port, output->next_hop, dest_is_ipv4(dest), frame);
+	ip_udp_write(dest, payload, frame + output->port->l2_len);
+	copy_count(worker, dest->leg, payload->len);
+	worker_send_copy(worker, dest->port, mbuf, dest->leg);
+}
+
+// The payload in the buffer where it is. Takes mbuf.
+static inline enum drop_reason own_send(struct worker *worker, const struct fanout_dest *dest,
+	const struct payload *payload, struct rte_mbuf *mbuf)
+{
+	struct output output;
+	enum drop_reason reason = output_begin(worker->relay, dest, payload, &output);
 	uint8_t *frame = NULL;
 	if (reason == DROP_NONE) {
-		frame = (uint8_t *)rte_pktmbuf_prepend(mbuf, (uint16_t)(l2_len + dest->header_len));
+		frame = (uint8_t *)rte_pktmbuf_prepend(mbuf, output.headers_len);
 		if (!frame)
 			reason = DROP_NO_BUFFER;
 	}
@@ -89,12 +137,9 @@ static enum drop_reason dest_send(struct worker *worker, const struct fanout_des
 		rte_pktmbuf_free(mbuf);
 		return reason;
 	}
-	write_ethernet(port, &mac, frame, dest->header_len == 28);
-	write_ip_udp(dest, frame + l2_len, payload_len, payload_sum);
 	// What it was received with does not go out; whose memory it is stays known.
 	mbuf->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
-	copy_count(worker, dest->leg, payload_len);
-	worker_send_copy(worker, dest->port, mbuf, dest->leg);
+	output_end(worker, &output, payload, mbuf, frame);
 	return DROP_NONE;
 }
 
@@ -105,7 +150,7 @@ struct copies {
 	uint32_t wanted; // to be taken yet, at most one too many
 };
 
-static struct rte_mbuf *copies_take(struct worker *worker, struct copies *copies)
+static inline struct rte_mbuf *copies_take(struct worker *worker, struct copies *copies)
 {
 	if (copies->n == 0) {
 		uint32_t n = RTE_MIN(copies->wanted, (uint32_t)COPIES_AT_ONCE);
@@ -118,44 +163,64 @@ static struct rte_mbuf *copies_take(struct worker *worker, struct copies *copies
 	return copies->mbufs[--copies->n];
 }
 
-static struct rte_mbuf *payload_copy(
-	struct worker *worker, struct copies *copies, const uint8_t *data, uint16_t len)
+// The payload in another buffer.
+static inline enum drop_reason copy_send(struct worker *worker, const struct fanout_dest *dest,
+	const struct payload *payload, struct copies *copies)
 {
+	struct output output;
+	enum drop_reason reason = output_begin(worker->relay, dest, payload, &output);
+	if (reason != DROP_NONE)
+		return reason;
 	struct rte_mbuf *mbuf = copies_take(worker, copies);
 	if (!mbuf)
-		return NULL;
-	uint8_t *room = (uint8_t *)rte_pktmbuf_append(mbuf, len);
-	if (!room) {
+		return DROP_NO_BUFFER;
+	uint8_t *frame =
+		(uint8_t *)rte_pktmbuf_append(mbuf, (uint16_t)(output.headers_len + payload->len));
+	if (!frame) {
 		rte_pktmbuf_free(mbuf);
-		return NULL;
+		return DROP_NO_BUFFER;
 	}
-	memcpy(room, data, len);
-	return mbuf;
+	memcpy(frame + output.headers_len, payload->data, payload->len);
+	output_end(worker, &output, payload, mbuf, frame);
+	return DROP_NONE;
 }
 
-void stage_output(struct worker *worker, const struct leg *leg, const struct fanout *fanout,
-	const struct fanout_group *group, struct rte_mbuf *payload, bool with_payload_ownership)
+static inline void output_count_drop(
+	struct worker *worker, const struct fanout_dest *dest, enum drop_reason reason)
 {
-	const uint8_t *data = rte_pktmbuf_mtod(payload, const uint8_t *);
-	uint16_t len = payload->data_len;
-	uint16_t payload_sum = checksum_sum(data, len);
-	const struct fanout_dest *dests = &fanout->dests[group->first_dest];
-	uint32_t last = group->n_dests - 1;
-	if (dests[last].leg == leg->index && last > 0)
+	if (unlikely(reason != DROP_NONE))
+		worker_count_copy_drop(worker, dest->leg, reason);
+}
+
+// Copies of payload to all but self; the last of them is own, if there is one.
+static __rte_noinline void copies_send(struct worker *worker, const struct fanout_dest dests[],
+	uint32_t n, uint32_t self, const struct payload *payload, struct rte_mbuf *own)
+{
+	uint32_t last = n - 1;
+	if (dests[last].leg == self && last > 0)
 		last--; // the group is not the leg alone, or nobody would have come here
 	struct copies copies;
 	copies.n = 0;
-	copies.wanted = group->n_dests - with_payload_ownership;
-	for (uint32_t i = 0; i < group->n_dests; i++) {
+	copies.wanted = n - (own != NULL);
+	for (uint32_t i = 0; i < n; i++) {
 		const struct fanout_dest *dest = &dests[i];
-		if (dest->leg == leg->index)
+		if (dest->leg == self)
 			continue;
-		bool take = with_payload_ownership && i == last;
-		struct rte_mbuf *mbuf = take ? payload : payload_copy(worker, &copies, data, len);
-		enum drop_reason reason =
-			mbuf ? dest_send(worker, dest, mbuf, len, payload_sum) : DROP_NO_BUFFER;
-		if (reason != DROP_NONE)
-			worker_count_copy_drop(worker, dest->leg, reason);
+		output_count_drop(worker, dest,
+			own && i == last ? own_send(worker, dest, payload, own)
+					 : copy_send(worker, dest, payload, &copies));
 	}
 	rte_pktmbuf_free_bulk(copies.mbufs, copies.n);
+}
+
+void stage_output(struct worker *worker, const struct leg *leg, const struct fanout *fanout,
+	const struct fanout_group *group, struct rte_mbuf *mbuf, bool with_ownership)
+{
+	const struct fanout_dest *dests = &fanout->dests[group->first_dest];
+	struct payload payload = payload_of(mbuf);
+	if (group->n_dests == 1 && with_ownership) // and it is not the leg
+		output_count_drop(worker, dests, own_send(worker, dests, &payload, mbuf));
+	else
+		copies_send(worker, dests, group->n_dests, leg->index, &payload,
+			with_ownership ? mbuf : NULL);
 }

@@ -88,7 +88,7 @@ static int lab_up(void **state)
 {
 	(void)state;
 	lab_open(&lab, 1);
-	lab.relay.ports[0].mac = (struct rte_ether_addr){{2, 0, 0, 0, 0, 1}};
+	port_set_mac(&lab.relay.ports[0], &(struct rte_ether_addr){{2, 0, 0, 0, 0, 1}});
 	return 0;
 }
 
