@@ -38,6 +38,12 @@ class MemifRelay(lab_module.Relay):
         return f"net_memif{n},role={role},id={n},socket={self.directory}/{side},socket-abstract=no"
 
 
+class VhostRelay(MemifRelay):
+    def device(self, n, side, role):
+        name = "net_vhost{},iface=" if role == "server" else "net_virtio_user{},path="
+        return f"{name.format(n)}{self.directory}/{side}"
+
+
 def af_xdp_device(interface):
     """As config/af_xdp.conf has it."""
     return re.search(r'"(net_af_xdp0,[^"]*)"', (lab_module.ROOT / "config" / "af_xdp.conf").read_text())[1].replace(
@@ -69,15 +75,21 @@ def generate(relay, *options, meanwhile=lambda: None):
         process.wait()
 
 
-@pytest.fixture
-def memif_relay(lab):
-    """A relay that the test ends."""
-    relay = MemifRelay(lab, anchored=False)
+@contextlib.contextmanager
+def relay_to_be_ended(kind, lab):
+    """By the test."""
+    relay = kind(lab, anchored=False)
     try:
         yield relay
     finally:
         if relay.process is not None:
             relay.kill9()
+
+
+@pytest.fixture
+def memif_relay(lab):
+    with relay_to_be_ended(MemifRelay, lab) as relay:
+        yield relay
 
 
 def leg_counts(relay, groups):
@@ -143,6 +155,15 @@ def test_nothing_is_lost(memif_relay, call):
         received, sent, drops = leg_counts(memif_relay, groups)
         unresolved = drops.pop("next_hop_unresolved", 0)  # before measuring began: relay.stats said so
         assert (received, sent + unresolved, drops) == (speaking, speaking * receivers, {})
+
+
+def test_over_virtio_user(lab):
+    with relay_to_be_ended(VhostRelay, lab) as relay, \
+            generate(relay, *CALLS["group"], "--rate", "1000", "--seconds", "1") as result:
+        # Its ring is short: who is not on a CPU for a while finds it full.
+        assert result["lost"] == result["expected"] - result["received"] == result["relay"]["drops"].get("tx_full", 0)
+        assert result["received"] > 0 and result["auth_failed"] == result["unknown"] == 0
+        check_latency(result)
 
 
 @pytest.mark.parametrize("device", ["net_af_packet0,iface=eth0,framecnt=4096", af_xdp_device("eth0")])
