@@ -167,10 +167,11 @@ def test_over_virtio_user(lab):
 
 
 @pytest.mark.parametrize("device", ["net_af_packet0,iface=eth0,framecnt=4096", af_xdp_device("eth0")])
-def test_over_a_kernel_interface(device):
+def test_over_a_kernel_interface(device, tmp_path, monkeypatch):
     """On a veth, under an address that the kernel at mcxgen's end does not have; out where it goes in."""
     if device.startswith("net_af_xdp"):
         test_programs.need_af_xdp()
+        test_programs.suppress_libxdps_leak(tmp_path, monkeypatch)
     with lab_module.Lab() as lab, lab_module.Relay(lab, anchored=False) as relay:
         ran = lab.sides["ran"]
         result = json.loads(lab.execute(

@@ -330,11 +330,15 @@ class XdpRelay(lab_module.Relay):
         return re.search(rf'"(net_af_xdp{n},[^"]*)"', example)[1].replace(f"iface=eth{n + 1}", f"iface=veth-{side}")
 
 
-def test_af_xdp(tmp_path, monkeypatch):
-    need_af_xdp()
-    # The driver leaves libxdp's memory behind when its port is closed.
+def suppress_libxdps_leak(tmp_path, monkeypatch):
+    """The driver leaves libxdp's memory behind when its port is closed."""
     (tmp_path / "suppressions").write_text("leak:libxdp\n")
     monkeypatch.setenv("LSAN_OPTIONS", f"suppressions={tmp_path}/suppressions:print_suppressions=0")
+
+
+def test_af_xdp(tmp_path, monkeypatch):
+    need_af_xdp()
+    suppress_libxdps_leak(tmp_path, monkeypatch)
     with lab_module.Lab() as lab, XdpRelay(lab, anchored=False) as relay:
         pass_through(relay)
         for side in lab.sides:
