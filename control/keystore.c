@@ -298,6 +298,11 @@ static uint32_t ctx_make(
 	struct key_ctx *ctx = &table->ctxs[index];
 	uint32_t csb_id = slot->type == KEY_GMK ? (uint32_t)by_mki->mki : slot->id;
 	int rc = ctx_derive_key(app, slot, by_mki, csb_id, ctx);
+	if (rc == -ENOMEM && app->relay.cryptodev) {
+		// Sessions of contexts that nobody can reach any more may wait for their grace period.
+		retire_all(&app->retire);
+		rc = ctx_derive_key(app, slot, by_mki, csb_id, ctx);
+	}
 	if (rc != 0) {
 		log_limited(LOG_LEVEL_ERROR, "key_not_derived id=%08x reason=\"%s\"", slot->id,
 			rc == -ENOMEM ? "no memory; sessions of a crypto device need more by the "

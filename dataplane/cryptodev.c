@@ -82,7 +82,12 @@ static struct rte_mempool *pool_find(struct cryptodev *device)
 	for (unsigned i = 0; i < device->n_pools; i++)
 		if (rte_mempool_avail_count(device->pools[i]) > 0)
 			return device->likely = device->pools[i];
-	return device->likely = pool_add(device);
+	device->likely = NULL;
+	// Asked for again and again, DPDK would log each refusal.
+	if (!device->exhausted)
+		device->likely = pool_add(device);
+	device->exhausted = !device->likely;
+	return device->likely;
 }
 
 static int session_open(struct cryptodev *device, enum srtp_suite suite, const uint8_t *session_key,
@@ -116,6 +121,7 @@ static void session_close(struct cryptodev *device, void **session)
 	// Drivers differ in what they leave. Nobody takes it from the pool but this thread.
 	secmem_wipe(*session, pool->elt_size);
 	device->likely = pool;
+	device->exhausted = false;
 	*session = NULL;
 }
 

@@ -54,6 +54,7 @@ struct cryptodev {
 	unsigned n_pools;
 	uint32_t pool_sessions;     // of one pool
 	struct rte_mempool *likely; // pool that has a session to give
+	bool exhausted; // control only: no memory for another pool; until a session is closed
 };
 
 // Finds the device, or makes it if its name is that of a virtual one ("crypto_aesni_gcm0"), with
