@@ -181,8 +181,12 @@ static SSL_CTX *listener_context(struct tls *tls, char *why, size_t why_size)
 {
 	SSL_CTX *context = context_new(TLS_server_method(), &tls->files, why, why_size);
 
-	if (context != NULL)
-		SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
+	if (context == NULL)
+		return NULL;
+	SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
+	// By default a read goes on for as long as there are KeyUpdates (RFC 8446 4.6.3) and no data:
+	// who sends nothing else would have the control thread for himself.
+	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
 	return context;
 }
 

@@ -7,6 +7,7 @@ The relay listens on the loopback interface of its namespace; clients are ordina
 """
 
 import contextlib
+import ctypes
 import itertools
 import json
 import os
@@ -31,6 +32,8 @@ ADDRESS = "127.0.0.1", 7443
 ANOTHER = "127.0.0.1", 7444                     # for a second relay beside the first
 SMALL = {"keys": 1000, "sessions": 100, "legs": 100, "streams": 1000}
 CLIENTS_MAX, HANDSHAKES_MAX = 256, 64           # control/server.h
+SO_SNDBUFFORCE = 32                             # asm-generic/socket.h
+KEY_UPDATES = 3000                              # what fits into a socket
 SUBJECT = 'mcx "1", [=\\\n]\u00e9'             # what a line of the log must survive
 
 
@@ -301,6 +304,70 @@ def test_who_does_not_read_waits(served, tls_client):
         assert client.read_line()["id"] == answered
         answered += 1
     assert 0 < sent and answered > 0
+
+
+class KeyUpdater:
+    """A client that asks OpenSSL itself for what Python's ssl has not: KeyUpdate (RFC 8446 4.6.3)."""
+
+    def __init__(self, lab, credentials):
+        self.library, self.tcp = ctypes.CDLL("libssl.so.3"), tcp(lab)
+        self.tcp.setblocking(True)                      # OpenSSL waits by itself
+        self.tcp.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20)
+        self.context = self.made("SSL_CTX_new", self.made("TLS_client_method"))
+        self.done("SSL_CTX_use_certificate_chain_file", self.context, str(credentials.certificate_file).encode())
+        self.done("SSL_CTX_use_PrivateKey_file", self.context, str(credentials.key_file).encode(), 1)
+        self.ssl = self.made("SSL_new", self.context)
+        self.done("SSL_set_fd", self.ssl, self.tcp.fileno())
+        self.done("SSL_connect", self.ssl)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.library.SSL_free(self.ssl)
+        self.library.SSL_CTX_free(self.context)
+        self.tcp.close()
+
+    def made(self, function, *arguments):
+        call = self.library[function]
+        call.restype = ctypes.c_void_p
+        return ctypes.c_void_p(call(*arguments))
+
+    def done(self, function, *arguments):
+        assert self.library[function](*arguments) > 0, function
+
+    def update_keys(self, count):
+        for _ in range(count):
+            self.done("SSL_key_update", self.ssl, 0)
+            self.done("SSL_do_handshake", self.ssl)
+
+    def send(self, octets):
+        self.done("SSL_write", self.ssl, octets, len(octets))
+
+
+def test_a_flood_of_key_updates_does_not_delay_others(served, own_lab, certificates, tls_client):
+    """Between two of them others are served. In whichever order the relay looks, a flood comes before the other."""
+    def apply_line(name):
+        return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "session.apply", "params": {
+            "session": lab_module.session(name, [])}}).encode() + b"\n"
+
+    names = "flood before", "flood after"
+    with KeyUpdater(own_lab, certificates.mcx) as before, KeyUpdater(own_lab, certificates.mcx) as after:
+        other = tls_client()
+        other.call("relay.info")
+        served.process.send_signal(signal.SIGSTOP)
+        try:
+            for flood, name in ((before, names[0]), (after, names[1])):
+                if flood is after:
+                    other.send_line(b'{"jsonrpc": "2.0", "id": 1, "method": "session.list"}')
+                flood.update_keys(KEY_UPDATES)
+                flood.send(apply_line(name))
+        finally:
+            served.process.send_signal(signal.SIGCONT)
+        assert not set(names) & {session["id"] for session in other.read_line()["result"]["sessions"]}
+        wait_for(lambda: {session["id"] for session in other.call("session.list")["sessions"]},
+                 lambda ids: ids >= set(names), "the end of the floods")
+        other.call("session.remove", {"ids": list(names)})
 
 
 def test_half_closed_clients_get_their_answers(served, own_lab, certificates):
