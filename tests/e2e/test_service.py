@@ -390,7 +390,9 @@ def test_everything_is_installed(installed):
     for name in ("sbin/mcxrelay", "bin/mcxctl", "man/man1/mcxctl.1", "man/man8/mcxrelay.8",
                  "man/man5/mcxrelay.conf.5", "system/mcxrelay.service", "sysusers.d/mcxrelay.conf",
                  "etc/mcxrelay/mcxrelay.conf", "examples/af_packet.conf", "examples/af_xdp.conf",
-                 "examples/pci.conf"):
+                 "examples/pci.conf", "examples/control.py", "examples/group_call.py", "examples/private_call.py",
+                 "examples/roll_over.py", "completions/mcxctl", "share/mcxrelay/control-api.json",
+                 "share/mcxrelay/grafana/mcxrelay.json", "share/mcxrelay/prometheus/mcxrelay.rules.yml"):
         assert [path for path in found if path.endswith(name)], f"{name} is not in {sorted(found)}"
     done = subprocess.run([next(installed.rglob("sbin/mcxrelay")), "--check", "-c",
                            next(installed.rglob("mcxrelay/mcxrelay.conf"))], capture_output=True, text=True)
