@@ -510,7 +510,7 @@ char *rpc_work_take(struct rpc_work *work, size_t *len)
 	char *octets = work->text.octets;
 
 	*len = 0;
-	if (work->batch || work->text.failed || work->text.len == 0)
+	if (work->n > 1 || work->text.failed || work->text.len == 0)
 		return NULL;
 	*len = work->text.len;
 	work->text = (struct rpc_text){.taken = true};
@@ -519,7 +519,7 @@ char *rpc_work_take(struct rpc_work *work, size_t *len)
 
 size_t rpc_work_size(const struct rpc_work *work)
 {
-	return work->text.size;
+	return work->text.len;
 }
 
 bool rpc_work_leave(struct rpc_work *work)

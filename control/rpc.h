@@ -109,10 +109,10 @@ bool rpc_work_step(struct rpc_work *work, uint64_t until_ns);
 
 // Takes what there is of the response to a single request that is not done, so that a long one need
 // not be held as a whole: text that the caller frees with secmem_free(), its length in octets in
-// *len. NULL if there is nothing, and always of a batch.
+// *len. NULL if there is nothing, and always of a batch of several.
 char *rpc_work_take(struct rpc_work *work, size_t *len);
 
-// Octets that the response takes up.
+// Octets of the response so far, without those taken.
 size_t rpc_work_size(const struct rpc_work *work);
 
 // Nobody wants the response any more: no request begins, and of the one that runs nothing is left to
