@@ -245,7 +245,7 @@ def run_not_here(_site, words):
 
 def run_mcxgen(_site, words):
     """Needs a relay with those ports, and takes long: test_mcxgen.py carries such calls. Here its options are looked at."""
-    usage = succeeds([build_directory() / words[0], "--help"])
+    usage = succeeds([build_directory() / words[0].removeprefix("build/"), "--help"])
     assert all(word in usage for word in words if word.startswith("--"))
 
 
