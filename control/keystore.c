@@ -459,7 +459,13 @@ enum drop_reason key_ctx_derive(struct app *app, const struct key_name *name)
 bool key_guk_id(struct app *app, const struct key_slot *slot, const char *user, uint32_t *guk_id)
 {
 	const struct key_secret *secret = &app->keys.secrets[slot->index];
-	return mcx_guk_id(secret->value, secret->value_len, slot->id, user, guk_id) == 0;
+	bool made = mcx_guk_id(secret->value, secret->value_len, slot->id, user, guk_id) == 0;
+	if (!made)
+		log_limited(LOG_LEVEL_ERROR,
+			"guk_id_not_made key=%08x reason=\"OpenSSL gives no HMAC-SHA-256, or no "
+			"memory\"",
+			slot->id);
+	return made;
 }
 
 // --- install, remove
