@@ -19,6 +19,7 @@ enum {
 
 struct protect_batch {
 	uint16_t n;
+	struct srtp_op *ops[PROTECT_JOBS]; // of the jobs
 	struct protect_job jobs[PROTECT_JOBS];
 };
 
@@ -32,21 +33,17 @@ static inline void job_end(struct worker *worker, const struct leg *leg,
 		rte_pktmbuf_free(job->mbuf);
 		return;
 	}
-	// The buffer was made as long as the result can be.
-	rte_pktmbuf_trim(job->mbuf, (uint16_t)(job->mbuf->data_len - job->op.len));
+	mbuf_cut(job->mbuf, job->op.len); // it was as long as the result can be
 	stage_output(worker, leg, fanout, job->group, job->mbuf, true);
 }
 
 static void batch_flush(struct worker *worker, struct protect_batch *batch)
 {
-	struct srtp_op *ops[PROTECT_JOBS];
-	for (uint16_t i = 0; i < batch->n; i++)
-		ops[i] = &batch->jobs[i].op;
-	srtp_protect_burst(worker->relay->cipher, ops, batch->n);
+	srtp_protect_burst(worker->relay->cipher, batch->ops, batch->n);
 	for (uint16_t i = 0; i < batch->n; i++) {
 		struct protect_job *job = &batch->jobs[i];
 		const struct packet *p = job->packet;
-		job_end(worker, p->leg, p->leg->fanout[p->protocol], job);
+		job_end(worker, p->leg, p->fanout, job);
 	}
 	batch->n = 0;
 }
@@ -111,26 +108,30 @@ static enum drop_reason rtcp_index_claim(struct worker *worker, struct packet *p
 // The outbound stream of an SSRC under a key. RTCP that entered in plain does without if the leg has no spare
 // token: its index needs no stream, only the detection of a client with that SSRC does, and one
 // sender under the keys of a thousand clients must not take a thousand streams at once.
-static struct stream *outbound_stream(
-	struct worker *worker, const struct packet *p, uint32_t space, uint32_t ssrc)
+static ALWAYS_INLINE struct stream *outbound_stream(
+	struct worker *worker, const struct packet *p, uint32_t ctx, uint32_t ssrc, const bool rtp)
 {
 	struct stream_table *streams = &worker->relay->streams;
-	if (!p->ctx && p->protocol == SRTP_RTCP) {
-		struct stream *found = stream_find(streams, space, ssrc);
-		if (found || !leg_token_take_spare(worker, p->leg->index))
-			return found;
-	}
+	uint32_t space = worker->relay->keys.ctxs[ctx].space;
+	// stage_route knows where that of the first group is.
+	const _Atomic uint32_t *bucket = ctx == p->first_out && ssrc == p->ssrc
+						 ? p->out_bucket
+						 : stream_bucket(streams, space, ssrc);
+	struct stream *found = stream_find_in(streams, bucket, space, ssrc);
+	if (likely(found != NULL))
+		return found;
+	if (!rtp && !p->ctx && !leg_token_take_spare(worker, p->leg->index))
+		return NULL;
 	return stream_create(streams, &worker->relay->keys.streams[space], space, ssrc, worker->id,
 		p->protocol, stream_index(streams, p->stream));
 }
 
 // Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a session
-// key once.
-static enum drop_reason index_claim(
-	struct worker *worker, struct packet *p, uint32_t space, uint32_t ssrc)
+// key once. Compiled once for each protocol.
+static ALWAYS_INLINE enum drop_reason index_claim(
+	struct worker *worker, struct packet *p, uint32_t ctx, uint32_t ssrc, const bool rtp)
 {
-	bool rtp = p->protocol == SRTP_RTP;
-	struct stream *out = outbound_stream(worker, p, space, ssrc);
+	struct stream *out = outbound_stream(worker, p, ctx, ssrc, rtp);
 	if (!out && (rtp || p->ctx))
 		return DROP_STREAM_LIMIT;
 	if (out && out->source == STREAM_NONE)
@@ -139,7 +140,8 @@ static enum drop_reason index_claim(
 	if (!have && rtp)
 		return DROP_SSRC_COLLISION;
 	enum drop_reason reason =
-		rtp ? rtp_index_claim(worker, p, out) : rtcp_index_claim(worker, p, space);
+		rtp ? rtp_index_claim(worker, p, out)
+		    : rtcp_index_claim(worker, p, worker->relay->keys.ctxs[ctx].space);
 	if (!have)
 		return reason; // SRTCP of one sender by two workers: the counter is for all
 	out->fresh = !p->ctx;
@@ -149,12 +151,19 @@ static enum drop_reason index_claim(
 	return reason;
 }
 
+static __rte_noinline enum drop_reason index_claim_rtcp(
+	struct worker *worker, struct packet *p, uint32_t ctx, uint32_t ssrc)
+{
+	return index_claim(worker, p, ctx, ssrc, false);
+}
+
 // The packet's own clear buffer, which is the packet's no more. Nobody else needs it.
 static struct rte_mbuf *packet_take_clear_buffer(struct packet *p)
 {
 	struct rte_mbuf *clear = p->clear;
-	if (!rte_pktmbuf_append(clear, SRTP_OVERHEAD_MAX))
+	if (rte_pktmbuf_tailroom(clear) < SRTP_OVERHEAD_MAX)
 		return NULL;
+	mbuf_cut(clear, (uint16_t)(clear->data_len + SRTP_OVERHEAD_MAX));
 	if (clear == p->mbuf)
 		p->mbuf = NULL;
 	p->clear = p->mbuf;
@@ -219,14 +228,11 @@ static enum drop_reason packet_translate(struct worker *worker, struct packet *p
 	return reason;
 }
 
-// The SSRC under which the packet leaves protected: what entered in plain has no index to go with
-// its own. RTCP has, because its index is the relay's in any case.
-static enum drop_reason packet_find_out_ssrc(
+// The SSRC under which a packet that entered in plain leaves protected: it has no index to go with its
+// own. RTCP has, because its index is the relay's in any case.
+static __rte_noinline enum drop_reason plain_find_out_ssrc(
 	struct worker *worker, struct packet *p, uint32_t *ssrc)
 {
-	*ssrc = p->ssrc;
-	if (p->leg->in[p->protocol].mode != LEG_PLAIN)
-		return DROP_NONE;
 	if (p->protocol == SRTP_RTP) {
 		*ssrc = plain_stream_fresh_ssrc(worker, p->stream);
 		return *ssrc == 0 ? DROP_SSRC_POOL : DROP_NONE;
@@ -243,7 +249,7 @@ static enum drop_reason packet_find_out_ssrc(
 // under it, with the same SSRC and indices of his own.
 static bool group_has_senders_key(const struct packet *p, const struct fanout_group *group)
 {
-	const struct leg_protection *in = &p->leg->in[p->protocol];
+	const struct leg_protection *in = p->in;
 	for (unsigned i = 0; p->ctx && i < in->n_keys; i++)
 		if (&in->keys[i] != p->key && in->keys[i].root == group->root &&
 			in->keys[i].cs_id == group->cs_id && in->keys[i].suite == group->suite)
@@ -251,16 +257,19 @@ static bool group_has_senders_key(const struct packet *p, const struct fanout_gr
 	return false;
 }
 
+// Under the key context ctx.
 static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
-	const struct fanout_group *group, struct protect_batch *batch)
+	const struct fanout_group *group, uint32_t ctx, struct protect_batch *batch)
 {
-	const struct fanout *fanout = p->leg->fanout[p->protocol];
-	uint32_t ctx = packet_out_ctx(p, fanout, group), ssrc;
+	bool rtp = p->protocol == SRTP_RTP;
+	uint32_t ssrc = p->ssrc;
+	enum drop_reason reason = DROP_NONE;
 	if (ctx == KEY_NONE)
 		return group->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER : DROP_NO_KEY;
 	if (ctx != p->ctx_index && group_has_senders_key(p, group))
 		return DROP_SENDERS_KEY;
-	enum drop_reason reason = packet_find_out_ssrc(worker, p, &ssrc);
+	if (p->in->mode == LEG_PLAIN)
+		reason = plain_find_out_ssrc(worker, p, &ssrc);
 	if (reason != DROP_NONE)
 		return reason;
 	// Under one key in another layout it is the same octets again: claimed once. Under its own key the packet
@@ -269,9 +278,10 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	if (p->ctx && space == p->ctx->space)
 		p->claimed_index = p->index;
 	else if (space != p->claimed_space)
-		reason = index_claim(worker, p, space, ssrc);
+		reason = rtp ? index_claim(worker, p, ctx, ssrc, true)
+			     : index_claim_rtcp(worker, p, ctx, ssrc);
 	// The next packet draws another. RTCP does not: media goes on under the one that it has.
-	if (reason == DROP_SSRC_COLLISION && !p->ctx && p->protocol == SRTP_RTP)
+	if (reason == DROP_SSRC_COLLISION && !p->ctx && rtp)
 		atomic_store_explicit(&p->stream->out_ssrc, 0, memory_order_relaxed);
 	if (reason != DROP_NONE)
 		return reason;
@@ -281,6 +291,7 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	if (!job->mbuf)
 		return DROP_NO_BUFFER;
 	job_fill(worker, job, p, group, ctx, ssrc);
+	batch->ops[batch->n] = &job->op;
 	if (++batch->n == PROTECT_JOBS)
 		batch_flush(worker, batch);
 	return DROP_NONE;
@@ -291,7 +302,7 @@ static ALWAYS_INLINE void packet_output(struct worker *worker, const struct pack
 	const struct fanout_group *group, struct rte_mbuf *mbuf, bool with_ownership,
 	const bool later)
 {
-	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	const struct fanout *fanout = p->fanout;
 	if (later)
 		pipeline_put_payload(worker->pipeline, p->leg, fanout, group, mbuf, with_ownership);
 	else
@@ -312,7 +323,7 @@ static ALWAYS_INLINE enum drop_reason packet_output_original(
 // Whether nobody comes after a group. Self is no receiver.
 static bool group_is_last(const struct packet *p, const struct fanout_group *group)
 {
-	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	const struct fanout *fanout = p->fanout;
 	while (++group < fanout->groups + fanout->n_groups)
 		if (group->only_leg != p->leg->index)
 			return false;
@@ -335,9 +346,9 @@ static ALWAYS_INLINE void packet_output_own(struct worker *worker, struct packet
 static ALWAYS_INLINE enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
 	const struct fanout_group *group, struct protect_batch *batch, const bool later)
 {
-	const struct fanout *fanout = p->leg->fanout[p->protocol];
-	uint8_t mode = p->leg->in[p->protocol].mode;
-	if (packet_passes(p, fanout, group)) {
+	const uint8_t mode = p->in->mode;
+	uint32_t ctx = packet_out_ctx(p, p->fanout, group);
+	if (packet_passes_under(p, group, ctx)) {
 		if (mode == LEG_PLAIN)
 			return DROP_NO_CONVERSION;
 		packet_output_own(worker, p, group, p->mbuf, later);
@@ -346,7 +357,7 @@ static ALWAYS_INLINE enum drop_reason packet_serve_group(struct worker *worker, 
 	if (mode == LEG_OPAQUE)
 		return DROP_NO_CONVERSION;
 	if (group->mode == LEG_SRTP)
-		return packet_protect(worker, p, group, batch);
+		return packet_protect(worker, p, group, ctx, batch);
 	if (p->protocol == SRTP_RTCP && mode == LEG_SRTP && !p->leg->control)
 		return packet_output_original(worker, p, group, later);
 	packet_output_own(worker, p, group, p->clear, later);
@@ -364,7 +375,7 @@ static ALWAYS_INLINE void packet_begin(struct packet *p)
 static ALWAYS_INLINE unsigned packet_serve_groups(struct worker *worker, struct packet *p,
 	unsigned first, unsigned end, struct protect_batch *batch, const bool later)
 {
-	const struct fanout *fanout = p->leg->fanout[p->protocol];
+	const struct fanout *fanout = p->fanout;
 	unsigned served = 0;
 	for (unsigned i = first; i < end; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
@@ -388,9 +399,7 @@ static ALWAYS_INLINE void packet_end(struct worker *worker, struct packet *p, un
 static void packet_serve(struct worker *worker, struct packet *p, struct protect_batch *batch)
 {
 	packet_begin(p);
-	packet_end(worker, p,
-		packet_serve_groups(
-			worker, p, 0, p->leg->fanout[p->protocol]->n_groups, batch, false));
+	packet_end(worker, p, packet_serve_groups(worker, p, 0, p->fanout->n_groups, batch, false));
 }
 
 static void packet_free(struct packet *p)
@@ -404,7 +413,7 @@ bool stage_protect_some(
 	struct worker *worker, struct packet *p, struct protect_progress *progress, uint16_t room)
 {
 	struct protect_batch batch;
-	unsigned n_groups = p->leg->fanout[p->protocol]->n_groups, first = progress->next_group;
+	unsigned n_groups = p->fanout->n_groups, first = progress->next_group;
 	if (!progress->begun)
 		packet_begin(p);
 	progress->begun = true;
