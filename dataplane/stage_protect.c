@@ -364,6 +364,13 @@ static ALWAYS_INLINE enum drop_reason packet_serve_group(struct worker *worker, 
 	return DROP_NONE;
 }
 
+// Most packets have no buffer left when they end: not worth a call.
+static inline void buffer_free(struct rte_mbuf *mbuf)
+{
+	if (unlikely(mbuf != NULL))
+		rte_pktmbuf_free(mbuf);
+}
+
 static ALWAYS_INLINE void packet_begin(struct packet *p)
 {
 	p->claimed_space = UINT32_MAX;
@@ -393,7 +400,7 @@ static ALWAYS_INLINE void packet_end(struct worker *worker, struct packet *p, un
 {
 	if (served == 0)
 		worker_count_drop(worker, p->leg, DROP_NO_RECEIVER);
-	rte_pktmbuf_free(p->translated);
+	buffer_free(p->translated);
 }
 
 static void packet_serve(struct worker *worker, struct packet *p, struct protect_batch *batch)
@@ -405,8 +412,8 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 static void packet_free(struct packet *p)
 {
 	if (p->clear != p->mbuf)
-		rte_pktmbuf_free(p->clear);
-	rte_pktmbuf_free(p->mbuf);
+		buffer_free(p->clear);
+	buffer_free(p->mbuf);
 }
 
 bool stage_protect_some(
