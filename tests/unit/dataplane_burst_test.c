@@ -843,6 +843,41 @@ static void drops_malformed_headers(void **state)
 	assert_int_equal(lab_take(&lab, 0, copies), 0);
 }
 
+// A frame whose IPv4 header has four octets of options more, and its checksum right.
+static struct rte_mbuf *frame_with_options(uint16_t seq)
+{
+	enum { ETHERNET_LEN = 14, HEADER_LEN = 20, OPTIONS_LEN = 4, NO_OPERATION = 1 };
+	struct lab_packet packet = from_alice(seq);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	assert_non_null(rte_pktmbuf_prepend(mbuf, OPTIONS_LEN));
+	uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+	memmove(frame, frame + OPTIONS_LEN, ETHERNET_LEN + HEADER_LEN);
+	uint8_t *ip = frame + ETHERNET_LEN;
+	memset(ip + HEADER_LEN, NO_OPERATION, OPTIONS_LEN);
+	ip[0] = 4 << 4 | (HEADER_LEN + OPTIONS_LEN) / 4;
+	uint16_t total = (uint16_t)((ip[2] << 8 | ip[3]) + OPTIONS_LEN);
+	ip[2] = (uint8_t)(total >> 8);
+	ip[3] = (uint8_t)total;
+	memset(ip + 10, 0, 2);
+	uint16_t sum = (uint16_t)~rte_raw_cksum(ip, HEADER_LEN + OPTIONS_LEN);
+	memcpy(ip + 10, &sum, 2);
+	return mbuf;
+}
+
+static void skips_ipv4_options(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	struct rte_mbuf *mbuf = frame_with_options(1);
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_bob((uint64_t[]){1}, 1);
+	mbuf = frame_with_options(2);
+	rte_pktmbuf_mtod(mbuf, uint8_t *)[34] ^= 1; // an option: the sum is over all of the header
+	worker_process_burst(worker(0), &mbuf, 1);
+	expect_one_drop(DROP_IP_HEADER);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
 static void drops_other_vlan_and_other_types(void **state)
 {
 	(void)state;
@@ -1494,6 +1529,7 @@ int main(void)
 		in_lab(counts_what_the_port_refuses),
 		in_lab(drops_every_truncation_once),
 		in_lab(drops_malformed_headers),
+		in_lab(skips_ipv4_options),
 		in_lab(drops_other_vlan_and_other_types),
 		in_lab(takes_frame_with_padding),
 		in_lab(takes_tag_that_the_device_stripped),

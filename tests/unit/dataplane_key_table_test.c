@@ -209,6 +209,26 @@ static void tells_equal_hashes_apart(void **state)
 	key_table_fini(&table);
 }
 
+// Each slot by itself, and the count of names that passed by is none of them.
+static void matches_the_slots_of_a_bucket(void **state)
+{
+	const uint64_t hash = UINT64_C(0x1234567800000000), other = UINT64_C(0x1234567900000000);
+	(void)state;
+
+	for (unsigned i = 0; i < KEY_BUCKET_SLOTS; i++) {
+		struct key_bucket bucket = {};
+		bucket.slots[i] = hash | (i + 1);
+		bucket.slots[(i + 1) % KEY_BUCKET_SLOTS] = other | (i + 1);
+		bucket.overflow = hash;
+		assert_int_equal(key_bucket_match(&bucket, hash), 1U << i);
+		assert_int_equal(key_bucket_ctx(&bucket, i), i);
+	}
+	struct key_bucket empty = {};
+	assert_int_equal(key_bucket_match(&empty, hash), 0);
+	assert_int_equal(key_bucket_match(&empty, 0), (1U << KEY_BUCKET_SLOTS) - 1);
+	assert_int_equal(key_bucket_ctx(&empty, 0), KEY_NONE);
+}
+
 static void gives_out_each_context_once(void **state)
 {
 	enum { SIZE = 10 };
@@ -386,6 +406,7 @@ int main(void)
 		cmocka_unit_test(agrees_with_model),
 		cmocka_unit_test(tells_names_apart),
 		cmocka_unit_test(tells_equal_hashes_apart),
+		cmocka_unit_test(matches_the_slots_of_a_bucket),
 		cmocka_unit_test(gives_out_each_context_once),
 		cmocka_unit_test(readers_find_while_writer_changes),
 	};
