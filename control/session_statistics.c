@@ -25,15 +25,33 @@ static json_t *count(uint64_t n)
 	return json_integer((json_int_t)n);
 }
 
-// Unix time of a TSC value of the past, with milliseconds; null if it is 0.
-static json_t *time_of_tsc(uint64_t tsc)
+// What the clock says for a value of the TSC. Asked anew for each answer the two would be a little apart each
+// time, and what happened once would be shown with different times; so they are compared only, until they
+// differ by more than CLOCK_DRIFT.
+#define CLOCK_DRIFT 0.01 // seconds
+
+static double clock_seconds(void)
 {
-	if (tsc == 0)
-		return json_null();
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	double ago = (double)(rte_rdtsc() - tsc) / (double)rte_get_tsc_hz();
-	double seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - ago;
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+// Unix time of a TSC value of the past, with milliseconds; null if it is 0. Control thread.
+static json_t *time_of_tsc(uint64_t tsc)
+{
+	static uint64_t anchor_tsc;
+	static double anchor_seconds;
+	if (tsc == 0)
+		return json_null();
+	uint64_t now_tsc = rte_rdtsc();
+	double now = clock_seconds(), hz = (double)rte_get_tsc_hz();
+	double expected = anchor_seconds + (double)(now_tsc - anchor_tsc) / hz;
+	if (now - expected > CLOCK_DRIFT || expected - now > CLOCK_DRIFT) {
+		anchor_tsc = now_tsc;
+		anchor_seconds = now;
+	}
+	double seconds = anchor_seconds + (double)(int64_t)(tsc - anchor_tsc) / hz;
 	return json_real((double)(int64_t)(seconds * 1000) / 1000);
 }
 
