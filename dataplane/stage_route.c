@@ -15,9 +15,11 @@ static uint32_t packet_talker(const struct packet *p)
 	return p->in->user;
 }
 
+#define TALKER_GROUP_NONE UINT32_MAX
+
 // The first group from i on whose context has to be looked up, and its name; those before it have
-// none, or the packet stays under its own key. n_talker_groups: there is no such group any more.
-static inline unsigned talker_group_next(struct packet *p, unsigned i, struct key_name *name)
+// none, or the packet stays under its own key. TALKER_GROUP_NONE: there is no such group any more.
+static inline uint32_t talker_group_next(struct packet *p, unsigned i, struct key_name *name)
 {
 	const struct fanout *fanout = p->fanout;
 	bool known = p->talker != 0 && p->in->mode != LEG_OPAQUE;
@@ -32,16 +34,16 @@ static inline unsigned talker_group_next(struct packet *p, unsigned i, struct ke
 			*name = key_name_make(KEY_BY_TALKER,
 				(uint64_t)group->root << 32 | p->talker, 0, group->cs_id,
 				p->protocol, group->suite);
-			break;
+			return i;
 		}
 	}
-	return i;
+	return TALKER_GROUP_NONE;
 }
 
 // A context of a packet's talker to look up.
 struct talker_lookup {
 	struct key_lookup key;
-	unsigned group; // n_talker_groups: there is none
+	uint32_t group; // or TALKER_GROUP_NONE
 };
 
 // Finds all contexts of the talker, from that of the first group on. False if the packet is held
@@ -55,7 +57,7 @@ static inline bool packet_find_contexts(
 	// Groups are asked for in their order: up to the one that was refused just now all have
 	// been.
 	bool ask = !worker->resumed || worker->refused == DROP_NONE;
-	while (lookup->group < p->fanout->n_talker_groups) {
+	while (lookup->group != TALKER_GROUP_NONE) {
 		uint32_t ctx = key_lookup_find(keys, &lookup->key);
 		p->out_ctx[lookup->group] = ctx;
 		if (ctx == KEY_NONE || (!worker->resumed && hold_waits(worker, name))) {
@@ -64,7 +66,7 @@ static inline bool packet_find_contexts(
 			ask = ask || key_name_equal(name, &worker->resumed_name);
 		}
 		lookup->group = talker_group_next(p, lookup->group + 1, &lookup->key.name);
-		if (lookup->group == p->fanout->n_talker_groups)
+		if (lookup->group == TALKER_GROUP_NONE)
 			break;
 		lookup->key.hash = key_name_hash(keys, name);
 		lookup->key.likely = KEY_NONE;
@@ -109,11 +111,11 @@ static inline void burst_prefetch_contexts(const struct key_table *keys, struct 
 		struct packet *p = packets[i];
 		p->talker = packet_talker(p);
 		lookups[i].group = talker_group_next(p, 0, &lookups[i].key.name);
-		if (lookups[i].group < p->fanout->n_talker_groups)
+		if (lookups[i].group != TALKER_GROUP_NONE)
 			key_lookup_hash(keys, &lookups[i].key);
 	}
 	for (uint16_t i = 0; i < n; i++)
-		if (lookups[i].group < packets[i]->fanout->n_talker_groups)
+		if (lookups[i].group != TALKER_GROUP_NONE)
 			key_lookup_prefetch(keys, &lookups[i].key);
 }
 
