@@ -198,12 +198,18 @@ class RpcError(Exception):
 class Control:
     """A connection to the control socket: one JSON text a line."""
 
+    TIMEOUT = 60  # seconds
+
     def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(20)
-        self.socket.connect(path)
-        self.buffer = b""
+        self.path = path  # of the socket; of TLS: address and port
         self._ids = itertools.count(1)
+        self.open()
+
+    def open(self):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(self.TIMEOUT)
+        self.socket.connect(self.path)
+        self.buffer = b""
 
     def __enter__(self):
         return self
@@ -231,7 +237,12 @@ class Control:
 
     def exchange(self, line):
         self.send_line(line)
-        return self.read_line()
+        try:
+            return self.read_line()
+        except TimeoutError:  # an answer that comes yet would be taken for that of the next request
+            self.close()
+            self.open()
+            raise
 
     def call(self, method, params=None):
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method}

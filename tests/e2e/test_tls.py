@@ -104,9 +104,12 @@ class TlsControl(Control):
     """A control connection by TLS."""
 
     def __init__(self, lab, context, address=ADDRESS):
-        self.socket = context.wrap_socket(tcp(lab, address), server_hostname=address[0])
+        self.lab, self.context = lab, context
+        super().__init__(address)
+
+    def open(self):
+        self.socket = self.context.wrap_socket(tcp(self.lab, self.path), server_hostname=self.path[0])
         self.buffer = b""
-        self._ids = itertools.count(1)
 
 
 @pytest.fixture
