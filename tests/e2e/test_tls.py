@@ -8,7 +8,6 @@ The relay listens on the loopback interface of its namespace; clients are ordina
 
 import contextlib
 import ctypes
-import itertools
 import json
 import os
 import re
