@@ -31,10 +31,10 @@ static inline uint16_t checksum_fold(uint64_t sum)
 	return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
 }
 
-// Adds two sums.
-static inline uint16_t checksum_add(uint32_t a, uint32_t b)
+// Adds two sums. Of 16 bits each: they carry once.
+static inline uint16_t checksum_add(uint16_t a, uint16_t b)
 {
-	uint32_t sum = a + b;
+	uint32_t sum = (uint32_t)a + b;
 	return (uint16_t)((sum & UINT16_MAX) + (sum >> 16));
 }
 

@@ -35,7 +35,7 @@ static inline struct payload payload_of(const struct rte_mbuf *mbuf)
 		.len = len,
 		.udp_len = udp_len,
 		.ipv4_len = htons((uint16_t)(len + IPV4_UDP_LEN)),
-		.sum = checksum_add(checksum_sum(data, len), 2U * udp_len),
+		.sum = checksum_add(checksum_sum(data, len), checksum_add(udp_len, udp_len)),
 	};
 }
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <rte_ip.h>
+#include <rte_udp.h>
 
 #include "dataplane/cryptodev.h"
 #include "tests/unit/dataplane_lab.h"
@@ -605,6 +606,38 @@ static void fans_out_to_all_kinds_of_legs(void **state)
 	assert_int_equal(lab_drops(&lab, 0), 0);
 	assert_int_equal(worker(0)->legs[ALICE].tx_packets, 0);
 	assert_int_equal(worker(0)->legs[BOB].tx_packets, 300);
+}
+
+// Of the payload's sum and twice the length, both carry once: each length that is half of the way to that or more
+// has one payload for which they do. Two octets of the timestamp make it that one.
+static void sum_carry_twice(uint8_t *octets, uint16_t len)
+{
+	uint16_t udp_len = rte_cpu_to_be_16((uint16_t)(len + sizeof(struct rte_udp_hdr)));
+	uint32_t wanted = 0x1ffff - 2U * udp_len, sum;
+	memset(octets + 4, 0, 2);
+	sum = rte_raw_cksum(octets, len);
+	uint16_t word = (uint16_t)((wanted + 0xffff - sum) % 0xffff);
+	memcpy(octets + 4, &word, sizeof(word));
+}
+
+static void carries_of_checksum_end_around(void **state)
+{
+	(void)state;
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .ipv6 = true, .port = 1});
+	lab_connect(&lab);
+	for (uint16_t len = 0; len < 600; len++) {
+		struct lab_packet packet = rtp_under(NULL, len);
+		uint8_t octets[LAB_PAYLOAD_MAX];
+		packet.len = len;
+		uint16_t octets_len = lab_packet_write(&lab, &packet, octets);
+		sum_carry_twice(octets, octets_len);
+		struct rte_mbuf *mbuf = lab_frame(&lab, ALICE, octets, octets_len);
+		worker_process_burst(worker(0), &mbuf, 1);
+		assert_int_equal(lab_take(&lab, 0, copies), 2);
+		assert_memory_equal(copies[0].payload, octets, octets_len);
+	}
 }
 
 static void relays_rtcp(void **state)
@@ -1521,6 +1554,7 @@ int main(void)
 		in_lab(holds_for_talker_of_receivers),
 		in_lab(changes_nothing_for_receivers_of_same_key),
 		in_lab(fans_out_to_all_kinds_of_legs),
+		in_lab(carries_of_checksum_end_around),
 		in_lab(relays_rtcp),
 		in_lab(protects_in_place_as_beside),
 		in_lab(sends_no_more_than_mtu),
