@@ -171,8 +171,8 @@ static void control_answer(struct worker *worker)
 	}
 	relay_poll_network(&lab.relay, 1);
 	multicast_tick(&lab.relay, relay_now_ms() + LATER_MS);
-	struct worker_mail sent;
-	while (rte_ring_dequeue_elem(worker->from_control, &sent, sizeof(sent)) == 0)
+	struct worker_mail sent; // by worker 0, whoever asked
+	while (rte_ring_dequeue_elem(lab.relay.workers[0]->from_control, &sent, sizeof(sent)) == 0)
 		if (sent.type == MAIL_SEND)
 			rte_pktmbuf_free(sent.mbuf);
 }
