@@ -101,8 +101,10 @@ static enum drop_reason rtcp_index_claim(struct worker *worker, struct packet *p
 		counter, &next, index + 1, memory_order_relaxed, memory_order_relaxed));
 	if (index + SRTCP_INDEX_MARGIN > limit)
 		atomic_store_explicit(&relay->srtcp_low, true, memory_order_relaxed);
+	if (index >= limit)
+		return DROP_INDEX_LIMIT;
 	p->claimed_index = index;
-	return index < limit ? DROP_NONE : DROP_INDEX_LIMIT;
+	return DROP_NONE;
 }
 
 // The outbound stream of an SSRC under a key. RTCP that entered in plain does without if the leg has no spare

@@ -608,8 +608,8 @@ static void fans_out_to_all_kinds_of_legs(void **state)
 	assert_int_equal(worker(0)->legs[BOB].tx_packets, 300);
 }
 
-// Of the payload's sum and twice the length, both carry once: each length that is half of the way to that or more
-// has one payload for which they do. Two octets of the timestamp make it that one.
+// Makes the sum of the octets and twice the UDP length 0x1ffff, which carries again when its carry is added. Each
+// length whose lower octet is 128 or more has one such sum; two octets of the timestamp bring it about.
 static void sum_carry_twice(uint8_t *octets, uint16_t len)
 {
 	uint16_t udp_len = rte_cpu_to_be_16((uint16_t)(len + sizeof(struct rte_udp_hdr)));
