@@ -87,13 +87,6 @@ static inline uint32_t srtp_read32(const uint8_t *p)
 	return be32toh(value);
 }
 
-static inline uint64_t srtp_read64(const uint8_t *p)
-{
-	uint64_t value;
-	memcpy(&value, p, sizeof(value));
-	return be64toh(value);
-}
-
 static inline void srtp_write32(uint8_t *p, uint32_t value)
 {
 	value = htobe32(value);

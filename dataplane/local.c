@@ -14,7 +14,7 @@ struct rte_mbuf *local_frame(struct relay *relay, uint8_t port, const struct rte
 	uint16_t ether_type, uint16_t size, uint8_t **payload)
 {
 	const struct port *p = &relay->ports[port];
-	uint16_t l2_len = RTE_ETHER_HDR_LEN + (p->vlan ? RTE_VLAN_HLEN : 0);
+	uint16_t l2_len = p->l2_len;
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(relay->pool);
 	if (!mbuf)
 		return NULL;

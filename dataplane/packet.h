@@ -98,7 +98,7 @@ static inline uint32_t packet_out_ctx(
 
 // Whether a group that gets the packet under the context out gets the very octets that came: opaque, or the same key
 // in the same layout.
-static inline bool packet_passes_under(
+static inline bool packet_passes(
 	const struct packet *p, const struct fanout_group *group, uint32_t out)
 {
 	if (group->mode != LEG_SRTP || p->ctx_index == KEY_NONE)
@@ -107,10 +107,4 @@ static inline bool packet_passes_under(
 		return false;
 	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(p->data));
 	return roc == p->trailer.has_roc;
-}
-
-static inline bool packet_passes(
-	const struct packet *p, const struct fanout *fanout, const struct fanout_group *group)
-{
-	return packet_passes_under(p, group, packet_out_ctx(p, fanout, group));
 }

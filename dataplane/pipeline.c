@@ -125,13 +125,6 @@ struct pipeline *pipeline_new(struct worker *worker)
 	return NULL;
 }
 
-static void packet_buffers_free(struct packet *p)
-{
-	if (p->clear != p->mbuf)
-		rte_pktmbuf_free(p->clear);
-	rte_pktmbuf_free(p->mbuf);
-}
-
 void pipeline_free(struct pipeline *pipeline)
 {
 	if (!pipeline)
@@ -142,7 +135,7 @@ void pipeline_free(struct pipeline *pipeline)
 			continue;
 		if (slot->progress.begun)
 			rte_pktmbuf_free(slot->packet.translated);
-		packet_buffers_free(&slot->packet);
+		packet_free(&slot->packet);
 	}
 	for (uint32_t i = pipeline->jobs_ended; i != pipeline->jobs_taken; i++)
 		if (job_at(pipeline, i)->flight.state != FLIGHT_DEVICE)

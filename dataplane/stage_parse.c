@@ -58,11 +58,6 @@ static inline struct endpoint frame_destination(const struct frame *f)
 		.words = {f->destination[0], f->destination[1]}, .family = f->family};
 }
 
-static inline uint16_t read16(const uint8_t *octets)
-{
-	return (uint16_t)(octets[0] << 8 | octets[1]);
-}
-
 static inline enum drop_reason parse_ethernet(
 	const struct rte_mbuf *mbuf, const struct port *port, struct frame *f)
 {
@@ -70,7 +65,7 @@ static inline enum drop_reason parse_ethernet(
 	if (mbuf->data_len < RTE_ETHER_HDR_LEN || mbuf->nb_segs != 1)
 		return DROP_FRAME_SHORT;
 	uint16_t vlan = 0;
-	f->ether_type = read16(data + 12);
+	f->ether_type = srtp_read16(data + 12);
 	f->ip = data + RTE_ETHER_HDR_LEN;
 	f->room = mbuf->data_len - (unsigned)RTE_ETHER_HDR_LEN;
 	if (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) {
@@ -78,8 +73,8 @@ static inline enum drop_reason parse_ethernet(
 	} else if (f->ether_type == RTE_ETHER_TYPE_VLAN) {
 		if (f->room < RTE_VLAN_HLEN)
 			return DROP_FRAME_SHORT;
-		vlan = read16(data + 14) & 0x0fff;
-		f->ether_type = read16(data + 16);
+		vlan = srtp_read16(data + 14) & 0x0fff;
+		f->ether_type = srtp_read16(data + 16);
 		f->ip += RTE_VLAN_HLEN;
 		f->room -= RTE_VLAN_HLEN;
 	}
@@ -115,13 +110,13 @@ static inline enum drop_reason parse_ipv4(struct frame *f)
 	if (f->room < sizeof(struct rte_ipv4_hdr))
 		return DROP_FRAME_SHORT;
 	f->l3_len = (uint16_t)((ip[0] & 0x0f) * 4);
-	f->ip_len = read16(ip + 2);
+	f->ip_len = srtp_read16(ip + 2);
 	if (f->ip_len > f->room)
 		return DROP_FRAME_SHORT;
 	if (ip[0] >> 4 != 4 || f->l3_len < sizeof(struct rte_ipv4_hdr) || f->l3_len > f->ip_len ||
 		!ipv4_sum_ok(ip, f->l3_len))
 		return DROP_IP_HEADER;
-	if ((read16(ip + 6) & 0x3fff) != 0)
+	if ((srtp_read16(ip + 6) & 0x3fff) != 0)
 		return DROP_IP_FRAGMENT;
 	f->protocol = ip[9];
 	frame_set_addresses(f, endpoint_ipv4(ip + 12), endpoint_ipv4(ip + 16));
@@ -135,7 +130,7 @@ static inline enum drop_reason parse_ipv6(struct frame *f)
 	const uint8_t *ip = f->ip;
 	if (f->room < sizeof(struct rte_ipv6_hdr))
 		return DROP_FRAME_SHORT;
-	unsigned len = read16(ip + 4) + (unsigned)sizeof(struct rte_ipv6_hdr);
+	unsigned len = srtp_read16(ip + 4) + (unsigned)sizeof(struct rte_ipv6_hdr);
 	if (len > f->room)
 		return DROP_FRAME_SHORT;
 	if (ip[0] >> 4 != 6)
@@ -188,11 +183,11 @@ static inline enum drop_reason parse_udp(
 		return DROP_OWN_SOURCE;
 	unsigned udp_len = f->ip_len - (unsigned)f->l3_len;
 	const uint8_t *udp = f->ip + f->l3_len;
-	if (udp_len < sizeof(struct rte_udp_hdr) || read16(udp + 4) != udp_len)
+	if (udp_len < sizeof(struct rte_udp_hdr) || srtp_read16(udp + 4) != udp_len)
 		return DROP_UDP_LENGTH;
 	p->address = address;
 	p->to_group = f->to_group;
-	p->udp_dst = read16(udp + 2);
+	p->udp_dst = srtp_read16(udp + 2);
 	p->leg_place = &address->legs[p->udp_dst];
 	rte_prefetch0((const void *)p->leg_place); // for stage_leg
 	// Member by member: a structure put together in memory is not read again before all of it is stored.

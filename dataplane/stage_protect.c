@@ -350,7 +350,7 @@ static ALWAYS_INLINE enum drop_reason packet_serve_group(struct worker *worker, 
 {
 	const uint8_t mode = p->in->mode;
 	uint32_t ctx = packet_out_ctx(p, p->fanout, group);
-	if (packet_passes_under(p, group, ctx)) {
+	if (packet_passes(p, group, ctx)) {
 		if (mode == LEG_PLAIN)
 			return DROP_NO_CONVERSION;
 		packet_output_own(worker, p, group, p->mbuf, later);
@@ -364,13 +364,6 @@ static ALWAYS_INLINE enum drop_reason packet_serve_group(struct worker *worker, 
 		return packet_output_original(worker, p, group, later);
 	packet_output_own(worker, p, group, p->clear, later);
 	return DROP_NONE;
-}
-
-// Most packets have no buffer left when they end: not worth a call.
-static inline void buffer_free(struct rte_mbuf *mbuf)
-{
-	if (unlikely(mbuf != NULL))
-		rte_pktmbuf_free(mbuf);
 }
 
 static ALWAYS_INLINE void packet_begin(struct packet *p)
@@ -409,13 +402,6 @@ static void packet_serve(struct worker *worker, struct packet *p, struct protect
 {
 	packet_begin(p);
 	packet_end(worker, p, packet_serve_groups(worker, p, 0, p->fanout->n_groups, batch, false));
-}
-
-static void packet_free(struct packet *p)
-{
-	if (p->clear != p->mbuf)
-		buffer_free(p->clear);
-	buffer_free(p->mbuf);
 }
 
 bool stage_protect_some(

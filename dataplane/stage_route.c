@@ -88,7 +88,7 @@ static inline void packet_plan(struct packet *p)
 		if (group->only_leg == self)
 			continue;
 		uint32_t out = packet_out_ctx_at(p, fanout, i);
-		if (packet_passes_under(p, group, out)) {
+		if (packet_passes(p, group, out)) {
 			keep_original = true;
 			continue;
 		}

@@ -117,9 +117,7 @@ bool worker_mail_take(struct worker *worker, struct control_mail *mail)
 void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason reason)
 {
 	worker_count_drop(worker, packet->leg, reason);
-	if (packet->clear != packet->mbuf)
-		rte_pktmbuf_free(packet->clear);
-	rte_pktmbuf_free(packet->mbuf);
+	packet_free(packet);
 }
 
 void worker_handoff(struct worker *worker, struct packet *packet)
@@ -168,7 +166,7 @@ static void tx_refuse(struct worker *worker, const struct port *port, const stru
 	worker->counters.drops[DROP_TX_FULL]++;
 	if (mbuf->hash.usr == LEG_NONE)
 		return;
-	uint16_t headers = RTE_ETHER_HDR_LEN + (port->vlan ? RTE_VLAN_HLEN : 0);
+	uint16_t headers = port->l2_len;
 	bool ipv4 = *rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, headers) >> 4 == 4;
 	headers += (ipv4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr)) +
 		   sizeof(struct rte_udp_hdr);

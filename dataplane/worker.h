@@ -160,6 +160,21 @@ static inline void mbuf_cut(struct rte_mbuf *mbuf, uint16_t len)
 	mbuf->pkt_len = len;
 }
 
+// Most packets have no buffer left when they end: not worth a call.
+static inline void buffer_free(struct rte_mbuf *mbuf)
+{
+	if (unlikely(mbuf != NULL))
+		rte_pktmbuf_free(mbuf);
+}
+
+// Frees the buffers that the packet still has.
+static inline void packet_free(struct packet *packet)
+{
+	if (packet->clear != packet->mbuf)
+		buffer_free(packet->clear);
+	buffer_free(packet->mbuf);
+}
+
 // The frame again as it was received, to start anew: puts back the headers that stage_parse took
 // off.
 static inline struct rte_mbuf *packet_unparse(struct packet *packet)
