@@ -8,9 +8,9 @@
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
 
+#include "base/secmem.h"
 #include "bench/bench.h"
 #include "crypto/cipher.h"
-#include "crypto/secmem.h"
 #include "crypto/srtp.h"
 
 // The cipher alone: IPsec-MB called directly, which is the floor of all that protects; and with it

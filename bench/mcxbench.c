@@ -12,8 +12,8 @@
 #include <rte_eal.h>
 #include <rte_memory.h>
 
+#include "base/log.h"
 #include "bench/bench.h"
-#include "control/log.h"
 
 // mcxbench: benchmarks in memory. One JSON object a line on stdout.
 

@@ -5,7 +5,7 @@
 
 #include <rte_cycles.h>
 
-#include "control/log.h"
+#include "base/log.h"
 #include "control/media_watch.h"
 #include "control/overload.h"
 #include "control/reaper.h"

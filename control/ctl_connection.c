@@ -8,8 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/secmem.h"
 #include "control/ctl.h"
-#include "crypto/secmem.h"
 
 enum { INPUT_STEP = 65536 };
 

@@ -4,11 +4,11 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "base/hex.h"
+#include "base/secmem.h"
 #include "control/ctl.h"
-#include "crypto/hex.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/mikey_prf.h"
-#include "crypto/secmem.h"
 #include "crypto/srtp.h"
 #include "crypto/srtp_kdf.h"
 

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "control/map.h"
+#include "base/map.h"
+#include "base/secmem.h"
 #include "crypto/mcx_kdf.h"
-#include "crypto/secmem.h"
 
 int index_spaces_init(struct index_spaces *spaces, uint32_t max)
 {

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
+#include "base/hex.h"
+#include "base/secmem.h"
 #include "control/keystore.h"
 #include "control/reader.h"
 #include "control/users.h"
-#include "crypto/hex.h"
-#include "crypto/secmem.h"
 #include "crypto/srtp.h"
 
 const char *const key_type_names[KEY_N_TYPES + 1] = {

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
+#include "base/map.h"
 #include "control/app.h"
-#include "control/map.h"
 
 // A group with its keys of one type in one scope.
 struct key_group {

@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/secmem.h"
 #include "control/app.h"
-#include "control/log.h"
-#include "control/map.h"
 #include "control/notice.h"
 #include "crypto/mcx_kdf.h"
-#include "crypto/secmem.h"
 #include "dataplane/cryptodev.h"
 
 enum { PROVISIONAL_MS = 2000 }; // for a derived context to prove itself

@@ -6,8 +6,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "control/app.h"
-#include "control/log.h"
 #include "control/metrics_server.h"
 #include "control/server.h"
 #include "control/tls.h"

@@ -19,15 +19,15 @@
 #include <rte_lcore.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/secmem.h"
 #include "config/config.h"
-#include "control/alloc.h"
 #include "control/app.h"
 #include "control/confine.h"
 #include "control/listeners.h"
-#include "control/log.h"
 #include "control/privilege.h"
 #include "control/watchdog.h"
-#include "crypto/secmem.h"
 
 // mcxrelay: reads its configuration, opens the relay, runs the control loop in the main thread.
 

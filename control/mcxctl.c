@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secmem.h"
 #include "control/ctl.h"
-#include "crypto/secmem.h"
 
 // mcxctl: calls methods of a running mcxrelay, shows what it does, and derives keys for those who
 // test or debug without one.

@@ -7,10 +7,10 @@
 
 #include <rte_ethdev.h>
 
+#include "base/map.h"
+#include "base/secmem.h"
 #include "control/app.h"
-#include "control/map.h"
 #include "control/reader.h"
-#include "crypto/secmem.h"
 #include "dataplane/worker.h"
 
 // The methods of the control API. Each reads its params, checks, acts, answers.

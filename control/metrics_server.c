@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/log.h"
+#include "base/log.h"
 #include "dataplane/relay.h"
 
 enum {

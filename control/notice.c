@@ -8,9 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/address.h"
+#include "base/address.h"
+#include "base/log.h"
 #include "control/app.h"
-#include "control/log.h"
 
 enum {
 	NOTICE_LINE_SIZE = 900, // fits a line of the log

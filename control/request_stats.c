@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
 
 static const struct {
 	int code;

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
 #include "dataplane/relay.h"
 
 void retire_init(struct retire *retire, struct relay *relay, void *app)

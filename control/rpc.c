@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 enum {
 	RPC_DEPTH_MAX = 32, // the API nests 8 deep; bounds the recursion of parser and destructor

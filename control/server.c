@@ -27,9 +27,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/log.h"
+#include "base/log.h"
+#include "base/secmem.h"
 #include "control/subscription.h"
-#include "crypto/secmem.h"
 
 enum {
 	SERVER_LINES_PER_WAKEUP = 32, // then the other clients have their turn

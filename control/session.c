@@ -10,11 +10,11 @@
 
 #include <rte_cycles.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
+#include "base/map.h"
+#include "base/secmem.h"
 #include "control/app.h"
-#include "control/map.h"
 #include "control/notice.h"
-#include "crypto/secmem.h"
 #include "dataplane/worker.h"
 
 enum { LEARN_MS = 100 }; // between two moves of a leg's remote address

@@ -8,7 +8,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
 #include "control/app.h"
 #include "control/session.h"
 

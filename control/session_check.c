@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
+#include "base/map.h"
 #include "control/app.h"
-#include "control/map.h"
 #include "control/session.h"
 
 // Whether a session can be what a client states. Everything is looked at before anything changes.

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/address.h"
-#include "control/alloc.h"
+#include "base/address.h"
+#include "base/alloc.h"
+#include "base/secmem.h"
 #include "control/app.h"
 #include "control/reader.h"
 #include "control/session.h"
-#include "crypto/secmem.h"
 
 static bool id_read(struct reader *r, const char *name, const char **id)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/address.h"
+#include "base/address.h"
 #include "control/app.h"
 #include "control/session.h"
 

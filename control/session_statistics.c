@@ -6,7 +6,7 @@
 
 #include <rte_cycles.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
 #include "control/app.h"
 #include "control/session.h"
 #include "dataplane/worker.h"

@@ -3,9 +3,9 @@
 
 #include <rte_common.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
+#include "base/map.h"
 #include "control/app.h"
-#include "control/map.h"
 #include "control/session.h"
 #include "dataplane/worker.h"
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/alloc.h"
-#include "control/log.h"
+#include "base/alloc.h"
+#include "base/log.h"
 #include "control/state_file.h"
 #include "crypto/srtp.h"
 #include "dataplane/relay.h"

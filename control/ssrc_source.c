@@ -14,11 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/alloc.h"
-#include "control/log.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/secmem.h"
 #include "control/state_file.h"
 #include "crypto/mcx_kdf.h"
-#include "crypto/secmem.h"
 #include "crypto/srtp.h"
 
 // The file: magic, key, counter, all in one write of a new file that then takes the old one's

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/alloc.h"
+#include "base/alloc.h"
 
 int state_file_read(const char *path, void *out, size_t size)
 {

@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/log.h"
+#include "base/log.h"
 
 enum { CALLS_MAX = 512 }; // numbers of system calls that have names here
 

@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/secmem.h"
 #include "control/crl.h"
-#include "control/log.h"
-#include "crypto/secmem.h"
 
 enum {
 	TLS_KEY_FILE_MAX = 64 * 1024, // octets

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/alloc.h"
-#include "control/map.h"
+#include "base/alloc.h"
+#include "base/map.h"
 
 struct user {
 	char *uri;

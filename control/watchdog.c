@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
-#include "control/log.h"
+#include "base/log.h"
 #include "dataplane/worker.h"
 
 enum {

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/secmem.h"
 #include "crypto/cipher_backend.h"
-#include "crypto/secmem.h"
 
 enum { KNOWN_LEN = 38, KNOWN_AAD_LEN = 12 };
 

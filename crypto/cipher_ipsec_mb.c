@@ -7,7 +7,7 @@
 
 #include <intel-ipsec-mb.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 // The direct GCM calls instead of jobs: GCM of one packet does not gain from being run beside
 // another, and a job costs more to submit than a voice packet to encrypt.

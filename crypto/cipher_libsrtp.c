@@ -10,8 +10,8 @@
 #include <srtp2/auth.h>
 #include <srtp2/cipher.h>
 
+#include "base/secmem.h"
 #include "crypto/cipher_backend.h"
-#include "crypto/secmem.h"
 
 // The layer below libsrtp2's sessions: these would keep an index and a replay list of their own for
 // each SSRC, which are the relay's to keep. Cipher and HMAC are keyed anew for each packet whose

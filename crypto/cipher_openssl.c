@@ -8,7 +8,7 @@
 
 #include <openssl/evp.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 // OpenSSL expands a key inside its context only, so the key area holds the session key as it is and
 // every packet expands it anew.

@@ -9,7 +9,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 static pthread_once_t template_once = PTHREAD_ONCE_INIT;
 static EVP_MAC_CTX *template; // has the digest, no key of anybody; NULL if the library failed

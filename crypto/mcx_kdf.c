@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/secmem.h"
 #include "crypto/hmac.h"
-#include "crypto/secmem.h"
 
 enum {
 	KDF_INPUT_MAX = 1024,

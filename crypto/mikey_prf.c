@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/secmem.h"
 #include "crypto/hmac.h"
-#include "crypto/secmem.h"
 
 // Both stay 256 bits with HMAC-SHA-256: the cut of inkey because RFC 6043 6.1 leaves it alone, the
 // block of output because it is the digest's.

@@ -7,7 +7,7 @@
 #include <endian.h>
 #include <string.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 #define SRTCP_E_BIT   (UINT32_C(1) << 31)
 #define ALWAYS_INLINE inline __attribute__((always_inline))

@@ -9,7 +9,7 @@
 
 #include <openssl/evp.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 enum {
 	KDF_SALT_LEN = 14,  // octets of the 112-bit salt of RFC 3711 4.3

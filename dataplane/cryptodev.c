@@ -19,7 +19,7 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 enum {
 	POOL_SESSIONS_MIN = 4096,

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 int key_table_init(struct key_table *table, uint32_t size)
 {

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "crypto/srtp_kdf.h"
-#include "dataplane/endpoint.h"
 #include "dataplane/fanout.h"
 
 // A leg as workers see it: immutable, built by the control thread, published in leg_table and given

@@ -8,7 +8,7 @@
 
 #include <rte_ether.h>
 
-#include "dataplane/endpoint.h"
+#include "base/endpoint.h"
 
 struct relay;
 struct rte_ipv6_hdr;

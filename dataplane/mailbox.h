@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "dataplane/drop.h"
-#include "dataplane/endpoint.h"
 #include "dataplane/key_table.h"
 
 struct rte_mbuf;

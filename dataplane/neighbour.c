@@ -9,7 +9,7 @@
 #include <rte_common.h>
 #include <rte_jhash.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 #include "dataplane/local.h"
 #include "dataplane/relay.h"
 

@@ -9,7 +9,7 @@
 
 #include <rte_ether.h>
 
-#include "dataplane/endpoint.h"
+#include "base/endpoint.h"
 
 // Link-layer addresses of next hops: ARP (RFC 826) and Neighbour Discovery (RFC 4861). Resolved by
 // the control thread before media needs them; workers only read them.

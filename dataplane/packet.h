@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/endpoint.h"
 #include "crypto/srtp.h"
-#include "dataplane/endpoint.h"
 #include "dataplane/fanout.h"
 #include "dataplane/key_table.h"
 #include "dataplane/leg.h"

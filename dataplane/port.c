@@ -12,7 +12,7 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 // Software ports make as many queues as they are told to; the relay wants one for each worker.
 static void device_add_queues(char device[PORT_DEVICE_MAX], unsigned n_workers)

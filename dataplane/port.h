@@ -11,7 +11,7 @@
 #include <rte_ether.h>
 #include <rte_mempool.h>
 
-#include "dataplane/endpoint.h"
+#include "base/endpoint.h"
 
 // Ports: DPDK ethdevs with the relay's addresses.
 

@@ -16,7 +16,7 @@
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 #include "crypto/srtp.h"
 #include "dataplane/cryptodev.h"
 #include "dataplane/local.h"

@@ -12,8 +12,8 @@
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
+#include "base/siphash.h"
 #include "crypto/cipher.h"
-#include "crypto/siphash.h"
 #include "dataplane/key_table.h"
 #include "dataplane/leg.h"
 #include "dataplane/multicast.h"

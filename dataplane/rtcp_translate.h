@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "crypto/siphash.h"
+#include "base/siphash.h"
 
 // RTCP for the other side of the relay: the same reports under that side's SSRCs, and no name of who
 // sent them. Pure functions on memory, any thread.

@@ -10,7 +10,7 @@
 #include <rte_common.h>
 #include <rte_ring_elem.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 int stream_table_init(struct stream_table *table, uint32_t size)
 {

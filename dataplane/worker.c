@@ -13,7 +13,7 @@
 #include <rte_ring_elem.h>
 #include <rte_udp.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 #include "dataplane/hold.h"
 #include "dataplane/prefetch.h"
 #include "dataplane/stages.h"

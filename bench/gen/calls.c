@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
+#include "base/secmem.h"
 #include "bench/bench.h"
-#include "crypto/hex.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/mikey_prf.h"
-#include "crypto/secmem.h"
 #include "crypto/srtp_kdf.h"
 
 #define DOMAIN     "mcxgen"

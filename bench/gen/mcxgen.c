@@ -8,10 +8,10 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
+#include "base/secmem.h"
 #include "bench/gen/capture.h"
 #include "bench/gen/client.h"
 #include "bench/gen/result.h"
-#include "crypto/secmem.h"
 
 // mcxgen: sends the media of many users through a relay and verifies what comes out.
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "crypto/hex.h"
+#include "base/hex.h"
 
 static void decodes_hex(void **state)
 {

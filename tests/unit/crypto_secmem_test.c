@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 static void wipes(void **state)
 {

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "crypto/hex.h"
-#include "crypto/siphash.h"
+#include "base/hex.h"
+#include "base/siphash.h"
 
 // The vectors of SipHash's authors: key 00 to 0f, input 00, 01, ... of that length. Both sides of a word's
 // end, and the longest that they have.

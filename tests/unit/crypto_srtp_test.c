@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
+#include "base/secmem.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/mikey_prf.h"
-#include "crypto/secmem.h"
 #include "crypto/srtp.h"
 #include "tests/unit/vectors.h"
 

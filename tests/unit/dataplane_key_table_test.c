@@ -15,7 +15,7 @@
 #include <rte_config.h>
 #include <rte_rcu_qsbr.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 #include "dataplane/key_table.h"
 
 enum {

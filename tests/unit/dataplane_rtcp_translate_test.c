@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "crypto/hex.h"
+#include "base/hex.h"
 #include "dataplane/rtcp_translate.h"
 
 // Packets by hand from the RFCs. The map tells senders from others: it changes the first digit of a

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/log.h"
+#include "base/log.h"
 
 static char path[] = "/tmp/mcxrelay-log-XXXXXX";
 static int terminal = -1; // what stderr was

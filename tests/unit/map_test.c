@@ -26,7 +26,7 @@ static void *scarce_calloc(size_t n, size_t size)
 // The file itself: the hash is static, and has a known answer.
 #define malloc scarce_malloc
 #define calloc scarce_calloc
-#include "control/map.c"
+#include "base/map.c"
 
 enum { MANY = 5000 };
 

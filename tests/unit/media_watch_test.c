@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include <rte_cycles.h>
 
+#include "base/log.h"
 #include "control/app.h"
-#include "control/log.h"
 #include "dataplane/worker.h"
 #include "tests/unit/dataplane_lab.h"
 

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
+#include "base/secmem.h"
 #include "control/rpc.h"
-#include "crypto/secmem.h"
 
 static int n_calls; // of any method
 

@@ -18,7 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "control/log.h"
+#include "base/log.h"
 #include "control/server.h"
 #include "control/subscription.h"
 

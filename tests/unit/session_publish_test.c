@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
+#include "base/map.h"
+#include "base/secmem.h"
 #include "control/app.h"
-#include "control/map.h"
-#include "crypto/secmem.h"
 #include "tests/unit/dataplane_lab.h"
 
 static struct app app;

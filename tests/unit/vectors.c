@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/hex.h"
+#include "base/hex.h"
 
 static char *file_read(const char *path)
 {

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "dataplane/endpoint.h"
+#include "base/endpoint.h"
 
 // "192.0.2.1:5004" or "[2001:db8::1]:5004"; port 1 to 65,535.
 bool address_read(const char *text, struct endpoint *out);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "crypto/hex.h"
+#include "base/hex.h"
 
 #include <string.h>
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 // Value of a hex digit, -1 if it is none.
 static int digit_value(char c)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "crypto/secmem.h"
+#include "base/secmem.h"
 
 #include <errno.h>
 #include <stdatomic.h>

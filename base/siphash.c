@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "crypto/siphash.h"
+#include "base/siphash.h"
 
 // Aumasson and Bernstein, "SipHash: a fast short-input PRF", section 2; the initial and final
 // constants of the variant with 128 bits are those of its authors.

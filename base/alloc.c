@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/alloc.h"
+#include "base/alloc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/log.h"
+#include "base/log.h"
 
 static void *alloc_check(void *p)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/map.h"
+#include "base/map.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
