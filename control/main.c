@@ -23,10 +23,10 @@
 #include "base/log.h"
 #include "base/secmem.h"
 #include "config/config.h"
+#include "confine/confine.h"
+#include "confine/privilege.h"
 #include "control/app.h"
-#include "control/confine.h"
 #include "control/listeners.h"
-#include "control/privilege.h"
 #include "control/watchdog.h"
 
 // mcxrelay: reads its configuration, opens the relay, runs the control loop in the main thread.

@@ -29,9 +29,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "control/confine.h"
-#include "control/privilege.h"
-#include "control/threads.h"
+#include "confine/confine.h"
+#include "confine/privilege.h"
+#include "confine/threads.h"
 
 // What cannot be undone is done in a child. It exits with 0 if all was as expected, and with the
 // number of the line if not.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/privilege.h"
+#include "confine/privilege.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "control/threads.h"
+#include "confine/threads.h"
 
 struct identity {
 	uid_t uid;

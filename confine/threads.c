@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/threads.h"
+#include "confine/threads.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/confine.h"
+#include "confine/confine.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "control/privilege.h"
-#include "control/syscall_filter.h"
+#include "confine/privilege.h"
+#include "confine/syscall_filter.h"
 
 int confine(const char *const devices[], unsigned n, char *why, size_t why_size)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/syscall_filter.h"
+#include "confine/syscall_filter.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
