@@ -7,16 +7,16 @@
 #include <stdint.h>
 
 #include "control/keystore.h"
-#include "control/notice.h"
 #include "control/overload.h"
 #include "control/request_stats.h"
 #include "control/retire.h"
 #include "control/session.h"
 #include "control/srtcp_floor.h"
 #include "control/ssrc_source.h"
-#include "control/subscription.h"
 #include "control/users.h"
 #include "dataplane/relay.h"
+#include "event/notice.h"
+#include "event/subscription.h"
 
 // All that the control thread owns.
 struct app {

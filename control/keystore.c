@@ -12,9 +12,9 @@
 #include "base/map.h"
 #include "base/secmem.h"
 #include "control/app.h"
-#include "control/notice.h"
 #include "crypto/mcx_kdf.h"
 #include "dataplane/cryptodev.h"
+#include "event/notice.h"
 
 enum { PROVISIONAL_MS = 2000 }; // for a derived context to prove itself
 

@@ -6,8 +6,8 @@
 #include <rte_cycles.h>
 
 #include "control/app.h"
-#include "control/notice.h"
 #include "dataplane/worker.h"
+#include "event/notice.h"
 
 static uint64_t leg_heard(const struct app *app, uint32_t index)
 {

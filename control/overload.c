@@ -6,8 +6,8 @@
 #include <rte_ethdev.h>
 
 #include "control/app.h"
-#include "control/notice.h"
 #include "dataplane/worker.h"
+#include "event/notice.h"
 
 enum { OVERLOAD_LOOK_MS = 1000 };
 

@@ -29,7 +29,7 @@
 
 #include "base/log.h"
 #include "base/secmem.h"
-#include "control/subscription.h"
+#include "event/subscription.h"
 
 enum {
 	SERVER_LINES_PER_WAKEUP = 32, // then the other clients have their turn

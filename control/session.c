@@ -14,8 +14,8 @@
 #include "base/map.h"
 #include "base/secmem.h"
 #include "control/app.h"
-#include "control/notice.h"
 #include "dataplane/worker.h"
+#include "event/notice.h"
 
 enum { LEARN_MS = 100 }; // between two moves of a leg's remote address
 

@@ -20,7 +20,7 @@
 
 #include "base/log.h"
 #include "control/server.h"
-#include "control/subscription.h"
+#include "event/subscription.h"
 
 // Server and clients share this thread: a client that waits runs the loop. A test that hangs ends
 // by SIGALRM.

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "control/subscription.h"
+#include "event/subscription.h"
 
 // Two subscribers: a hears of types 0 and 1, b of type 1.
 
