@@ -8,7 +8,6 @@
 
 #include "control/keystore.h"
 #include "control/overload.h"
-#include "control/request_stats.h"
 #include "control/retire.h"
 #include "control/session.h"
 #include "control/srtcp_floor.h"
@@ -17,6 +16,7 @@
 #include "dataplane/relay.h"
 #include "event/notice.h"
 #include "event/subscription.h"
+#include "server/request_stats.h"
 
 // All that the control thread owns.
 struct app {

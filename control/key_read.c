@@ -6,9 +6,9 @@
 #include "base/hex.h"
 #include "base/secmem.h"
 #include "control/keystore.h"
-#include "control/reader.h"
 #include "control/users.h"
 #include "crypto/srtp.h"
+#include "server/reader.h"
 
 const char *const key_type_names[KEY_N_TYPES + 1] = {
 	"gmk", "pck", "csk", "spk", "mkfc", "mscck", "musik", NULL};

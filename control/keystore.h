@@ -10,11 +10,11 @@
 
 #include "control/index_space.h"
 #include "control/key_ring.h"
-#include "control/reader.h"
-#include "control/rpc.h"
 #include "crypto/mikey_prf.h"
 #include "dataplane/drop.h"
 #include "dataplane/relay.h"
+#include "server/reader.h"
+#include "server/rpc.h"
 
 // Root keys (TGKs) and the key contexts derived from them. Control thread.
 

@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "control/app.h"
 #include "control/metrics_server.h"
-#include "control/server.h"
-#include "control/tls.h"
+#include "server/server.h"
+#include "server/tls.h"
 
 struct listeners {
 	struct server *unix_server, *tls_server;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "config/config.h"
-#include "control/rpc.h"
+#include "server/rpc.h"
 
 // All that the relay listens on for control and metrics, as the configuration says. Control thread.
 struct app;

@@ -10,8 +10,8 @@
 #include "base/map.h"
 #include "base/secmem.h"
 #include "control/app.h"
-#include "control/reader.h"
 #include "dataplane/worker.h"
+#include "server/reader.h"
 
 // The methods of the control API. Each reads its params, checks, acts, answers.
 

@@ -6,8 +6,8 @@
 #include <event2/buffer.h>
 #include <time.h>
 
-#include "control/server.h"
-#include "control/tls.h"
+#include "server/server.h"
+#include "server/tls.h"
 
 // What the relay counts, as OpenMetrics 1.0.0. Control thread.
 

@@ -9,8 +9,8 @@
 
 #include "control/keystore.h"
 #include "control/media_watch.h"
-#include "control/rpc.h"
 #include "dataplane/leg.h"
+#include "server/rpc.h"
 
 // Sessions (MC calls) and their legs. What a client states is kept as spec; from it the legs and
 // fan-outs that workers use are built anew at every change and published as a whole. Control

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "control/tls.h"
+#include "server/tls.h"
 
 // A client's blocking TLS 1.3 connection to a relay, for mcxctl.
 struct tls_client;

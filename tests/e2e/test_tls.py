@@ -30,7 +30,7 @@ from test_programs import refuses_to_start
 ADDRESS = "127.0.0.1", 7443
 ANOTHER = "127.0.0.1", 7444                     # for a second relay beside the first
 SMALL = {"keys": 1000, "sessions": 100, "legs": 100, "streams": 1000}
-CLIENTS_MAX, HANDSHAKES_MAX = 256, 64           # control/server.h
+CLIENTS_MAX, HANDSHAKES_MAX = 256, 64           # server/server.h
 SO_SNDBUFFORCE = 32                             # asm-generic/socket.h
 KEY_UPDATES = 3000                              # what fits into a socket
 SUBJECT = 'mcx "1", [=\\\n]\u00e9'             # what a line of the log must survive

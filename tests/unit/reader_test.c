@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "control/reader.h"
+#include "server/reader.h"
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "control/request_stats.h"
+#include "server/request_stats.h"
 
 static const struct rpc_method methods[] = {{"first", NULL}, {"second", NULL}, {NULL, NULL}};
 static struct request_stats stats;

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/secmem.h"
-#include "control/rpc.h"
+#include "server/rpc.h"
 
 static int n_calls; // of any method
 

@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "control/server.h"
 #include "event/subscription.h"
+#include "server/server.h"
 
 // Server and clients share this thread: a client that waits runs the loop. A test that hangs ends
 // by SIGALRM.

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "control/rpc.h"
+#include "server/rpc.h"
 
 // How many control requests there were, by method and outcome, and how long they took. Control
 // thread.

@@ -6,8 +6,8 @@
 #include <event2/event.h>
 #include <stdint.h>
 
-#include "control/rpc.h"
-#include "control/tls.h"
+#include "server/rpc.h"
+#include "server/tls.h"
 
 // A control socket: lines in, lines out, several clients at once, each answered in order. Each has
 // limits of its own, so that those who come to one do not keep others out of another.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/reader.h"
+#include "server/reader.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

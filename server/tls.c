@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/tls.h"
+#include "server/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 #include "base/log.h"
 #include "base/secmem.h"
-#include "control/crl.h"
+#include "server/crl.h"
 
 enum {
 	TLS_KEY_FILE_MAX = 64 * 1024, // octets

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/crl.h"
+#include "server/crl.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>

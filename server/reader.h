@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "control/rpc.h"
+#include "server/rpc.h"
 
 // Reads the members of a JSON object strictly: wrong type, missing, out of range or unknown members
 // set an error that names the member by its path. After an error every further read returns false

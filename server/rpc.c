@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/rpc.h"
+#include "server/rpc.h"
 
 #include <stdarg.h>
 #include <stdio.h>

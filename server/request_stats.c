@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/request_stats.h"
+#include "server/request_stats.h"
 
 #include <assert.h>
 #include <stdlib.h>
