@@ -8,12 +8,12 @@
 
 #include "control/keystore.h"
 #include "control/overload.h"
-#include "control/retire.h"
 #include "control/session.h"
 #include "control/srtcp_floor.h"
 #include "control/ssrc_source.h"
 #include "control/users.h"
 #include "dataplane/relay.h"
+#include "dataplane/retire.h"
 #include "event/notice.h"
 #include "event/subscription.h"
 #include "server/request_stats.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/retire.h"
+#include "dataplane/retire.h"
 
 #include <stdlib.h>
 
