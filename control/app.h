@@ -12,10 +12,10 @@
 #include "control/srtcp_floor.h"
 #include "control/ssrc_source.h"
 #include "control/users.h"
-#include "dataplane/relay.h"
 #include "dataplane/retire.h"
 #include "event/notice.h"
 #include "event/subscription.h"
+#include "host/relay.h"
 #include "server/request_stats.h"
 
 // All that the control thread owns.

@@ -12,7 +12,7 @@
 #include "control/key_ring.h"
 #include "crypto/mikey_prf.h"
 #include "dataplane/drop.h"
-#include "dataplane/relay.h"
+#include "host/relay.h"
 #include "server/reader.h"
 #include "server/rpc.h"
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "dataplane/relay.h"
+#include "host/relay.h"
 
 enum {
 	METRICS_SWEEP_MS = 100, // as long as there are connections

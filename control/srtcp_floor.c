@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "control/state_file.h"
 #include "crypto/srtp.h"
-#include "dataplane/relay.h"
+#include "host/relay.h"
 
 static const char srtcp_magic[8] = {'m', 'c', 'x', 's', 'r', 't', 'c', 'p'};
 

@@ -5,7 +5,7 @@
 
 #include <rte_prefetch.h>
 
-#include "dataplane/relay.h"
+#include "host/relay.h"
 
 enum {
 	LINE = 64, // octets of a cache line

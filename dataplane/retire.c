@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "dataplane/relay.h"
+#include "host/relay.h"
 
 void retire_init(struct retire *retire, struct relay *relay, void *app)
 {

@@ -16,7 +16,7 @@
 #include "dataplane/mailbox.h"
 #include "dataplane/packet.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/relay.h"
+#include "host/relay.h"
 
 // A poll-mode worker: one loop on one core, no lock, no allocation, no system call.
 

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "dataplane/hold.h"
-#include "dataplane/relay.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
+#include "host/relay.h"
 
 // A relay in memory whose bursts the caller drives: tables and workers as relay_open() makes them,
 // two net_ring ports, keys and legs filled in by hand. Aborts, with the place, where the lab itself

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "dataplane/multicast.h"
+#include "host/multicast.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 #include <rte_random.h>
 
 #include "base/secmem.h"
-#include "dataplane/local.h"
-#include "dataplane/relay.h"
+#include "host/local.h"
+#include "host/relay.h"
 
 static void *memory_take(size_t n, size_t size)
 {

@@ -6,8 +6,8 @@
 #include <rte_arp.h>
 #include <rte_mbuf.h>
 
-#include "dataplane/local.h"
-#include "dataplane/relay.h"
+#include "host/local.h"
+#include "host/relay.h"
 
 static void arp_fill(struct rte_arp_hdr *arp, uint16_t opcode)
 {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "dataplane/local.h"
+#include "host/local.h"
 
 #include <string.h>
 
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
-#include "dataplane/relay.h"
+#include "host/relay.h"
 
 struct rte_mbuf *local_frame(struct relay *relay, uint8_t port, const struct rte_ether_addr *to,
 	uint16_t ether_type, uint16_t size, uint8_t **payload)

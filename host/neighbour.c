@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "dataplane/neighbour.h"
+#include "host/neighbour.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 #include <rte_jhash.h>
 
 #include "base/secmem.h"
-#include "dataplane/local.h"
-#include "dataplane/relay.h"
+#include "host/local.h"
+#include "host/relay.h"
 
 enum {
 	NEIGHBOUR_TICK_MS = 100,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "dataplane/relay.h"
+#include "host/relay.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -19,8 +19,8 @@
 #include "base/secmem.h"
 #include "crypto/srtp.h"
 #include "dataplane/cryptodev.h"
-#include "dataplane/local.h"
 #include "dataplane/worker.h"
+#include "host/local.h"
 
 enum {
 	POOL_PACKETS_PER_WORKER = 12288,

@@ -16,10 +16,10 @@
 #include "crypto/cipher.h"
 #include "dataplane/key_table.h"
 #include "dataplane/leg.h"
-#include "dataplane/multicast.h"
-#include "dataplane/neighbour.h"
 #include "dataplane/port.h"
 #include "dataplane/stream_table.h"
+#include "host/multicast.h"
+#include "host/neighbour.h"
 
 // What workers and the control thread share: tables, ports and rings. docs/threads.md says who
 // touches what.

@@ -7,8 +7,8 @@
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
-#include "dataplane/local.h"
-#include "dataplane/relay.h"
+#include "host/local.h"
+#include "host/relay.h"
 
 enum {
 	ECHO_TTL = 64,

@@ -6,9 +6,9 @@
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
-#include "dataplane/local.h"
-#include "dataplane/multicast.h"
-#include "dataplane/relay.h"
+#include "host/local.h"
+#include "host/multicast.h"
+#include "host/relay.h"
 
 // RFC 3810, and what it says of queriers of RFC 2710. Reports of other nodes are not listened to:
 // nobody can silence the relay with one.
