@@ -6,16 +6,16 @@
 #include <event2/event.h>
 #include <stdint.h>
 
-#include "control/keystore.h"
 #include "control/overload.h"
 #include "control/session.h"
-#include "control/srtcp_floor.h"
-#include "control/ssrc_source.h"
-#include "control/users.h"
 #include "dataplane/retire.h"
 #include "event/notice.h"
 #include "event/subscription.h"
 #include "host/relay.h"
+#include "key/keystore.h"
+#include "key/srtcp_floor.h"
+#include "key/ssrc_source.h"
+#include "key/users.h"
 #include "server/request_stats.h"
 
 // All that the control thread owns.

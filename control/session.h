@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/keystore.h"
 #include "control/media_watch.h"
 #include "dataplane/leg.h"
+#include "key/keystore.h"
 #include "server/rpc.h"
 
 // Sessions (MC calls) and their legs. What a client states is kept as spec; from it the legs and

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/ssrc_source.h"
+#include "key/ssrc_source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/secmem.h"
-#include "control/state_file.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/srtp.h"
+#include "key/state_file.h"
 
 // The file: magic, key, counter, all in one write of a new file that then takes the old one's
 // place.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/key_ring.h"
+#include "key/key_ring.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,9 +5,9 @@
 
 #include "base/hex.h"
 #include "base/secmem.h"
-#include "control/keystore.h"
-#include "control/users.h"
 #include "crypto/srtp.h"
+#include "key/keystore.h"
+#include "key/users.h"
 #include "server/reader.h"
 
 const char *const key_type_names[KEY_N_TYPES + 1] = {

@@ -8,11 +8,11 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "control/index_space.h"
-#include "control/key_ring.h"
 #include "crypto/mikey_prf.h"
 #include "dataplane/drop.h"
 #include "host/relay.h"
+#include "key/index_space.h"
+#include "key/key_ring.h"
 #include "server/reader.h"
 #include "server/rpc.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/users.h"
+#include "key/users.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/state_file.h"
+#include "key/state_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/srtcp_floor.h"
+#include "key/srtcp_floor.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,9 +10,9 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "control/state_file.h"
 #include "crypto/srtp.h"
 #include "host/relay.h"
+#include "key/state_file.h"
 
 static const char srtcp_magic[8] = {'m', 'c', 'x', 's', 'r', 't', 'c', 'p'};
 

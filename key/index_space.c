@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/index_space.h"
+#include "key/index_space.h"
 
 #include <errno.h>
 #include <stdlib.h>
