@@ -6,11 +6,11 @@
 #include <rte_cycles.h>
 
 #include "base/log.h"
-#include "control/media_watch.h"
 #include "control/overload.h"
 #include "control/reaper.h"
 #include "dataplane/cryptodev.h"
 #include "dataplane/worker.h"
+#include "session/media_watch.h"
 
 enum {
 	APP_MAILS = 1024, // of one worker in one poll

@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "control/overload.h"
-#include "control/session.h"
 #include "dataplane/retire.h"
 #include "event/notice.h"
 #include "event/subscription.h"
@@ -17,6 +16,7 @@
 #include "key/ssrc_source.h"
 #include "key/users.h"
 #include "server/request_stats.h"
+#include "session/session.h"
 
 // All that the control thread owns.
 struct app {

@@ -10,7 +10,7 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "control/app.h"
-#include "control/session.h"
+#include "session/session.h"
 
 // Whether a session can be what a client states. Everything is looked at before anything changes.
 

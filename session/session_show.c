@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 #include "control/app.h"
-#include "control/session.h"
+#include "session/session.h"
 
 static const char *const service_names[] = {"mcptt", "mcvideo"};
 static const char *const type_names[] = {"group", "private"};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/session.h"
+#include "session/session.h"
 
 #include <errno.h>
 #include <stdio.h>

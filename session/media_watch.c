@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/media_watch.h"
+#include "session/media_watch.h"
 
 #include <rte_cycles.h>
 

@@ -6,8 +6,8 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "control/app.h"
-#include "control/session.h"
 #include "dataplane/worker.h"
+#include "session/session.h"
 
 // The busiest sessions, found here: nobody has to fetch all of them every second to see a few.
 

@@ -9,8 +9,8 @@
 #include "base/alloc.h"
 #include "base/secmem.h"
 #include "control/app.h"
-#include "control/session.h"
 #include "server/reader.h"
+#include "session/session.h"
 
 static bool id_read(struct reader *r, const char *name, const char **id)
 {

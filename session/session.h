@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/media_watch.h"
 #include "dataplane/leg.h"
 #include "key/keystore.h"
 #include "server/rpc.h"
+#include "session/media_watch.h"
 
 // Sessions (MC calls) and their legs. What a client states is kept as spec; from it the legs and
 // fan-outs that workers use are built anew at every change and published as a whole. Control

@@ -8,8 +8,8 @@
 
 #include "base/alloc.h"
 #include "control/app.h"
-#include "control/session.h"
 #include "dataplane/worker.h"
+#include "session/session.h"
 
 // What session.get tells of the packets of a leg: docs/control.md says what each number means.
 

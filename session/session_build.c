@@ -10,7 +10,7 @@
 
 #include "base/alloc.h"
 #include "control/app.h"
-#include "control/session.h"
+#include "session/session.h"
 
 enum { LEG_TTL = 64 };
 
