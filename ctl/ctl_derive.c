@@ -6,11 +6,11 @@
 
 #include "base/hex.h"
 #include "base/secmem.h"
-#include "control/ctl.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/mikey_prf.h"
 #include "crypto/srtp.h"
 #include "crypto/srtp_kdf.h"
+#include "ctl/ctl.h"
 
 // Keys for those who test or debug without a relay.
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/ctl.h"
+#include "ctl/ctl.h"
 
 enum {
 	TABLE_GAP = 2,       // between columns

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/ctl.h"
+#include "ctl/ctl.h"
 
 // mcxctl watch events: one line each.
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/ctl.h"
+#include "ctl/ctl.h"
 
 // mcxctl install-keys: as many keys as a file has, thousands a request.
 

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/secmem.h"
-#include "control/ctl.h"
+#include "ctl/ctl.h"
 
 // mcxctl: calls methods of a running mcxrelay, shows what it does, and derives keys for those who
 // test or debug without one.

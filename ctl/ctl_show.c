@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/ctl.h"
+#include "ctl/ctl.h"
 #include "dataplane/drop.h"
 
 // mcxctl show: what the relay has, as tables.

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/ctl.h"
+#include "ctl/ctl.h"
 
 // mcxctl top: the busiest sessions, every second.
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/secmem.h"
-#include "control/ctl.h"
+#include "ctl/ctl.h"
 
 enum { INPUT_STEP = 65536 };
 

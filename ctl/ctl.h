@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "control/tls_client.h"
+#include "ctl/tls_client.h"
 
 // The parts of mcxctl. Commands return its exit status after saying on stderr what was wrong.
 

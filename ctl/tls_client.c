@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/tls_client.h"
+#include "ctl/tls_client.h"
 
 #include <errno.h>
 #include <netdb.h>
