@@ -51,12 +51,12 @@ def test_it_has_all_methods():
 
 
 def test_it_has_all_events():
-    labels = re.findall(r'^\t_\([A-Z_]+, "([a-z.]+)", ', (ROOT / "control" / "notice.h").read_text(), re.MULTILINE)
+    labels = re.findall(r'^\t_\([A-Z_]+, "([a-z.]+)", ', (ROOT / "event" / "notice.h").read_text(), re.MULTILINE)
     assert len(labels) >= 9 and DEFS["eventType"]["enum"] == labels
 
 
 def test_it_has_all_codes():
-    codes = re.findall(r"^\tRPC_\w+ = (-?\d+),", (ROOT / "control" / "rpc.h").read_text(), re.MULTILINE)
+    codes = re.findall(r"^\tRPC_\w+ = (-?\d+),", (ROOT / "server" / "rpc.h").read_text(), re.MULTILINE)
     assert DEFS["Error"]["properties"]["code"]["enum"] == [int(code) for code in codes if code != "0"]
 
 
