@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "server/rpc.h"
+
+// Methods of events; arg is a struct app (control-api.md). Control thread.
+json_t *events_subscribe(void *arg, const json_t *params, struct rpc_error *error);

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/methods_key.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/secmem.h"
+#include "control/app.h"
+#include "control/params.h"
+#include "dataplane/worker.h"
+#include "server/reader.h"
+
+static bool key_install_one(struct app *app, const json_t *value, const char *path, bool replace,
+	struct rpc_error *error)
+{
+	struct key_spec *spec = secmem_malloc(sizeof(*spec));
+	if (!spec)
+		abort();
+	if (key_read(value, path, spec, error)) {
+		uint32_t scope = keystore_domain_find(app, spec->domain);
+		if (key_admit(app, scope, spec, replace, 0, path, error)) {
+			scope = keystore_domain_scope(app, spec->domain);
+			if (scope == 0)
+				rpc_fail(error, RPC_LIMIT, path,
+					"is of the %dth domain; accepted: %d", KEY_DOMAINS_MAX + 1,
+					KEY_DOMAINS_MAX);
+			else
+				key_install(app, scope, spec);
+		}
+	}
+	secmem_free(spec);
+	return error->code == RPC_OK;
+}
+
+json_t *key_install_method(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	const json_t *keys = NULL;
+	bool replace = false;
+	reader_open(&r, params, "params", error);
+	reader_array(&r, "keys", READER_REQUIRED, &keys);
+	reader_bool(&r, "replace", &replace);
+	if (!reader_close(&r))
+		return NULL;
+	if (!part->list)
+		part->list = json_array();
+	for (size_t i = part->next; i < json_array_size(keys); i++) {
+		char path[128];
+		struct rpc_error one = {};
+		if (rpc_part_over(part, i))
+			return NULL;
+		reader_element_path(&r, "keys", i, path);
+		if (key_install_one(app, json_array_get(keys, i), path, replace, &one))
+			part->count++;
+		else
+			json_array_append_new(
+				part->list, json_pack("{s:I,s:i,s:s,s:{s:s}}", "index",
+						    (json_int_t)i, "code", one.code, "message",
+						    one.message, "data", "path", one.path));
+		app_poll(app); // first words wait for nobody's bulk install
+	}
+	retire_poll(&app->retire);
+	return json_pack("{s:I,s:O}", "installed", (json_int_t)part->count, "rejected", part->list);
+}
+
+static bool key_name_read(const json_t *value, const char *path, uint32_t *id, const char **domain,
+	struct rpc_error *error)
+{
+	struct reader r;
+	*domain = "home";
+	reader_open(&r, value, path, error);
+	key_id_read(&r, "id", READER_REQUIRED, id);
+	key_domain_read(&r, domain);
+	return reader_close(&r);
+}
+
+// In the first round names are read only, so that nothing was revoked if one is wrong.
+json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	const json_t *keys = NULL;
+	reader_open(&r, params, "params", error);
+	reader_array(&r, "keys", READER_REQUIRED, &keys);
+	if (!reader_close(&r))
+		return NULL;
+	size_t n = json_array_size(keys);
+	for (size_t i = part->next; i < 2 * n; i++) {
+		char path[128];
+		uint32_t id;
+		const char *domain;
+		if (rpc_part_over(part, i))
+			return NULL;
+		reader_element_path(&r, "keys", i % n, path);
+		if (!key_name_read(json_array_get(keys, i % n), path, &id, &domain, error))
+			return NULL;
+		uint32_t scope = keystore_domain_find(app, domain);
+		if (i >= n && scope != 0)
+			part->count += key_remove(app, scope, id);
+	}
+	// The promise of this answer: no worker uses the keys, and their octets are wiped.
+	retire_all(&app->retire);
+	return json_pack("{s:I}", "revoked", (json_int_t)part->count);
+}
+
+static uint64_t ctx_packets(const struct app *app, uint32_t ctx)
+{
+	const struct stream_table *streams = &app->relay.streams;
+	uint64_t packets = 0;
+	uint32_t i = atomic_load_explicit(
+		&app->relay.keys.streams[app->relay.keys.ctxs[ctx].space], memory_order_acquire);
+	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
+		packets += streams->streams[i - 1].packets;
+	return packets;
+}
+
+json_t *key_show(const struct app *app, const struct key_slot *slot)
+{
+	uint64_t packets = 0;
+	for (uint32_t i = 0; i < slot->n_ctxs; i++)
+		packets += ctx_packets(app, slot->ctxs[i]);
+	const char *domain = keystore_domain_name(app, slot->scope);
+	json_t *out = json_object();
+	json_object_set_new(out, "id", json_sprintf("%08x", slot->id));
+	if (domain)
+		json_object_set_new(out, "domain", json_string(domain));
+	json_object_set_new(out, "type", json_string(key_type_names[slot->type]));
+	json_object_set_new(out, "state", json_string(key_state_name(slot->state)));
+	set_count(out, "activation", (uint64_t)slot->activation);
+	set_count(out, "expiry", (uint64_t)slot->expiry);
+	set_count(out, "contexts", slot->n_ctxs);
+	set_count(out, "packets", packets);
+	return out;
+}
+
+json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	const char *domain = NULL;
+	unsigned type = KEY_N_TYPES;
+	reader_open(&r, params, "params", error);
+	key_domain_read(&r, &domain);
+	reader_choice(&r, "type", READER_OPTIONAL, key_type_names, &type);
+	if (!reader_close(&r))
+		return NULL;
+	uint32_t only = domain ? keystore_domain_find(app, domain) : 0;
+	for (size_t i = part->next; i < app->keys.n_touched; i++) {
+		const struct key_slot *slot = app->keys.roots[i];
+		if (rpc_part_over(part, i))
+			return NULL;
+		// A session's own keys are shown with the session.
+		if (slot && keystore_domain_name(app, slot->scope) &&
+			(!domain || slot->scope == only) &&
+			(type == KEY_N_TYPES || slot->type == type))
+			rpc_part_say(part, "keys", key_show(app, slot));
+	}
+	return json_pack("{s:[]}", "keys");
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "server/rpc.h"
+
+// Methods of root keys; arg is a struct app (control-api.md). Control thread.
+json_t *key_install_method(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);
+json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);
+json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);

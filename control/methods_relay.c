@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/methods_relay.h"
+
+#include <rte_ethdev.h>
+
+#include "base/map.h"
+#include "control/app.h"
+#include "control/params.h"
+#include "dataplane/worker.h"
+
+static json_t *port_show(const struct port *port)
+{
+	char mac[RTE_ETHER_ADDR_FMT_SIZE];
+	struct rte_eth_link link = {};
+	rte_ether_format_addr(mac, sizeof(mac), &port->mac);
+	int rc = rte_eth_link_get_nowait(port->ethdev, &link);
+	return json_pack("{s:s,s:s,s:s,s:i,s:i,s:b}", "name", port->name, "device", port->device,
+		"mac", mac, "mtu", (int)port->mtu, "vlan", (int)port->vlan, "link",
+		(int)(rc == 0 && link.link_status == RTE_ETH_LINK_UP));
+}
+
+json_t *relay_info(void *arg, const json_t *params, struct rpc_error *error)
+{
+	struct app *app = arg;
+	if (!read_nothing(params, error))
+		return NULL;
+	json_t *ports = json_array();
+	for (unsigned i = 0; i < app->relay.n_ports; i++)
+		json_array_append_new(ports, port_show(&app->relay.ports[i]));
+	json_t *limits = json_pack("{s:I,s:I,s:I,s:I}", "keys", (json_int_t)app->max_keys,
+		"sessions", (json_int_t)app->max_sessions, "legs", (json_int_t)app->max_legs,
+		"streams", (json_int_t)app->max_streams);
+	return json_pack("{s:s,s:i,s:I,s:i,s:o,s:s,s:o}", "version", MCXRELAY_VERSION, "api", 1,
+		"uptime", (json_int_t)((relay_now_ms() - app->started_ms) / 1000), "workers",
+		(int)app->relay.n_workers, "ports", ports, "cipher", relay_cipher_name(&app->relay),
+		"limits", limits);
+}
+
+static json_t *worker_stats(const struct worker *worker)
+{
+	const struct worker_counters *c = &worker->counters;
+	json_t *out = json_object();
+	set_count(out, "lcore", worker->lcore);
+	set_count(out, "rx_packets", c->rx_packets);
+	set_count(out, "rx_octets", c->rx_octets);
+	set_count(out, "rx_bursts", c->rx_bursts);
+	set_count(out, "tx_packets", c->tx_packets);
+	set_count(out, "tx_octets", c->tx_octets);
+	set_count(out, "loops", c->loops);
+	set_count(out, "busy_loops", c->busy_loops);
+	set_count(out, "handoffs", c->handoffs);
+	set_count(out, "held", c->held);
+	return out;
+}
+
+static json_t *port_stats(const struct port *port)
+{
+	struct rte_eth_stats stats = {};
+	rte_eth_stats_get(port->ethdev, &stats);
+	json_t *out = json_pack("{s:s}", "name", port->name);
+	set_count(out, "rx_packets", stats.ipackets);
+	set_count(out, "rx_octets", stats.ibytes);
+	set_count(out, "rx_missed", stats.imissed);
+	set_count(out, "rx_errors", stats.ierrors);
+	set_count(out, "rx_no_buffer", stats.rx_nombuf);
+	set_count(out, "tx_packets", stats.opackets);
+	set_count(out, "tx_octets", stats.obytes);
+	set_count(out, "tx_errors", stats.oerrors);
+	return out;
+}
+
+json_t *relay_stats(void *arg, const json_t *params, struct rpc_error *error)
+{
+	struct app *app = arg;
+	if (!read_nothing(params, error))
+		return NULL;
+	json_t *workers = json_array(), *ports = json_array(), *drops = json_object();
+	for (unsigned i = 0; i < app->relay.n_workers; i++)
+		json_array_append_new(workers, worker_stats(app->relay.workers[i]));
+	for (unsigned i = 0; i < app->relay.n_ports; i++)
+		json_array_append_new(ports, port_stats(&app->relay.ports[i]));
+	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {
+		uint64_t n = 0;
+		for (unsigned i = 0; i < app->relay.n_workers; i++)
+			n += app->relay.workers[i]->counters.drops[reason];
+		set_count(drops, drop_label(reason), n);
+	}
+	return json_pack("{s:o,s:o,s:o,s:I,s:I,s:I,s:I}", "workers", workers, "ports", ports,
+		"drops", drops, "sessions", (json_int_t)map_count(app->sessions.by_id), "legs",
+		(json_int_t)app->sessions.n_legs, "keys", (json_int_t)app->keys.n_roots,
+		"key_contexts", (json_int_t)app->relay.keys.n_used);
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/methods_session.h"
+
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "control/app.h"
+#include "control/params.h"
+#include "server/reader.h"
+
+json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	struct session_spec spec = {};
+	bool created = false;
+	reader_open(&r, params, "params", error);
+	const json_t *value = json_object_get(params, "session");
+	struct reader session;
+	if (reader_object(&r, "session", READER_REQUIRED, &session) && reader_close(&r) &&
+		session_read(app, value, "params.session", &spec, error))
+		session_apply(app, &spec, "params.session", &created, error);
+	session_spec_free(&spec);
+	return error->code == RPC_OK ? json_pack("{s:b}", "created", (int)created) : NULL;
+}
+
+// The session of that id, if params were good so far.
+static struct session *session_named(
+	struct app *app, struct reader *r, const char *member, const char *id)
+{
+	struct session *session = reader_close(r) ? session_find(app, id) : NULL;
+	if (!session)
+		reader_fail(r, RPC_NOT_FOUND, member,
+			"is no session; accepted: an id that session.list shows");
+	return session;
+}
+
+json_t *session_get(void *arg, const json_t *params, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	const char *id = "";
+	reader_open(&r, params, "params", error);
+	reader_string(&r, "id", READER_REQUIRED, &id);
+	struct session *session = session_named(app, &r, "id", id);
+	app_read_mail(app); // what workers said before this request shows
+	return session ? session_show(app, session) : NULL;
+}
+
+static void session_say(void *session, void *part)
+{
+	rpc_part_say(part, "sessions", session_summary(session));
+}
+
+json_t *session_list(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	struct app *app = arg;
+	uint64_t place = part->next;
+	if (!read_nothing(params, error))
+		return NULL;
+	while (map_walk(app->sessions.by_id, &place, session_say, part))
+		if (rpc_part_over(part, place))
+			return NULL;
+	return json_pack("{s:[]}", "sessions");
+}
+
+json_t *session_top_method(void *arg, const json_t *params, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	uint64_t limit = SESSION_TOP_DEFAULT;
+	reader_open(&r, params, "params", error);
+	reader_uint(&r, "limit", 1, SESSION_TOP_MAX, &limit);
+	return reader_close(&r) ? session_top(app, (uint32_t)limit) : NULL;
+}
+
+static bool session_ids_check(const struct reader *r, const json_t *ids, struct rpc_error *error)
+{
+	for (size_t i = 0; i < json_array_size(ids); i++) {
+		char path[128];
+		if (json_is_string(json_array_get(ids, i)))
+			continue;
+		reader_element_path(r, "ids", i, path);
+		rpc_fail(error, RPC_INVALID_PARAMS, path, "is no session id; accepted: a string");
+		return false;
+	}
+	return true;
+}
+
+json_t *session_remove_method(
+	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	const json_t *ids = NULL;
+	reader_open(&r, params, "params", error);
+	reader_array(&r, "ids", READER_REQUIRED, &ids);
+	if (!reader_close(&r) || (part->next == 0 && !session_ids_check(&r, ids, error)))
+		return NULL;
+	for (size_t i = part->next; i < json_array_size(ids); i++) {
+		if (rpc_part_over(part, i))
+			return NULL;
+		struct session *session =
+			session_find(app, json_string_value(json_array_get(ids, i)));
+		if (!session)
+			continue;
+		session_remove(app, session);
+		part->count++;
+	}
+	return json_pack("{s:I}", "removed", (json_int_t)part->count);
+}
+
+json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	const json_t *array = NULL;
+	struct leg_spec *legs = NULL;
+	uint32_t n = 0;
+	const char *id = "";
+	reader_open(&r, params, "params", error);
+	reader_string(&r, "session", READER_REQUIRED, &id);
+	reader_array(&r, "legs", READER_REQUIRED, &array);
+	struct session *session = session_named(app, &r, "session", id);
+	if (!session)
+		return NULL;
+	if (session_read_legs(app, array, "params.legs", &legs, &n, error))
+		session_apply_legs(app, session, legs, n, "params", error);
+	for (uint32_t i = 0; i < n; i++)
+		leg_spec_free(&legs[i]);
+	free(legs);
+	return error->code == RPC_OK ? json_pack("{s:I}", "applied", (json_int_t)n) : NULL;
+}
+
+json_t *leg_remove(void *arg, const json_t *params, struct rpc_error *error)
+{
+	struct app *app = arg;
+	struct reader r;
+	const json_t *ids = NULL;
+	uint32_t removed = 0;
+	const char *id = "";
+	reader_open(&r, params, "params", error);
+	reader_string(&r, "session", READER_REQUIRED, &id);
+	reader_array(&r, "ids", READER_REQUIRED, &ids);
+	struct session *session = session_named(app, &r, "session", id);
+	if (!session || !session_remove_legs(app, session, ids, "params.ids", &removed, error))
+		return NULL;
+	return json_pack("{s:I}", "removed", (json_int_t)removed);
+}
