@@ -306,7 +306,7 @@ def test_no_core_dump(running):
 def need_af_xdp():
     if not any(AF_XDP in names for path in pathlib.Path("/usr").glob("lib*/*/dpdk/pmds-*")
                for names in [os.listdir(path)]):
-        pytest.skip(f"{AF_XDP} is missing: package librte-net-af-xdp23")
+        pytest.skip(f"{AF_XDP} is missing: package librte-net-af-xdp*")
     try:
         socket.socket(44, socket.SOCK_RAW).close()  # AF_XDP
     except OSError as error:
