@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "config/file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Of numbers, names and keywords.
+#define WORD_CHARACTERS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.*-"
+
+char *file_read(struct check *c)
+{
+	FILE *file = fopen(c->path, "re");
+	char *text = NULL;
+	size_t size = 0;
+	ssize_t len;
+	unsigned line = 1;
+
+	if (file == NULL)
+		goto unreadable;
+	len = getdelim(&text, &size, '\0', file);
+	if (len < 0 && !feof(file))
+		goto unreadable;
+	if (len <= 0) { // an empty file
+		free(text);
+		text = check_calloc(c, 1, 1);
+	} else if (text[len - 1] == '\0') {
+		for (const char *p = text; *p != '\0'; p++)
+			line += *p == '\n';
+		complain_file(c, NULL, line, "has a NUL octet; accepted: text");
+		free(text);
+		text = NULL;
+	}
+	fclose(file);
+	return text;
+
+unreadable:
+	complain_file(c, NULL, 0, "cannot be read: %s; accepted: a readable file", strerror(errno));
+	if (file != NULL)
+		fclose(file);
+	free(text);
+	return NULL;
+}
+
+// The end of the string or comment that starts at p, or p if none does.
+static const char *text_skip(const char *p)
+{
+	const char *end = p;
+
+	if (*p == '"') {
+		for (end = p + 1; *end != '\0' && *end != '"'; end++)
+			end += *end == '\\' && end[1] != '\0';
+		return *end != '\0' ? end + 1 : end;
+	}
+	if (*p == '#' || strncmp(p, "//", 2) == 0)
+		return p + strcspn(p, "\n");
+	if (strncmp(p, "/*", 2) == 0) {
+		end = strstr(p + 2, "*/");
+		return end != NULL ? end + 2 : p + strlen(p);
+	}
+	return end;
+}
+
+void integers_check(struct check *c, const char *text)
+{
+	unsigned line = 1;
+
+	for (const char *p = text; *p != '\0';) {
+		const char *end = text_skip(p);
+		if (end == p && isdigit((unsigned char)*p)) {
+			bool hex = p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
+			if (strtoull(p, NULL, hex ? 16 : 10) > INT32_MAX &&
+				p[strspn(p, "0123456789abcdefABCDEFxX")] != 'L')
+				complain_file(c, NULL, line,
+					"an integer does not fit into 32 bits; accepted: "
+					"-2147483647 to "
+					"2147483647, or the suffix L");
+		}
+		if (end == p && (isalnum((unsigned char)*p) || *p == '_'))
+			end = p + strspn(p, WORD_CHARACTERS);
+		if (end == p)
+			end++;
+		for (; p < end; p++)
+			line += *p == '\n';
+	}
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <libconfig.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "config/complaint.h"
+#include "config/config.h"
+#include "config/file.h"
+#include "config/ports.h"
+#include "config/setting.h"
+
+enum {
+	WORKERS_MAX = 64,
+	CPU_MAX = 1023, // highest number of a CPU in the kernel's cpu_set_t
+	PORTS_MAX = 16,
+	ENTRIES_MAX = 1 << 24, // of one table
+	UNIX_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+};
+
+static void read_cipher(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	static const char cryptodev[] = "cryptodev:";
+	const size_t prefix_len = sizeof(cryptodev) - 1;
+	const char *text = string_get(c, s, m->accepted);
+
+	if (text == NULL)
+		return;
+	if (strcmp(text, "ipsec-mb") == 0 || strcmp(text, "openssl") == 0 ||
+		(strncmp(text, cryptodev, prefix_len) == 0 &&
+			is_word(text + prefix_len, m->max, "_.:-")))
+		text_set(c, out, text);
+	else
+		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+}
+
+static void read_level(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	static const struct {
+		const char *name;
+		enum config_log_level level;
+	} levels[] = {
+		{"error", CONFIG_LOG_ERROR},
+		{"warning", CONFIG_LOG_WARNING},
+		{"info", CONFIG_LOG_INFO},
+		{"debug", CONFIG_LOG_DEBUG},
+	};
+	const char *text = string_get(c, s, m->accepted);
+
+	if (text == NULL)
+		return;
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (strcmp(text, levels[i].name) == 0) {
+			*(enum config_log_level *)out = levels[i].level;
+			return;
+		}
+	}
+	complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+}
+
+static void read_tls(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	struct config_tls *tls = out;
+
+	tls->enabled = true;
+	read_group(c, s, m, out);
+}
+
+static void read_eal(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	struct config *config = out;
+	unsigned n;
+
+	if (!sequence_check(c, s, m))
+		return;
+	n = (unsigned)config_setting_length(s);
+	config->eal = check_calloc(c, n + 1, sizeof(char *));
+	if (config->eal == NULL)
+		return;
+	config->n_eal = n;
+	for (unsigned i = 0; i < n; i++) {
+		const config_setting_t *element = config_setting_get_elem(s, i);
+		const char *text = string_get(c, element, "a string");
+		if (text != NULL && text[0] == '\0')
+			complain(c, element, NULL, "is empty; accepted: an argument of DPDK");
+		else if (text != NULL)
+			text_set(c, &config->eal[i], text);
+	}
+}
+
+static void read_lcores(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	struct config *config = out;
+	unsigned n;
+
+	if (!sequence_check(c, s, m))
+		return;
+	if (config_setting_get_member(s->parent, "workers") != NULL)
+		complain(c, s, NULL, "is given together with workers; accepted: one of the two");
+	n = (unsigned)config_setting_length(s);
+	config->lcores = check_calloc(c, n, sizeof(unsigned));
+	if (config->lcores == NULL)
+		return;
+	config->n_workers = n;
+	for (unsigned i = 0; i < n; i++) {
+		const config_setting_t *element = config_setting_get_elem(s, i);
+		config->lcores[i] = UINT32_MAX; // equal to no CPU if the element is wrong
+		if (!integer_get(c, element, 0, CPU_MAX, &config->lcores[i]))
+			continue;
+		for (unsigned j = 0; j < i; j++) {
+			if (config->lcores[j] == config->lcores[i])
+				complain(c, element, NULL,
+					"is also lcores[%u]; accepted: each CPU once", j);
+		}
+	}
+}
+
+#define ACCEPTED_LISTEN                                                                            \
+	"an address with a port, such as \"192.0.2.1:7443\" or \"[2001:db8::1]:7443\""
+#define ACCEPTED_PATH "a path of 1 to 4095 octets"
+#define ACCEPTED_USER "a name of 1 to 32 letters, digits, \"_\", \".\" and \"-\""
+
+static const struct member tls_members[] = {
+	{"listen", read_listen, offsetof(struct config_tls, listen), 0, 0, REQUIRED,
+		ACCEPTED_LISTEN, NULL},
+	{"certificate", read_text, offsetof(struct config_tls, certificate), 1, 4095, REQUIRED,
+		ACCEPTED_PATH, NULL},
+	{"key", read_text, offsetof(struct config_tls, key), 1, 4095, REQUIRED, ACCEPTED_PATH,
+		NULL},
+	{"ca", read_text, offsetof(struct config_tls, ca), 1, 4095, REQUIRED, ACCEPTED_PATH, NULL},
+	{"crl", read_text, offsetof(struct config_tls, crl), 1, 4095, OPTIONAL, ACCEPTED_PATH,
+		NULL},
+	{0},
+};
+
+static const struct member control_members[] = {
+	{"unix", read_text, offsetof(struct config, control_unix), 1, UNIX_PATH_MAX, REQUIRED,
+		"a path of 1 to 107 octets", NULL},
+	{"mode", read_mode, offsetof(struct config, control_mode), 0, 0, OPTIONAL,
+		"an octal string from \"0000\" to \"0777\"", NULL},
+	{"group", read_text, offsetof(struct config, control_group), 0, 32, OPTIONAL,
+		"the name of a group, at most 32 octets; \"\" leaves it alone", NULL},
+	{"tls", read_tls, offsetof(struct config, control_tls), 0, 0, OPTIONAL,
+		"a group { listen, certificate, key, ca, crl }", tls_members},
+	{0},
+};
+
+static const struct member metrics_members[] = {
+	{"listen", read_listen, offsetof(struct config, metrics_listen), 0, 0, REQUIRED,
+		ACCEPTED_LISTEN, NULL},
+	{0},
+};
+
+static const struct member limits_members[] = {
+	{"keys", read_u32, offsetof(struct config_limits, keys), 1, ENTRIES_MAX, OPTIONAL, NULL,
+		NULL},
+	{"sessions", read_u32, offsetof(struct config_limits, sessions), 1, ENTRIES_MAX, OPTIONAL,
+		NULL, NULL},
+	{"legs", read_u32, offsetof(struct config_limits, legs), 1, ENTRIES_MAX, OPTIONAL, NULL,
+		NULL},
+	{"streams", read_u32, offsetof(struct config_limits, streams), 1, ENTRIES_MAX, OPTIONAL,
+		NULL, NULL},
+	{0},
+};
+
+static const struct member log_members[] = {
+	{"level", read_level, offsetof(struct config, log_level), 0, 0, OPTIONAL,
+		"\"error\", \"warning\", \"info\" or \"debug\"", NULL},
+	{0},
+};
+
+static const struct member root_members[] = {
+	{"workers", read_u32, offsetof(struct config, n_workers), 1, WORKERS_MAX, OPTIONAL, NULL,
+		NULL},
+	{"lcores", read_lcores, 0, 1, WORKERS_MAX, OPTIONAL, "an array of 1 to 64 CPU numbers",
+		NULL},
+	{"eal", read_eal, 0, 0, 64, OPTIONAL, "an array of at most 64 strings", NULL},
+	{"cipher", read_cipher, offsetof(struct config, cipher), 0, 63, OPTIONAL,
+		"\"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\"", NULL},
+	{"ports", read_ports, 0, 1, PORTS_MAX, REQUIRED,
+		"a list of 1 to 16 groups { name, device, addresses, ... }", NULL},
+	{"control", read_group, 0, 0, 0, REQUIRED, "a group { unix, ... }", control_members},
+	{"metrics", read_group, 0, 0, 0, OPTIONAL, "a group { listen }", metrics_members},
+	{"state_directory", read_text, offsetof(struct config, state_directory), 1, 4095, OPTIONAL,
+		ACCEPTED_PATH, NULL},
+	{"user", read_name, offsetof(struct config, user), 0, 32, OPTIONAL, ACCEPTED_USER, NULL},
+	{"group", read_name, offsetof(struct config, group), 0, 32, OPTIONAL, ACCEPTED_USER, NULL},
+	{"confine", read_bool, offsetof(struct config, confine), 0, 0, OPTIONAL, "true or false",
+		NULL},
+	{"limits", read_group, offsetof(struct config, limits), 0, 0, OPTIONAL,
+		"a group { keys, sessions, legs, streams }", limits_members},
+	{"log", read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
+	{0},
+};
+
+static void root_read(struct check *c, const config_setting_t *root, struct config *config)
+{
+	const config_setting_t *group = config_setting_get_member(root, "group");
+
+	group_read(c, root, root_members, config);
+	if (group != NULL && config_setting_get_member(root, "user") == NULL)
+		complain(c, group, NULL, "is given without user; accepted: both, or user alone");
+}
+
+// A configuration in which every setting has its default.
+static struct config *config_new(struct check *c)
+{
+	struct config *config = check_calloc(c, 1, sizeof(*config));
+
+	if (config == NULL)
+		return NULL;
+	text_set(c, &config->path, c->path);
+	text_set(c, &config->cipher, "ipsec-mb");
+	text_set(c, &config->state_directory, "/var/lib/mcxrelay");
+	config->n_workers = 1;
+	config->control_mode = 0600;
+	config->limits = (struct config_limits){
+		.keys = 1000000,
+		.sessions = 100000,
+		.legs = 1000000,
+		.streams = 1000000,
+	};
+	config->log_level = CONFIG_LOG_INFO;
+	config->confine = true;
+	return config;
+}
+
+// Reads the settings of the text into config.
+static void text_read(struct check *c, const char *text, struct config *config)
+{
+	config_t file;
+
+	integers_check(c, text);
+	if (c->failed)
+		return;
+	config_init(&file);
+	if (config_read_string(&file, text) == CONFIG_TRUE)
+		root_read(c, config_root_setting(&file), config);
+	else
+		complain_file(c, config_error_file(&file), (unsigned)config_error_line(&file),
+			"%s; accepted: the syntax of libconfig, each setting once",
+			config_error_text(&file));
+	config_destroy(&file);
+	if (config->control_group != NULL && config->control_group[0] == '\0') {
+		free(config->control_group);
+		config->control_group = NULL;
+	}
+}
+
+struct config *config_load(const char *path, FILE *errors)
+{
+	struct check c = {.path = path, .errors = errors};
+	struct config *config = config_new(&c);
+	char *text = file_read(&c);
+
+	if (config != NULL && text != NULL)
+		text_read(&c, text, config);
+	free(text);
+	if (c.failed) {
+		config_free(config);
+		return NULL;
+	}
+	return config;
+}
+
+static void port_free(struct config_port *port)
+{
+	free(port->name);
+	free(port->device);
+	free(port->addresses);
+}
+
+void config_free(struct config *config)
+{
+	if (config == NULL)
+		return;
+	for (unsigned i = 0; i < config->n_ports; i++)
+		port_free(&config->ports[i]);
+	for (unsigned i = 0; i < config->n_eal; i++)
+		free(config->eal[i]);
+	free(config->ports);
+	free(config->eal);
+	free(config->lcores);
+	free(config->path);
+	free(config->cipher);
+	free(config->control_unix);
+	free(config->control_group);
+	free(config->control_tls.listen);
+	free(config->control_tls.certificate);
+	free(config->control_tls.key);
+	free(config->control_tls.ca);
+	free(config->control_tls.crl);
+	free(config->metrics_listen);
+	free(config->state_directory);
+	free(config->user);
+	free(config->group);
+	free(config);
+}

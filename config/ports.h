@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "config/setting.h"
+
+void read_ports(struct check *c, const config_setting_t *s, const struct member *m, void *out);

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "config/setting.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *type_name(const config_setting_t *s)
+{
+	switch (config_setting_type(s)) {
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		return "an integer";
+	case CONFIG_TYPE_FLOAT:
+		return "a number with a fraction";
+	case CONFIG_TYPE_STRING:
+		return "a string";
+	case CONFIG_TYPE_BOOL:
+		return "a boolean";
+	case CONFIG_TYPE_ARRAY:
+		return "an array";
+	case CONFIG_TYPE_LIST:
+		return "a list";
+	case CONFIG_TYPE_GROUP:
+		return "a group";
+	default:
+		return "of no known type";
+	}
+}
+
+const char *string_get(struct check *c, const config_setting_t *s, const char *accepted)
+{
+	if (config_setting_type(s) != CONFIG_TYPE_STRING) {
+		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), accepted);
+		return NULL;
+	}
+	return config_setting_get_string(s);
+}
+
+bool integer_get(
+	struct check *c, const config_setting_t *s, uint32_t min, uint32_t max, uint32_t *out)
+{
+	long long value;
+
+	if (config_setting_type(s) != CONFIG_TYPE_INT &&
+		config_setting_type(s) != CONFIG_TYPE_INT64) {
+		complain(c, s, NULL, "is %s; accepted: an integer from %u to %u", type_name(s), min,
+			max);
+		return false;
+	}
+	value = config_setting_get_int64(s);
+	if (value < min || value > max) {
+		complain(
+			c, s, NULL, "is %lld; accepted: an integer from %u to %u", value, min, max);
+		return false;
+	}
+	*out = (uint32_t)value;
+	return true;
+}
+
+bool sequence_check(struct check *c, const config_setting_t *s, const struct member *m)
+{
+	int n;
+
+	if (!config_setting_is_array(s) && !config_setting_is_list(s)) {
+		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+		return false;
+	}
+	n = config_setting_length(s);
+	if ((uint32_t)n < m->min || (uint32_t)n > m->max) {
+		complain(c, s, NULL, "has %d elements; accepted: %s", n, m->accepted);
+		return false;
+	}
+	return true;
+}
+
+void read_u32(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	integer_get(c, s, m->min, m->max, out);
+}
+
+void read_bool(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	if (config_setting_type(s) == CONFIG_TYPE_BOOL)
+		*(bool *)out = config_setting_get_bool(s);
+	else
+		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+}
+
+void read_u16(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	uint32_t value;
+
+	if (integer_get(c, s, m->min, m->max, &value))
+		*(uint16_t *)out = (uint16_t)value;
+}
+
+void read_text(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	const char *text = string_get(c, s, m->accepted);
+	size_t len;
+
+	if (text == NULL)
+		return;
+	len = strlen(text);
+	if (len < m->min || len > m->max)
+		complain(c, s, NULL, "has %zu octets; accepted: %s", len, m->accepted);
+	else
+		text_set(c, out, text);
+}
+
+bool is_word(const char *text, size_t max, const char *others)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)text[i]) && strchr(others, text[i]) == NULL)
+			return false;
+	}
+	return len >= 1 && len <= max;
+}
+
+void read_name(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	const char *text = string_get(c, s, m->accepted);
+
+	if (text == NULL)
+		return;
+	if (is_word(text, m->max, "_.-"))
+		text_set(c, out, text);
+	else
+		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+}
+
+void read_mode(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	const char *text = string_get(c, s, m->accepted);
+	size_t len;
+
+	if (text == NULL)
+		return;
+	len = strlen(text);
+	if (len < 3 || len > 4 || strspn(text, "01234567") != len || strtoul(text, NULL, 8) > 0777)
+		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+	else
+		*(unsigned *)out = (unsigned)strtoul(text, NULL, 8);
+}
+
+bool decimal_parse(const char *text, unsigned min, unsigned max, unsigned *out)
+{
+	size_t len = strlen(text);
+
+	if (len < 1 || len > 5 || strspn(text, "0123456789") != len || (text[0] == '0' && len > 1))
+		return false;
+	*out = (unsigned)strtoul(text, NULL, 10);
+	return *out >= min && *out <= max;
+}
+
+// "192.0.2.1:7443" or "[2001:db8::1]:7443".
+static bool is_listen_address(const char *text)
+{
+	char host[INET6_ADDRSTRLEN + 2];
+	const char *colon = strrchr(text, ':');
+	struct in6_addr address;
+	unsigned port;
+	size_t len;
+
+	if (colon == NULL || !decimal_parse(colon + 1, 1, 65535, &port))
+		return false;
+	len = (size_t)(colon - text);
+	if (len == 0 || len >= sizeof(host))
+		return false;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (host[0] != '[')
+		return inet_pton(AF_INET, host, &address) == 1;
+	if (host[len - 1] != ']')
+		return false;
+	host[len - 1] = '\0';
+	return inet_pton(AF_INET6, host + 1, &address) == 1;
+}
+
+void read_listen(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	const char *text = string_get(c, s, m->accepted);
+
+	if (text == NULL)
+		return;
+	if (is_listen_address(text))
+		text_set(c, out, text);
+	else
+		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+}
+
+// Complains about a setting that is none, with the names of its group.
+static void complain_unknown(
+	struct check *c, const config_setting_t *s, const struct member *members)
+{
+	char names[192];
+	size_t len = 0;
+
+	for (const struct member *m = members; m->name != NULL && len < sizeof(names); m++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
+			m == members ? "" : ", ", m->name);
+	complain(c, s, NULL, "is not a setting; accepted: %s", names);
+}
+
+void group_read(
+	struct check *c, const config_setting_t *group, const struct member *members, void *out)
+{
+	const struct member *m;
+
+	for (int i = 0; i < config_setting_length(group); i++) {
+		const config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
+		for (m = members; m->name != NULL && strcmp(m->name, s->name) != 0; m++)
+			;
+		if (m->name == NULL)
+			complain_unknown(c, s, members);
+		else
+			m->read(c, s, m, (char *)out + m->offset);
+	}
+	for (m = members; m->name != NULL; m++) {
+		if (m->required && config_setting_get_member(group, m->name) == NULL)
+			complain(c, group, m->name, "is missing; accepted: %s", m->accepted);
+	}
+}
+
+void read_group(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	if (config_setting_is_group(s))
+		group_read(c, s, m->members, out);
+	else
+		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+}
