@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "server/accept.h"
+
+#include <errno.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/listener.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/client.h"
+#include "server/listen.h"
+#include "server/turns.h"
+
+enum {
+	// Connections taken at once: those whose clients left again are noticed some turns later, and
+	// must not fill all places until then.
+	SERVER_ACCEPTS = 16,
+};
+
+// A certificate was shown that is good: what follows is as with any client.
+static void stranger_admit(struct client *client)
+{
+	struct server *server = client->server;
+	size_t len = strlen(client->name);
+	char subject[CLIENT_NAME_SIZE / 2];
+
+	if (server->counters.clients >= SERVER_CLIENTS_MAX) {
+		server->counters.refused++;
+		stranger_close(client, TLS_TOO_MANY, "too many clients are connected");
+		return;
+	}
+	event_del(client->turn);
+	client->stranger = false;
+	LIST_REMOVE(client, entry);
+	server->counters.handshakes--;
+	LIST_INSERT_HEAD(&server->clients, client, entry);
+	client_hears(client);
+	server->counters.clients++;
+	server->counters.accepted++;
+	tls_subject(bufferevent_openssl_get_ssl(client->bufferevent), subject, sizeof(subject));
+	snprintf(client->name + len, sizeof(client->name) - len, " subject=\"%s\"", subject);
+	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);
+	bufferevent_enable(client->bufferevent, EV_READ);
+}
+
+static void stranger_event(struct client *client, short what)
+{
+	unsigned long error = bufferevent_get_openssl_error(client->bufferevent);
+	const SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
+
+	if (what & BEV_EVENT_CONNECTED)
+		stranger_admit(client);
+	else
+		stranger_close(
+			client, tls_failure_kind(ssl, error), tls_failure_reason(ssl, error));
+}
+
+static void client_event(struct bufferevent *bufferevent, short what, void *arg)
+{
+	struct client *client = arg;
+
+	if (client->stranger) {
+		stranger_event(client, what);
+	} else if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING)) {
+		client->at_eof = true; // it may have shut down its sending half only
+		bufferevent_enable(bufferevent, EV_WRITE); // TLS paused with the input's end
+		if (!evtimer_pending(client->turn, NULL))
+			client_work(client);
+	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {
+		client_close(client);
+	}
+}
+
+// What libevent makes of the connection. It has taken fd unless it is NULL.
+static struct bufferevent *connection_new(struct server *server, evutil_socket_t fd)
+{
+	SSL *ssl;
+
+	if (server->tls == NULL)
+		return bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	ssl = tls_accept(server->tls);
+	if (ssl == NULL)
+		return NULL;
+	// Its callbacks come from the loop only: to enable reading or to add output would call them
+	// at once, and they may free the client.
+	return bufferevent_openssl_socket_new(server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
+		BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+}
+
+// A client of a connection that was accepted, in no list yet. NULL after a line in the log, and
+// closed.
+static struct client *client_new(struct server *server, evutil_socket_t fd)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (client == NULL)
+		goto no_client;
+	client->server = server;
+	client->turn = evtimer_new(server->base, client_turn, client);
+	if (client->turn == NULL)
+		goto no_turn;
+	client->bufferevent = connection_new(server, fd);
+	if (client->bufferevent == NULL)
+		goto no_bufferevent;
+	bufferevent_setcb(
+		client->bufferevent, client_readable, client_written, client_event, client);
+	bufferevent_setwatermark(client->bufferevent, EV_WRITE, SERVER_OUTPUT_MAX / 2, 0);
+	return client;
+
+no_bufferevent:
+	event_free(client->turn);
+no_turn:
+	free(client);
+no_client:
+	log_limited(LOG_LEVEL_ERROR, "client.refused reason=\"out of memory\"");
+	close(fd);
+	return NULL;
+}
+
+static void client_open(struct server *server, evutil_socket_t fd)
+{
+	struct client *client = client_new(server, fd);
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
+
+	if (client == NULL)
+		return;
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+	snprintf(client->name, sizeof(client->name), "pid=%d uid=%u gid=%u", (int)peer.pid,
+		(unsigned)peer.uid, (unsigned)peer.gid);
+	LIST_INSERT_HEAD(&server->clients, client, entry);
+	client_hears(client);
+	server->counters.clients++;
+	server->counters.accepted++;
+	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);
+	bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
+}
+
+// Lets the clients that are there have their turns after some new ones.
+static void accept_in_turns(struct server *server)
+{
+	static const struct timeval now = {0};
+
+	if (++server->accepts < SERVER_ACCEPTS)
+		return;
+	evconnlistener_disable(server->listener);
+	event_add(server->reopen, &now);
+}
+
+void server_accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+	int address_len, void *arg)
+{
+	struct server *server = arg;
+
+	(void)listener;
+	(void)address;
+	(void)address_len;
+	accept_in_turns(server);
+	if (server->counters.clients < SERVER_CLIENTS_MAX) {
+		client_open(server, fd);
+		return;
+	}
+	close(fd);
+	server->counters.refused++;
+	if (!server->refusing) // once, not for every attempt
+		log_limited(LOG_LEVEL_WARNING, "client.refused reason=\"%d clients are connected\"",
+			SERVER_CLIENTS_MAX);
+	server->refusing = true;
+}
+
+// If there are many strangers the oldest one goes, not the newest: a handshake takes a client a few
+// round trips, so who means it gets through a flood of those who do not.
+static void strangers_make_room(struct server *server)
+{
+	struct client *oldest = LIST_FIRST(&server->strangers);
+
+	if (server->counters.handshakes < SERVER_HANDSHAKES_MAX)
+		return;
+	while (LIST_NEXT(oldest, entry) != NULL)
+		oldest = LIST_NEXT(oldest, entry);
+	stranger_close(oldest, TLS_TOO_MANY, "too many handshakes at once");
+}
+
+void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
+	struct sockaddr *address, int address_len, void *arg)
+{
+	static const struct timeval limit = {.tv_sec = SERVER_HANDSHAKE_MS / 1000,
+		.tv_usec = SERVER_HANDSHAKE_MS % 1000 * 1000L};
+	struct server *server = arg;
+	struct client *client;
+
+	(void)listener;
+	accept_in_turns(server);
+	strangers_make_room(server);
+	tcp_options_set(fd);
+	client = client_new(server, fd);
+	if (client == NULL)
+		return;
+	client->stranger = true;
+	snprintf(client->name, sizeof(client->name), "address=");
+	address_format(address, (socklen_t)address_len, client->name + strlen(client->name),
+		CLIENT_NAME_SIZE - strlen(client->name));
+	LIST_INSERT_HEAD(&server->strangers, client, entry);
+	server->counters.handshakes++;
+	if (event_add(client->turn, &limit) != 0)
+		stranger_close(client, TLS_TOO_MANY, "out of memory");
+}
+
+void server_accept_failed(struct evconnlistener *listener, void *arg)
+{
+	static const struct timeval pause = {.tv_sec = 1};
+	struct server *server = arg;
+
+	log_limited(LOG_LEVEL_ERROR, "accept.failed reason=\"%s\"", strerror(errno));
+	evconnlistener_disable(listener);
+	event_add(server->reopen, &pause);
+}
+
+void server_reopen(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+
+	(void)fd;
+	(void)what;
+	server->accepts = 0;
+	evconnlistener_enable(server->listener);
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "server/server_state.h"
+
+// A connection: its output, its events and its end.
+
+// Wipes and drops len octets at the head of the input: they may hold keys. evbuffer memory goes
+// back to the heap as it is, so this is done in place before the buffer gives it up.
+void input_drop(struct evbuffer *input, size_t len);
+
+void caller_set(struct client *client, struct subscription *caller);
+
+// Ends the line's work; the answer, if it has one.
+char *client_close_work(struct client *client, size_t *answer_len);
+
+void client_free(struct client *client);
+
+// Its place is free again.
+void client_end(struct client *client);
+
+void client_close(struct client *client);
+
+void stranger_close(struct client *client, enum tls_failure failure, const char *reason);
+
+size_t client_output_len(const struct client *client);
+
+// Queues events that wait, in whole lines, until so many octets are in the output.
+void client_send_events(struct client *client, size_t max);
+
+// What waits was asked for before the types that this answer is about: none of it comes after.
+void client_end_events(struct client *client);
+
+void server_flush(evutil_socket_t fd, short what, void *arg);
+
+// From here on the client may ask for events.
+void client_hears(struct client *client);
+
+void client_drop_without_memory(struct client *client);

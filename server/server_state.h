@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "event/subscription.h"
+#include "server/rpc.h"
+#include "server/server.h"
+#include "server/tls.h"
+
+// What the units that make up a server share. Control thread.
+
+enum { CLIENT_NAME_SIZE = 384 }; // octets with NUL
+
+struct server {
+	struct event_base *base;
+	const struct rpc *rpc;
+	struct tls *tls; // NULL: a Unix socket
+	struct evconnlistener *listener;
+	struct event *reopen; // accepts again after a pause
+	unsigned accepts;     // since then
+	struct event *flush;  // sends the events that wait
+	char *path;
+	dev_t device; // of the socket file: only this one is removed at the end
+	ino_t inode;
+	LIST_HEAD(, client) clients;
+	LIST_HEAD(, client) leavers;   // gone, but the request that runs is run to its end
+	LIST_HEAD(, client) strangers; // TLS: in their handshake, newest first
+	struct client *long_line;      // whose long line is worked on; NULL: nobody's
+	STAILQ_HEAD(client_queue, client) waiting; // for theirs, who came first is the first
+	struct server_counters counters;
+	bool refusing;         // the log has said that there are too many clients
+	time_t failure_second; // of the clock that never goes back, and what the log told of in it
+	unsigned failure_lines;
+	uint64_t failures;      // handshakes
+	uint64_t failures_told; // of them
+};
+
+struct client {
+	LIST_ENTRY(client) entry;
+	struct server *server;
+	struct bufferevent *bufferevent; // NULL: of a leaver
+	// Continues with lines that are in the buffer already; of a stranger: its time is up.
+	struct event *turn;
+	struct rpc_work *work; // the line that is being answered; NULL: none
+	STAILQ_ENTRY(client) next_waiting;
+	bool waits;      // in server.waiting; the long line is at the head of the input
+	size_t searched; // octets at the head of the input that have no LF
+	bool answering;  // the beginning of an answer is in the output
+	bool stranger;   // TLS: has shown no certificate yet
+	bool at_eof;     // the peer sends no more, but reads
+	bool closing;    // nothing more is read; ends when the output is sent
+	struct subscription events;
+	char name[CLIENT_NAME_SIZE]; // for the log: key=value
+};
