@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/startup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <rte_eal.h>
+#include <rte_lcore.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/secmem.h"
+#include "confine/confine.h"
+#include "confine/privilege.h"
+#include "control/app.h"
+#include "control/eal.h"
+#include "control/listeners.h"
+#include "control/watchdog.h"
+
+static struct endpoint endpoint_of(int family, const void *addr)
+{
+	struct endpoint e = {.family = (uint8_t)family};
+	memcpy(e.addr, addr, family == AF_INET ? 4 : 16);
+	return e;
+}
+
+static struct port_options port_options_of(const struct config_port *port)
+{
+	struct port_prefix *prefixes = alloc_zero(port->n_addresses, sizeof(*prefixes));
+	for (unsigned i = 0; i < port->n_addresses; i++) {
+		const struct config_address *address = &port->addresses[i];
+		prefixes[i].addr = endpoint_of(address->family, &address->v4);
+		prefixes[i].prefix_len = address->prefix_len;
+	}
+	struct port_options options = {
+		.name = port->name,
+		.device = port->device,
+		.prefixes = prefixes,
+		.n_prefixes = port->n_addresses,
+		.vlan = port->vlan,
+		.mtu = port->mtu,
+	};
+	if (port->has_gateway)
+		options.gateway = endpoint_of(AF_INET, &port->gateway);
+	if (port->has_gateway6)
+		options.gateway6 = endpoint_of(AF_INET6, &port->gateway6);
+	return options;
+}
+
+static int relay_open_configured(
+	struct app *app, const struct config *config, const struct cipher *cipher)
+{
+	unsigned lcores[RELAY_WORKERS_MAX], n = 0, lcore;
+	struct port_options ports[PORT_MAX] = {};
+	char why[512], quoted[LOG_QUOTED_SIZE];
+	RTE_LCORE_FOREACH_WORKER (lcore)
+		if (n < config->n_workers)
+			lcores[n++] = lcore;
+	if (n < config->n_workers) {
+		log_error("too_few_lcores lcores=%u workers=%u reason=\"the eal setting leaves no "
+			  "more\"",
+			n, config->n_workers);
+		return -1;
+	}
+	for (unsigned i = 0; i < config->n_ports; i++)
+		ports[i] = port_options_of(&config->ports[i]);
+	struct relay_options options = {
+		.cipher = cipher,
+		.cryptodev = cryptodev_name(config),
+		.lcores = lcores,
+		.n_workers = n,
+		.ports = ports,
+		.n_ports = config->n_ports,
+		.max_keys = config->limits.keys,
+		.max_legs = config->limits.legs,
+		.max_streams = config->limits.streams,
+	};
+	int rc = relay_open(&app->relay, &options, why, sizeof(why));
+	for (unsigned i = 0; i < config->n_ports; i++)
+		free((void *)(uintptr_t)ports[i].prefixes);
+	if (rc != 0)
+		log_error("relay_not_opened reason=%s", log_quoted(quoted, why));
+	return rc;
+}
+
+static int app_open(struct app *app, const struct config *config)
+{
+	char why[512], quoted[LOG_QUOTED_SIZE];
+	app->started_ms = relay_now_ms();
+	app->max_keys = config->limits.keys;
+	app->max_sessions = config->limits.sessions;
+	app->max_legs = config->limits.legs;
+	app->max_streams = config->limits.streams;
+	retire_init(&app->retire, &app->relay, app);
+	users_init(&app->users);
+	request_stats_init(&app->requests, control_methods);
+	if (keystore_init(&app->keys, app->max_keys, app->relay.keys.size) != 0 ||
+		sessions_init(&app->sessions, app->max_legs) != 0) {
+		log_error("out_of_memory");
+		return -1;
+	}
+	// Both files are looked at before either is written.
+	if (srtcp_floor_check(config->state_directory, why, sizeof(why)) != 0 ||
+		ssrc_source_open(&app->ssrcs, config->state_directory, why, sizeof(why)) != 0 ||
+		srtcp_floor_open(
+			&app->srtcp, &app->relay, config->state_directory, why, sizeof(why)) != 0) {
+		log_error("no_state reason=%s", log_quoted(quoted, why));
+		return -1;
+	}
+	return 0;
+}
+
+static void app_close(struct app *app)
+{
+	sessions_fini(app);
+	keystore_fini(app);
+	retire_fini(&app->retire);
+	users_fini(&app->users);
+	request_stats_fini(&app->requests);
+	srtcp_floor_close(&app->srtcp);
+	ssrc_source_close(&app->ssrcs);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *app)
+{
+	(void)fd;
+	(void)what;
+	app_poll(app);
+}
+
+static void before_call(void *app)
+{
+	app_poll(app);
+}
+
+static void after_call(void *arg, const struct rpc_method *method, int code, uint64_t duration_ns)
+{
+	struct app *app = arg;
+	request_stats_count(&app->requests, method, code, duration_ns);
+}
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	struct app *app = arg;
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(app->base);
+}
+
+// The directory of the socket, or NULL if that is the root or the working directory. The caller
+// frees.
+static char *socket_directory(const struct config *config)
+{
+	const char *path = config->control_unix, *slash = strrchr(path, '/');
+	if (!slash || slash == path)
+		return NULL;
+	char *directory = alloc_string(path);
+	directory[slash - path] = '\0';
+	return directory;
+}
+
+// The socket's own directory is made; its parents must be there.
+static void socket_directory_make(const struct config *config)
+{
+	char quoted[LOG_QUOTED_SIZE], *directory = socket_directory(config);
+	if (directory && mkdir(directory, 0755) != 0 && errno != EEXIST)
+		log_warning("no_directory path=%s reason=\"%s\"", log_quoted(quoted, directory),
+			strerror(errno));
+	free(directory);
+}
+
+// Ports are open; what is opened from here on, files and sockets, is the user's. Only root makes
+// directories for another one.
+static int user_become(const struct config *config)
+{
+	char why[512], quoted[LOG_QUOTED_SIZE];
+	int rc = 0;
+	if (!config->user)
+		return 0;
+	if (geteuid() == 0) {
+		char *directory = socket_directory(config);
+		if (directory)
+			rc = privilege_directory_make(
+				directory, 0755, config->user, config->group, why, sizeof(why));
+		free(directory);
+		if (rc == 0)
+			rc = privilege_directory_make(config->state_directory, 0700, config->user,
+				config->group, why, sizeof(why));
+	}
+	if (rc == 0)
+		rc = privilege_user_set(config->user, config->group, why, sizeof(why));
+	if (rc != 0)
+		log_error("user_not_set reason=%s", log_quoted(quoted, why));
+	return rc;
+}
+
+// Whether files can still be made and removed: root without capabilities is subject to permissions
+// like anybody.
+static int directories_check(const struct config *config)
+{
+	char quoted[LOG_QUOTED_SIZE], *directory = socket_directory(config);
+	if (access(directory ? directory : ".", W_OK | X_OK) != 0)
+		log_warning(
+			"socket_file_will_stay path=%s reason=\"the directory is not writable\"",
+			log_quoted(quoted, config->control_unix));
+	free(directory);
+	if (access(config->state_directory, W_OK | X_OK) == 0)
+		return 0;
+	log_error("state_not_writable path=%s reason=\"%s; accepted: a directory of the user that "
+		  "mcxrelay runs as\"",
+		log_quoted(quoted, config->state_directory), strerror(errno));
+	return -1;
+}
+
+static int confine_configured(const struct config *config)
+{
+	const char *devices[PORT_MAX];
+	char why[512], quoted[LOG_QUOTED_SIZE];
+	int rc = 0;
+	for (unsigned i = 0; i < config->n_ports; i++)
+		devices[i] = config->ports[i].device;
+	if (config->confine)
+		rc = confine(devices, config->n_ports, why, sizeof(why));
+	else if (config->user)
+		rc = privilege_drop(why, sizeof(why));
+	if (!config->confine)
+		log_warning("not_confined setting=confine");
+	if (!secmem_all_locked())
+		log_warning("keys_may_be_swapped reason=\"memory could not be locked; accepted: "
+			    "CAP_IPC_LOCK, or no limit of locked memory (LimitMEMLOCK)\"");
+	if (rc != 0)
+		log_error("not_confined reason=%s", log_quoted(quoted, why));
+	return rc == 0 ? directories_check(config) : rc;
+}
+
+static int control_run(struct app *app, const struct config *config)
+{
+	socket_directory_make(config);
+	struct rpc rpc = {
+		.methods = control_methods,
+		.app = app,
+		.events = &app->events,
+		.before_call = before_call,
+		.after_call = after_call,
+	};
+	struct listeners *listeners = listeners_open(app, config, &rpc);
+	if (!listeners)
+		return -1;
+	if (confine_configured(config) != 0) {
+		listeners_close(listeners);
+		return -1;
+	}
+	struct watchdog *watchdog = watchdog_open(app->base, &app->relay);
+	struct timeval millisecond = {.tv_usec = 1000};
+	struct event *tick = event_new(app->base, -1, EV_PERSIST, on_tick, app);
+	struct event *term = evsignal_new(app->base, SIGTERM, on_signal, app);
+	struct event *interrupt = evsignal_new(app->base, SIGINT, on_signal, app);
+	event_add(tick, &millisecond);
+	event_add(term, NULL);
+	event_add(interrupt, NULL);
+	printf("mcxrelay %s forwards: %u ports, %u workers, cipher %s, control socket %s\n",
+		MCXRELAY_VERSION, app->relay.n_ports, app->relay.n_workers,
+		relay_cipher_name(&app->relay), config->control_unix);
+	fflush(stdout);
+	sd_notify(0, "READY=1");
+	event_base_dispatch(app->base);
+	sd_notify(0, "STOPPING=1");
+	watchdog_close(watchdog);
+	listeners_close(listeners);
+	event_free(tick);
+	event_free(term);
+	event_free(interrupt);
+	// It ends already. By default a second one would end it before all keys are wiped.
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	// What libevent put off of connections that are closed.
+	event_base_loop(app->base, EVLOOP_NONBLOCK);
+	return 0;
+}
+
+static int forward(struct app *app, const struct config *config)
+{
+	int rc = relay_start(&app->relay);
+	if (rc == 0)
+		rc = control_run(app, config);
+	else
+		log_error("workers_not_started reason=\"%s\"", strerror(-rc));
+	// Sessions and keys go while workers still run: they are what the grace periods wait for.
+	app_close(app);
+	relay_stop(&app->relay);
+	return rc;
+}
+
+// With a crypto device it is the one for what the device cannot do: the faster one that this CPU has.
+static const struct cipher *cipher_open_configured(const struct config *config, const char **why)
+{
+	if (!cryptodev_name(config))
+		return cipher_open(config->cipher, why);
+	const struct cipher *cipher = cipher_open("ipsec-mb", why);
+	return cipher ? cipher : cipher_open("openssl", why);
+}
+
+int startup_run(const struct config *config)
+{
+	static struct app app;
+	const char *why;
+	const struct cipher *cipher = cipher_open_configured(config, &why);
+	if (!cipher) {
+		log_error("no_cipher name=%s reason=\"%s; accepted: %s, cryptodev:NAME\"",
+			config->cipher, why, cipher_names());
+		return 1;
+	}
+	if (eal_open(config) != 0) {
+		eal_arguments_free();
+		return 1;
+	}
+	int rc = relay_open_configured(&app, config, cipher);
+	if (rc == 0) {
+		app.base = event_base_new();
+		rc = user_become(config);
+		if (rc == 0)
+			rc = app_open(&app, config);
+		if (rc == 0)
+			rc = forward(&app, config);
+		event_base_free(app.base);
+		relay_close(&app.relay);
+	}
+	rte_eal_cleanup();
+	eal_arguments_free();
+	return rc == 0 ? 0 : 1;
+}
