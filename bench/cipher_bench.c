@@ -10,7 +10,7 @@
 
 #include "base/secmem.h"
 #include "bench/bench.h"
-#include "crypto/cipher.h"
+#include "crypto/cipher_registry.h"
 #include "crypto/srtp.h"
 
 // The cipher alone: IPsec-MB called directly, which is the floor of all that protects; and with it

@@ -13,6 +13,7 @@
 
 #include "bench/bench.h"
 #include "bench/frame.h"
+#include "crypto/cipher_registry.h"
 
 #define RAN_ADDRESS   "10.0.0.1"
 #define RAN_GATEWAY   "10.0.0.254"

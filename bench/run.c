@@ -11,7 +11,7 @@
 #include <rte_lcore.h>
 
 #include "bench/bench.h"
-#include "crypto/cipher.h"
+#include "crypto/cipher_registry.h"
 
 // The machine is shared and its clock rate moves, so each number is a median, and what numbers are
 // compared to runs in the same rounds.

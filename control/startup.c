@@ -25,6 +25,7 @@
 #include "control/eal.h"
 #include "control/listeners.h"
 #include "control/watchdog.h"
+#include "crypto/cipher_registry.h"
 
 static struct endpoint endpoint_of(int family, const void *addr)
 {

@@ -32,7 +32,7 @@ struct cipher_op {
 };
 
 // An implementation of AES-GCM, or of AES-CM with HMAC-SHA1: of both suites. Immutable after
-// cipher_open(); its burst functions may run in any number of threads at once, and neither allocate
+// cipher_open() (crypto/cipher_registry.h); its burst functions may run in any number of threads at once, and neither allocate
 // nor block (docs/security.md says what libsrtp2 does).
 struct cipher {
 	const char *name; // as the config names it: "ipsec-mb", "openssl"
@@ -60,20 +60,3 @@ static inline const struct cipher *cipher_of_suite(
 // thread_init() and thread_fini() of cipher and of cipher_aes_cm.
 int cipher_thread_init(const struct cipher *cipher);
 void cipher_thread_fini(const struct cipher *cipher);
-
-// The cipher of that name, initialised and self-tested with known answers of RFC 7714 (both suites,
-// both directions, and a tag that must not match), and cipher_aes_cm with others of the kind. NULL
-// with *why set to a sentence if the name is unknown, the machine lacks what it needs, or a known
-// answer differs. Not thread-safe; idempotent.
-const struct cipher *cipher_open(const char *name, const char **why);
-
-// A known answer of RFC 7714 for an AES-GCM suite, for whoever does AES-GCM without a struct cipher. key has
-// the suite's octets, iv CIPHER_IV_LEN, tag SRTP_GCM_TAG_LEN; plaintext and ciphertext have len.
-struct cipher_known {
-	const uint8_t *key, *iv, *aad, *plaintext, *ciphertext, *tag;
-	uint16_t len, aad_len;
-};
-struct cipher_known cipher_known(enum srtp_suite suite);
-
-// "ipsec-mb, openssl": what cipher_open() accepts, for error messages.
-const char *cipher_names(void);

@@ -20,6 +20,7 @@
 #include <rte_mempool.h>
 
 #include "base/secmem.h"
+#include "crypto/cipher_registry.h"
 
 enum {
 	POOL_SESSIONS_MIN = 4096,

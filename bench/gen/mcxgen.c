@@ -12,6 +12,7 @@
 #include "bench/gen/capture.h"
 #include "bench/gen/client.h"
 #include "bench/gen/result.h"
+#include "crypto/cipher_registry.h"
 
 // mcxgen: sends the media of many users through a relay and verifies what comes out.
 

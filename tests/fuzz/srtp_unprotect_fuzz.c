@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/cipher_registry.h"
 #include "crypto/srtp.h"
 
 enum { INPUT_MAX = 4096, ROOM = INPUT_MAX + RTP_HEADER_MIN + SRTP_OVERHEAD_MAX };

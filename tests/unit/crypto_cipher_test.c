@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "crypto/cipher.h"
+#include "crypto/cipher_registry.h"
 #include "tests/unit/vectors.h"
 
 enum { TEXT_MAX = 2048 };

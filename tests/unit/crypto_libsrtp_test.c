@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/cipher_registry.h"
 #include "crypto/packet_index.h"
 #include "crypto/srtp.h"
 

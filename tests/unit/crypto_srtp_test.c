@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/secmem.h"
+#include "crypto/cipher_registry.h"
 #include "crypto/mcx_kdf.h"
 #include "crypto/mikey_prf.h"
 #include "crypto/srtp.h"

@@ -16,6 +16,7 @@
 #include <rte_lcore.h>
 #include <rte_udp.h>
 
+#include "crypto/cipher_registry.h"
 #include "dataplane/cryptodev.h"
 
 enum {

@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "base/secmem.h"
 #include "control/app.h"
+#include "crypto/cipher_registry.h"
 #include "tests/unit/dataplane_lab.h"
 
 static struct app app;
