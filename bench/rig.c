@@ -106,7 +106,7 @@ struct rig *rig_open(struct rig_size size, unsigned n_workers)
 	app->max_keys = size.ctxs;
 	app->max_legs = app->max_sessions = size.legs;
 	app->max_streams = size.streams;
-	retire_init(&app->retire, &app->relay, app);
+	retire_init(&app->retire, app->relay.rcu);
 	users_init(&app->users);
 	bench_require(keystore_init(&app->keys, size.ctxs, app->relay.keys.size) == 0);
 	bench_require(sessions_init(&app->sessions, size.legs) == 0);

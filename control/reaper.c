@@ -7,11 +7,10 @@
 
 #include "control/app.h"
 
-static void stream_release(void *arg, void *what, uint32_t index)
+static void stream_release(void *table, uint32_t index)
 {
-	struct app *app = arg;
-	(void)what;
-	stream_free(&app->relay.streams, &app->relay.streams.streams[index]);
+	struct stream_table *streams = table;
+	stream_free(streams, &streams->streams[index]);
 }
 
 static _Atomic uint32_t *stream_siblings(struct app *app, const struct stream *stream)
@@ -39,7 +38,7 @@ static void stream_reap(struct app *app, struct stream *stream)
 		return; // its key or leg is going, and takes it along
 	stream_unlink(streams, stream);
 	stream->last_tsc = 0; // once is enough
-	retire_later(&app->retire, stream_release, NULL, stream_index(streams, stream));
+	retire_later(&app->retire, stream_release, streams, stream_index(streams, stream));
 }
 
 void reaper_tick(struct app *app)

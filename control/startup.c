@@ -101,7 +101,7 @@ static int app_open(struct app *app, const struct config *config)
 	app->max_sessions = config->limits.sessions;
 	app->max_legs = config->limits.legs;
 	app->max_streams = config->limits.streams;
-	retire_init(&app->retire, &app->relay, app);
+	retire_init(&app->retire, app->relay.rcu);
 	users_init(&app->users);
 	request_stats_init(&app->requests, control_methods);
 	if (keystore_init(&app->keys, app->max_keys, app->relay.keys.size) != 0 ||

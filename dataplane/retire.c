@@ -6,11 +6,10 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "host/relay.h"
 
-void retire_init(struct retire *retire, struct relay *relay, void *app)
+void retire_init(struct retire *retire, struct rte_rcu_qsbr *rcu)
 {
-	*retire = (struct retire){.relay = relay, .app = app};
+	*retire = (struct retire){.rcu = rcu};
 }
 
 void retire_fini(struct retire *retire)
@@ -36,7 +35,7 @@ void retire_later(struct retire *retire, retire_fn release, void *what, uint32_t
 	if (retire->n == retire->size)
 		retire_grow(retire);
 	retire->items[(retire->head + retire->n++) & (retire->size - 1)] = (struct retired){
-		.token = rte_rcu_qsbr_start(retire->relay->rcu),
+		.token = rte_rcu_qsbr_start(retire->rcu),
 		.release = release,
 		.what = what,
 		.index = index,
@@ -48,20 +47,20 @@ static void retire_release_first(struct retire *retire)
 	struct retired item = retire->items[retire->head];
 	retire->head = (retire->head + 1) & (retire->size - 1);
 	retire->n--;
-	item.release(retire->app, item.what, item.index);
+	item.release(item.what, item.index);
 }
 
 void retire_poll(struct retire *retire)
 {
-	while (retire->n > 0 && rte_rcu_qsbr_check(retire->relay->rcu,
-					retire->items[retire->head].token, false) == 1)
+	while (retire->n > 0 &&
+		rte_rcu_qsbr_check(retire->rcu, retire->items[retire->head].token, false) == 1)
 		retire_release_first(retire);
 }
 
 void retire_all(struct retire *retire)
 {
 	while (retire->n > 0) {
-		rte_rcu_qsbr_check(retire->relay->rcu, retire->items[retire->head].token, true);
+		rte_rcu_qsbr_check(retire->rcu, retire->items[retire->head].token, true);
 		retire_release_first(retire);
 	}
 }

@@ -5,11 +5,12 @@
 
 #include <stdint.h>
 
-struct relay;
+#include <rte_config.h>
+#include <rte_rcu_qsbr.h>
 
 // What was unpublished and may be freed once every worker passed a quiescent state. Control thread.
 
-typedef void (*retire_fn)(void *app, void *what, uint32_t index);
+typedef void (*retire_fn)(void *what, uint32_t index);
 
 struct retired {
 	uint64_t token; // of rte_rcu_qsbr_start()
@@ -19,17 +20,17 @@ struct retired {
 };
 
 struct retire {
-	struct relay *relay;
-	void *app;
+	struct rte_rcu_qsbr *rcu;
 	struct retired *items; // ring of size items, a power of two
 	uint32_t head, n, size;
 };
 
-void retire_init(struct retire *retire, struct relay *relay, void *app);
+// rcu: of the workers.
+void retire_init(struct retire *retire, struct rte_rcu_qsbr *rcu);
 void retire_fini(struct retire *retire);
 
-// Has release(app, what, index) called when no worker can reach what was unpublished before this
-// call. release may retire more.
+// Has release(what, index) called when no worker can reach what was unpublished before this call:
+// what is the memory to free, or the table in which index is. release may retire more.
 void retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
 
 // Releases what is due; never waits.

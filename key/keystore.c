@@ -170,10 +170,9 @@ static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
 // -------------------------------------------------------------------------------------------------
 
 // Last step: no worker can reach the streams of the index space any more.
-static void space_release_streams(void *arg, void *what, uint32_t space)
+static void space_release_streams(void *arg, uint32_t space)
 {
 	struct app *app = arg;
-	(void)what;
 	stream_free_siblings(&app->relay.streams, &app->relay.keys.streams[space]);
 	index_space_free(&app->keys.spaces, space);
 }
@@ -196,14 +195,14 @@ static void ctx_free(struct app *app, uint32_t index)
 
 // No worker can use the context any more: its octets go at once, its streams with the last one of
 // its kind.
-static void ctx_release(void *arg, void *what, uint32_t index)
+static void ctx_release(void *arg, uint32_t index)
 {
 	struct app *app = arg;
 	struct key_ctx *ctx = &app->relay.keys.ctxs[index];
 	if (index_space_release(&app->keys.spaces, ctx->space)) {
 		srtcp_floor_raise(&app->relay, ctx->space);
 		stream_unlink_siblings(&app->relay.streams, &app->relay.keys.streams[ctx->space]);
-		retire_later(&app->retire, space_release_streams, what, ctx->space);
+		retire_later(&app->retire, space_release_streams, app, ctx->space);
 	}
 	user_release(&app->users, (uint32_t)ctx->by_talker.mki);
 	ctx_free(app, index);
@@ -212,7 +211,7 @@ static void ctx_release(void *arg, void *what, uint32_t index)
 static void ctx_retire(struct app *app, uint32_t ctx)
 {
 	key_table_unpublish(&app->relay.keys, ctx);
-	retire_later(&app->retire, ctx_release, NULL, ctx);
+	retire_later(&app->retire, ctx_release, app, ctx);
 }
 
 static void slot_retire_ctxs(struct app *app, struct key_slot *slot)
@@ -654,10 +653,9 @@ static void slot_disarm(struct app *app, struct key_slot *slot)
 }
 
 // No worker looks for talkers under that root key any more: its index can be another's.
-static void root_release(void *arg, void *what, uint32_t index)
+static void root_release(void *arg, uint32_t index)
 {
 	struct app *app = arg;
-	(void)what;
 	app->keys.free_roots[app->keys.n_free++] = index;
 }
 
@@ -673,7 +671,7 @@ bool key_remove(struct app *app, uint32_t scope, uint32_t id)
 	slot_clear_users(app, slot);
 	store->roots[slot->index] = NULL;
 	store->n_roots--;
-	retire_later(&app->retire, root_release, NULL, slot->index);
+	retire_later(&app->retire, root_release, app, slot->index);
 	slot_release(app, slot);
 	return true;
 }

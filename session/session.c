@@ -55,9 +55,8 @@ struct session *session_find(const struct app *app, const char *id)
 // --- publishing
 // -----------------------------------------------------------------------------------------------
 
-static void release_memory(void *app, void *what, uint32_t index)
+static void release_memory(void *what, uint32_t index)
 {
-	(void)app;
 	(void)index;
 	free(what);
 }
@@ -131,10 +130,9 @@ static uint32_t leg_index_take(struct app *app, struct session *session)
 }
 
 // Last step of a leg's end: its index and counters can be used again.
-static void leg_index_release(void *arg, void *what, uint32_t index)
+static void leg_index_release(void *arg, uint32_t index)
 {
 	struct app *app = arg;
-	(void)what;
 	stream_free_siblings(&app->relay.streams, &app->relay.legs.streams[index]);
 	for (unsigned w = 0; w < app->relay.n_workers; w++)
 		memset(&app->relay.workers[w]->legs[index], 0, sizeof(struct leg_counters));
@@ -143,12 +141,11 @@ static void leg_index_release(void *arg, void *what, uint32_t index)
 }
 
 // No worker sees the leg any more: no plain stream of it is born.
-static void leg_release(void *arg, void *what, uint32_t index)
+static void leg_release(void *arg, uint32_t index)
 {
 	struct app *app = arg;
-	free(what);
 	stream_unlink_siblings(&app->relay.streams, &app->relay.legs.streams[index]);
-	retire_later(&app->retire, leg_index_release, NULL, index);
+	retire_later(&app->retire, leg_index_release, app, index);
 }
 
 static struct key_use **leg_bind_keys(
@@ -183,18 +180,14 @@ static void leg_bind(struct app *app, struct session *session, struct session_le
 	}
 }
 
-static void release_neighbour(void *arg, void *what, uint32_t neighbour)
+static void release_neighbour(void *relay, uint32_t neighbour)
 {
-	struct app *app = arg;
-	(void)what;
-	neighbour_release(&app->relay, neighbour);
+	neighbour_release(relay, neighbour);
 }
 
-static void release_user(void *arg, void *what, uint32_t user)
+static void release_user(void *users, uint32_t user)
 {
-	struct app *app = arg;
-	(void)what;
-	user_release(&app->users, user);
+	user_release(users, user);
 }
 
 // Gives back what leg_bind() took, when no worker uses it any more.
@@ -203,10 +196,10 @@ static void leg_unbind(struct app *app, struct session_leg *leg)
 	if (leg->group)
 		multicast_leave(&app->relay, leg->spec.port, leg->group);
 	if (leg->neighbour != NEIGHBOUR_NONE)
-		retire_later(&app->retire, release_neighbour, NULL, leg->neighbour);
+		retire_later(&app->retire, release_neighbour, &app->relay, leg->neighbour);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		if (leg->users[protocol] != USER_NONE)
-			retire_later(&app->retire, release_user, NULL, leg->users[protocol]);
+			retire_later(&app->retire, release_user, &app->users, leg->users[protocol]);
 		for (uint32_t i = 0;
 			leg->keys[protocol] && i <= leg->spec.protection[protocol].n_accept; i++)
 			key_unuse(app, leg->keys[protocol][i]);
@@ -239,7 +232,8 @@ static void leg_unpublish(struct app *app, struct session_leg *leg)
 
 static void leg_leave(struct app *app, struct session_leg *leg)
 {
-	retire_later(&app->retire, leg_release, leg->published, leg->index);
+	retire_memory(app, leg->published);
+	retire_later(&app->retire, leg_release, app, leg->index);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		retire_memory(app, leg->own[protocol]);
 	leg_unbind(app, leg);
@@ -269,9 +263,8 @@ static void leg_replaced(struct app *app, struct session_leg *before, const stru
 	leg_spec_free(&before->spec);
 }
 
-static void release_groups(void *app, void *table, uint32_t index)
+static void release_groups(void *table, uint32_t index)
 {
-	(void)app;
 	(void)index;
 	multicast_table_free(table);
 }

@@ -68,7 +68,7 @@ static void expect_nothing_leads_to(const void *what)
 
 void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index)
 {
-	expect_nothing_leads_to(what ? what : (const void *)&app);
+	expect_nothing_leads_to(what);
 	n_retired++;
 	__real_retire_later(retire, release, what, index);
 }
@@ -282,7 +282,7 @@ static int app_start(void **state)
 	app.max_keys = app.max_sessions = app.max_streams = 64;
 	app.max_legs = 16;
 	app.ssrcs.used_up = 1; // no state directory
-	retire_init(&app.retire, &app.relay, &app);
+	retire_init(&app.retire, app.relay.rcu);
 	users_init(&app.users);
 	return keystore_init(&app.keys, 64, app.relay.keys.size) == 0 &&
 			       sessions_init(&app.sessions, 16) == 0
