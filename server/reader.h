@@ -3,7 +3,11 @@
 
 #pragma once
 
-#include "server/rpc.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/rpc_error.h"
 
 // Reads the members of a JSON object strictly: wrong type, missing, out of range or unknown members
 // set an error that names the member by its path. After an error every further read returns false

@@ -3,28 +3,17 @@
 
 #include "server/rpc.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/secmem.h"
+#include "server/rpc_line.h"
+#include "server/rpc_text.h"
 
-enum {
-	RPC_DEPTH_MAX = 32, // the API nests 8 deep; bounds the recursion of parser and destructor
-	RPC_BATCH_MAX =
-		32768, // no 1 MiB line holds so many requests; bounds the answer to "[1,1,1,...]"
-	RPC_TEXT_SIZE = 512, // octets at first
-};
-
-// The answer as it grows. Response by response, so that a long batch keeps no tree of all.
-struct rpc_text {
-	char *octets; // from secmem_malloc()
-	size_t len, size;
-	bool failed; // no memory: what is there is no answer
-	bool taken;  // its beginning was
-};
+// No 1 MiB line holds so many requests; bounds the answer to "[1,1,1,...]".
+enum { RPC_BATCH_MAX = 32768 };
 
 // The request that runs in parts.
 struct rpc_run {
@@ -42,40 +31,6 @@ struct rpc_work {
 	struct rpc_run run;
 	struct rpc_text text;
 };
-
-// Cuts off a UTF-8 sequence that the end of a buffer broke: jansson refuses the whole string
-// otherwise.
-static void utf8_trim(char *text)
-{
-	size_t len = strlen(text), start = len, sequence_len;
-	unsigned char lead;
-
-	while (start > 0 && len - start < 4) {
-		lead = (unsigned char)text[--start];
-		if ((lead & 0xc0) == 0x80)
-			continue; // a continuation octet
-		sequence_len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-		if (len - start < sequence_len)
-			text[start] = '\0';
-		return;
-	}
-}
-
-void rpc_fail(
-	struct rpc_error *error, enum rpc_code code, const char *path, const char *format, ...)
-{
-	va_list args;
-
-	if (error->code != RPC_OK)
-		return;
-	error->code = code;
-	snprintf(error->path, sizeof(error->path), "%s", path != NULL ? path : "");
-	va_start(args, format);
-	vsnprintf(error->message, sizeof(error->message), format, args);
-	va_end(args);
-	utf8_trim(error->path);
-	utf8_trim(error->message);
-}
 
 // The response that reports an error. Takes over the reference to id.
 static json_t *response_error(json_t *id, struct rpc_error *error)
@@ -97,32 +52,6 @@ static json_t *response_error(json_t *id, struct rpc_error *error)
 static json_t *response_result(json_t *id, json_t *result)
 {
 	return json_pack("{s:s, s:o, s:o}", "jsonrpc", "2.0", "id", id, "result", result);
-}
-
-// JSON-RPC 2.0, 4: what a request object must be.
-static bool request_check(const json_t *request, struct rpc_error *error)
-{
-	const json_t *version = json_object_get(request, "jsonrpc");
-	const json_t *id = json_object_get(request, "id");
-	const json_t *params = json_object_get(request, "params");
-
-	if (!json_is_object(request))
-		rpc_fail(error, RPC_INVALID_REQUEST, NULL,
-			"the request is not an object; accepted: an object, or an array of "
-			"objects");
-	else if (!json_is_string(version) || strcmp(json_string_value(version), "2.0") != 0)
-		rpc_fail(
-			error, RPC_INVALID_REQUEST, "jsonrpc", "is not \"2.0\"; accepted: \"2.0\"");
-	else if (id != NULL && !json_is_string(id) && !json_is_number(id) && !json_is_null(id))
-		rpc_fail(error, RPC_INVALID_REQUEST, "id",
-			"is an object, array or boolean; accepted: a string, a number or null");
-	else if (!json_is_string(json_object_get(request, "method")))
-		rpc_fail(error, RPC_INVALID_REQUEST, "method",
-			"is not a string; accepted: a method's name");
-	else if (params != NULL && !json_is_object(params) && !json_is_array(params))
-		rpc_fail(error, RPC_INVALID_REQUEST, "params",
-			"is neither an object nor an array; accepted: an object, or no params");
-	return error->code == RPC_OK;
 }
 
 static const struct rpc_method *method_find(const struct rpc *rpc, const char *name)
@@ -240,46 +169,6 @@ static json_t *run_step(
 	return result;
 }
 
-static void text_add(struct rpc_text *text, const char *octets, size_t len)
-{
-	size_t size = text->size;
-
-	while (!text->failed && size - text->len < len)
-		size = size > 0 ? size * 2 : RPC_TEXT_SIZE;
-	if (!text->failed && size != text->size) {
-		char *grown = secmem_realloc(text->octets, size);
-		if (grown != NULL) {
-			text->octets = grown;
-			text->size = size;
-		}
-		text->failed = grown == NULL;
-	}
-	if (text->failed)
-		return; // the requests still run, but an answer with a hole is none
-	memcpy(text->octets + text->len, octets, len);
-	text->len += len;
-}
-
-static int text_dump(const char *octets, size_t len, void *text)
-{
-	text_add(text, octets, len);
-	return 0;
-}
-
-static void text_add_string(struct rpc_text *text, const char *string)
-{
-	text_add(text, string, strlen(string));
-}
-
-// Takes over the reference; NULL: there was no memory for it.
-static void text_add_json(struct rpc_text *text, json_t *json)
-{
-	if (json == NULL ||
-		json_dump_callback(json, text_dump, text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
-		text->failed = true;
-	json_decref(json);
-}
-
 static void text_begin_response(struct rpc_work *work)
 {
 	if (work->batch)
@@ -387,54 +276,6 @@ static bool request_step(struct rpc_work *work, const json_t *request, uint64_t 
 	respond(work, request, valid, result, &error);
 	run_end(run);
 	return true;
-}
-
-// False if brackets nest deeper than RPC_DEPTH_MAX. Whatever else is wrong with the text the parser
-// finds.
-static bool depth_check(const char *line, size_t len)
-{
-	bool in_string = false;
-	int depth = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		char c = line[i];
-		if (in_string) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				in_string = false;
-		} else if (c == '"') {
-			in_string = true;
-		} else if (c == '{' || c == '[') {
-			if (++depth > RPC_DEPTH_MAX)
-				return false;
-		} else if (c == '}' || c == ']') {
-			depth--;
-		}
-	}
-	return true;
-}
-
-// Parses a line. NULL with *error set if it is not JSON. jansson's own message is not passed on: it
-// quotes the text near the mistake, which may be part of a key.
-static json_t *line_parse(const char *line, size_t len, struct rpc_error *error)
-{
-	json_error_t parse_error = {0};
-	json_t *json;
-
-	if (!depth_check(line, len)) {
-		rpc_fail(error, RPC_PARSE_ERROR, NULL,
-			"the JSON text nests too deep; accepted: %d levels", RPC_DEPTH_MAX);
-		return NULL;
-	}
-	json = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &parse_error);
-	if (json == NULL)
-		rpc_fail(error, RPC_PARSE_ERROR, NULL,
-			"not valid JSON at octet %d of the line; accepted: one JSON text in UTF-8, "
-			"each "
-			"member of an object once, no NUL in strings",
-			parse_error.position);
-	return json;
 }
 
 // What can still be said when there was no memory for the answer.

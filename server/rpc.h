@@ -8,34 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/rpc_error.h"
+
 // JSON-RPC 2.0 (control-api.md): requests in, responses out, methods by name. Knows no socket and
 // no relay. Everything here runs in the control thread.
-
-// Codes of JSON-RPC 2.0 and of the control API.
-enum rpc_code {
-	RPC_PARSE_ERROR = -32700,
-	RPC_INVALID_REQUEST = -32600,
-	RPC_METHOD_NOT_FOUND = -32601,
-	RPC_INVALID_PARAMS = -32602,
-	RPC_INTERNAL_ERROR = -32603,
-	RPC_OK = 0,
-	RPC_NOT_FOUND = 1,
-	RPC_CONFLICT = 2,
-	RPC_LIMIT = 3,
-	RPC_KEY_REFUSED = 4,
-	RPC_BUSY = 5,
-};
-
-struct rpc_error {
-	int code;          // enum rpc_code; RPC_OK: no error
-	char path[128];    // "params.keys[3].rand"; empty: no member to name
-	char message[384]; // one sentence: what was wrong and what is accepted; never a key
-};
-
-// Sets code, path (may be NULL) and a printf message, unless an error is already set: the first one
-// counts.
-void rpc_fail(struct rpc_error *error, enum rpc_code code, const char *path, const char *format,
-	...) __attribute__((format(printf, 4, 5)));
 
 // One method. Returns a new reference to its result, or NULL with *error set. params is never NULL:
 // an empty object if the request had none.

@@ -56,7 +56,7 @@ def test_it_has_all_events():
 
 
 def test_it_has_all_codes():
-    codes = re.findall(r"^\tRPC_\w+ = (-?\d+),", (ROOT / "server" / "rpc.h").read_text(), re.MULTILINE)
+    codes = re.findall(r"^\tRPC_\w+ = (-?\d+),", (ROOT / "server" / "rpc_error.h").read_text(), re.MULTILINE)
     assert DEFS["Error"]["properties"]["code"]["enum"] == [int(code) for code in codes if code != "0"]
 
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "server/rpc_error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// Cuts off a UTF-8 sequence that the end of a buffer broke: jansson refuses the whole string
+// otherwise.
+static void utf8_trim(char *text)
+{
+	size_t len = strlen(text), start = len, sequence_len;
+	unsigned char lead;
+
+	while (start > 0 && len - start < 4) {
+		lead = (unsigned char)text[--start];
+		if ((lead & 0xc0) == 0x80)
+			continue; // a continuation octet
+		sequence_len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+		if (len - start < sequence_len)
+			text[start] = '\0';
+		return;
+	}
+}
+
+void rpc_fail(
+	struct rpc_error *error, enum rpc_code code, const char *path, const char *format, ...)
+{
+	va_list args;
+
+	if (error->code != RPC_OK)
+		return;
+	error->code = code;
+	snprintf(error->path, sizeof(error->path), "%s", path != NULL ? path : "");
+	va_start(args, format);
+	vsnprintf(error->message, sizeof(error->message), format, args);
+	va_end(args);
+	utf8_trim(error->path);
+	utf8_trim(error->message);
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/rpc_error.h"
+
+// JSON-RPC 2.0, 4: what a request object must be.
+bool request_check(const json_t *request, struct rpc_error *error);
+
+// Parses a line. NULL with *error set if it is not JSON. jansson's own message is not passed on: it
+// quotes the text near the mistake, which may be part of a key.
+json_t *line_parse(const char *line, size_t len, struct rpc_error *error);

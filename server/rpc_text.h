@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+// The answer as it grows. Response by response, so that a long batch keeps no tree of all.
+struct rpc_text {
+	char *octets; // from secmem_malloc()
+	size_t len, size;
+	bool failed; // no memory: what is there is no answer
+	bool taken;  // its beginning was
+};
+
+void text_add(struct rpc_text *text, const char *octets, size_t len);
+
+void text_add_string(struct rpc_text *text, const char *string);
+
+// Takes over the reference; NULL: there was no memory for it.
+void text_add_json(struct rpc_text *text, json_t *json);
