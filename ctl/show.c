@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
+#include "ctl/table.h"
 #include "dataplane/drop.h"
 
 // mcxctl show: what the relay has, as tables.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "ctl/connection.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

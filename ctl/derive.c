@@ -10,6 +10,7 @@
 #include "crypto/mikey_prf.h"
 #include "crypto/srtp.h"
 #include "crypto/srtp_kdf.h"
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
 
 // Keys for those who test or debug without a relay.

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
+#include "ctl/table.h"
 
 // mcxctl watch events: one line each.
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
 
 // mcxctl install-keys: as many keys as a file has, thousands a request.

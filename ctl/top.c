@@ -9,7 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
+#include "ctl/table.h"
 
 // mcxctl top: the busiest sessions, every second.
 
