@@ -99,28 +99,22 @@ enum drop_reason hold_packet(
 	return DROP_NONE;
 }
 
-void hold_resume(struct worker *worker, const struct worker_mail *mail)
+uint16_t hold_resume(struct worker *worker, uint32_t index, struct rte_mbuf *mbufs[HOLD_PACKETS],
+	struct key_name *name)
 {
-	struct hold_slot *slot = &worker->hold[mail->value];
-	struct rte_mbuf *packets[HOLD_PACKETS];
+	struct hold_slot *slot = &worker->hold[index];
 	uint16_t n = slot->n;
 	if (n == 0)
-		return; // nobody waits there: answered before
-	for (uint16_t i = 0; i < n; i++)
-		packets[i] = slot->packets[i];
+		return 0; // answered before
+	memcpy(mbufs, slot->packets, n * sizeof(*mbufs));
+	*name = slot->name;
 	slot->n = 0;
 	worker->n_held -= n;
 	hold_give_back(worker, slot);
 	// 0 if control gave the leg's index to another leg meanwhile
 	if (worker->legs[slot->leg].held_slots > 0)
 		worker->legs[slot->leg].held_slots--;
-	worker->resumed = true;
-	worker->refused = mail->refused;
-	worker->resumed_name = slot->name;
-	for (uint16_t at = 0; at < n; at += WORKER_BURST)
-		worker_process_burst(worker, packets + at, (uint16_t)RTE_MIN(n - at, WORKER_BURST));
-	worker->resumed = false;
-	worker->refused = DROP_NONE;
+	return n;
 }
 
 void hold_clear(struct worker *worker)

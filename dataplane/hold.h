@@ -27,8 +27,10 @@ static inline bool hold_waits(struct worker *worker, const struct key_name *name
 	return unlikely(worker->n_held > 0) && hold_has(worker, name);
 }
 
-// Takes the packets of the slot in mail through the stages again.
-void hold_resume(struct worker *worker, const struct worker_mail *mail);
+// Gives back what waits in a slot, in the order in which it came, and the name of the context for which it
+// did. Returns how many; 0: nothing waits there any more.
+uint16_t hold_resume(struct worker *worker, uint32_t slot, struct rte_mbuf *mbufs[HOLD_PACKETS],
+	struct key_name *name);
 
 // Frees all that waits. After the worker's loop ended.
 void hold_clear(struct worker *worker);

@@ -35,6 +35,7 @@ struct packet {
 	bool decrypt;           // its tag is to be verified, and was after stage_unprotect
 	uint8_t clear_uses; // groups of receivers that need the clear packet, at most 255 counted
 	bool to_group;      // address is a multicast group
+	bool held;          // it waited for a key context: later than it came
 	uint32_t ssrc;
 	uint32_t ctx_index;     // KEY_NONE: none
 	uint32_t claimed_space; // in which its packet index was claimed last

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "dataplane/burst.h"
 #include "dataplane/hold.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
@@ -89,24 +90,25 @@ static inline enum drop_reason packet_name_key(struct packet *p, struct key_name
 }
 
 // A name without context: that of a GMK's user is derived now, if it was not refused just before.
-static enum drop_reason packet_miss_key(
-	struct worker *worker, struct packet *p, const struct key_name *name)
+static enum drop_reason packet_miss_key(struct worker *worker, const struct burst_origin *origin,
+	struct packet *p, const struct key_name *name)
 {
 	if (!p->key->is_gmk)
 		return DROP_UNKNOWN_MKI;
-	if (worker->resumed && worker->refused != DROP_NONE)
-		return worker->refused;
+	if (origin->refused != DROP_NONE)
+		return origin->refused;
 	return hold_packet(worker, p, name);
 }
 
 // Whether the context was found; otherwise the packet is held, or dropped.
-static inline bool packet_find_ctx(
-	struct worker *worker, struct packet *p, const struct key_lookup *lookup)
+static inline bool packet_find_ctx(struct worker *worker, const struct burst_origin *origin,
+	struct packet *p, const struct key_lookup *lookup)
 {
 	const struct key_table *keys = &worker->relay->keys;
 	uint32_t ctx = key_lookup_find(keys, lookup);
-	if (ctx == KEY_NONE || (!worker->resumed && hold_waits(worker, &lookup->name))) {
-		enum drop_reason reason = packet_miss_key(worker, p, &lookup->name);
+	if (ctx == KEY_NONE ||
+		(origin->source != BURST_HELD && hold_waits(worker, &lookup->name))) {
+		enum drop_reason reason = packet_miss_key(worker, origin, p, &lookup->name);
 		if (reason != DROP_NONE)
 			worker_drop(worker, p, reason);
 		return false;
@@ -141,7 +143,8 @@ static uint16_t burst_name_keys(
 	return named;
 }
 
-uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n)
+uint16_t stage_key(struct worker *worker, const struct burst_origin *origin,
+	struct packet *packets[], uint16_t n)
 {
 	struct key_lookup lookups[WORKER_BURST];
 	n = burst_name_keys(worker, packets, n, lookups);
@@ -151,7 +154,7 @@ uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n)
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
-		if (!p->key || packet_find_ctx(worker, p, &lookups[i]))
+		if (!p->key || packet_find_ctx(worker, origin, p, &lookups[i]))
 			packets[out++] = p;
 	}
 	return out;

@@ -8,6 +8,7 @@
 #include <rte_prefetch.h>
 #include <rte_udp.h>
 
+#include "dataplane/burst.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
@@ -280,8 +281,15 @@ static NOINLINE void frame_drop(
 	rte_pktmbuf_free(mbuf);
 }
 
-uint16_t stage_parse(
-	struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
+// Whether a frame waited for a key context, here or at the worker that handed it over.
+static inline bool frame_was_held(const struct burst_origin *origin, const struct rte_mbuf *mbuf)
+{
+	return origin->source == BURST_HELD ||
+	       (origin->source == BURST_HANDED_OVER && mbuf->hash.usr == HANDOFF_HELD);
+}
+
+uint16_t stage_parse(struct worker *worker, const struct burst_origin *origin,
+	struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
 {
 	const struct relay *relay = worker->relay;
 	for (uint16_t i = 0; i < n; i++)
@@ -291,6 +299,7 @@ uint16_t stage_parse(
 		struct rte_mbuf *mbuf = mbufs[i];
 		p->mbuf = mbuf;
 		p->clear = NULL;
+		p->held = frame_was_held(origin, mbuf);
 		p->port = relay->port_of_ethdev[mbuf->port];
 		const struct port *port = &relay->ports[p->port];
 		struct frame frame;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "dataplane/burst.h"
 #include "dataplane/hold.h"
 #include "dataplane/prefetch.h"
 #include "dataplane/stages.h"
@@ -49,21 +50,21 @@ struct talker_lookup {
 // Finds all contexts of the talker, from that of the first group on. False if the packet is held
 // because one has to be derived first. A group whose context cannot be had gets no copy, and keeps
 // the others from nothing.
-static inline bool packet_find_contexts(
-	struct worker *worker, struct packet *p, struct talker_lookup *lookup)
+static inline bool packet_find_contexts(struct worker *worker, const struct burst_origin *origin,
+	struct packet *p, struct talker_lookup *lookup)
 {
 	const struct key_table *keys = &worker->relay->keys;
 	const struct key_name *name = &lookup->key.name;
 	// Groups are asked for in their order: up to the one that was refused just now all have
 	// been.
-	bool ask = !worker->resumed || worker->refused == DROP_NONE;
+	bool ask = origin->refused == DROP_NONE;
 	while (lookup->group != TALKER_GROUP_NONE) {
 		uint32_t ctx = key_lookup_find(keys, &lookup->key);
 		p->out_ctx[lookup->group] = ctx;
-		if (ctx == KEY_NONE || (!worker->resumed && hold_waits(worker, name))) {
+		if (ctx == KEY_NONE || (origin->source != BURST_HELD && hold_waits(worker, name))) {
 			if (ask && hold_packet(worker, p, name) == DROP_NONE)
 				return false;
-			ask = ask || key_name_equal(name, &worker->resumed_name);
+			ask = ask || key_name_equal(name, &origin->name);
 		}
 		lookup->group = talker_group_next(p, lookup->group + 1, &lookup->key.name);
 		if (lookup->group == TALKER_GROUP_NONE)
@@ -119,7 +120,8 @@ static inline void burst_prefetch_contexts(const struct key_table *keys, struct 
 			key_lookup_prefetch(keys, &lookups[i].key);
 }
 
-uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n)
+uint16_t stage_route(struct worker *worker, const struct burst_origin *origin,
+	struct packet *packets[], uint16_t n)
 {
 	struct talker_lookup lookups[WORKER_BURST];
 	burst_prefetch_contexts(&worker->relay->keys, packets, n, lookups);
@@ -127,7 +129,7 @@ uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
-		if (!packet_find_contexts(worker, p, &lookups[i]))
+		if (!packet_find_contexts(worker, origin, p, &lookups[i]))
 			continue;
 		packet_plan(p);
 		if (p->first_out != KEY_NONE)

@@ -7,8 +7,9 @@
 
 #include "dataplane/packet.h"
 
-struct worker;
+struct burst_origin;
 struct rte_mbuf;
+struct worker;
 
 // The way of a packet. Each stage takes the packets that the one before let through, in their
 // order, and returns how many it lets through itself, kept at the front of the array; what it does
@@ -16,17 +17,19 @@ struct rte_mbuf;
 
 // Frames to packets: Ethernet, VLAN, IP, UDP. ARP, ND and ICMP go to the control thread. Fills
 // packets and the array of pointers to those that go on.
-uint16_t stage_parse(
-	struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[]);
+uint16_t stage_parse(struct worker *worker, const struct burst_origin *origin,
+	struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[]);
 
 // Local address and port to leg; RTP or RTCP; may this leg send it?
 uint16_t stage_leg(struct worker *worker, struct packet *packets[], uint16_t n);
 
 // MKI to key context, by bulk look-up. Packets whose context must be derived first are held.
-uint16_t stage_key(struct worker *worker, struct packet *packets[], uint16_t n);
+uint16_t stage_key(struct worker *worker, const struct burst_origin *origin,
+	struct packet *packets[], uint16_t n);
 
 // Talker to the key contexts under which copies leave; what has to be kept and what decrypted.
-uint16_t stage_route(struct worker *worker, struct packet *packets[], uint16_t n);
+uint16_t stage_route(struct worker *worker, const struct burst_origin *origin,
+	struct packet *packets[], uint16_t n);
 
 // SSRC to stream, packet index, replay check. Packets of another worker's stream are handed to it.
 uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t n);

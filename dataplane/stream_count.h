@@ -18,7 +18,7 @@ static inline void stream_count(struct worker *worker, struct stream *s, const s
 	s->last_tsc = worker->now;
 	s->leg = p->leg->index;
 	// A packet that was held came earlier than it is looked at now.
-	if (p->protocol == SRTP_RTP && !worker->resumed)
+	if (p->protocol == SRTP_RTP && !p->held)
 		jitter_add(&s->jitter, jitter_arrival(worker->now, p->leg->clock_factor),
 			rtp_timestamp(p->data));
 }

@@ -14,6 +14,7 @@
 #include <rte_udp.h>
 
 #include "base/secmem.h"
+#include "dataplane/burst.h"
 #include "dataplane/hold.h"
 #include "dataplane/prefetch.h"
 #include "dataplane/stages.h"
@@ -123,6 +124,7 @@ void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason 
 void worker_handoff(struct worker *worker, struct packet *packet)
 {
 	struct rte_ring *owner = worker->relay->workers[packet->stream->worker]->handoff;
+	packet->mbuf->hash.usr = packet->held ? HANDOFF_HELD : HANDOFF_FRESH;
 	if (rte_ring_enqueue(owner, packet_unparse(packet)) == 0)
 		worker->counters.handoffs++;
 	else
@@ -212,22 +214,23 @@ void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf
 }
 
 // All that needs no cipher: what a packet is, where it goes, under which keys.
-static inline uint16_t group_look_up(
-	struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
+static inline uint16_t group_look_up(struct worker *worker, const struct burst_origin *origin,
+	struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
 {
-	n = stage_parse(worker, mbufs, n, packets);
+	n = stage_parse(worker, origin, mbufs, n, packets);
 	n = stage_leg(worker, packets, n);
-	n = stage_key(worker, packets, n);
+	n = stage_key(worker, origin, packets, n);
 	prefetch_inbound_keys(packets, n);
-	n = stage_route(worker, packets, n);
+	n = stage_route(worker, origin, packets, n);
 	prefetch_outbound_keys(worker->relay, packets, n);
 	return stage_stream(worker, packets, n);
 }
 
-static void group_process(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+static void group_process(struct worker *worker, const struct burst_origin *origin,
+	struct rte_mbuf *mbufs[], uint16_t n)
 {
 	struct packet *packets[WORKER_BURST];
-	n = group_look_up(worker, mbufs, n, packets);
+	n = group_look_up(worker, origin, mbufs, n, packets);
 	n = stage_unprotect(worker, packets, n);
 	prefetch_outbound_streams(worker->relay, packets, n);
 	n = stage_commit(worker, packets, n);
@@ -235,25 +238,53 @@ static void group_process(struct worker *worker, struct rte_mbuf *mbufs[], uint1
 }
 
 // With a crypto device a burst is not a whole: pipeline_turn() ends its packets.
-static void burst_begin(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+static void burst_begin(struct worker *worker, const struct burst_origin *origin,
+	struct rte_mbuf *mbufs[], uint16_t n)
 {
 	struct packet *packets[WORKER_BURST];
 	for (uint16_t at = 0; at < n; at += WORKER_GROUP) {
 		uint16_t group = (uint16_t)RTE_MIN(n - at, WORKER_GROUP);
-		group = group_look_up(worker, mbufs + at, group, packets);
+		group = group_look_up(worker, origin, mbufs + at, group, packets);
 		pipeline_take(worker, packets, group);
 	}
 }
 
-void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+static void burst_process(struct worker *worker, const struct burst_origin *origin,
+	struct rte_mbuf *mbufs[], uint16_t n)
 {
 	worker->now = rte_rdtsc();
 	if (worker->pipeline) {
-		burst_begin(worker, mbufs, n);
+		burst_begin(worker, origin, mbufs, n);
 		return;
 	}
 	for (uint16_t at = 0; at < n; at += WORKER_GROUP)
-		group_process(worker, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_GROUP));
+		group_process(worker, origin, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_GROUP));
+}
+
+void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+{
+	const struct burst_origin received = {.source = BURST_RECEIVED};
+	burst_process(worker, &received, mbufs, n);
+}
+
+void worker_resume(struct worker *worker, const struct worker_mail *mail)
+{
+	struct rte_mbuf *mbufs[HOLD_PACKETS];
+	struct burst_origin origin = {
+		.source = BURST_HELD, .refused = (enum drop_reason)mail->refused};
+	uint16_t n = hold_resume(worker, mail->value, mbufs, &origin.name);
+	for (uint16_t at = 0; at < n; at += WORKER_BURST)
+		burst_process(worker, &origin, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_BURST));
+}
+
+unsigned worker_take_handed_over(struct worker *worker)
+{
+	const struct burst_origin handed_over = {.source = BURST_HANDED_OVER};
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	unsigned n = rte_ring_dequeue_burst(worker->handoff, (void **)mbufs, WORKER_BURST, NULL);
+	if (n > 0)
+		burst_process(worker, &handed_over, mbufs, (uint16_t)n);
+	return n;
 }
 
 static unsigned mail_process(struct worker *worker, unsigned most)
@@ -264,7 +295,7 @@ static unsigned mail_process(struct worker *worker, unsigned most)
 		n++;
 		switch (mail.type) {
 		case MAIL_RESUME:
-			hold_resume(worker, &mail);
+			worker_resume(worker, &mail);
 			break;
 		case MAIL_SEND:
 			worker_send(worker, (uint8_t)mail.value, mail.mbuf);
@@ -275,15 +306,6 @@ static unsigned mail_process(struct worker *worker, unsigned most)
 			break;
 		}
 	}
-	return n;
-}
-
-static unsigned handoff_process(struct worker *worker)
-{
-	struct rte_mbuf *mbufs[WORKER_BURST];
-	unsigned n = rte_ring_dequeue_burst(worker->handoff, (void **)mbufs, WORKER_BURST, NULL);
-	if (n > 0)
-		worker_process_burst(worker, mbufs, (uint16_t)n);
 	return n;
 }
 
@@ -329,7 +351,7 @@ static unsigned turn_with_pipeline(struct worker *worker)
 	unsigned mails = pipeline_room(pipeline) / HOLD_PACKETS;
 	unsigned work = mail_process(worker, RTE_MIN(mails, (unsigned)WORKER_BURST));
 	if (pipeline_room(pipeline) >= HANDOFF_ROOM)
-		work += handoff_process(worker);
+		work += worker_take_handed_over(worker);
 	for (unsigned i = 0; i < relay->n_ports; i++) {
 		unsigned port = (unsigned)((worker->counters.loops + i) % relay->n_ports);
 		if (pipeline_room(pipeline) >= PORT_ROOM)
@@ -346,7 +368,7 @@ unsigned worker_turn(struct worker *worker)
 	if (worker->pipeline)
 		return turn_with_pipeline(worker);
 	struct relay *relay = worker->relay;
-	unsigned work = mail_process(worker, WORKER_BURST) + handoff_process(worker);
+	unsigned work = mail_process(worker, WORKER_BURST) + worker_take_handed_over(worker);
 	for (unsigned i = 0; i < relay->n_ports; i++)
 		work += port_process(worker, &relay->ports[i]);
 	turn_end(worker, work);

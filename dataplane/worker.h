@@ -73,6 +73,9 @@ struct worker_counters {
 	uint64_t drops[DROP_N_REASONS];
 };
 
+// What worker_handoff() writes to mbuf->hash.usr.
+enum { HANDOFF_FRESH, HANDOFF_HELD };
+
 struct worker {
 	alignas(64) struct relay *relay;
 	unsigned lcore;
@@ -81,12 +84,9 @@ struct worker {
 	_Atomic bool quit;   // control: wo, worker: ro
 	uint64_t now;        // TSC at the begin of the burst
 	uint64_t tsc_hz;
-	uint64_t resync_tsc; // when a packet last got a second try
-	bool resumed;        // the burst was held before
-	uint32_t refused;    // enum drop_reason: why what the burst waited for does not exist
-	struct key_name resumed_name; // what it waited for
-	struct pipeline *pipeline;    // NULL: there is no crypto device
-	struct leg_counters *legs;    // by leg
+	uint64_t resync_tsc;       // when a packet last got a second try
+	struct pipeline *pipeline; // NULL: there is no crypto device
+	struct leg_counters *legs; // by leg
 	struct tx_queue tx[PORT_MAX];
 	uint32_t ssrcs[SSRC_POOL_SIZE];
 	uint32_t n_ssrcs;
@@ -121,9 +121,15 @@ int worker_run(void *worker);
 // state. Returns how many messages and frames it took. The worker's thread, online in relay->rcu.
 unsigned worker_turn(struct worker *worker);
 
-// Takes n <= WORKER_BURST frames through all stages; with a crypto device, which has room for them in the
-// pipeline, through those before it. Takes the mbufs in any case.
+// Takes n <= WORKER_BURST frames that a port gave through all stages; with a crypto device, which has room
+// for them in the pipeline, through those before it. Takes the mbufs in any case.
 void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n);
+
+// Does the same with the packets that wait for what a MAIL_RESUME is about.
+void worker_resume(struct worker *worker, const struct worker_mail *mail);
+
+// And with a burst of what other workers handed over. Returns how many.
+unsigned worker_take_handed_over(struct worker *worker);
 
 // Posts to control; false if the mailbox is full. Control's side of it.
 bool worker_post(struct worker *worker, const struct control_mail *mail);

@@ -167,7 +167,7 @@ static void control_answer(struct worker *worker)
 		struct worker_mail answer = {
 			.type = MAIL_RESUME, .value = mail.derive.slot, .refused = DROP_NO_KEY};
 		if (mail.type == MAIL_DERIVE)
-			hold_resume(worker, &answer);
+			worker_resume(worker, &answer);
 	}
 	relay_poll_network(&lab.relay, 1);
 	multicast_tick(&lab.relay, relay_now_ms() + LATER_MS);

@@ -12,6 +12,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include "dataplane/burst.h"
 #include "dataplane/cryptodev.h"
 #include "tests/unit/dataplane_lab.h"
 
@@ -260,11 +261,12 @@ static void hands_over_whole(void **state)
 static uint16_t stages_before_commit(
 	struct worker *w, struct rte_mbuf **mbufs, uint16_t n, struct packet **packets)
 {
+	const struct burst_origin received = {.source = BURST_RECEIVED};
 	w->now = 1;
-	n = stage_parse(w, mbufs, n, packets);
+	n = stage_parse(w, &received, mbufs, n, packets);
 	n = stage_leg(w, packets, n);
-	n = stage_key(w, packets, n);
-	n = stage_route(w, packets, n);
+	n = stage_key(w, &received, packets, n);
+	n = stage_route(w, &received, packets, n);
 	n = stage_stream(w, packets, n);
 	return stage_unprotect(w, packets, n);
 }
@@ -408,7 +410,7 @@ static void push_talker(uint32_t guk_id, uint64_t index)
 static void resume(uint32_t slot, enum drop_reason refused)
 {
 	struct worker_mail mail = {.type = MAIL_RESUME, .value = slot, .refused = refused};
-	hold_resume(worker(0), &mail);
+	worker_resume(worker(0), &mail);
 }
 
 static void holds_until_context_is_there(void **state)
@@ -432,6 +434,37 @@ static void holds_until_context_is_there(void **state)
 	expect_bob((uint64_t[]){1, 2, 3}, 3);
 	assert_int_equal(worker(0)->legs[ALICE].held_slots, 0);
 	assert_int_equal(lab_drops(&lab, 0), 0);
+}
+
+// The packet waits at worker 1, while worker 0 gets to hear of the sender.
+static void held_and_handed_over_counts_in_no_jitter(void **state)
+{
+	struct control_mail mail;
+	uint32_t ctx[SRTP_N_PROTOCOLS];
+	(void)state;
+	group_call_open();
+	struct rte_mbuf *mbuf = talker_frame(GUK_ID, SSRC, 2);
+	worker_process_burst(worker(1), &mbuf, 1);
+	assert_true(worker_mail_take(worker(1), &mail));
+	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
+	struct lab_packet packet = {
+		.len = 160, .ssrc = SSRC, .ctx = ctx[SRTP_RTP], .index = 1, .mki_len = 8};
+	lab_push(&lab, 0, ALICE, &packet);
+	const struct stream *s = stream_find(&lab.relay.streams, ctx[SRTP_RTP], SSRC);
+	assert_non_null(s);
+	struct jitter before = s->jitter;
+	assert_true(before.known);
+	struct worker_mail answer = {.type = MAIL_RESUME, .value = mail.derive.slot};
+	worker_resume(worker(1), &answer);
+	assert_int_equal(lab_push_handed_over(&lab, 0), 1);
+	assert_int_equal(s->packets, 2);
+	assert_int_equal(s->jitter.transit, before.transit);
+	assert_int_equal(s->jitter.scaled, before.scaled);
+	packet.index = 3; // what is handed over otherwise counts
+	lab_push(&lab, 1, ALICE, &packet);
+	assert_int_equal(lab_push_handed_over(&lab, 0), 1);
+	assert_int_not_equal(s->jitter.transit, before.transit);
+	expect_bob((uint64_t[]){1, 2, 3}, 3);
 }
 
 static void drops_what_control_refused(void **state)
@@ -1546,6 +1579,7 @@ int main(void)
 		in_lab(tries_carried_roc_once_in_a_while),
 		in_lab(no_second_try_for_forged_roc),
 		in_lab(holds_until_context_is_there),
+		in_lab(held_and_handed_over_counts_in_no_jitter),
 		in_lab(drops_what_control_refused),
 		in_lab(holds_so_many_for_one_context),
 		in_lab(holds_for_so_many_contexts_of_leg),

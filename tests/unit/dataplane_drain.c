@@ -3,15 +3,15 @@
 
 #include "dataplane/worker.h"
 
-// A burst with a crypto device is a whole again for tests that look at what became of it: its packets have ended
-// when the call returns. Linked in place of worker_process_burst().
+// Packets with a crypto device end within their burst, as without one, for tests that look at what became of them.
+// Linked in place of pipeline_take().
 
-void __real_worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n);
-void __wrap_worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n);
+void __real_pipeline_take(struct worker *worker, struct packet *packets[], uint16_t n);
+void __wrap_pipeline_take(struct worker *worker, struct packet *packets[], uint16_t n);
 
-void __wrap_worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+void __wrap_pipeline_take(struct worker *worker, struct packet *packets[], uint16_t n)
 {
-	__real_worker_process_burst(worker, mbufs, n);
-	while (worker->pipeline && pipeline_in_flight(worker->pipeline) > 0)
+	__real_pipeline_take(worker, packets, n);
+	while (pipeline_in_flight(worker->pipeline) > 0)
 		pipeline_turn(worker);
 }

@@ -492,11 +492,7 @@ void lab_push(struct lab *lab, uint8_t worker, uint32_t leg, const struct lab_pa
 
 unsigned lab_push_handed_over(struct lab *lab, uint8_t worker)
 {
-	struct rte_mbuf *mbufs[WORKER_BURST];
-	unsigned n = rte_ring_dequeue_burst(
-		lab->relay.workers[worker]->handoff, (void **)mbufs, WORKER_BURST, NULL);
-	worker_process_burst(lab->relay.workers[worker], mbufs, (uint16_t)n);
-	return n;
+	return worker_take_handed_over(lab->relay.workers[worker]);
 }
 
 // --- what the relay sent ---

@@ -317,6 +317,42 @@ static void takes_no_more_than_there_is_room_for(void **state)
 	expect_in_order(1, N);
 }
 
+// --- packets that waited for their key
+
+static void held_packets_count_in_no_jitter(void **state)
+{
+	enum { GUK_ID = 0x0abc0001, USER = 5 };
+	struct control_mail mail;
+	uint32_t ctx[SRTP_N_PROTOCOLS];
+	(void)state;
+	const struct lab_key *gmk = lab_key_add(&lab, 8, 0, true);
+	keys[BOB] = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = gmk});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = keys[BOB]});
+	lab_connect(&lab);
+	lab_talker_add(&lab, gmk, GUK_ID, 0, ctx); // so that the packet can be written
+	struct lab_packet packet = {
+		.len = 160, .ssrc = SSRC, .ctx = ctx[SRTP_RTP], .index = 1, .mki_len = 8};
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	lab_talker_remove(&lab, ctx);
+	worker_process_burst(worker(), &mbuf, 1);
+	assert_true(worker_mail_take(worker(), &mail));
+	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
+	struct worker_mail answer = {.type = MAIL_RESUME, .value = mail.derive.slot};
+	worker_resume(worker(), &answer);
+	finish();
+	const struct stream *s = stream_find(&lab.relay.streams, ctx[SRTP_RTP], SSRC);
+	assert_non_null(s);
+	assert_int_equal(s->packets, 1);
+	assert_false(s->jitter.known);
+	packet.ctx = ctx[SRTP_RTP];
+	packet.index = 2;
+	lab_push(&lab, 0, ALICE, &packet);
+	finish();
+	assert_true(s->jitter.known);
+	assert_int_equal(sent_take(), 2);
+}
+
 // --- what is checked before and after
 
 static void drops_second_copy_in_flight(void **state)
@@ -605,6 +641,7 @@ int main(void)
 		in_lab(keeps_order_whatever_the_device_gives_first),
 		in_lab(serves_many_groups_with_a_small_queue),
 		in_lab(takes_no_more_than_there_is_room_for),
+		in_lab(held_packets_count_in_no_jitter),
 		in_lab(drops_second_copy_in_flight),
 		in_lab(drops_second_copy_of_first_packet_in_flight),
 		in_lab(drops_forged_among_others),

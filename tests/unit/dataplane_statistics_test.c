@@ -13,6 +13,7 @@
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 
+#include "dataplane/burst.h"
 #include "tests/unit/dataplane_lab.h"
 
 // What workers count of streams and copies.
@@ -63,15 +64,16 @@ static struct lab_packet packet_of(uint32_t ssrc, uint64_t index)
 // One packet of Alice's that comes at a TSC of the test's choice.
 static void push_at(uint8_t id, uint64_t tsc, uint32_t ssrc, uint64_t index)
 {
+	const struct burst_origin received = {.source = BURST_RECEIVED};
 	struct worker *w = lab.relay.workers[id];
 	struct packet *packets[WORKER_BURST];
 	struct lab_packet packet = packet_of(ssrc, index);
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	w->now = tsc;
-	uint16_t n = stage_parse(w, &mbuf, 1, packets);
+	uint16_t n = stage_parse(w, &received, &mbuf, 1, packets);
 	n = stage_leg(w, packets, n);
-	n = stage_key(w, packets, n);
-	n = stage_route(w, packets, n);
+	n = stage_key(w, &received, packets, n);
+	n = stage_route(w, &received, packets, n);
 	n = stage_stream(w, packets, n);
 	n = stage_unprotect(w, packets, n);
 	n = stage_commit(w, packets, n);
