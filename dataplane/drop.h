@@ -36,6 +36,7 @@
 	_(TOO_OLD, "too_old", "packet index behind the replay list")                               \
 	_(STREAM_LIMIT, "stream_limit", "as many streams as limits.streams allows")                \
 	_(SSRC_COLLISION, "ssrc_collision", "two senders with one SSRC under one key")             \
+	_(STREAM_BUSY, "stream_busy", "another worker was sending under the same key and SSRC")    \
 	_(SSRC_POOL, "ssrc_pool", "no fresh SSRC at hand for media that entered in plain")         \
 	_(HANDOFF_FULL, "handoff_full", "the worker that owns the stream takes no more")           \
 	/* stage_unprotect */                                                                      \

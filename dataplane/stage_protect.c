@@ -140,7 +140,7 @@ static ALWAYS_INLINE enum drop_reason index_claim(
 		return DROP_SSRC_COLLISION; // a client has that SSRC under this key
 	bool have = out && stream_try(out);
 	if (!have && rtp)
-		return DROP_SSRC_COLLISION;
+		return DROP_STREAM_BUSY;
 	enum drop_reason reason =
 		rtp ? rtp_index_claim(worker, p, out)
 		    : rtcp_index_claim(worker, p, worker->relay->keys.ctxs[ctx].space);

@@ -1153,6 +1153,22 @@ static void learns_from_newest_packet_only(void **state)
 	assert_int_equal(learned, 1);
 }
 
+// Another worker is at the outbound stream: that is nobody's collision.
+static void does_not_wait_for_busy_stream(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	push_from_alice(1);
+	struct stream *out = stream_find(&lab.relay.streams, bob_key->ctx[SRTP_RTP], SSRC);
+	assert_non_null(out);
+	atomic_store(&out->in_use, true);
+	push_from_alice(2);
+	expect_one_drop(DROP_STREAM_BUSY);
+	atomic_store(&out->in_use, false);
+	push_from_alice(3);
+	expect_bob((uint64_t[]){1, 3}, 2);
+}
+
 // --- media that enters in plain ---
 
 static void plain_call_open(void)
@@ -1198,6 +1214,24 @@ static void plain_media_gets_fresh_ssrc(void **state)
 	expect_plain_copy(&copies[0], FRESH, 2);
 	expect_plain_copy(&copies[1], FRESH, 3);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_REPLAYED), 1);
+	assert_int_equal(worker(0)->ssrcs_taken, 1);
+}
+
+static void plain_media_keeps_ssrc_of_busy_stream(void **state)
+{
+	(void)state;
+	plain_call_open();
+	give_ssrc(FRESH);
+	push_plain(1);
+	struct stream *out = stream_find(&lab.relay.streams, bob_key->ctx[SRTP_RTP], FRESH);
+	assert_non_null(out);
+	atomic_store(&out->in_use, true); // by a worker that sends a report
+	push_plain(2);
+	expect_one_drop(DROP_STREAM_BUSY);
+	atomic_store(&out->in_use, false);
+	push_plain(3);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	expect_plain_copy(&copies[1], FRESH, 3);
 	assert_int_equal(worker(0)->ssrcs_taken, 1);
 }
 
@@ -1611,7 +1645,9 @@ int main(void)
 		in_lab(drops_from_muted_leg),
 		in_lab(drops_other_mki),
 		in_lab(learns_from_newest_packet_only),
+		in_lab(does_not_wait_for_busy_stream),
 		in_lab(plain_media_gets_fresh_ssrc),
+		in_lab(plain_media_keeps_ssrc_of_busy_stream),
 		in_lab(plain_rtcp_names_ssrc_of_its_media),
 		in_lab(plain_rtcp_is_handed_to_owner_of_its_media),
 		in_lab(plain_rtcp_draws_for_stream_of_another_worker),
