@@ -108,6 +108,7 @@ struct rig *rig_open(struct rig_size size, unsigned n_workers)
 	app->max_streams = size.streams;
 	retire_init(&app->retire, app->relay.rcu);
 	users_init(&app->users);
+	notices_init(&app->notices, &app->events);
 	bench_require(keystore_init(&app->keys, size.ctxs, app->relay.keys.size) == 0);
 	bench_require(sessions_init(&app->sessions, size.legs) == 0);
 	app->ssrcs.used_up = 1; // there is no state directory

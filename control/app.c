@@ -85,7 +85,7 @@ void app_poll(struct app *app)
 	uint64_t now_ms = relay_now_ms();
 	if (now_ms == app->polled_ms)
 		return;
-	app->polled_ms = now_ms;
+	app->polled_ms = app->notices.now_ms = now_ms;
 	app_read_mail(app);
 	for (unsigned w = 0; w < app->relay.n_workers; w++)
 		fill_ssrcs(app, w);

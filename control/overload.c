@@ -31,14 +31,14 @@ static void state_take(struct app *app, struct overload_state *state, uint64_t n
 		state->untold += n;
 		what->state = "on";
 		what->count = state->untold;
-		if (!notice(app, what))
+		if (!notice(&app->notices, what))
 			return;
 		state->on = true;
 		state->untold = 0;
 	} else if (++state->quiet >= OVERLOAD_QUIET_SECONDS && state->on) {
 		what->state = "off";
 		what->count = state->untold;
-		state->on = !notice(app, what);
+		state->on = !notice(&app->notices, what);
 		if (!state->on)
 			state->untold = 0;
 	}

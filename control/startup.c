@@ -103,6 +103,7 @@ static int app_open(struct app *app, const struct config *config)
 	app->max_streams = config->limits.streams;
 	retire_init(&app->retire, app->relay.rcu);
 	users_init(&app->users);
+	notices_init(&app->notices, &app->events);
 	request_stats_init(&app->requests, control_methods);
 	if (keystore_init(&app->keys, app->max_keys, app->relay.keys.size) != 0 ||
 		sessions_init(&app->sessions, app->max_legs) != 0) {

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+#include <jansson.h>
+
 #include "base/address.h"
 #include "base/log.h"
-#include "control/app.h"
+#include "event/subscription.h"
 
 enum {
 	NOTICE_LINE_SIZE = 900, // fits a line of the log
@@ -33,6 +35,11 @@ const char *const notice_labels[NOTICE_N_TYPES + 1] = {
 	NOTICE_TYPES(_)
 #undef _
 };
+
+void notices_init(struct notices *notices, struct subscriptions *events)
+{
+	*notices = (struct notices){.events = events};
+}
 
 const char *notice_label(enum notice_type type)
 {
@@ -78,30 +85,28 @@ static uint64_t notice_place(uint64_t name)
 	return (name >> 32) % NOTICE_OBJECTS;
 }
 
-static bool told_before(const struct app *app, uint64_t name, enum notice_type type)
+static bool told_before(const struct notices *notices, uint64_t name, enum notice_type type)
 {
-	const struct notices *notices = &app->notices;
 	uint64_t place = notice_place(name);
-	return notices->told[place].name == name &&
-	       app->polled_ms - notices->told[place].told_ms < UINT64_C(1000) * types[type].seconds;
+	return notices->told[place].name == name && notices->now_ms - notices->told[place].told_ms <
+							    UINT64_C(1000) * types[type].seconds;
 }
 
-static void told_now(struct app *app, uint64_t name)
+static void told_now(struct notices *notices, uint64_t name)
 {
 	uint64_t place = notice_place(name);
-	app->notices.told[place].name = name;
-	app->notices.told[place].told_ms = app->polled_ms;
+	notices->told[place].name = name;
+	notices->told[place].told_ms = notices->now_ms;
 }
 
 // A new second has room for more.
-static void second_begin(struct app *app)
+static void second_begin(struct notices *notices)
 {
-	struct notices *notices = &app->notices;
-	if (notices->second == app->polled_ms / 1000)
+	if (notices->second == notices->now_ms / 1000)
 		return;
 	if (notices->n_lost > 0)
 		log_warning("notices.lost count=%u", notices->n_lost);
-	notices->second = app->polled_ms / 1000;
+	notices->second = notices->now_ms / 1000;
 	notices->n_lines = notices->n_lost = notices->n_events = 0;
 }
 
@@ -144,28 +149,28 @@ static void line_add_id(struct line *line, const char *name, const char *id)
 	line_add(line, *id ? "...\"" : "\"");
 }
 
-static void line_add_key(struct line *line, const struct app *app, const struct key_slot *key)
+static void line_add_key(struct line *line, const struct notice_key *key)
 {
 	if (!key)
 		return;
 	line_add(line, " id=%08x", key->id);
-	if (key->installed)
-		line_add(line, " type=%s", key_type_names[key->type]);
-	line_add_id(line, "domain", keystore_domain_name(app, key->scope));
+	if (key->type)
+		line_add(line, " type=%s", key->type);
+	line_add_id(line, "domain", key->domain);
 }
 
 // False if there are too many lines.
-static bool notice_log(struct app *app, const struct notice *what)
+static bool notice_log(struct notices *notices, const struct notice *what)
 {
 	struct line line = {.len = 0};
 	char address[ADDRESS_TEXT_SIZE];
-	if (app->notices.n_lines == NOTICE_LINES_PER_SECOND) {
-		app->notices.n_lost++;
+	if (notices->n_lines == NOTICE_LINES_PER_SECOND) {
+		notices->n_lost++;
 		return false;
 	}
-	app->notices.n_lines++;
+	notices->n_lines++;
 	line_add(&line, "%s", types[what->type].label);
-	line_add_key(&line, app, what->key);
+	line_add_key(&line, what->key);
 	line_add_id(&line, "session", what->session);
 	line_add_id(&line, "leg", what->leg);
 	if (what->address) {
@@ -196,18 +201,15 @@ static void set_text(json_t *event, const char *name, const char *text)
 		json_object_set_new(event, name, json_string(text));
 }
 
-// A session's own key is known by the session.
-static void set_key(json_t *event, const struct app *app, const struct key_slot *key)
+static void set_key(json_t *event, const struct notice_key *key)
 {
-	const char *domain = keystore_domain_name(app, key->scope);
 	json_object_set_new(event, "key", json_sprintf("%08x", key->id));
-	set_text(event, "key_type", key->installed ? key_type_names[key->type] : NULL);
-	set_text(event, "domain", domain);
-	if (!domain && key->uses)
-		set_text(event, "session", key->uses->session->spec.id);
+	set_text(event, "key_type", key->type);
+	set_text(event, "domain", key->domain);
+	set_text(event, "session", key->session);
 }
 
-static json_t *event_params(const struct app *app, const struct notice *what)
+static json_t *event_params(const struct notice *what)
 {
 	struct timespec now;
 	char address[ADDRESS_TEXT_SIZE];
@@ -216,7 +218,7 @@ static json_t *event_params(const struct app *app, const struct notice *what)
 	json_t *event =
 		json_pack("{s:s,s:f}", "type", types[what->type].label, "time", (double)ms / 1000);
 	if (what->key)
-		set_key(event, app, what->key);
+		set_key(event, what->key);
 	set_text(event, "session", what->session);
 	set_text(event, "leg", what->leg);
 	if (what->address) {
@@ -236,40 +238,40 @@ static json_t *event_params(const struct app *app, const struct notice *what)
 }
 
 // False if nobody has it.
-static bool notice_event(struct app *app, const struct notice *what)
+static bool notice_event(struct notices *notices, const struct notice *what)
 {
 	static const char head[] = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":";
 	char text[SUBSCRIPTION_EVENT_MAX];
 	size_t begin = sizeof(head) - 1;
-	if (app->notices.n_events == NOTICE_EVENTS_PER_SECOND) {
-		subscriptions_lose(&app->events, what->type);
+	if (notices->n_events == NOTICE_EVENTS_PER_SECOND) {
+		subscriptions_lose(notices->events, what->type);
 		return false;
 	}
-	if (!subscriptions_want(&app->events, what->type))
+	if (!subscriptions_want(notices->events, what->type))
 		return false;
-	app->notices.n_events++;
+	notices->n_events++;
 	memcpy(text, head, begin);
-	json_t *params = event_params(app, what);
+	json_t *params = event_params(what);
 	size_t len = json_dumpb(params, text + begin, sizeof(text) - begin,
 		JSON_COMPACT | JSON_REAL_PRECISION(EVENT_TIME_DIGITS));
 	json_decref(params);
 	if (len == 0 || len > sizeof(text) - begin) {
-		subscriptions_lose(&app->events, what->type);
+		subscriptions_lose(notices->events, what->type);
 		return false;
 	}
 	// Its last brace comes with the number of events lost.
-	return subscriptions_tell(&app->events, what->type, text, begin + len - 1);
+	return subscriptions_tell(notices->events, what->type, text, begin + len - 1);
 }
 
-bool notice(struct app *app, const struct notice *what)
+bool notice(struct notices *notices, const struct notice *what)
 {
 	uint64_t name = notice_name(what);
-	if (told_before(app, name, what->type))
+	if (told_before(notices, name, what->type))
 		return false;
-	second_begin(app);
-	bool told = notice_event(app, what);
-	told |= notice_log(app, what);
+	second_begin(notices);
+	bool told = notice_event(notices, what);
+	told |= notice_log(notices, what);
 	if (told)
-		told_now(app, name);
+		told_now(notices, name);
 	return told;
 }

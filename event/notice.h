@@ -10,9 +10,8 @@
 // Each becomes one line of the log, "type key=value ...", and an event for those who subscribed to
 // its type. Control thread.
 
-struct app;
 struct endpoint;
-struct key_slot;
+struct subscriptions;
 
 // Name; seconds between two notices of one type about one object; whether something is wrong.
 #define NOTICE_TYPES(_)                                                                            \
@@ -33,11 +32,19 @@ enum notice_type {
 		NOTICE_N_TYPES,
 };
 
+// A root key as events call it.
+struct notice_key {
+	uint32_t scope, id;
+	const char *type;    // NULL: not known
+	const char *domain;  // that has it, or
+	const char *session; // whose own it is
+};
+
 // What is noticed, and about what. NULL and 0: not said. All stay the caller's.
 struct notice {
 	enum notice_type type;
 	const char *session, *leg; // ids
-	const struct key_slot *key;
+	const struct notice_key *key;
 	const struct endpoint *address; // learned
 	const char *reason;             // label of a drop reason, or what is overloaded
 	const char *port;               // name
@@ -53,19 +60,22 @@ enum {
 	NOTICE_EVENTS_PER_SECOND = 5000, // of all types and objects, to subscribers
 };
 
-// Zeroed memory is ready.
 struct notices {
+	struct subscriptions *events;
+	uint64_t now_ms; // of a clock that never goes back; whoever polls sets it
 	struct {
 		uint64_t name;    // hash of type and object, 0: unused
-		uint64_t told_ms; // app's polled_ms
+		uint64_t told_ms; // now_ms
 	} told[NOTICE_OBJECTS];
 	uint64_t second; // to which these belong
 	uint32_t n_lines, n_lost, n_events;
 };
 
+void notices_init(struct notices *notices, struct subscriptions *events);
+
 // Tells log and subscribers, unless the same was told of the same object just before, or too much is
 // told in all. False if nobody was told.
-bool notice(struct app *app, const struct notice *what);
+bool notice(struct notices *notices, const struct notice *what);
 
 // Name of a type in the control API.
 const char *notice_label(enum notice_type type);

@@ -679,6 +679,18 @@ bool key_remove(struct app *app, uint32_t scope, uint32_t id)
 // --- time
 // -----------------------------------------------------------------------------------------------------
 
+struct notice_key key_notice_of(const struct app *app, const struct key_slot *slot)
+{
+	const char *domain = keystore_domain_name(app, slot->scope);
+	return (struct notice_key){
+		.scope = slot->scope,
+		.id = slot->id,
+		.type = slot->installed ? key_type_names[slot->type] : NULL,
+		.domain = domain,
+		.session = !domain && slot->uses ? slot->uses->session->spec.id : NULL,
+	};
+}
+
 static void slot_advance(struct app *app, struct key_slot *slot, time_t now)
 {
 	enum key_state state = state_at(slot, now);
@@ -688,10 +700,11 @@ static void slot_advance(struct app *app, struct key_slot *slot, time_t now)
 	store_count(&app->keys, slot, -1);
 	slot->state = state;
 	store_count(&app->keys, slot, +1);
+	struct notice_key key = key_notice_of(app, slot);
 	struct notice advanced = {
 		.type = state == KEY_ACTIVE ? NOTICE_KEY_ACTIVATED : NOTICE_KEY_EXPIRED,
-		.key = slot};
-	notice(app, &advanced);
+		.key = &key};
+	notice(&app->notices, &advanced);
 	if (state == KEY_EXPIRED)
 		slot_disarm(app, slot);
 	else {

@@ -10,6 +10,7 @@
 
 #include "crypto/mikey_prf.h"
 #include "dataplane/drop.h"
+#include "event/notice.h"
 #include "host/relay.h"
 #include "key/index_space.h"
 #include "key/key_ring.h"
@@ -179,6 +180,9 @@ bool key_guk_id(struct app *app, const struct key_slot *slot, const char *user, 
 
 // Activates, expires, and forgets contexts that proved nothing. About ten times a second.
 void keystore_tick(struct app *app);
+
+// A key as notices tell of it. Valid until it changes.
+struct notice_key key_notice_of(const struct app *app, const struct key_slot *slot);
 
 // A key as key.list shows it: never its octets.
 json_t *key_show(const struct app *app, const struct key_slot *slot);

@@ -38,7 +38,7 @@ static bool leg_notice(struct app *app, uint32_t index, enum notice_type type, u
 	const struct session_leg *leg = session_leg_at(app, index, &session);
 	struct notice what = {
 		.type = type, .session = session->spec.id, .leg = leg->spec.id, .count = n};
-	return notice(app, &what);
+	return notice(&app->notices, &what);
 }
 
 static void session_set_silent(struct sessions *sessions, struct session *session, bool silent)
@@ -75,16 +75,19 @@ static bool unknown_notice(struct app *app, uint32_t index, enum drop_reason rea
 {
 	struct session *session;
 	const struct session_leg *leg = session_leg_at(app, index, &session);
-	const struct key_slot *key = reason == DROP_NO_KEY ? leg_missing_key(leg) : NULL;
+	const struct key_slot *missing = reason == DROP_NO_KEY ? leg_missing_key(leg) : NULL;
+	struct notice_key key;
 	struct notice what = {.type = NOTICE_KEY_UNKNOWN,
 		.session = session->spec.id,
 		.leg = leg->spec.id,
-		.key = key,
 		.reason = drop_label(reason),
 		.count = n};
-	if (key)
-		what.state = key->installed ? key_state_name(key->state) : "missing";
-	return notice(app, &what);
+	if (missing) {
+		key = key_notice_of(app, missing);
+		what.key = &key;
+		what.state = missing->installed ? key_state_name(missing->state) : "missing";
+	}
+	return notice(&app->notices, &what);
 }
 
 static void watch_unknown(struct app *app, uint32_t index, struct leg_watch *watch)
@@ -138,7 +141,7 @@ static uint32_t watch_silence(struct app *app, struct session *session, uint64_t
 	}
 	struct notice what = {
 		.type = NOTICE_MEDIA_TIMEOUT, .session = session->spec.id, .seconds = seconds};
-	notice(app, &what);
+	notice(&app->notices, &what);
 	return session->n_legs;
 }
 

@@ -567,7 +567,7 @@ void session_learn(struct app *app, uint32_t index, uint32_t serial, const struc
 		.session = session->spec.id,
 		.leg = leg->spec.id,
 		.address = &leg->spec.remote};
-	notice(app, &learned);
+	notice(&app->notices, &learned);
 }
 
 void session_note_stream(struct app *app, uint32_t index, uint32_t serial, uint32_t stream)

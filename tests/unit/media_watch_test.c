@@ -70,7 +70,8 @@ static int setup(void **state)
 	assert_non_null(app);
 	now = 1000 * rte_get_tsc_hz();
 	n_told = 0;
-	app->polled_ms = 1000000;
+	notices_init(&app->notices, &app->events);
+	app->notices.now_ms = 1000000;
 	app->max_legs = LEGS;
 	app->relay.n_workers = 2;
 	for (unsigned w = 0; w < 2; w++) {
@@ -107,7 +108,7 @@ static void hear(unsigned worker, uint32_t leg)
 static void pass(double seconds)
 {
 	now += (uint64_t)(seconds * (double)rte_get_tsc_hz());
-	app->polled_ms += (uint64_t)(seconds * 1000);
+	app->notices.now_ms += (uint64_t)(seconds * 1000);
 	media_watch_tick(app, now);
 }
 
@@ -259,12 +260,12 @@ static void tells_so_much_a_second(void **state)
 	struct notice what = {.type = NOTICE_MEDIA_STARTED, .session = id};
 	for (unsigned i = 0; i < NOTICE_LINES_PER_SECOND + 7; i++) {
 		snprintf(id, sizeof(id), "%u", i);
-		assert_int_equal(notice(app, &what), i < NOTICE_LINES_PER_SECOND);
+		assert_int_equal(notice(&app->notices, &what), i < NOTICE_LINES_PER_SECOND);
 	}
 	assert_int_equal(n_told, NOTICE_LINES_PER_SECOND);
-	app->polled_ms += 1000;
+	app->notices.now_ms += 1000;
 	n_told = 0;
-	assert_true(notice(app, &what));
+	assert_true(notice(&app->notices, &what));
 	expect_told("notices.lost count=7");
 	expect_told("media.started session=\"206\"");
 }
@@ -274,13 +275,13 @@ static void tells_same_once_a_second(void **state)
 	(void)state;
 	struct notice what = {.type = NOTICE_LEG_LEARNED, .session = "s", .leg = "l"};
 	struct notice another = {.type = NOTICE_LEG_LEARNED, .session = "sl", .leg = ""};
-	assert_true(notice(app, &what));
-	assert_false(notice(app, &what));
-	assert_true(notice(app, &another));
-	app->polled_ms += 999;
-	assert_false(notice(app, &what));
-	app->polled_ms += 1;
-	assert_true(notice(app, &what));
+	assert_true(notice(&app->notices, &what));
+	assert_false(notice(&app->notices, &what));
+	assert_true(notice(&app->notices, &another));
+	app->notices.now_ms += 999;
+	assert_false(notice(&app->notices, &what));
+	app->notices.now_ms += 1;
+	assert_true(notice(&app->notices, &what));
 }
 
 // Ids as long as they can be, all of them to be escaped, do not leave the line.
@@ -291,7 +292,7 @@ static void longest_ids_fit(void **state)
 	memset(id, '\n', SESSION_ID_MAX);
 	id[SESSION_ID_MAX] = '\0';
 	struct notice what = {.type = NOTICE_SSRC_COLLISION, .session = id, .leg = id, .count = 7};
-	assert_true(notice(app, &what));
+	assert_true(notice(&app->notices, &what));
 	assert_non_null(strstr(told[0], "\\x0a...\" leg=\"\\x0a"));
 	assert_non_null(strstr(told[0], "\\x0a...\" count=7"));
 }

@@ -284,6 +284,7 @@ static int app_start(void **state)
 	app.ssrcs.used_up = 1; // no state directory
 	retire_init(&app.retire, app.relay.rcu);
 	users_init(&app.users);
+	notices_init(&app.notices, &app.events);
 	return keystore_init(&app.keys, 64, app.relay.keys.size) == 0 &&
 			       sessions_init(&app.sessions, 16) == 0
 		       ? 0
