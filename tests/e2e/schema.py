@@ -63,7 +63,7 @@ def check_exchange(request, response):
     found = mistakes("Response", shortened(response))
     if "result" in response:
         found += mistakes(f"{method}.result", shortened(response["result"]))
-        found += mistakes("Request", shortened(taken(request, response)))
+        found += mistakes(f"{method}.request", shortened(taken(request, response)))
     assert not found, f"{method} against {PATH.name}: {found[:3]}"
 
 

@@ -11,7 +11,8 @@ import pytest
 from lab import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SOURCES = ("crypto", "dataplane", "control", "config", "bench", "tests")
+SOURCES = ("base", "bench", "config", "confine", "control", "crypto", "ctl", "dataplane", "event", "host", "key",
+           "server", "session", "tests")
 
 
 @functools.lru_cache(maxsize=None)

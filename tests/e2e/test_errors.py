@@ -233,7 +233,7 @@ RARE = {"out of memory", "the method failed without saying why", "there is no me
 
 def texts_of_the_sources():
     """Formats of all messages, one string of each call: the last that the call has."""
-    for path in sorted((ROOT / "control").glob("*.c")):
+    for path in sorted(path for room in ("server", "key", "session", "control") for path in (ROOT / room).glob("*.c")):
         for call in CALLS.findall(path.read_text()):
             strings = re.findall(r'(?:"(?:[^"\\]|\\.)*"\s*(?:PRIu64\s*|JSON_INTEGER_FORMAT\s*)?)+', call)
             words = ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', s)).replace('\\"', '"') for s in strings]

@@ -15,6 +15,7 @@ import pytest
 import lab as lab_module
 import mcx
 import process
+import schema
 from lab import PATIENCE, Relay, RpcError, apply, install, wait_for
 from tap import Tap
 from test_tls import TlsControl, certificates, client_context, own_lab, served  # noqa: F401 (fixtures)
@@ -44,6 +45,8 @@ class Subscriber:
         message = self.control.read_line()
         assert message.keys() == {"jsonrpc", "method", "params"} and message["jsonrpc"] == "2.0"
         assert message["method"] == "event"
+        found = schema.mistakes(f"{message['params']['type']}.event", message["params"])
+        assert not found, message
         return message["params"]
 
     def expect(self, kind, **members):

@@ -33,30 +33,75 @@ def references(value):
             yield from references(item)
 
 
+def served():
+    """The methods in the tables of the code."""
+    sources = "\n".join(path.read_text() for path in sorted((ROOT / "control").glob("*.c")))
+    return re.findall(r'^\t\{"([a-z_]+\.[a-z_]+)", [^}]+\},$', sources, re.MULTILINE)
+
+
+def noticed():
+    """The event types of the code, in their order."""
+    return re.findall(r'^\t_\([A-Z_]+, "([a-z.]+)", ', (ROOT / "event" / "notice.h").read_text(), re.MULTILINE)
+
+
+def named_by(name):
+    """The $defs that one of them is any of."""
+    return [choice["$ref"].removeprefix("#/$defs/") for choice in DEFS[name]["anyOf"]]
+
+
+def objects(value, way=""):
+    """Paths of the objects with members that stand within a definition."""
+    if isinstance(value, list):
+        for item in value:
+            yield from objects(item, way)
+    elif isinstance(value, dict):
+        for step, member in value.items():
+            if step in ("if", "then", "else", "not", "allOf", "dependentRequired", "propertyNames"):
+                continue  # conditions, not types
+            yield from objects(member, f"{way}/{step}")
+        if value.get("type") == "object" and "properties" in value:
+            yield way
+
+
 def test_it_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(schema.DOCUMENT)
     named = {ref.removeprefix("#/$defs/") for ref in references(schema.DOCUMENT)}
-    assert named <= set(DEFS)
-    assert set(DEFS) - named == {name for name in DEFS if name.endswith(".result")}
+    assert named == set(DEFS)
+
+
+def test_every_object_has_a_name():
+    """Generators of code make a type of each, and a map of what has none."""
+    assert [way for name, value in DEFS.items() for way in objects(value, name) if way != name] == []
+    assert list(objects({"properties": {"a": {"type": "object", "properties": {}}}})) == ["/properties/a"]
 
 
 def test_it_has_all_methods():
-    served = re.findall(r'^\t\{"([a-z.]+)", [^}]+\},$', (ROOT / "control" / "methods.c").read_text(), re.MULTILINE)
-    assert len(served) >= 11
-    assert set(DEFS["Request"]["properties"]["method"]["enum"]) == set(served)
-    for end in (".params", ".result"):
-        assert {name.removesuffix(end) for name in DEFS if name.endswith(end)} == set(served)
-    conditions = [condition["if"]["properties"]["method"]["const"] for condition in DEFS["Request"]["allOf"]]
-    assert sorted(conditions) == sorted(set(served))
+    methods = served()
+    assert len(methods) >= 13 and len(set(methods)) == len(methods)
+    for end in (".params", ".request", ".result"):
+        assert {name.removesuffix(end) for name in DEFS if name.endswith(end)} == set(methods)
+    assert named_by("Request") == [f"{name.removesuffix('.result')}.request" for name in named_by("Result")]
+    for method in methods:
+        request = DEFS[f"{method}.request"]
+        assert f"{method}.request" in named_by("Request")
+        assert request["properties"]["method"] == {"const": method}
+        assert request["properties"]["params"] == {"$ref": f"#/$defs/{method}.params"}
+        assert request["description"]
 
 
 def test_it_has_all_events():
-    labels = re.findall(r'^\t_\([A-Z_]+, "([a-z.]+)", ', (ROOT / "event" / "notice.h").read_text(), re.MULTILINE)
+    labels = noticed()
     assert len(labels) >= 9 and DEFS["eventType"]["enum"] == labels
+    assert [name.removesuffix(".event") for name in DEFS if name.endswith(".event")] == labels
+    [*events] = [choice["$ref"] for choice in DEFS["Event"]["properties"]["params"]["anyOf"]]
+    assert events == [f"#/$defs/{label}.event" for label in labels]
+    for label in labels:
+        assert DEFS[f"{label}.event"]["properties"]["type"] == {"const": label}
 
 
 def test_it_has_all_codes():
     codes = re.findall(r"^\tRPC_\w+ = (-?\d+),", (ROOT / "server" / "rpc_error.h").read_text(), re.MULTILINE)
+    assert len(codes) == 11
     assert DEFS["Error"]["properties"]["code"]["enum"] == [int(code) for code in codes if code != "0"]
 
 
@@ -65,7 +110,8 @@ def test_it_has_all_codes():
     ([{"jsonrpc": "2.0", "method": "session.list", "params": {}}], True),
     ({"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "not valid JSON"}}, True),
     ({"jsonrpc": "2.0", "id": 1, "method": "events.subscribe", "params": {"types": ["key.expired"]}}, True),
-    ({"jsonrpc": "2.0", "method": "event", "params": {"type": "key.expired", "time": 1.5, "id": "0a1b2c3d"}}, True),
+    ({"jsonrpc": "2.0", "method": "event", "params": {"type": "key.expired", "time": 1.5, "key": "0a1b2c3d", "key_type": "gmk", "domain": "home"}}, True),
+    ({"jsonrpc": "2.0", "method": "event", "params": {"type": "key.expired", "time": 1.5, "id": "0a1b2c3d"}}, False),
     ({"jsonrpc": "2.0", "method": "event", "params": {"type": "key.eaten", "time": 1}}, False),
     ({"jsonrpc": "2.0", "id": 1, "method": "events.subscribe", "params": {"types": ["key.eaten"]}}, False),
     ({"jsonrpc": "2.0", "id": 1, "result": {}, "error": {"code": 1, "message": "is no session"}}, False),
@@ -165,7 +211,7 @@ def refuses(relay, method, path, params):
 
 
 def wrong_by_schema(method, params):
-    return schema.mistakes("Request", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    return schema.mistakes(f"{method}.request", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 
 
 @pytest.mark.parametrize("method, at_least", [
