@@ -5,6 +5,7 @@
 #include "control/methods_event.h"
 #include "control/methods_key.h"
 #include "control/methods_relay.h"
+#include "control/methods_rpc.h"
 #include "control/methods_session.h"
 
 // The table of the control API's methods. Each reads its params, checks, acts, answers.
@@ -23,5 +24,6 @@ const struct rpc_method control_methods[] = {
 	{"leg.remove", leg_remove},
 	{"events.subscribe", events_subscribe},
 	{"session.top", session_top_method},
+	{"rpc.discover", rpc_discover},
 	{NULL, NULL},
 };
