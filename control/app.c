@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "control/overload.h"
-#include "control/reaper.h"
 #include "dataplane/cryptodev.h"
 #include "dataplane/worker.h"
 #include "session/media_watch.h"
@@ -94,7 +93,7 @@ void app_poll(struct app *app)
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
 		app->ticked_ms = now_ms;
 		keystore_tick(app);
-		reaper_tick(app);
+		reaper_tick(&app->reaper, &app->relay, &app->retire);
 		media_watch_tick(app, rte_rdtsc());
 		overload_tick(app);
 		look_at_cryptodev(app);

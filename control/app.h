@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "control/overload.h"
+#include "control/reaper.h"
 #include "dataplane/retire.h"
 #include "event/notice.h"
 #include "event/subscription.h"
@@ -30,12 +31,12 @@ struct app {
 	struct notices notices;
 	struct subscriptions events;
 	struct overload overload;
+	struct reaper reaper;
 	bool cryptodev_given_up[RELAY_WORKERS_MAX]; // the log has said so
 	struct request_stats requests;
 	struct event_base *base;
 	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()
 	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far
-	uint32_t reaper_cursor;                    // stream looked at last
 	uint32_t watch_cursor;                     // leg looked at last
 	uint32_t max_sessions, max_legs, max_keys, max_streams;
 };

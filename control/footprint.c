@@ -3,8 +3,8 @@
 
 #include <assert.h>
 
-#include "control/app.h"
 #include "dataplane/worker.h"
+#include "session/session.h"
 
 // What one of each costs in memory, checked when it is compiled (docs/performance.md). Nothing to run.
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "control/app.h"
 #include "control/metrics_server.h"
 #include "server/server.h"
 #include "server/tls.h"
@@ -58,22 +57,20 @@ static bool tls_server_open(struct listeners *listeners, struct event_base *base
 	return listeners->tls_server != NULL;
 }
 
-static bool metrics_open(struct listeners *listeners, const struct app *app, const char *listen)
+static bool metrics_open(struct listeners *listeners, struct event_base *base, const char *listen,
+	const struct metrics_source *metrics)
 {
-	const struct metrics_source source = {
-		.app = app,
-		.unix_server = listeners->unix_server,
-		.tls_server = listeners->tls_server,
-		.tls = listeners->tls,
-		.started = time(NULL) - (time_t)((relay_now_ms() - app->started_ms) / 1000),
-	};
+	struct metrics_source source = *metrics;
 
-	listeners->metrics = metrics_server_open(app->base, listen, &source);
+	source.unix_server = listeners->unix_server;
+	source.tls_server = listeners->tls_server;
+	source.tls = listeners->tls;
+	listeners->metrics = metrics_server_open(base, listen, &source);
 	return listeners->metrics != NULL;
 }
 
-struct listeners *listeners_open(
-	struct app *app, const struct config *config, const struct rpc *rpc)
+struct listeners *listeners_open(struct event_base *base, const struct config *config,
+	const struct rpc *rpc, const struct metrics_source *metrics)
 {
 	const struct server_options options = {
 		.path = config->control_unix,
@@ -83,19 +80,19 @@ struct listeners *listeners_open(
 	struct listeners *listeners = calloc(1, sizeof(*listeners));
 
 	if (listeners != NULL)
-		listeners->hangup = evsignal_new(app->base, SIGHUP, on_hangup, listeners);
+		listeners->hangup = evsignal_new(base, SIGHUP, on_hangup, listeners);
 	if (listeners == NULL || listeners->hangup == NULL ||
 		event_add(listeners->hangup, NULL) != 0) {
 		log_error("control.failed reason=\"out of memory\"");
 		listeners_close(listeners);
 		return NULL;
 	}
-	listeners->unix_server = server_open(app->base, &options, rpc);
+	listeners->unix_server = server_open(base, &options, rpc);
 	if (listeners->unix_server == NULL ||
 		(config->control_tls.enabled &&
-			!tls_server_open(listeners, app->base, &config->control_tls, rpc)) ||
+			!tls_server_open(listeners, base, &config->control_tls, rpc)) ||
 		(config->metrics_listen != NULL &&
-			!metrics_open(listeners, app, config->metrics_listen))) {
+			!metrics_open(listeners, base, config->metrics_listen, metrics))) {
 		listeners_close(listeners);
 		return NULL;
 	}

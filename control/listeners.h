@@ -4,16 +4,17 @@
 #pragma once
 
 #include "config/config.h"
+#include "control/metrics.h"
 #include "server/rpc.h"
 
 // All that the relay listens on for control and metrics, as the configuration says. Control thread.
-struct app;
 struct listeners;
 
-// Opens them, and has SIGHUP read the files of TLS again. app, config and rpc outlive it. NULL after a
-// line in the log if one cannot be opened.
-struct listeners *listeners_open(
-	struct app *app, const struct config *config, const struct rpc *rpc);
+// Opens them, and has SIGHUP read the files of TLS again. metrics is copied and completed by the
+// listeners themselves. What it points to, config and rpc outlive it. NULL after a line in the log if
+// one cannot be opened.
+struct listeners *listeners_open(struct event_base *base, const struct config *config,
+	const struct rpc *rpc, const struct metrics_source *metrics);
 
 // Closes all connections. NULL is ignored.
 void listeners_close(struct listeners *listeners);

@@ -10,8 +10,13 @@
 #include <rte_ethdev.h>
 #include <rte_version.h>
 
-#include "control/app.h"
+#include "config/config.h"
 #include "dataplane/worker.h"
+#include "event/subscription.h"
+#include "host/relay.h"
+#include "key/keystore.h"
+#include "server/request_stats.h"
+#include "session/session.h"
 
 enum { LABEL_SIZE = 2 * PORT_DEVICE_MAX + 1 };
 
@@ -196,7 +201,7 @@ static void write_ports(struct evbuffer *out, const struct relay *relay)
 // --- keys and sessions
 // ----------------------------------------------------------------------------------------
 
-static void write_keys(struct evbuffer *out, const struct app *app)
+static void write_keys(struct evbuffer *out, const struct metrics_source *source)
 {
 	family(out, "mcxrelay_keys", "gauge", "", "Root keys installed, by type and state.");
 	for (unsigned type = 0; type < KEY_N_TYPES; type++)
@@ -204,15 +209,18 @@ static void write_keys(struct evbuffer *out, const struct app *app)
 			evbuffer_add_printf(out,
 				"mcxrelay_keys{type=\"%s\",state=\"%s\"} %" PRIu32 "\n",
 				key_type_names[type], key_state_name((enum key_state)state),
-				app->keys.n_by_state[type][state]);
-	gauge(out, "mcxrelay_keys_limit", "limits.keys of the configuration.", app->max_keys);
+				source->keys->n_by_state[type][state]);
+	gauge(out, "mcxrelay_keys_limit", "limits.keys of the configuration.",
+		source->limits->keys);
 	gauge(out, "mcxrelay_key_contexts", "Key contexts derived from root keys.",
-		app->relay.keys.n_used);
-	gauge(out, "mcxrelay_key_contexts_limit", "Room for key contexts.", app->relay.keys.size);
+		source->relay->keys.n_used);
+	gauge(out, "mcxrelay_key_contexts_limit", "Room for key contexts.",
+		source->relay->keys.size);
 }
 
-static void write_sessions(struct evbuffer *out, const struct app *app)
+static void write_sessions(struct evbuffer *out, const struct metrics_source *source)
 {
+	const struct sessions *sessions = source->sessions;
 	static const char *const services[SERVICE_N] = {"mcptt", "mcvideo"};
 	static const char *const types[SESSION_N_TYPES] = {"group", "private"};
 
@@ -221,20 +229,20 @@ static void write_sessions(struct evbuffer *out, const struct app *app)
 		for (unsigned type = 0; type < SESSION_N_TYPES; type++)
 			evbuffer_add_printf(out,
 				"mcxrelay_sessions{service=\"%s\",type=\"%s\"} %" PRIu32 "\n",
-				services[service], types[type],
-				app->sessions.n_by_type[service][type]);
+				services[service], types[type], sessions->n_by_type[service][type]);
 	gauge(out, "mcxrelay_sessions_silent",
 		"Sessions without media since their timeout passed; those without one do not "
 		"count.",
-		app->sessions.n_silent);
+		sessions->n_silent);
 	gauge(out, "mcxrelay_sessions_limit", "limits.sessions of the configuration.",
-		app->max_sessions);
-	gauge(out, "mcxrelay_legs", "Legs of all sessions.", app->sessions.n_legs);
-	gauge(out, "mcxrelay_legs_limit", "limits.legs of the configuration.", app->max_legs);
+		source->limits->sessions);
+	gauge(out, "mcxrelay_legs", "Legs of all sessions.", sessions->n_legs);
+	gauge(out, "mcxrelay_legs_limit", "limits.legs of the configuration.",
+		source->limits->legs);
 	gauge(out, "mcxrelay_streams", "Streams, inbound and outbound.",
-		stream_table_used(&app->relay.streams));
+		stream_table_used(&source->relay->streams));
 	gauge(out, "mcxrelay_streams_limit", "limits.streams of the configuration.",
-		app->max_streams);
+		source->limits->streams);
 }
 
 // --- control
@@ -393,25 +401,22 @@ static void write_process(struct evbuffer *out, const struct metrics_source *sou
 	family(out, "mcxrelay_build", "info", "", "What runs.");
 	evbuffer_add_printf(out,
 		"mcxrelay_build_info{version=\"%s\",dpdk=\"%s\",cipher=\"%s\"} 1\n",
-		MCXRELAY_VERSION, rte_version(),
-		label(relay_cipher_name(&source->app->relay), cipher));
+		MCXRELAY_VERSION, rte_version(), label(relay_cipher_name(source->relay), cipher));
 }
 
 int metrics_write(struct evbuffer *out, const struct metrics_source *source)
 {
-	const struct app *app = source->app;
-
 	write_process(out, source);
-	write_workers(out, &app->relay);
-	write_cryptodev(out, &app->relay);
-	write_drops(out, &app->relay);
-	write_ports(out, &app->relay);
-	write_keys(out, app);
-	write_sessions(out, app);
-	write_outcomes(out, &app->requests);
-	write_durations(out, &app->requests);
+	write_workers(out, source->relay);
+	write_cryptodev(out, source->relay);
+	write_drops(out, source->relay);
+	write_ports(out, source->relay);
+	write_keys(out, source);
+	write_sessions(out, source);
+	write_outcomes(out, source->requests);
+	write_durations(out, source->requests);
 	write_listeners(out, source);
 	write_tls(out, source);
-	write_events(out, &app->events);
+	write_events(out, source->events);
 	return evbuffer_add_printf(out, "# EOF\n") > 0 ? 0 : -1;
 }

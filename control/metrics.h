@@ -11,13 +11,23 @@
 
 // What the relay counts, as OpenMetrics 1.0.0. Control thread.
 
-struct app;
+struct config_limits;
+struct keystore;
+struct relay;
+struct request_stats;
+struct sessions;
+struct subscriptions;
 
-// Where the numbers come from. The last two may be NULL: there is no TLS listener.
+// Where the numbers come from.
 struct metrics_source {
-	const struct app *app;
-	const struct server *unix_server, *tls_server;
-	const struct tls *tls;
+	const struct relay *relay;
+	const struct keystore *keys;
+	const struct sessions *sessions;
+	const struct request_stats *requests;
+	const struct subscriptions *events;
+	const struct config_limits *limits;
+	const struct server *unix_server, *tls_server; // NULL: there is none
+	const struct tls *tls;                         // NULL: without TLS listener
 	time_t started; // when the relay did, Unix seconds: one value for its life
 };
 

@@ -5,7 +5,8 @@
 
 #include <rte_cycles.h>
 
-#include "control/app.h"
+#include "dataplane/retire.h"
+#include "host/relay.h"
 
 static void stream_release(void *table, uint32_t index)
 {
@@ -13,11 +14,11 @@ static void stream_release(void *table, uint32_t index)
 	stream_free(streams, &streams->streams[index]);
 }
 
-static _Atomic uint32_t *stream_siblings(struct app *app, const struct stream *stream)
+static _Atomic uint32_t *stream_siblings(struct relay *relay, const struct stream *stream)
 {
 	if (stream_scope_is_leg(stream->scope))
-		return &app->relay.legs.streams[stream_scope_leg(stream->scope)];
-	return &app->relay.keys.streams[stream->scope];
+		return &relay->legs.streams[stream_scope_leg(stream->scope)];
+	return &relay->keys.streams[stream->scope];
 }
 
 static bool stream_is_idle(const struct stream *stream, bool crowded)
@@ -31,25 +32,25 @@ static bool stream_is_idle(const struct stream *stream, bool crowded)
 	       (int64_t)(rte_get_tsc_hz() * (plain ? REAPER_PLAIN_SECONDS : REAPER_KEY_SECONDS));
 }
 
-static void stream_reap(struct app *app, struct stream *stream)
+static void stream_reap(struct relay *relay, struct retire *retire, struct stream *stream)
 {
-	struct stream_table *streams = &app->relay.streams;
-	if (!stream_leave_siblings(streams, stream_siblings(app, stream), stream))
+	struct stream_table *streams = &relay->streams;
+	if (!stream_leave_siblings(streams, stream_siblings(relay, stream), stream))
 		return; // its key or leg is going, and takes it along
 	stream_unlink(streams, stream);
 	stream->last_tsc = 0; // once is enough
-	retire_later(&app->retire, stream_release, streams, stream_index(streams, stream));
+	retire_later(retire, stream_release, streams, stream_index(streams, stream));
 }
 
-void reaper_tick(struct app *app)
+void reaper_tick(struct reaper *reaper, struct relay *relay, struct retire *retire)
 {
-	struct stream_table *streams = &app->relay.streams;
+	struct stream_table *streams = &relay->streams;
 	uint32_t n = stream_table_touched(streams);
 	bool crowded = stream_table_used(streams) > streams->size / 4 * 3;
 	for (uint32_t i = 0; i < n && i < REAPER_STREAMS; i++) {
-		app->reaper_cursor = (app->reaper_cursor + 1) % n;
-		struct stream *stream = &streams->streams[app->reaper_cursor];
+		reaper->cursor = (reaper->cursor + 1) % n;
+		struct stream *stream = &streams->streams[reaper->cursor];
 		if (stream_is_idle(stream, crowded))
-			stream_reap(app, stream);
+			stream_reap(relay, retire, stream);
 	}
 }

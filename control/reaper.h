@@ -3,7 +3,10 @@
 
 #pragma once
 
-struct app;
+#include <stdint.h>
+
+struct relay;
+struct retire;
 
 // Takes back streams that have been silent for long, so that senders who change their SSRC with
 // every talk burst do not fill limits.streams. Control thread.
@@ -19,5 +22,10 @@ enum {
 	REAPER_STREAMS = 20000, // looked at in one tick
 };
 
+// Zeroed memory is ready.
+struct reaper {
+	uint32_t cursor; // stream looked at last
+};
+
 // About ten times a second.
-void reaper_tick(struct app *app);
+void reaper_tick(struct reaper *reaper, struct relay *relay, struct retire *retire);

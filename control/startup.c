@@ -254,7 +254,16 @@ static int control_run(struct app *app, const struct config *config)
 		.before_call = before_call,
 		.after_call = after_call,
 	};
-	struct listeners *listeners = listeners_open(app, config, &rpc);
+	const struct metrics_source metrics = {
+		.relay = &app->relay,
+		.keys = &app->keys,
+		.sessions = &app->sessions,
+		.requests = &app->requests,
+		.events = &app->events,
+		.limits = &config->limits,
+		.started = time(NULL) - (time_t)((relay_now_ms() - app->started_ms) / 1000),
+	};
+	struct listeners *listeners = listeners_open(app->base, config, &rpc, &metrics);
 	if (!listeners)
 		return -1;
 	if (confine_configured(config) != 0) {
