@@ -109,7 +109,8 @@ struct rig *rig_open(struct rig_size size, unsigned n_workers)
 	retire_init(&app->retire, app->relay.rcu);
 	users_init(&app->users);
 	notices_init(&app->notices, &app->events);
-	bench_require(keystore_init(&app->keys, size.ctxs, app->relay.keys.size) == 0);
+	bench_require(keystore_init(&app->keys, &app->relay, &app->retire, &app->users,
+			      &app->notices, size.ctxs) == 0);
 	bench_require(sessions_init(&app->sessions, size.legs) == 0);
 	app->ssrcs.used_up = 1; // there is no state directory
 	atomic_store(&app->relay.srtcp_floor, SRTCP_FLOOR);
@@ -132,7 +133,7 @@ void rig_close(struct rig *rig)
 	struct app *app = &rig->app;
 	workers_go(rig, false);
 	sessions_fini(app);
-	keystore_fini(app);
+	keystore_fini(&app->keys);
 	retire_fini(&app->retire);
 	users_fini(&app->users);
 	relay_close(&app->relay);
@@ -234,7 +235,7 @@ static uint32_t ctx_find_or_derive(struct rig *rig, const struct key_name *name)
 		return ctx;
 	// Contexts prove themselves when media comes; here it comes after all of them.
 	rig->app.keys.n_provisional = 0;
-	bench_require(key_ctx_derive(&rig->app, name) == DROP_NONE);
+	bench_require(key_ctx_derive(&rig->app.keys, name) == DROP_NONE);
 	return key_table_find(table, name, hash);
 }
 
@@ -278,7 +279,8 @@ void rig_derive_out(
 const struct key_slot *rig_key_slot(const struct rig *rig, uint32_t id)
 {
 	const struct app *app = &rig->app;
-	const struct key_slot *slot = keystore_find(app, keystore_domain_find(app, "home"), id);
+	const struct key_slot *slot =
+		keystore_find(&app->keys, keystore_domain_find(&app->keys, "home"), id);
 	bench_require(slot != NULL);
 	return slot;
 }

@@ -21,7 +21,7 @@ static void answer_derive(struct app *app, struct worker *worker, const struct c
 	struct worker_mail answer = {
 		.type = MAIL_RESUME,
 		.value = mail->derive.slot,
-		.refused = key_ctx_derive(app, &mail->derive.name),
+		.refused = key_ctx_derive(&app->keys, &mail->derive.name),
 	};
 	worker_mail_put(worker, &answer);
 }
@@ -92,7 +92,7 @@ void app_poll(struct app *app)
 	retire_poll(&app->retire);
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
 		app->ticked_ms = now_ms;
-		keystore_tick(app);
+		keystore_tick(&app->keys);
 		reaper_tick(&app->reaper, &app->relay, &app->retire);
 		media_watch_tick(app, rte_rdtsc());
 		overload_tick(app);

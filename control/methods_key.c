@@ -19,15 +19,15 @@ static bool key_install_one(struct app *app, const json_t *value, const char *pa
 	if (!spec)
 		abort();
 	if (key_read(value, path, spec, error)) {
-		uint32_t scope = keystore_domain_find(app, spec->domain);
-		if (key_admit(app, scope, spec, replace, 0, path, error)) {
-			scope = keystore_domain_scope(app, spec->domain);
+		uint32_t scope = keystore_domain_find(&app->keys, spec->domain);
+		if (key_admit(&app->keys, scope, spec, replace, 0, path, error)) {
+			scope = keystore_domain_scope(&app->keys, spec->domain);
 			if (scope == 0)
 				rpc_fail(error, RPC_LIMIT, path,
 					"is of the %dth domain; accepted: %d", KEY_DOMAINS_MAX + 1,
 					KEY_DOMAINS_MAX);
 			else
-				key_install(app, scope, spec);
+				key_install(&app->keys, scope, spec);
 		}
 	}
 	secmem_free(spec);
@@ -98,32 +98,32 @@ json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struc
 		reader_element_path(&r, "keys", i % n, path);
 		if (!key_name_read(json_array_get(keys, i % n), path, &id, &domain, error))
 			return NULL;
-		uint32_t scope = keystore_domain_find(app, domain);
+		uint32_t scope = keystore_domain_find(&app->keys, domain);
 		if (i >= n && scope != 0)
-			part->count += key_remove(app, scope, id);
+			part->count += key_remove(&app->keys, scope, id);
 	}
 	// The promise of this answer: no worker uses the keys, and their octets are wiped.
 	retire_all(&app->retire);
 	return json_pack("{s:I}", "revoked", (json_int_t)part->count);
 }
 
-static uint64_t ctx_packets(const struct app *app, uint32_t ctx)
+static uint64_t ctx_packets(const struct relay *relay, uint32_t ctx)
 {
-	const struct stream_table *streams = &app->relay.streams;
+	const struct stream_table *streams = &relay->streams;
 	uint64_t packets = 0;
 	uint32_t i = atomic_load_explicit(
-		&app->relay.keys.streams[app->relay.keys.ctxs[ctx].space], memory_order_acquire);
+		&relay->keys.streams[relay->keys.ctxs[ctx].space], memory_order_acquire);
 	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
 		packets += streams->streams[i - 1].packets;
 	return packets;
 }
 
-json_t *key_show(const struct app *app, const struct key_slot *slot)
+json_t *key_show(const struct keystore *store, const struct key_slot *slot)
 {
 	uint64_t packets = 0;
 	for (uint32_t i = 0; i < slot->n_ctxs; i++)
-		packets += ctx_packets(app, slot->ctxs[i]);
-	const char *domain = keystore_domain_name(app, slot->scope);
+		packets += ctx_packets(store->relay, slot->ctxs[i]);
+	const char *domain = keystore_domain_name(store, slot->scope);
 	json_t *out = json_object();
 	json_object_set_new(out, "id", json_sprintf("%08x", slot->id));
 	if (domain)
@@ -148,16 +148,16 @@ json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct 
 	reader_choice(&r, "type", READER_OPTIONAL, key_type_names, &type);
 	if (!reader_close(&r))
 		return NULL;
-	uint32_t only = domain ? keystore_domain_find(app, domain) : 0;
+	uint32_t only = domain ? keystore_domain_find(&app->keys, domain) : 0;
 	for (size_t i = part->next; i < app->keys.n_touched; i++) {
 		const struct key_slot *slot = app->keys.roots[i];
 		if (rpc_part_over(part, i))
 			return NULL;
 		// A session's own keys are shown with the session.
-		if (slot && keystore_domain_name(app, slot->scope) &&
+		if (slot && keystore_domain_name(&app->keys, slot->scope) &&
 			(!domain || slot->scope == only) &&
 			(type == KEY_N_TYPES || slot->type == type))
-			rpc_part_say(part, "keys", key_show(app, slot));
+			rpc_part_say(part, "keys", key_show(&app->keys, slot));
 	}
 	return json_pack("{s:[]}", "keys");
 }

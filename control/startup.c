@@ -105,7 +105,8 @@ static int app_open(struct app *app, const struct config *config)
 	users_init(&app->users);
 	notices_init(&app->notices, &app->events);
 	request_stats_init(&app->requests, control_methods);
-	if (keystore_init(&app->keys, app->max_keys, app->relay.keys.size) != 0 ||
+	if (keystore_init(&app->keys, &app->relay, &app->retire, &app->users, &app->notices,
+		    app->max_keys) != 0 ||
 		sessions_init(&app->sessions, app->max_legs) != 0) {
 		log_error("out_of_memory");
 		return -1;
@@ -124,7 +125,7 @@ static int app_open(struct app *app, const struct config *config)
 static void app_close(struct app *app)
 {
 	sessions_fini(app);
-	keystore_fini(app);
+	keystore_fini(&app->keys);
 	retire_fini(&app->retire);
 	users_fini(&app->users);
 	request_stats_fini(&app->requests);

@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
-#include "control/app.h"
+#include "key/keystore.h"
 
 // A group with its keys of one type in one scope.
 struct key_group {
@@ -33,18 +33,19 @@ static uint8_t *group_name(const struct key_slot *slot, const char *uri, size_t 
 
 // NULL if there are no keys for it.
 static struct key_group *group_find(
-	const struct app *app, const struct key_slot *slot, const char *uri)
+	const struct keystore *store, const struct key_slot *slot, const char *uri)
 {
 	size_t len;
 	uint8_t *name = group_name(slot, uri, &len);
-	struct key_group *group = map_get(app->keys.groups, name, len);
+	struct key_group *group = map_get(store->groups, name, len);
 	free(name);
 	return group;
 }
 
-static struct key_group *group_take(struct app *app, const struct key_slot *slot, const char *uri)
+static struct key_group *group_take(
+	struct keystore *store, const struct key_slot *slot, const char *uri)
 {
-	struct key_group *group = group_find(app, slot, uri);
+	struct key_group *group = group_find(store, slot, uri);
 	if (group)
 		return group;
 	size_t len;
@@ -53,7 +54,7 @@ static struct key_group *group_take(struct app *app, const struct key_slot *slot
 	group->name_len = len;
 	memcpy(group->name, name, len);
 	free(name);
-	if (map_put(app->keys.groups, group->name, len, group, NULL) != 0)
+	if (map_put(store->groups, group->name, len, group, NULL) != 0)
 		abort();
 	return group;
 }
@@ -77,14 +78,15 @@ static void group_add(struct key_group *group, struct key_slot *slot)
 	group->slots[group->n++] = slot;
 }
 
-static void group_remove(struct app *app, struct key_group *group, const struct key_slot *slot)
+static void group_remove(
+	struct keystore *store, struct key_group *group, const struct key_slot *slot)
 {
 	uint32_t i = group_position(group, slot);
 	if (i < group->n)
 		group->slots[i] = group->slots[--group->n];
 	if (group->n > 0)
 		return;
-	map_remove(app->keys.groups, group->name, group->name_len);
+	map_remove(store->groups, group->name, group->name_len);
 	free(group->slots);
 	free(group);
 }
@@ -102,14 +104,15 @@ static bool groups_have(const struct key_groups *groups, const struct key_group 
 	       bsearch(&group, groups->groups, groups->n, sizeof(group), group_compare) != NULL;
 }
 
-struct key_groups key_groups_change(struct app *app, struct key_slot *slot, const json_t *uris)
+struct key_groups key_groups_change(
+	struct keystore *store, struct key_slot *slot, const json_t *uris)
 {
 	struct key_groups before = slot->groups, now = {0};
 	size_t i;
 	json_t *item;
 	now.groups = alloc_zero(uris ? json_array_size(uris) : 0, sizeof(struct key_group *));
 	json_array_foreach ((json_t *)(uintptr_t)uris, i, item) {
-		struct key_group *group = group_take(app, slot, json_string_value(item));
+		struct key_group *group = group_take(store, slot, json_string_value(item));
 		group_add(group, slot);
 		now.groups[now.n++] = group;
 	}
@@ -124,11 +127,11 @@ struct key_groups key_groups_change(struct app *app, struct key_slot *slot, cons
 	return before;
 }
 
-void key_groups_leave(struct app *app, struct key_slot *slot, struct key_groups *groups)
+void key_groups_leave(struct keystore *store, struct key_slot *slot, struct key_groups *groups)
 {
 	for (uint32_t i = 0; i < groups->n; i++)
 		if (!groups_have(&slot->groups, groups->groups[i]))
-			group_remove(app, groups->groups[i], slot);
+			group_remove(store, groups->groups[i], slot);
 	free(groups->groups);
 	*groups = (struct key_groups){0};
 }
@@ -145,12 +148,12 @@ bool key_is_of_group(const struct key_slot *slot, const char *uri)
 	return slot->groups.n == 0;
 }
 
-void key_groups_visit(struct app *app, const struct key_groups *groups,
-	void (*visit)(struct app *app, struct key_slot *slot, void *arg), void *arg)
+void key_groups_visit(struct keystore *store, const struct key_groups *groups,
+	void (*visit)(struct keystore *store, struct key_slot *slot, void *arg), void *arg)
 {
 	for (uint32_t g = 0; g < groups->n; g++)
 		for (uint32_t i = 0; i < groups->groups[g]->n; i++)
-			visit(app, groups->groups[g]->slots[i], arg);
+			visit(store, groups->groups[g]->slots[i], arg);
 }
 
 // --- rings
@@ -195,12 +198,12 @@ static bool covers(const struct key_slot *slot, const struct key_slot *named)
 	return true;
 }
 
-struct key_ring key_ring_of(struct app *app, struct key_slot *slot, const char *uri)
+struct key_ring key_ring_of(struct keystore *store, struct key_slot *slot, const char *uri)
 {
 	struct key_ring ring = {.n = 0};
 	const struct key_group *group = NULL;
 	if (slot->groups.n > 0)
-		group = uri ? group_find(app, slot, uri) : slot->groups.groups[0];
+		group = uri ? group_find(store, slot, uri) : slot->groups.groups[0];
 	// It may have left the session's group: it is alone then, and not looked for there either.
 	if (group && !groups_have(&slot->groups, group))
 		group = NULL;

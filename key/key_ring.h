@@ -12,8 +12,8 @@
 // them and protects under the one that was activated last (TS 33.180 5.7). The keys of one type in
 // one scope that are for a group (`groups`) are its ring. Control thread.
 
-struct app;
 struct key_slot;
+struct keystore;
 struct key_group;
 
 // The groups that a key is for, sorted; not owned.
@@ -30,10 +30,11 @@ struct key_ring {
 
 // Makes the key one of the groups in uris (array of strings, or NULL) and of no other from now on.
 // Returns the groups that it was of before, which the caller gives to key_groups_leave().
-struct key_groups key_groups_change(struct app *app, struct key_slot *slot, const json_t *uris);
+struct key_groups key_groups_change(
+	struct keystore *store, struct key_slot *slot, const json_t *uris);
 
 // Takes the key out of those groups of the list that it is no longer of; frees the list.
-void key_groups_leave(struct app *app, struct key_slot *slot, struct key_groups *groups);
+void key_groups_leave(struct keystore *store, struct key_slot *slot, struct key_groups *groups);
 
 // Whether the key is for that group; true if it is for no group in particular.
 bool key_is_of_group(const struct key_slot *slot, const char *uri);
@@ -41,8 +42,8 @@ bool key_is_of_group(const struct key_slot *slot, const char *uri);
 // The ring of a key that a session names: the keys of the session's group, if that is stated (not
 // NULL), else those that are for every group that the key itself is for. A key that is for no group
 // in particular is alone.
-struct key_ring key_ring_of(struct app *app, struct key_slot *slot, const char *group);
+struct key_ring key_ring_of(struct keystore *store, struct key_slot *slot, const char *group);
 
 // Calls visit for all keys in the groups; some maybe more than once.
-void key_groups_visit(struct app *app, const struct key_groups *groups,
-	void (*visit)(struct app *app, struct key_slot *slot, void *arg), void *arg);
+void key_groups_visit(struct keystore *store, const struct key_groups *groups,
+	void (*visit)(struct keystore *store, struct key_slot *slot, void *arg), void *arg);

@@ -11,10 +11,11 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/secmem.h"
-#include "control/app.h"
 #include "crypto/mcx_kdf.h"
 #include "dataplane/cryptodev.h"
+#include "dataplane/retire.h"
 #include "event/notice.h"
+#include "key/users.h"
 
 enum { PROVISIONAL_MS = 2000 }; // for a derived context to prove itself
 
@@ -29,9 +30,14 @@ const char *key_state_name(enum key_state state)
 	return names[state];
 }
 
-int keystore_init(struct keystore *store, uint32_t max, uint32_t max_ctxs)
+int keystore_init(struct keystore *store, struct relay *relay, struct retire *retire,
+	struct users *users, struct notices *notices, uint32_t max)
 {
 	*store = (struct keystore){
+		.relay = relay,
+		.retire = retire,
+		.users = users,
+		.notices = notices,
 		.slots = map_new(),
 		.domains = map_new(),
 		.groups = map_new(),
@@ -41,8 +47,9 @@ int keystore_init(struct keystore *store, uint32_t max, uint32_t max_ctxs)
 	store->roots = secmem_map(max * sizeof(*store->roots));
 	store->secrets = secmem_map(max * sizeof(*store->secrets));
 	store->free_roots = secmem_map(max * sizeof(*store->free_roots));
-	if (index_spaces_init(&store->spaces, max_ctxs) == 0 && store->slots && store->domains &&
-		store->groups && store->roots && store->secrets && store->free_roots)
+	if (index_spaces_init(&store->spaces, relay->keys.size) == 0 && store->slots &&
+		store->domains && store->groups && store->roots && store->secrets &&
+		store->free_roots)
 		return 0;
 	return -ENOMEM;
 }
@@ -50,9 +57,8 @@ int keystore_init(struct keystore *store, uint32_t max, uint32_t max_ctxs)
 // --- scopes
 // ---------------------------------------------------------------------------------------------------
 
-uint32_t keystore_domain_scope(struct app *app, const char *name)
+uint32_t keystore_domain_scope(struct keystore *store, const char *name)
 {
-	struct keystore *store = &app->keys;
 	struct key_domain *domain = map_get(store->domains, name, strlen(name));
 	if (domain)
 		return domain->scope;
@@ -68,66 +74,67 @@ uint32_t keystore_domain_scope(struct app *app, const char *name)
 	return domain->scope;
 }
 
-uint32_t keystore_domain_find(const struct app *app, const char *name)
+uint32_t keystore_domain_find(const struct keystore *store, const char *name)
 {
-	const struct key_domain *domain = map_get(app->keys.domains, name, strlen(name));
+	const struct key_domain *domain = map_get(store->domains, name, strlen(name));
 	return domain ? domain->scope : 0;
 }
 
-const char *keystore_domain_name(const struct app *app, uint32_t scope)
+const char *keystore_domain_name(const struct keystore *store, uint32_t scope)
 {
-	for (uint32_t i = 0; i < app->keys.n_domains; i++)
-		if (app->keys.by_scope[i]->scope == scope)
-			return app->keys.by_scope[i]->name;
+	for (uint32_t i = 0; i < store->n_domains; i++)
+		if (store->by_scope[i]->scope == scope)
+			return store->by_scope[i]->name;
 	return NULL;
 }
 
-uint32_t keystore_session_scope(struct app *app)
+uint32_t keystore_session_scope(struct keystore *store)
 {
-	return app->keys.next_scope++;
+	return store->next_scope++;
 }
 
 // --- slots
 // ----------------------------------------------------------------------------------------------------
 
-struct key_slot *keystore_find(const struct app *app, uint32_t scope, uint32_t id)
+struct key_slot *keystore_find(const struct keystore *store, uint32_t scope, uint32_t id)
 {
 	uint32_t name[2] = {scope, id};
-	return map_get(app->keys.slots, name, sizeof(name));
+	return map_get(store->slots, name, sizeof(name));
 }
 
-static struct key_slot *slot_take(struct app *app, uint32_t scope, uint32_t id)
+static struct key_slot *slot_take(struct keystore *store, uint32_t scope, uint32_t id)
 {
-	struct key_slot *slot = keystore_find(app, scope, id);
+	struct key_slot *slot = keystore_find(store, scope, id);
 	if (slot)
 		return slot;
 	uint32_t name[2] = {scope, id};
 	slot = alloc_zero(1, sizeof(*slot));
 	slot->scope = scope;
 	slot->id = id;
-	if (map_put(app->keys.slots, name, sizeof(name), slot, NULL) != 0)
+	if (map_put(store->slots, name, sizeof(name), slot, NULL) != 0)
 		abort();
 	return slot;
 }
 
-static void slot_release(struct app *app, struct key_slot *slot)
+static void slot_release(struct keystore *store, struct key_slot *slot)
 {
 	if (slot->installed || slot->uses)
 		return;
 	uint32_t name[2] = {slot->scope, slot->id};
-	struct key_groups groups = key_groups_change(app, slot, NULL);
-	key_groups_leave(app, slot, &groups);
+	struct key_groups groups = key_groups_change(store, slot, NULL);
+	key_groups_leave(store, slot, &groups);
 	free(slot->groups.groups);
-	map_remove(app->keys.slots, name, sizeof(name));
+	map_remove(store->slots, name, sizeof(name));
 	free(slot->ctxs);
 	free(slot);
 }
 
-struct key_use *key_use(struct app *app, uint32_t scope, uint32_t id, struct session *session)
+struct key_use *key_use(
+	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner)
 {
 	struct key_use *use = alloc_zero(1, sizeof(*use));
-	use->slot = slot_take(app, scope, id);
-	use->session = session;
+	use->slot = slot_take(store, scope, id);
+	use->owner = owner;
 	use->next = use->slot->uses;
 	if (use->next)
 		use->next->previous = use;
@@ -135,7 +142,7 @@ struct key_use *key_use(struct app *app, uint32_t scope, uint32_t id, struct ses
 	return use;
 }
 
-void key_unuse(struct app *app, struct key_use *use)
+void key_unuse(struct keystore *store, struct key_use *use)
 {
 	if (use->next)
 		use->next->previous = use->previous;
@@ -143,27 +150,28 @@ void key_unuse(struct app *app, struct key_use *use)
 		use->previous->next = use->next;
 	else
 		use->slot->uses = use->next;
-	slot_release(app, use->slot);
+	slot_release(store, use->slot);
 	free(use);
 }
 
-static void slot_rebuild_users(struct app *app, struct key_slot *slot, void *arg)
+// Each owner once in a round of changes.
+static void slot_tell_owners(struct keystore *store, struct key_slot *slot, void *arg)
 {
 	(void)arg;
-	uint64_t round = app->keys.rebuild_round;
+	uint64_t round = store->change_round;
 	for (struct key_use *use = slot->uses; use; use = use->next) {
-		if (use->session->rebuild_round != round)
-			session_rebuild(app, use->session);
-		use->session->rebuild_round = round;
+		if (use->owner->round != round)
+			use->owner->changed(use->owner);
+		use->owner->round = round;
 	}
 }
 
-// Those that name the key, and those that name another one of its groups.
-static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
+// Tells those who name the key, and those who name another one of its groups.
+static void slot_changed(struct keystore *store, struct key_slot *slot)
 {
-	app->keys.rebuild_round++;
-	slot_rebuild_users(app, slot, NULL);
-	key_groups_visit(app, &slot->groups, slot_rebuild_users, NULL);
+	store->change_round++;
+	slot_tell_owners(store, slot, NULL);
+	key_groups_visit(store, &slot->groups, slot_tell_owners, NULL);
 }
 
 // --- contexts
@@ -172,9 +180,9 @@ static void slot_rebuild_sessions(struct app *app, struct key_slot *slot)
 // Last step: no worker can reach the streams of the index space any more.
 static void space_release_streams(void *arg, uint32_t space)
 {
-	struct app *app = arg;
-	stream_free_siblings(&app->relay.streams, &app->relay.keys.streams[space]);
-	index_space_free(&app->keys.spaces, space);
+	struct keystore *store = arg;
+	stream_free_siblings(&store->relay->streams, &store->relay->keys.streams[space]);
+	index_space_free(&store->spaces, space);
 }
 
 // Should the key come back, its SRTCP indices go on above those it had.
@@ -186,38 +194,39 @@ static void srtcp_floor_raise(struct relay *relay, uint32_t space)
 }
 
 // Wipes a context that no worker can reach, with what a crypto device has of it.
-static void ctx_free(struct app *app, uint32_t index)
+static void ctx_free(struct keystore *store, uint32_t index)
 {
-	if (app->relay.cryptodev)
-		cryptodev_key_close(app->relay.cryptodev, index);
-	key_table_free(&app->relay.keys, index);
+	if (store->relay->cryptodev)
+		cryptodev_key_close(store->relay->cryptodev, index);
+	key_table_free(&store->relay->keys, index);
 }
 
 // No worker can use the context any more: its octets go at once, its streams with the last one of
 // its kind.
 static void ctx_release(void *arg, uint32_t index)
 {
-	struct app *app = arg;
-	struct key_ctx *ctx = &app->relay.keys.ctxs[index];
-	if (index_space_release(&app->keys.spaces, ctx->space)) {
-		srtcp_floor_raise(&app->relay, ctx->space);
-		stream_unlink_siblings(&app->relay.streams, &app->relay.keys.streams[ctx->space]);
-		retire_later(&app->retire, space_release_streams, app, ctx->space);
+	struct keystore *store = arg;
+	struct key_ctx *ctx = &store->relay->keys.ctxs[index];
+	if (index_space_release(&store->spaces, ctx->space)) {
+		srtcp_floor_raise(store->relay, ctx->space);
+		stream_unlink_siblings(
+			&store->relay->streams, &store->relay->keys.streams[ctx->space]);
+		retire_later(store->retire, space_release_streams, store, ctx->space);
 	}
-	user_release(&app->users, (uint32_t)ctx->by_talker.mki);
-	ctx_free(app, index);
+	user_release(store->users, (uint32_t)ctx->by_talker.mki);
+	ctx_free(store, index);
 }
 
-static void ctx_retire(struct app *app, uint32_t ctx)
+static void ctx_retire(struct keystore *store, uint32_t ctx)
 {
-	key_table_unpublish(&app->relay.keys, ctx);
-	retire_later(&app->retire, ctx_release, app, ctx);
+	key_table_unpublish(&store->relay->keys, ctx);
+	retire_later(store->retire, ctx_release, store, ctx);
 }
 
-static void slot_retire_ctxs(struct app *app, struct key_slot *slot)
+static void slot_retire_ctxs(struct keystore *store, struct key_slot *slot)
 {
 	for (uint32_t i = 0; i < slot->n_ctxs; i++)
-		ctx_retire(app, slot->ctxs[i]);
+		ctx_retire(store, slot->ctxs[i]);
 	slot->n_ctxs = 0;
 }
 
@@ -243,10 +252,10 @@ static bool slot_remove_ctx(struct key_slot *slot, uint32_t ctx)
 }
 
 // TGK to expanded session key: RFC 3830 4.1.3, RFC 3711 4.3.
-static int ctx_derive_key(struct app *app, const struct key_slot *slot, const struct key_name *name,
-	uint32_t csb_id, struct key_ctx *ctx)
+static int ctx_derive_key(struct keystore *store, const struct key_slot *slot,
+	const struct key_name *name, uint32_t csb_id, struct key_ctx *ctx)
 {
-	const struct key_secret *secret = &app->keys.secrets[slot->index];
+	const struct key_secret *secret = &store->secrets[slot->index];
 	struct srtp_master master;
 	struct srtp_session session;
 	int rc = mikey_derive_master(secret->value, secret->value_len, name->cs_id, csb_id,
@@ -254,14 +263,14 @@ static int ctx_derive_key(struct app *app, const struct key_slot *slot, const st
 	if (rc == 0)
 		rc = srtp_kdf(&master, name->suite, name->protocol, &session);
 	if (rc == 0)
-		rc = cipher_of_suite(app->relay.cipher, name->suite)
+		rc = cipher_of_suite(store->relay->cipher, name->suite)
 			     ->expand(name->suite, session.key, ctx->key);
-	if (rc == 0 && app->relay.cryptodev && srtp_suite_is_aead(name->suite))
-		rc = cryptodev_key_open(app->relay.cryptodev,
-			(uint32_t)(ctx - app->relay.keys.ctxs), name->suite, session.key);
+	if (rc == 0 && store->relay->cryptodev && srtp_suite_is_aead(name->suite))
+		rc = cryptodev_key_open(store->relay->cryptodev,
+			(uint32_t)(ctx - store->relay->keys.ctxs), name->suite, session.key);
 	if (rc == 0) {
 		memcpy(ctx->salt, session.salt, sizeof(ctx->salt));
-		ctx->space = index_space_take(&app->keys.spaces, &session);
+		ctx->space = index_space_take(&store->spaces, &session);
 		rc = ctx->space == UINT32_MAX ? -EIO : 0;
 	}
 	secmem_wipe(&master, sizeof(master));
@@ -283,11 +292,11 @@ static struct key_name name_by_talker(
 
 // Derives and publishes the context of that name. KEY_NONE if there is no room.
 static uint32_t ctx_make(
-	struct app *app, struct key_slot *slot, const struct key_name *by_mki, uint32_t user)
+	struct keystore *store, struct key_slot *slot, const struct key_name *by_mki, uint32_t user)
 {
-	struct key_table *table = &app->relay.keys;
-	if (table->n_used == table->size || index_spaces_full(&app->keys.spaces))
-		retire_all(&app->retire);
+	struct key_table *table = &store->relay->keys;
+	if (table->n_used == table->size || index_spaces_full(&store->spaces))
+		retire_all(store->retire);
 	uint32_t index = key_table_alloc(table);
 	if (index == KEY_NONE) {
 		log_limited(LOG_LEVEL_WARNING, "key_contexts_full limit=%u key=%08x", table->size,
@@ -296,32 +305,32 @@ static uint32_t ctx_make(
 	}
 	struct key_ctx *ctx = &table->ctxs[index];
 	uint32_t csb_id = slot->type == KEY_GMK ? (uint32_t)by_mki->mki : slot->id;
-	int rc = ctx_derive_key(app, slot, by_mki, csb_id, ctx);
-	if (rc == -ENOMEM && app->relay.cryptodev) {
+	int rc = ctx_derive_key(store, slot, by_mki, csb_id, ctx);
+	if (rc == -ENOMEM && store->relay->cryptodev) {
 		// Sessions of contexts that nobody can reach any more may wait for their grace period.
-		retire_all(&app->retire);
-		rc = ctx_derive_key(app, slot, by_mki, csb_id, ctx);
+		retire_all(store->retire);
+		rc = ctx_derive_key(store, slot, by_mki, csb_id, ctx);
 	}
 	if (rc != 0) {
 		log_limited(LOG_LEVEL_ERROR, "key_not_derived id=%08x reason=\"%s\"", slot->id,
 			rc == -ENOMEM ? "no memory; sessions of a crypto device need more by the "
 					"eal setting (-m, --socket-mem)"
 				      : strerror(-rc));
-		ctx_free(app, index);
+		ctx_free(store, index);
 		return KEY_NONE;
 	}
 	ctx->by_mki = *by_mki;
 	ctx->root = slot->index;
-	ctx->serial = ++app->keys.next_serial;
+	ctx->serial = ++store->next_serial;
 	if (user != USER_NONE)
-		ctx->by_talker = name_by_talker(slot, by_mki, user_take_again(&app->users, user));
+		ctx->by_talker = name_by_talker(slot, by_mki, user_take_again(store->users, user));
 	key_table_publish(table, index);
 	slot_add_ctx(slot, index);
 	return index;
 }
 
-uint32_t key_ctx_fixed(
-	struct app *app, struct key_slot *slot, uint8_t cs_id, uint8_t protocol, uint8_t suite)
+uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs_id,
+	uint8_t protocol, uint8_t suite)
 {
 	struct key_name name = {
 		.mki = (uint64_t)slot->id << 32,
@@ -330,9 +339,9 @@ uint32_t key_ctx_fixed(
 		.protocol = protocol,
 		.suite = suite,
 	};
-	struct key_table *table = &app->relay.keys;
+	struct key_table *table = &store->relay->keys;
 	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
-	return ctx != KEY_NONE ? ctx : ctx_make(app, slot, &name, USER_NONE);
+	return ctx != KEY_NONE ? ctx : ctx_make(store, slot, &name, USER_NONE);
 }
 
 static struct key_user *slot_find_user(const struct key_slot *slot, uint32_t guk_id)
@@ -356,9 +365,8 @@ static uint32_t slot_user_named(const struct key_slot *slot, uint32_t guk_id)
 	return user && !user->ambiguous ? user->user : USER_NONE;
 }
 
-static void provisional_add(struct app *app, uint32_t ctx)
+static void provisional_add(struct keystore *store, uint32_t ctx)
 {
-	struct keystore *store = &app->keys;
 	if (store->n_provisional == store->provisional_size) {
 		store->provisional_size =
 			store->provisional_size ? store->provisional_size * 2 : 64;
@@ -367,7 +375,7 @@ static void provisional_add(struct app *app, uint32_t ctx)
 	}
 	store->provisional[store->n_provisional++] = (struct key_provisional){
 		.ctx = ctx,
-		.serial = app->relay.keys.ctxs[ctx].serial,
+		.serial = store->relay->keys.ctxs[ctx].serial,
 		.until_ms = relay_now_ms() + PROVISIONAL_MS,
 	};
 }
@@ -375,22 +383,22 @@ static void provisional_add(struct app *app, uint32_t ctx)
 // The context of a GMK's user, made or given its talker's name. It is kept only if a tag verifies
 // under it.
 static enum drop_reason ctx_derive_gmk(
-	struct app *app, struct key_slot *slot, struct key_name name, uint32_t user)
+	struct keystore *store, struct key_slot *slot, struct key_name name, uint32_t user)
 {
-	struct key_table *table = &app->relay.keys;
+	struct key_table *table = &store->relay->keys;
 	name.kind = KEY_BY_MKI;
 	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
 	if (ctx == KEY_NONE) {
 		// Whoever forges GUK-IDs must leave room for others.
-		if (app->keys.n_provisional > table->size / 4)
+		if (store->n_provisional > table->size / 4)
 			return DROP_DERIVE_LIMIT;
-		ctx = ctx_make(app, slot, &name, user);
+		ctx = ctx_make(store, slot, &name, user);
 		if (ctx == KEY_NONE)
 			return DROP_DERIVE_LIMIT;
-		provisional_add(app, ctx);
+		provisional_add(store, ctx);
 	} else if (user != USER_NONE && table->ctxs[ctx].by_talker.kind != KEY_BY_TALKER) {
 		struct key_name talker =
-			name_by_talker(slot, &name, user_take_again(&app->users, user));
+			name_by_talker(slot, &name, user_take_again(store->users, user));
 		key_table_name_talker(table, ctx, &talker);
 	} else if (user != USER_NONE && (uint32_t)table->ctxs[ctx].by_talker.mki != user) {
 		return DROP_UNKNOWN_TALKER; // two users with one GUK-ID
@@ -398,66 +406,67 @@ static enum drop_reason ctx_derive_gmk(
 	return DROP_NONE;
 }
 
-static enum drop_reason ctx_derive_by_mki(struct app *app, const struct key_name *name)
+static enum drop_reason ctx_derive_by_mki(struct keystore *store, const struct key_name *name)
 {
-	struct key_slot *slot = keystore_find(app, name->scope, (uint32_t)(name->mki >> 32));
+	struct key_slot *slot = keystore_find(store, name->scope, (uint32_t)(name->mki >> 32));
 	uint32_t guk_id = (uint32_t)name->mki;
 	if (!slot || !key_usable(slot) || slot->type != KEY_GMK)
 		return DROP_UNKNOWN_MKI;
 	if (guk_id >> 28 != KEY_GMK || (slot->closed && !slot_find_user(slot, guk_id)))
 		return DROP_UNKNOWN_USER;
-	return ctx_derive_gmk(app, slot, *name, slot_user_named(slot, guk_id));
+	return ctx_derive_gmk(store, slot, *name, slot_user_named(slot, guk_id));
 }
 
-static enum drop_reason ctx_derive_by_talker(struct app *app, const struct key_name *name)
+static enum drop_reason ctx_derive_by_talker(struct keystore *store, const struct key_name *name)
 {
 	uint32_t root = (uint32_t)(name->mki >> 32), user = (uint32_t)name->mki, guk_id;
-	struct key_slot *slot = root < app->keys.n_touched ? app->keys.roots[root] : NULL;
-	const char *uri = user < app->users.n ? user_uri(&app->users, user) : NULL;
+	struct key_slot *slot = root < store->n_touched ? store->roots[root] : NULL;
+	const char *uri = user < store->users->n ? user_uri(store->users, user) : NULL;
 	if (!slot || !key_usable(slot) || slot->type != KEY_GMK)
 		return DROP_NO_KEY;
-	if (!uri || !key_guk_id(app, slot, uri, &guk_id))
+	if (!uri || !key_guk_id(store, slot, uri, &guk_id))
 		return DROP_UNKNOWN_TALKER;
 	struct key_name by_mki = *name;
 	by_mki.mki = (uint64_t)slot->id << 32 | guk_id;
 	by_mki.scope = slot->scope;
-	return ctx_derive_gmk(app, slot, by_mki, user);
+	return ctx_derive_gmk(store, slot, by_mki, user);
 }
 
 // What a key that has become usable needs for those who speak under another one of its groups is
 // derived before anything leads to it: at a roll-over nobody's media has to wait.
-static void slot_derive_talkers(struct app *app, struct key_slot *other, void *arg)
+static void slot_derive_talkers(struct keystore *store, struct key_slot *other, void *arg)
 {
-	const struct key_table *table = &app->relay.keys;
+	const struct key_table *table = &store->relay->keys;
 	struct key_slot *slot = arg;
 	for (uint32_t i = 0; other != slot && i < other->n_ctxs; i++) {
 		const struct key_ctx *ctx = &table->ctxs[other->ctxs[i]];
 		uint32_t user = (uint32_t)ctx->by_talker.mki, guk_id;
 		if (ctx->by_talker.kind != KEY_BY_TALKER ||
-			!key_guk_id(app, slot, user_uri(&app->users, user), &guk_id) ||
+			!key_guk_id(store, slot, user_uri(store->users, user), &guk_id) ||
 			(slot->closed && !slot_find_user(slot, guk_id)))
 			continue;
 		struct key_name name = ctx->by_mki;
 		name.mki = (uint64_t)slot->id << 32 | guk_id;
-		ctx_derive_gmk(app, slot, name, user);
+		ctx_derive_gmk(store, slot, name, user);
 	}
 }
 
-static void slot_follow_talkers(struct app *app, struct key_slot *slot)
+static void slot_follow_talkers(struct keystore *store, struct key_slot *slot)
 {
 	if (slot->type == KEY_GMK && key_usable(slot))
-		key_groups_visit(app, &slot->groups, slot_derive_talkers, slot);
+		key_groups_visit(store, &slot->groups, slot_derive_talkers, slot);
 }
 
-enum drop_reason key_ctx_derive(struct app *app, const struct key_name *name)
+enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name)
 {
-	return name->kind == KEY_BY_MKI ? ctx_derive_by_mki(app, name)
-					: ctx_derive_by_talker(app, name);
+	return name->kind == KEY_BY_MKI ? ctx_derive_by_mki(store, name)
+					: ctx_derive_by_talker(store, name);
 }
 
-bool key_guk_id(struct app *app, const struct key_slot *slot, const char *user, uint32_t *guk_id)
+bool key_guk_id(
+	struct keystore *store, const struct key_slot *slot, const char *user, uint32_t *guk_id)
 {
-	const struct key_secret *secret = &app->keys.secrets[slot->index];
+	const struct key_secret *secret = &store->secrets[slot->index];
 	bool made = mcx_guk_id(secret->value, secret->value_len, slot->id, user, guk_id) == 0;
 	if (!made)
 		log_limited(LOG_LEVEL_ERROR,
@@ -482,11 +491,10 @@ static bool profile_equal(const struct key_profile *a, const struct key_profile 
 	return a->suite == b->suite && a->mki_len == b->mki_len && a->roc_rate == b->roc_rate;
 }
 
-bool key_admit(struct app *app, uint32_t scope, const struct key_spec *spec, bool replace,
+bool key_admit(struct keystore *store, uint32_t scope, const struct key_spec *spec, bool replace,
 	uint32_t n_more, const char *path, struct rpc_error *error)
 {
-	const struct keystore *store = &app->keys;
-	const struct key_slot *slot = scope == 0 ? NULL : keystore_find(app, scope, spec->id);
+	const struct key_slot *slot = scope == 0 ? NULL : keystore_find(store, scope, spec->id);
 	if (slot && slot->installed) {
 		bool free = replace || slot->state == KEY_EXPIRED;
 		if (!free && !secret_equal(&store->secrets[slot->index], &spec->secret))
@@ -513,27 +521,28 @@ static int key_user_compare(const void *a, const void *b)
 	return (x->guk_id > y->guk_id) - (x->guk_id < y->guk_id);
 }
 
-static void slot_clear_users(struct app *app, struct key_slot *slot)
+static void slot_clear_users(struct keystore *store, struct key_slot *slot)
 {
 	for (uint32_t i = 0; i < slot->n_users; i++)
-		user_release(&app->users, slot->users[i].user);
+		user_release(store->users, slot->users[i].user);
 	free(slot->users);
 	slot->users = NULL;
 	slot->n_users = 0;
 }
 
-static void slot_set_users(struct app *app, struct key_slot *slot, const struct key_spec *spec)
+static void slot_set_users(
+	struct keystore *store, struct key_slot *slot, const struct key_spec *spec)
 {
-	slot_clear_users(app, slot);
+	slot_clear_users(store, slot);
 	slot->closed = spec->closed;
 	size_t n = spec->users ? json_array_size(spec->users) : 0, i;
 	json_t *item;
 	slot->users = alloc_zero(n, sizeof(*slot->users));
 	json_array_foreach ((json_t *)(uintptr_t)spec->users, i, item) {
 		struct key_user *user = &slot->users[slot->n_users];
-		if (!key_guk_id(app, slot, json_string_value(item), &user->guk_id))
+		if (!key_guk_id(store, slot, json_string_value(item), &user->guk_id))
 			continue;
-		user->user = user_take(&app->users, json_string_value(item));
+		user->user = user_take(store->users, json_string_value(item));
 		slot->n_users++;
 	}
 	qsort(slot->users, slot->n_users, sizeof(*slot->users), key_user_compare);
@@ -548,9 +557,9 @@ static void slot_set_users(struct app *app, struct key_slot *slot, const struct 
 }
 
 // After the users changed: contexts of users who may no longer speak go, others learn their talker.
-static void slot_review_ctxs(struct app *app, struct key_slot *slot)
+static void slot_review_ctxs(struct keystore *store, struct key_slot *slot)
 {
-	struct key_table *table = &app->relay.keys;
+	struct key_table *table = &store->relay->keys;
 	for (uint32_t i = slot->n_ctxs; i-- > 0;) {
 		uint32_t ctx = slot->ctxs[i];
 		struct key_name by_mki = table->ctxs[ctx].by_mki;
@@ -558,10 +567,10 @@ static void slot_review_ctxs(struct app *app, struct key_slot *slot)
 		uint32_t user = slot_user_named(slot, guk_id);
 		if (slot->closed && !slot_find_user(slot, guk_id)) {
 			slot->ctxs[i] = slot->ctxs[--slot->n_ctxs];
-			ctx_retire(app, ctx);
+			ctx_retire(store, ctx);
 		} else if (user != USER_NONE && table->ctxs[ctx].by_talker.kind != KEY_BY_TALKER) {
 			struct key_name talker =
-				name_by_talker(slot, &by_mki, user_take_again(&app->users, user));
+				name_by_talker(slot, &by_mki, user_take_again(store->users, user));
 			key_table_name_talker(table, ctx, &talker);
 		}
 	}
@@ -587,34 +596,32 @@ static void store_note_due(struct keystore *store, const struct key_slot *slot)
 		store->due = due;
 }
 
-static void slot_take_root(struct app *app, struct key_slot *slot)
+static void slot_take_root(struct keystore *store, struct key_slot *slot)
 {
-	struct keystore *store = &app->keys;
 	// Indices of keys that are gone come back when no worker can meet them any more.
 	if (store->n_free == 0 && store->n_touched == store->max)
-		retire_all(&app->retire);
+		retire_all(store->retire);
 	slot->index = store->n_free > 0 ? store->free_roots[--store->n_free] : store->n_touched++;
 	store->roots[slot->index] = slot;
 	store->n_roots++;
 	slot->installed = true;
 }
 
-void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
+void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec)
 {
-	struct keystore *store = &app->keys;
-	struct key_slot *slot = slot_take(app, scope, spec->id);
+	struct key_slot *slot = slot_take(store, scope, spec->id);
 	bool same = slot->installed && slot->state != KEY_EXPIRED &&
 		    secret_equal(&store->secrets[slot->index], &spec->secret);
 	if (slot->installed)
 		store_count(store, slot, -1);
 	else
-		slot_take_root(app, slot);
+		slot_take_root(store, slot);
 	if (!same) {
 		// The old key's contexts are found under the same names: they go first, and before
 		// them all that leads to them.
 		slot->state = KEY_PENDING;
-		slot_rebuild_sessions(app, slot);
-		slot_retire_ctxs(app, slot);
+		slot_changed(store, slot);
+		slot_retire_ctxs(store, slot);
 		store->secrets[slot->index] = spec->secret;
 	}
 	if (!same || slot->activation != spec->activation)
@@ -629,107 +636,104 @@ void key_install(struct app *app, uint32_t scope, const struct key_spec *spec)
 		slot->profile = spec->profile;
 	struct key_groups before = {.n = 0};
 	if (!same || spec->groups)
-		before = key_groups_change(app, slot, spec->groups);
-	slot_set_users(app, slot, spec);
+		before = key_groups_change(store, slot, spec->groups);
+	slot_set_users(store, slot, spec);
 	slot->state = state_at(slot, time(NULL));
 	store_count(store, slot, +1);
-	slot_follow_talkers(app, slot);
-	slot_rebuild_sessions(app, slot);
-	key_groups_visit(app, &before, slot_rebuild_users, NULL);
-	key_groups_leave(app, slot, &before);
+	slot_follow_talkers(store, slot);
+	slot_changed(store, slot);
+	key_groups_visit(store, &before, slot_tell_owners, NULL);
+	key_groups_leave(store, slot, &before);
 	if (slot->state != KEY_ACTIVE)
-		slot_retire_ctxs(app, slot);
+		slot_retire_ctxs(store, slot);
 	else if (slot->type == KEY_GMK)
-		slot_review_ctxs(app, slot);
+		slot_review_ctxs(store, slot);
 	store_note_due(store, slot);
 }
 
 // Takes a key's octets and contexts out of use.
-static void slot_disarm(struct app *app, struct key_slot *slot)
+static void slot_disarm(struct keystore *store, struct key_slot *slot)
 {
-	slot_rebuild_sessions(app, slot);
-	slot_retire_ctxs(app, slot);
-	secmem_wipe(&app->keys.secrets[slot->index], sizeof(struct key_secret));
+	slot_changed(store, slot);
+	slot_retire_ctxs(store, slot);
+	secmem_wipe(&store->secrets[slot->index], sizeof(struct key_secret));
 }
 
 // No worker looks for talkers under that root key any more: its index can be another's.
 static void root_release(void *arg, uint32_t index)
 {
-	struct app *app = arg;
-	app->keys.free_roots[app->keys.n_free++] = index;
+	struct keystore *store = arg;
+	store->free_roots[store->n_free++] = index;
 }
 
-bool key_remove(struct app *app, uint32_t scope, uint32_t id)
+bool key_remove(struct keystore *store, uint32_t scope, uint32_t id)
 {
-	struct keystore *store = &app->keys;
-	struct key_slot *slot = keystore_find(app, scope, id);
+	struct key_slot *slot = keystore_find(store, scope, id);
 	if (!slot || !slot->installed)
 		return false;
 	store_count(store, slot, -1);
 	slot->installed = false;
-	slot_disarm(app, slot);
-	slot_clear_users(app, slot);
+	slot_disarm(store, slot);
+	slot_clear_users(store, slot);
 	store->roots[slot->index] = NULL;
 	store->n_roots--;
-	retire_later(&app->retire, root_release, app, slot->index);
-	slot_release(app, slot);
+	retire_later(store->retire, root_release, store, slot->index);
+	slot_release(store, slot);
 	return true;
 }
 
 // --- time
 // -----------------------------------------------------------------------------------------------------
 
-struct notice_key key_notice_of(const struct app *app, const struct key_slot *slot)
+struct notice_key key_notice_of(const struct keystore *store, const struct key_slot *slot)
 {
-	const char *domain = keystore_domain_name(app, slot->scope);
+	const char *domain = keystore_domain_name(store, slot->scope);
 	return (struct notice_key){
 		.scope = slot->scope,
 		.id = slot->id,
 		.type = slot->installed ? key_type_names[slot->type] : NULL,
 		.domain = domain,
-		.session = !domain && slot->uses ? slot->uses->session->spec.id : NULL,
+		.session = !domain && slot->uses ? slot->uses->owner->id : NULL,
 	};
 }
 
-static void slot_advance(struct app *app, struct key_slot *slot, time_t now)
+static void slot_advance(struct keystore *store, struct key_slot *slot, time_t now)
 {
 	enum key_state state = state_at(slot, now);
 	// Never back, even if the clock is set back.
 	if (!slot->installed || state <= slot->state)
 		return;
-	store_count(&app->keys, slot, -1);
+	store_count(store, slot, -1);
 	slot->state = state;
-	store_count(&app->keys, slot, +1);
-	struct notice_key key = key_notice_of(app, slot);
+	store_count(store, slot, +1);
+	struct notice_key key = key_notice_of(store, slot);
 	struct notice advanced = {
 		.type = state == KEY_ACTIVE ? NOTICE_KEY_ACTIVATED : NOTICE_KEY_EXPIRED,
 		.key = &key};
-	notice(&app->notices, &advanced);
+	notice(store->notices, &advanced);
 	if (state == KEY_EXPIRED)
-		slot_disarm(app, slot);
+		slot_disarm(store, slot);
 	else {
-		slot_follow_talkers(app, slot);
-		slot_rebuild_sessions(app, slot);
+		slot_follow_talkers(store, slot);
+		slot_changed(store, slot);
 	}
 }
 
-static void keystore_advance(struct app *app, time_t now)
+static void keystore_advance(struct keystore *store, time_t now)
 {
-	struct keystore *store = &app->keys;
 	store->due = 0;
 	for (uint32_t i = 0; i < store->n_touched; i++) {
 		if (!store->roots[i])
 			continue;
-		slot_advance(app, store->roots[i], now);
+		slot_advance(store, store->roots[i], now);
 		store_note_due(store, store->roots[i]);
 	}
 }
 
 // Contexts that no tag verified under were asked for by nobody who has the key.
-static void provisional_review(struct app *app)
+static void provisional_review(struct keystore *store)
 {
-	struct keystore *store = &app->keys;
-	struct key_table *table = &app->relay.keys;
+	struct key_table *table = &store->relay->keys;
 	uint64_t now_ms = relay_now_ms();
 	uint32_t n = 0;
 	while (n < store->n_provisional && store->provisional[n].until_ms <= now_ms) {
@@ -740,7 +744,7 @@ static void provisional_review(struct app *app)
 			continue;
 		struct key_slot *slot = store->roots[ctx->root];
 		if (slot && slot_remove_ctx(slot, p->ctx))
-			ctx_retire(app, p->ctx);
+			ctx_retire(store, p->ctx);
 	}
 	store->n_provisional -= n;
 	if (n > 0)
@@ -748,21 +752,20 @@ static void provisional_review(struct app *app)
 			store->n_provisional * sizeof(*store->provisional));
 }
 
-void keystore_tick(struct app *app)
+void keystore_tick(struct keystore *store)
 {
 	time_t now = time(NULL);
-	if (app->keys.due != 0 && now >= app->keys.due)
-		keystore_advance(app, now);
-	provisional_review(app);
+	if (store->due != 0 && now >= store->due)
+		keystore_advance(store, now);
+	provisional_review(store);
 }
 
-void keystore_fini(struct app *app)
+void keystore_fini(struct keystore *store)
 {
-	struct keystore *store = &app->keys;
 	for (uint32_t i = 0; i < store->n_touched; i++)
 		if (store->roots[i])
-			key_remove(app, store->roots[i]->scope, store->roots[i]->id);
-	retire_all(&app->retire);
+			key_remove(store, store->roots[i]->scope, store->roots[i]->id);
+	retire_all(store->retire);
 	for (uint32_t i = 0; i < store->n_domains; i++) {
 		free(store->by_scope[i]->name);
 		free(store->by_scope[i]);

@@ -19,8 +19,9 @@
 
 // Root keys (TGKs) and the key contexts derived from them. Control thread.
 
-struct app;
-struct session;
+struct notices;
+struct retire;
+struct users;
 
 // Purpose tags of TS 33.180 Annex G: the top four bits of a key id.
 enum key_type { KEY_GMK, KEY_PCK, KEY_CSK, KEY_SPK, KEY_MKFC, KEY_MSCCK, KEY_MUSIK, KEY_N_TYPES };
@@ -66,7 +67,7 @@ struct key_spec {
 	const json_t *users, *groups; // arrays of strings of the request, or NULL
 };
 
-// A root key. A slot lives while the key is installed or a session names it.
+// A root key. A slot lives while the key is installed or named.
 struct key_slot {
 	uint32_t scope, id;
 	uint32_t index; // of the root key for workers and secrets; valid if installed
@@ -80,16 +81,23 @@ struct key_slot {
 	bool closed;
 	struct key_user *users; // sorted by GUK-ID
 	uint32_t n_users;
-	struct key_groups groups; // kept while a session names the key, though it is not installed
+	struct key_groups groups; // kept while the key is named, though it is not installed
 	uint32_t *ctxs;           // key contexts derived from it
 	uint32_t n_ctxs, ctxs_size;
-	struct key_use *uses; // by legs
+	struct key_use *uses;
 };
 
-// A leg's naming of a key.
+// Whoever names keys, and has to follow their changes.
+struct key_owner {
+	void (*changed)(struct key_owner *owner);
+	const char *id; // as events tell of it
+	uint64_t round; // of the last change that it was told of
+};
+
+// One owner's naming of a key.
 struct key_use {
 	struct key_slot *slot;
-	struct session *session;
+	struct key_owner *owner;
 	struct key_use *previous, *next; // of the slot
 };
 
@@ -99,6 +107,10 @@ struct key_provisional {
 };
 
 struct keystore {
+	struct relay *relay; // whose key table, streams and ciphers it is for
+	struct retire *retire;
+	struct users *users;
+	struct notices *notices;
 	struct map *slots;            // (scope, id) -> key_slot
 	struct map *domains;          // name -> key_domain
 	struct map *groups;           // scope, type, URI -> key_group
@@ -108,7 +120,7 @@ struct keystore {
 	struct key_secret *secrets; // by index, secmem
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;
 	uint32_t n_by_state[KEY_N_TYPES][KEY_N_STATES]; // of n_roots
-	uint64_t rebuild_round;                         // counts changes of keys
+	uint64_t change_round;                          // counts changes of keys
 	uint64_t install_serial;
 	uint32_t next_scope, next_serial;
 	time_t due; // when the next key activates or expires, 0: none does
@@ -119,9 +131,10 @@ struct keystore {
 
 enum { KEY_DOMAINS_MAX = 4096 };
 
-// Room for max root keys and max_ctxs key contexts. 0 or -ENOMEM.
-int keystore_init(struct keystore *store, uint32_t max, uint32_t max_ctxs);
-void keystore_fini(struct app *app);
+// Room for max root keys. All that it is given outlives it. 0 or -ENOMEM.
+int keystore_init(struct keystore *store, struct relay *relay, struct retire *retire,
+	struct users *users, struct notices *notices, uint32_t max);
+void keystore_fini(struct keystore *store);
 
 // Reads one Key of control-api.md. False with *error set: RPC_INVALID_PARAMS, or RPC_KEY_REFUSED
 // for one that is well formed but unusable. The caller wipes spec in any case.
@@ -137,31 +150,32 @@ bool key_profile_read(
 	struct reader *r, const char *name, enum key_type type, struct key_profile *profile);
 
 // The number of a domain, made if it is new; 0 if there are too many.
-uint32_t keystore_domain_scope(struct app *app, const char *domain);
+uint32_t keystore_domain_scope(struct keystore *store, const char *domain);
 // The number of a domain, 0 if there is none of that name.
-uint32_t keystore_domain_find(const struct app *app, const char *domain);
+uint32_t keystore_domain_find(const struct keystore *store, const char *domain);
 // The name of a domain's number, NULL if the scope is a session's.
-const char *keystore_domain_name(const struct app *app, uint32_t scope);
+const char *keystore_domain_name(const struct keystore *store, uint32_t scope);
 // A number for a session's own keys.
-uint32_t keystore_session_scope(struct app *app);
+uint32_t keystore_session_scope(struct keystore *store);
 
-struct key_slot *keystore_find(const struct app *app, uint32_t scope, uint32_t id);
+struct key_slot *keystore_find(const struct keystore *store, uint32_t scope, uint32_t id);
 
 // Whether spec can go in: RPC_CONFLICT (same id, other bytes, and not replace), RPC_LIMIT. n_more
 // keys are to be installed with it.
-bool key_admit(struct app *app, uint32_t scope, const struct key_spec *spec, bool replace,
+bool key_admit(struct keystore *store, uint32_t scope, const struct key_spec *spec, bool replace,
 	uint32_t n_more, const char *path, struct rpc_error *error);
 
-// Installs or updates an admitted key and rebuilds the sessions that name it.
-void key_install(struct app *app, uint32_t scope, const struct key_spec *spec);
+// Installs or updates an admitted key and tells those who name it.
+void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec);
 
 // Takes a key out of use. Its bytes are wiped once no worker can use it: after retire_all(), or
 // soon. False if it is not installed.
-bool key_remove(struct app *app, uint32_t scope, uint32_t id);
+bool key_remove(struct keystore *store, uint32_t scope, uint32_t id);
 
-// Naming a key keeps its slot, installed or not, and has the session rebuilt when the key changes.
-struct key_use *key_use(struct app *app, uint32_t scope, uint32_t id, struct session *session);
-void key_unuse(struct app *app, struct key_use *use);
+// Naming a key keeps its slot, installed or not, and has the owner told when the key changes.
+struct key_use *key_use(
+	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner);
+void key_unuse(struct keystore *store, struct key_use *use);
 
 static inline bool key_usable(const struct key_slot *slot)
 {
@@ -169,20 +183,21 @@ static inline bool key_usable(const struct key_slot *slot)
 }
 
 // The key context of a usable key that is no GMK, derived if need be; KEY_NONE if there is no room.
-uint32_t key_ctx_fixed(
-	struct app *app, struct key_slot *slot, uint8_t cs_id, uint8_t protocol, uint8_t suite);
+uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs_id,
+	uint8_t protocol, uint8_t suite);
 
 // Answers a worker that misses a context: derives it if that is allowed. DROP_NONE, or why not.
-enum drop_reason key_ctx_derive(struct app *app, const struct key_name *name);
+enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name);
 
 // GUK-ID of a user under a usable GMK. False if the library failed.
-bool key_guk_id(struct app *app, const struct key_slot *slot, const char *user, uint32_t *guk_id);
+bool key_guk_id(
+	struct keystore *store, const struct key_slot *slot, const char *user, uint32_t *guk_id);
 
 // Activates, expires, and forgets contexts that proved nothing. About ten times a second.
-void keystore_tick(struct app *app);
+void keystore_tick(struct keystore *store);
 
 // A key as notices tell of it. Valid until it changes.
-struct notice_key key_notice_of(const struct app *app, const struct key_slot *slot);
+struct notice_key key_notice_of(const struct keystore *store, const struct key_slot *slot);
 
 // A key as key.list shows it: never its octets.
-json_t *key_show(const struct app *app, const struct key_slot *slot);
+json_t *key_show(const struct keystore *store, const struct key_slot *slot);

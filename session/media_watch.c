@@ -83,7 +83,7 @@ static bool unknown_notice(struct app *app, uint32_t index, enum drop_reason rea
 		.reason = drop_label(reason),
 		.count = n};
 	if (missing) {
-		key = key_notice_of(app, missing);
+		key = key_notice_of(&app->keys, missing);
 		what.key = &key;
 		what.state = missing->installed ? key_state_name(missing->state) : "missing";
 	}

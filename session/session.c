@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_common.h>
 #include <rte_cycles.h>
 
 #include "base/alloc.h"
@@ -115,6 +116,13 @@ void session_rebuild(struct app *app, struct session *session)
 		retire_memory(app, before[kind]);
 }
 
+// A key that its legs name has changed.
+static void session_follow_key(struct key_owner *owner)
+{
+	struct session *session = container_of(owner, struct session, owner);
+	session_rebuild(session->app, session);
+}
+
 // --- legs in and out
 // ------------------------------------------------------------------------------------------
 
@@ -154,10 +162,10 @@ static struct key_use **leg_bind_keys(
 	if (!protection->has_key)
 		return NULL;
 	struct key_use **uses = alloc_zero(1 + protection->n_accept, sizeof(struct key_use *));
-	uses[0] = key_use(app, protection->key.scope, protection->key.id, session);
+	uses[0] = key_use(&app->keys, protection->key.scope, protection->key.id, &session->owner);
 	for (uint32_t i = 0; i < protection->n_accept; i++)
-		uses[1 + i] = key_use(
-			app, protection->accept[i].scope, protection->accept[i].id, session);
+		uses[1 + i] = key_use(&app->keys, protection->accept[i].scope,
+			protection->accept[i].id, &session->owner);
 	return uses;
 }
 
@@ -202,7 +210,7 @@ static void leg_unbind(struct app *app, struct session_leg *leg)
 			retire_later(&app->retire, release_user, &app->users, leg->users[protocol]);
 		for (uint32_t i = 0;
 			leg->keys[protocol] && i <= leg->spec.protection[protocol].n_accept; i++)
-			key_unuse(app, leg->keys[protocol][i]);
+			key_unuse(&app->keys, leg->keys[protocol][i]);
 		free(leg->keys[protocol]);
 	}
 }
@@ -339,11 +347,11 @@ static void session_set_keys(struct app *app, struct session *session, struct se
 	session->n_keys = spec->n_keys;
 	for (uint32_t i = 0; i < spec->n_keys; i++) {
 		session->key_ids[i] = spec->keys[i].id;
-		key_install(app, session->scope, &spec->keys[i]);
+		key_install(&app->keys, session->scope, &spec->keys[i]);
 	}
 	for (uint32_t i = 0; i < n_before; i++)
 		if (!key_ids_have(spec, before[i]))
-			key_remove(app, session->scope, before[i]);
+			key_remove(&app->keys, session->scope, before[i]);
 	free(before);
 }
 
@@ -371,8 +379,10 @@ bool session_apply(struct app *app, struct session_spec *spec, const char *path,
 	*created = !session;
 	if (!session) {
 		fresh = alloc_zero(1, sizeof(*fresh));
+		fresh->owner.changed = session_follow_key;
+		fresh->app = app;
 		fresh->heard_tsc = rte_rdtsc();
-		fresh->scope = keystore_session_scope(app);
+		fresh->scope = keystore_session_scope(&app->keys);
 	}
 	struct session *target = session ? session : fresh;
 	if (!session_check_keys(app, target, spec, path, error) ||
@@ -396,6 +406,7 @@ bool session_apply(struct app *app, struct session_spec *spec, const char *path,
 		.type = spec->type,
 		.timeout = spec->timeout,
 	};
+	target->owner.id = spec->id;
 	spec->id = NULL;
 	spec->domain = NULL;
 	spec->group = NULL;
@@ -515,7 +526,7 @@ void session_remove(struct app *app, struct session *session)
 {
 	session_set_legs(app, session, NULL, 0);
 	for (uint32_t i = 0; i < session->n_keys; i++)
-		key_remove(app, session->scope, session->key_ids[i]);
+		key_remove(&app->keys, session->scope, session->key_ids[i]);
 	for (unsigned kind = 0; kind < FANOUT_N; kind++)
 		retire_memory(app, session->fanouts[kind]);
 	map_remove(app->sessions.by_id, session->spec.id, strlen(session->spec.id));

@@ -107,6 +107,8 @@ struct session_rate {
 enum { FANOUT_RTP, FANOUT_RTCP, FANOUT_CONTROL, FANOUT_N };
 
 struct session {
+	struct key_owner owner; // of the keys that its legs name
+	struct app *app;
 	struct session_spec spec; // its legs and keys have moved to where they are used
 	uint32_t scope;           // of its own keys, 0: none yet
 	uint32_t *key_ids;        // of its own keys
@@ -114,7 +116,6 @@ struct session {
 	struct session_leg *legs;
 	uint32_t n_legs;
 	struct fanout *fanouts[FANOUT_N];
-	uint64_t rebuild_round;    // of the last key change that it was rebuilt for
 	uint64_t heard_tsc;        // media_watch: when media was last accepted, or it was made
 	bool silent;               // media_watch: its timeout was noticed
 	struct session_rate *rate; // NULL: nobody asked for it yet

@@ -96,7 +96,7 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	struct key_slot *named = leg_key_slot(leg, protocol);
 	if (spec->mode != LEG_SRTP || !named)
 		return group;
-	struct key_ring ring = key_ring_of(app, named, session->spec.group);
+	struct key_ring ring = key_ring_of(&app->keys, named, session->spec.group);
 	if (ring.n == 0)
 		return group; // nothing can be sent to it until a key is there
 	struct key_slot *key = ring.keys[0];
@@ -116,7 +116,7 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	group.cs_id = cs_id_send(session->spec.service, key->type, spec->role);
 	group.by_talker = key->type == KEY_GMK;
 	if (!group.by_talker)
-		group.ctx = key_ctx_fixed(app, key, group.cs_id, protocol, group.suite);
+		group.ctx = key_ctx_fixed(&app->keys, key, group.cs_id, protocol, group.suite);
 	return group;
 }
 
@@ -309,8 +309,8 @@ static struct leg_key leg_key_build(struct app *app, const struct session *sessi
 	uint32_t guk_id;
 	if (!out.is_gmk) {
 		out.own_mki = (uint64_t)key->id << 32;
-		key_ctx_fixed(app, key, out.cs_id, protocol, out.suite);
-	} else if (spec->user && key_guk_id(app, key, spec->user, &guk_id)) {
+		key_ctx_fixed(&app->keys, key, out.cs_id, protocol, out.suite);
+	} else if (spec->user && key_guk_id(&app->keys, key, spec->user, &guk_id)) {
 		out.own_mki = (uint64_t)key->id << 32 | guk_id;
 	}
 	return out;
@@ -325,7 +325,7 @@ static uint32_t leg_keys_collect(struct app *app, const struct session *session,
 	struct key_slot *named = leg_key_slot(leg, protocol);
 	if (!named)
 		return 0;
-	struct key_ring ring = key_ring_of(app, named, session->spec.group);
+	struct key_ring ring = key_ring_of(&app->keys, named, session->spec.group);
 	uint32_t n = ring.n;
 	memcpy(keys, ring.keys, n * sizeof(struct key_slot *));
 	for (uint32_t i = 0; i < leg->spec.protection[protocol].n_accept; i++) {

@@ -113,8 +113,8 @@ static void check_remote(
 
 static uint32_t find_domain_key_scope(const struct app *app, const char *domain, uint32_t id)
 {
-	uint32_t scope = keystore_domain_find(app, domain);
-	const struct key_slot *key = scope ? keystore_find(app, scope, id) : NULL;
+	uint32_t scope = keystore_domain_find(&app->keys, domain);
+	const struct key_slot *key = scope ? keystore_find(&app->keys, scope, id) : NULL;
 	return key && key->installed ? scope : 0;
 }
 
@@ -140,7 +140,7 @@ static void fail_key(struct app *app, const struct session_spec *spec, const str
 	struct rpc_error *error)
 {
 	const char *searched = domain ? domain : spec->domain;
-	bool known = keystore_domain_find(app, searched) != 0;
+	bool known = keystore_domain_find(&app->keys, searched) != 0;
 	fail_at(error, RPC_NOT_FOUND, path, leg, member,
 		"%08x is no key of the session's own `keys`, nor installed in %s%s%s; accepted: an "
 		"id that is",
@@ -191,7 +191,7 @@ static bool key_fits_group(const struct app *app, const struct session *session,
 	for (uint32_t k = 0; ref->scope == session->scope && k < spec->n_keys; k++)
 		if (spec->keys[k].id == ref->id && spec->keys[k].groups)
 			return uris_have(spec->keys[k].groups, spec->group);
-	const struct key_slot *slot = keystore_find(app, ref->scope, ref->id);
+	const struct key_slot *slot = keystore_find(&app->keys, ref->scope, ref->id);
 	return !slot || key_is_of_group(slot, spec->group);
 }
 
@@ -206,7 +206,7 @@ static enum srtp_suite protection_suite(const struct app *app, const struct sess
 	for (uint32_t k = 0; ref->scope == session->scope && k < spec->n_keys; k++)
 		if (spec->keys[k].id == ref->id && spec->keys[k].secret.value_len > 0)
 			return spec->keys[k].profile.suite;
-	const struct key_slot *key = keystore_find(app, ref->scope, ref->id);
+	const struct key_slot *key = keystore_find(&app->keys, ref->scope, ref->id);
 	return key ? key->profile.suite : protection->profile.suite;
 }
 
@@ -510,7 +510,7 @@ bool session_check_keys(struct app *app, const struct session *session,
 			if (spec->keys[k].id == spec->keys[i].id)
 				rpc_fail(error, RPC_INVALID_PARAMS, full,
 					"has the id of another key; accepted: each id once");
-		key_admit(app, session->scope, &spec->keys[i], false, i, full, error);
+		key_admit(&app->keys, session->scope, &spec->keys[i], false, i, full, error);
 	}
 	return error->code == RPC_OK;
 }

@@ -111,9 +111,9 @@ json_t *session_show(struct app *app, const struct session *session)
 		set(out, "group", json_string(session->spec.group));
 	for (uint32_t i = 0; i < session->n_keys; i++) {
 		const struct key_slot *key =
-			keystore_find(app, session->scope, session->key_ids[i]);
+			keystore_find(&app->keys, session->scope, session->key_ids[i]);
 		if (key)
-			json_array_append_new(keys, key_show(app, key));
+			json_array_append_new(keys, key_show(&app->keys, key));
 	}
 	for (uint32_t i = 0; i < session->n_legs; i++)
 		json_array_append_new(legs, leg_show(app, session, &session->legs[i]));

@@ -285,7 +285,8 @@ static int app_start(void **state)
 	retire_init(&app.retire, app.relay.rcu);
 	users_init(&app.users);
 	notices_init(&app.notices, &app.events);
-	return keystore_init(&app.keys, 64, app.relay.keys.size) == 0 &&
+	return keystore_init(&app.keys, &app.relay, &app.retire, &app.users, &app.notices, 64) ==
+				       0 &&
 			       sessions_init(&app.sessions, 16) == 0
 		       ? 0
 		       : -1;
@@ -295,7 +296,7 @@ static int app_end(void **state)
 {
 	(void)state;
 	sessions_fini(&app);
-	keystore_fini(&app);
+	keystore_fini(&app.keys);
 	retire_fini(&app.retire);
 	users_fini(&app.users);
 	relay_close(&app.relay);
