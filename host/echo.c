@@ -66,7 +66,7 @@ static void echo_answer_v6(struct relay *relay, uint8_t port, const struct rte_e
 	memcpy(&ip, packet, sizeof(ip));
 	uint16_t icmp_len = rte_be_to_cpu_16(ip.payload_len);
 	struct endpoint to = {.family = AF_INET6};
-	memcpy(to.addr, ip.dst_addr, 16);
+	memcpy(to.addr, &ip.dst_addr, 16);
 	if (ip.proto != IPPROTO_ICMPV6 || icmp_len < sizeof(struct rte_icmp_hdr) ||
 		icmp_len + sizeof(ip) > len || !port_find_address(&relay->ports[port], &to))
 		return;
@@ -84,8 +84,8 @@ static void echo_answer_v6(struct relay *relay, uint8_t port, const struct rte_e
 		.proto = IPPROTO_ICMPV6,
 		.hop_limits = ECHO_TTL,
 	};
-	memcpy(reply.src_addr, ip.dst_addr, 16);
-	memcpy(reply.dst_addr, ip.src_addr, 16);
+	memcpy(&reply.src_addr, &ip.dst_addr, 16);
+	memcpy(&reply.dst_addr, &ip.src_addr, 16);
 	memcpy(out, &reply, sizeof(reply));
 	uint8_t *body = out + sizeof(reply);
 	memcpy(body, icmp, icmp_len);

@@ -90,7 +90,7 @@ static bool query_is_for_us(const struct relay *relay, uint8_t port, const struc
 	const struct multicast_query *query)
 {
 	struct endpoint to = {.family = AF_INET6}, all = {.family = AF_INET6};
-	memcpy(to.addr, ip->dst_addr, 16);
+	memcpy(to.addr, &ip->dst_addr, 16);
 	bool general = endpoint_same_addr(&query->group, &all);
 	if (!general && !endpoint_is_multicast(&query->group))
 		return false;
@@ -110,7 +110,7 @@ static const uint8_t *mld_find(
 	const uint8_t *hop = packet + sizeof(*ip);
 	if (ip->proto != IPPROTO_HOPOPTS || ip->hop_limits != MLD_HOP_LIMIT ||
 		payload_len + sizeof(*ip) > len || payload_len < 8 ||
-		!addr_is_link_local(ip->src_addr))
+		!addr_is_link_local((const uint8_t *)&ip->src_addr))
 		return NULL;
 	uint16_t hop_len = (uint16_t)(8 + hop[1] * 8);
 	if (hop[0] != IPPROTO_ICMPV6 || payload_len < hop_len + MLD_V1_LEN ||
@@ -168,8 +168,8 @@ static void mld_send(
 		.proto = IPPROTO_ICMPV6,
 		.hop_limits = MLD_HOP_LIMIT,
 	};
-	mld_source(&relay->ports[port], ip.src_addr);
-	memcpy(ip.dst_addr, to, 16);
+	mld_source(&relay->ports[port], (uint8_t *)&ip.src_addr);
+	memcpy(&ip.dst_addr, to, 16);
 	uint16_t sum = rte_ipv6_udptcp_cksum(&ip, mld);
 	memcpy(mld + 2, &sum, sizeof(sum));
 	ip.proto = IPPROTO_HOPOPTS;

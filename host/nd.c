@@ -65,8 +65,8 @@ static void nd_send(struct relay *relay, uint8_t port, const struct rte_ether_ad
 		.proto = IPPROTO_ICMPV6,
 		.hop_limits = ND_HOP_LIMIT,
 	};
-	memcpy(ip.src_addr, source, 16);
-	memcpy(ip.dst_addr, destination, 16);
+	memcpy(&ip.src_addr, source, 16);
+	memcpy(&ip.dst_addr, destination, 16);
 	message->option_len = 1;
 	message->mac = relay->ports[port].mac;
 	message->checksum = 0;
@@ -83,7 +83,7 @@ static void nd_answer(struct relay *relay, uint8_t port, const struct rte_ipv6_h
 	static const struct rte_ether_addr all_nodes_mac = {{0x33, 0x33, 0, 0, 0, 1}};
 	// Whoever checks for a duplicate has no address yet and listens to all nodes (RFC
 	// 4861 7.2.4).
-	bool duplicate_check = memcmp(ip->src_addr, unspecified, 16) == 0;
+	bool duplicate_check = memcmp(&ip->src_addr, unspecified, 16) == 0;
 	struct nd_message answer = {
 		.type = ND_ADVERTISEMENT,
 		.flags = duplicate_check ? ND_OVERRIDE : ND_SOLICITED_OVERRIDE,
@@ -91,7 +91,7 @@ static void nd_answer(struct relay *relay, uint8_t port, const struct rte_ipv6_h
 	};
 	memcpy(answer.target, solicitation->target, 16);
 	nd_send(relay, port, duplicate_check ? &all_nodes_mac : to, answer.target,
-		duplicate_check ? all_nodes : ip->src_addr, &answer);
+		duplicate_check ? all_nodes : (const uint8_t *)&ip->src_addr, &answer);
 }
 
 void nd_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t len)
@@ -111,7 +111,7 @@ void nd_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t
 	uint16_t options_len = nd_len - ND_FIXED_LEN;
 	struct endpoint target = {.family = AF_INET6}, source = {.family = AF_INET6};
 	memcpy(target.addr, message.target, 16);
-	memcpy(source.addr, ip.src_addr, 16);
+	memcpy(source.addr, &ip.src_addr, 16);
 	struct rte_ether_addr mac;
 	if (message.type == ND_ADVERTISEMENT) {
 		if (nd_find_option(options, options_len, ND_TARGET_LINK_LAYER, &mac))
@@ -121,8 +121,8 @@ void nd_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t
 		if (known)
 			neighbour_learn(relay, port, &source, &mac);
 		else
-			mac = (struct rte_ether_addr){{0x33, 0x33, ip.src_addr[12], ip.src_addr[13],
-				ip.src_addr[14], ip.src_addr[15]}};
+			mac = (struct rte_ether_addr){{0x33, 0x33, source.addr[12], source.addr[13],
+				source.addr[14], source.addr[15]}};
 		if (port_find_address(&relay->ports[port], &target))
 			nd_answer(relay, port, &ip, &message, &mac);
 	}

@@ -179,8 +179,8 @@ static void dest_fill_ipv6(struct fanout_dest *dest, const struct leg_spec *leg)
 		.proto = IPPROTO_UDP,
 		.hop_limits = LEG_TTL,
 	};
-	memcpy(ip.src_addr, leg->local.addr, 16);
-	memcpy(ip.dst_addr, leg->remote.addr, 16);
+	memcpy(&ip.src_addr, leg->local.addr, 16);
+	memcpy(&ip.dst_addr, leg->remote.addr, 16);
 	memcpy(dest->header, &ip, sizeof(ip));
 	dest->header_len = sizeof(ip);
 }

@@ -105,7 +105,8 @@ static struct rte_mbuf *query_frame(bool ipv6, const uint8_t *data, uint16_t siz
 	if (ipv6) {
 		struct rte_ipv6_hdr pseudo = {
 			.payload_len = rte_cpu_to_be_16(len), .proto = IPPROTO_ICMPV6};
-		memcpy(pseudo.src_addr, frame + 22, 32);
+		memcpy(&pseudo.src_addr, frame + 22, 16);
+		memcpy(&pseudo.dst_addr, frame + 38, 16);
 		sum = rte_ipv6_udptcp_cksum(&pseudo, message);
 	} else {
 		sum = (uint16_t)~rte_raw_cksum(frame + 14, 24);

@@ -530,8 +530,9 @@ static void headers_check(const struct lab *lab, const struct lab_leg *spec, con
 	if (spec->ipv6) {
 		const struct rte_ipv6_hdr *v6 = (const struct rte_ipv6_hdr *)ip;
 		lab_require(v6->payload_len == udp->dgram_len);
-		lab_require(memcmp(v6->src_addr, spec->local.addr, 16) == 0);
-		lab_require(udp_sum(v6->src_addr, 16, udp, len - l2_len - ip_len) == 0xffff);
+		lab_require(memcmp(&v6->src_addr, spec->local.addr, 16) == 0);
+		lab_require(udp_sum((const uint8_t *)&v6->src_addr, 16, udp,
+				    len - l2_len - ip_len) == 0xffff);
 	} else {
 		const struct rte_ipv4_hdr *v4 = (const struct rte_ipv4_hdr *)ip;
 		lab_require(rte_be_to_cpu_16(v4->total_length) == len - l2_len);

@@ -189,7 +189,8 @@ static void query_seal(struct query *q)
 	if (q->ipv6) {
 		struct rte_ipv6_hdr pseudo = {
 			.payload_len = rte_cpu_to_be_16(len), .proto = IPPROTO_ICMPV6};
-		memcpy(pseudo.src_addr, ip + 8, 32);
+		memcpy(&pseudo.src_addr, ip + 8, 16);
+		memcpy(&pseudo.dst_addr, ip + 24, 16);
 		sum = rte_ipv6_udptcp_cksum(&pseudo, message);
 	} else {
 		memset(ip + 10, 0, 2);
