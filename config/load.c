@@ -215,7 +215,6 @@ static struct config *config_new(struct check *c)
 	if (config == NULL)
 		return NULL;
 	text_set(c, &config->path, c->path);
-	text_set(c, &config->cipher, "ipsec-mb");
 	text_set(c, &config->state_directory, "/var/lib/mcxrelay");
 	config->n_workers = 1;
 	config->control_mode = 0600;

@@ -28,7 +28,9 @@ const char *cryptodev_name(const struct config *config)
 {
 	static const char prefix[] = "cryptodev:";
 	const size_t len = sizeof(prefix) - 1;
-	return strncmp(config->cipher, prefix, len) == 0 ? config->cipher + len : NULL;
+	if (!config->cipher || strncmp(config->cipher, prefix, len) != 0)
+		return NULL;
+	return config->cipher + len;
 }
 
 static bool device_is_pci(const char *device)

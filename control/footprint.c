@@ -11,7 +11,7 @@
 #define OCTETS_AT_MOST(type, octets)                                                               \
 	static_assert(sizeof(type) <= (octets), #type " has more than " #octets " octets")
 
-OCTETS_AT_MOST(struct key_ctx, 1088);
+OCTETS_AT_MOST(struct key_ctx, 64 + (CIPHER_KEY_SIZE + 63) / 64 * 64);
 OCTETS_AT_MOST(struct stream, 320);
 OCTETS_AT_MOST(struct leg, 192);
 OCTETS_AT_MOST(struct leg_counters, 512); // for each worker

@@ -316,8 +316,8 @@ static int forward(struct app *app, const struct config *config)
 static const struct cipher *cipher_open_configured(const struct config *config, const char **why)
 {
 	if (!cryptodev_name(config))
-		return cipher_open(config->cipher, why);
-	const struct cipher *cipher = cipher_open("ipsec-mb", why);
+		return cipher_open(config->cipher ? config->cipher : cipher_name(0), why);
+	const struct cipher *cipher = cipher_open(cipher_name(0), why);
 	return cipher ? cipher : cipher_open("openssl", why);
 }
 
@@ -327,8 +327,8 @@ int startup_run(const struct config *config)
 	const char *why;
 	const struct cipher *cipher = cipher_open_configured(config, &why);
 	if (!cipher) {
-		log_error("no_cipher name=%s reason=\"%s; accepted: %s, cryptodev:NAME\"",
-			config->cipher, why, cipher_names());
+		log_error("no_cipher name=%s reason=\"%s\"",
+			config->cipher ? config->cipher : cipher_name(0), why);
 		return 1;
 	}
 	if (eal_open(config) != 0) {

@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "crypto/build.h"
 #include "crypto/suite.h"
 
-enum { CIPHER_KEY_SIZE = 1008, CIPHER_KEY_ALIGN = 64, CIPHER_IV_LEN = 12, CIPHER_CM_IV_LEN = 14 };
+enum { CIPHER_KEY_ALIGN = 64, CIPHER_IV_LEN = 12, CIPHER_CM_IV_LEN = 14 };
 
 // One AEAD call of RFC 5116; or, with an AES-CM suite, what comes nearest: the tag of RFC 3711 4.2
 // over the AAD, the ciphertext and what is in tail. src and dst are the same or do not overlap. The

@@ -50,11 +50,12 @@ static const struct known_answer {
 static const struct backend {
 	const char *name;
 	const struct cipher *(*open)(const char **why);
-} backends[] = {
+} backends[N_CIPHERS] = {
+#if CRYPTO_IPSEC_MB
 	{"ipsec-mb", cipher_ipsec_mb_open},
+#endif
 	{"openssl", cipher_openssl_open},
 };
-enum { N_BACKENDS = sizeof(backends) / sizeof(backends[0]) };
 
 // The packet of 16 octets that libsrtp2 tests itself with, under the session keys of RFC 3711 B.3.
 enum { CM_KNOWN_LEN = 16 };
@@ -201,9 +202,9 @@ static bool aes_cm_open(const char **why)
 
 const struct cipher *cipher_open(const char *name, const char **why)
 {
-	static const struct cipher *tested[N_BACKENDS];
+	static const struct cipher *tested[N_CIPHERS];
 
-	for (size_t i = 0; i < N_BACKENDS; i++) {
+	for (size_t i = 0; i < N_CIPHERS; i++) {
 		if (strcmp(name, backends[i].name) != 0)
 			continue;
 		if (tested[i])
@@ -213,11 +214,11 @@ const struct cipher *cipher_open(const char *name, const char **why)
 			tested[i] = cipher;
 		return tested[i];
 	}
-	*why = "no such cipher";
+	*why = "this program is built without it";
 	return NULL;
 }
 
-const char *cipher_names(void)
+const char *cipher_name(size_t i)
 {
-	return "ipsec-mb, openssl";
+	return backends[i].name;
 }

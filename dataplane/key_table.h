@@ -33,7 +33,8 @@ struct key_name {
 	uint8_t kind;     // enum key_name_kind
 };
 
-// What a worker uses of a key: one protocol, one crypto session, one sender's CSB-ID. 1,088 octets.
+// What a worker uses of a key: one protocol, one crypto session, one sender's CSB-ID.
+// 17 cache lines with IPsec-MB 1.3, 21 with 2.0, 2 without it.
 struct key_ctx {
 	// Names: control writes them before publication, workers read. A by_talker of kind
 	// KEY_BY_MKI is none.
@@ -50,7 +51,6 @@ struct key_ctx {
 static_assert(sizeof(struct key_name) == 16, "compared and hashed as two words");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "key_name_make() puts it together");
 static_assert(offsetof(struct key_ctx, key) == 64, "all but the key in one cache line");
-static_assert(sizeof(struct key_ctx) == 1088, "17 cache lines");
 
 enum { KEY_BUCKET_SLOTS = 7 };
 

@@ -21,8 +21,10 @@ enum {
 static inline void key_prefetch(const struct key_ctx *ctx, uint16_t len)
 {
 	const uint8_t *last = ctx->key + CIPHER_KEY_SIZE - 1;
-	for (unsigned at = 0; at < ROUND_KEYS_LEN; at += LINE)
+	for (unsigned at = 0; at < ROUND_KEYS_LEN && at < CIPHER_KEY_SIZE; at += LINE)
 		rte_prefetch0(ctx->key + at);
+	if (!CRYPTO_IPSEC_MB)
+		return;
 	rte_prefetch0(last);
 	rte_prefetch0(last - LINE);
 	if (len < SHORT_LEN)

@@ -79,7 +79,7 @@ static void defaults_are_as_documented(void **state)
 	assert_int_equal(config->n_workers, 1);
 	assert_null(config->lcores);
 	assert_int_equal(config->n_eal, 0);
-	assert_string_equal(config->cipher, "ipsec-mb");
+	assert_null(config->cipher);
 	assert_int_equal(config->n_ports, 1);
 	assert_false(config->ports[0].has_gateway);
 	assert_false(config->ports[0].has_gateway6);

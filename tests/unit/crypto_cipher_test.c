@@ -15,19 +15,18 @@
 
 enum { TEXT_MAX = 2048 };
 
-static const struct cipher *ciphers[2];
+static const struct cipher *ciphers[N_CIPHERS];
 
 static int ciphers_open(void **state)
 {
-	static const char *const names[] = {"ipsec-mb", "openssl"};
 	(void)state;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < N_CIPHERS; i++) {
 		const char *why = NULL;
-		ciphers[i] = cipher_open(names[i], &why);
+		ciphers[i] = cipher_open(cipher_name(i), &why);
 		if (!ciphers[i])
-			fail_msg("%s: %s", names[i], why);
-		assert_string_equal(ciphers[i]->name, names[i]);
+			fail_msg("%s: %s", cipher_name(i), why);
+		assert_string_equal(ciphers[i]->name, cipher_name(i));
 		assert_int_equal(ciphers[i]->thread_init(), 0);
 	}
 	return 0;
@@ -37,7 +36,7 @@ static int ciphers_close(void **state)
 {
 	(void)state;
 
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < N_CIPHERS; i++)
 		ciphers[i]->thread_fini();
 	return 0;
 }
@@ -65,13 +64,11 @@ static void opens_by_name(void **state)
 	const char *why = NULL;
 	(void)state;
 
-	assert_ptr_equal(cipher_open("ipsec-mb", &why), ciphers[0]);
-	assert_ptr_equal(cipher_open("openssl", &why), ciphers[1]);
+	assert_ptr_equal(cipher_open(cipher_name(0), &why), ciphers[0]);
+	assert_ptr_equal(cipher_open("openssl", &why), ciphers[N_CIPHERS - 1]);
 	assert_null(why);
 	assert_null(cipher_open("rot13", &why));
 	assert_non_null(why);
-	for (size_t i = 0; i < 2; i++)
-		assert_non_null(strstr(cipher_names(), ciphers[i]->name));
 }
 
 // One section of rfc7714.txt as the bare AEAD call, in both directions.
@@ -123,7 +120,7 @@ static void known_answers_of_rfc7714(void **state)
 	(void)state;
 
 	assert_int_equal(vectors->n, 8);
-	for (size_t c = 0; c < 2; c++) {
+	for (size_t c = 0; c < N_CIPHERS; c++) {
 		for (size_t i = 0; i < vectors->n; i++)
 			known_answer_check(ciphers[c], &vectors->items[i]);
 	}
@@ -154,7 +151,7 @@ static void op_run(const struct cipher *cipher, struct cipher_op *op, bool decry
 // it.
 static void agreement_check(uint8_t suite, uint32_t len, uint16_t aad_len)
 {
-	_Alignas(CIPHER_KEY_ALIGN) uint8_t key[2][CIPHER_KEY_SIZE];
+	_Alignas(CIPHER_KEY_ALIGN) uint8_t key[N_CIPHERS][CIPHER_KEY_SIZE];
 	static uint8_t text[TEXT_MAX], aad[TEXT_MAX], out[2][TEXT_MAX];
 	uint8_t session_key[SRTP_KEY_MAX], tag[SRTP_GCM_TAG_LEN];
 	struct cipher_op op = {.suite = suite, .len = len, .aad = aad, .aad_len = aad_len};
@@ -163,7 +160,7 @@ static void agreement_check(uint8_t suite, uint32_t len, uint16_t aad_len)
 	pattern_fill(text, sizeof(text), len + 1);
 	pattern_fill(aad, sizeof(aad), len + 2);
 	pattern_fill(op.iv, sizeof(op.iv), len + 3);
-	for (size_t c = 0; c < 2; c++)
+	for (size_t c = 0; c < N_CIPHERS; c++)
 		ciphers[c]->expand((enum srtp_suite)suite, session_key, key[c]);
 
 	op.key = key[0];
@@ -173,14 +170,14 @@ static void agreement_check(uint8_t suite, uint32_t len, uint16_t aad_len)
 	memcpy(tag, op.tag, sizeof(tag));
 
 	memcpy(out[1], text, len);
-	op.key = key[1];
+	op.key = key[N_CIPHERS - 1];
 	op.src = out[1];
 	op.dst = out[1];
-	op_run(ciphers[1], &op, false);
+	op_run(ciphers[N_CIPHERS - 1], &op, false);
 	assert_memory_equal(op.tag, tag, sizeof(tag));
 	assert_memory_equal(out[0], out[1], len);
 
-	for (size_t c = 0; c < 2; c++) {
+	for (size_t c = 0; c < N_CIPHERS; c++) {
 		op.key = key[c];
 		op.src = out[c];
 		op.dst = out[c];
@@ -215,7 +212,7 @@ static void burst_equals_single_calls(void **state)
 	static const uint8_t aad[12] = {1};
 	(void)state;
 
-	for (size_t c = 0; c < 2; c++) {
+	for (size_t c = 0; c < N_CIPHERS; c++) {
 		struct cipher_op ops[N], *pointers[N];
 		memset(ops, 0, sizeof(ops));
 		for (uint32_t i = 0; i < N; i++) {

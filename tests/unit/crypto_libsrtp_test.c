@@ -258,17 +258,16 @@ static void rtcp_check(struct ends *ends)
 
 static void every_agreement(void **state)
 {
-	static const char *const names[] = {"ipsec-mb", "openssl"};
 	static const uint8_t mki_lens[] = {0, 4, 8};
 	static struct ends ends;
 	void (*check)(struct ends * ends) = *state;
 
-	for (size_t i = 0; i < 2 * SRTP_N_SUITES * 3 * 2; i++) {
+	for (size_t i = 0; i < N_CIPHERS * SRTP_N_SUITES * 3 * 2; i++) {
 		struct agreement agreed = {
-			.cipher_name = names[i % 2],
-			.suite = (enum srtp_suite)(i / 2 % SRTP_N_SUITES),
-			.mki_len = mki_lens[i / 2 / SRTP_N_SUITES % 3],
-			.rtcp_clear = i / 6 / SRTP_N_SUITES,
+			.cipher_name = cipher_name(i % N_CIPHERS),
+			.suite = (enum srtp_suite)(i / N_CIPHERS % SRTP_N_SUITES),
+			.mki_len = mki_lens[i / N_CIPHERS / SRTP_N_SUITES % 3],
+			.rtcp_clear = i / N_CIPHERS / SRTP_N_SUITES / 3,
 			.protocol = check == rtcp_check ? SRTP_RTCP : SRTP_RTP,
 		};
 		ends_make(&ends, &agreed);
