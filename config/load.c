@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/devargs.h"
 #include "config/complaint.h"
 #include "config/config.h"
 #include "config/file.h"
@@ -198,6 +199,22 @@ static const struct member root_members[] = {
 	{0},
 };
 
+// More workers than a device has queues for, as far as its arguments tell.
+static void queues_check(struct check *c, const config_setting_t *root, const struct config *config)
+{
+	const config_setting_t *list = config_setting_get_member(root, "ports");
+	for (unsigned i = 0; i < config->n_ports; i++) {
+		const char *device = config->ports[i].device, *name;
+		unsigned n;
+		if (!device || !devargs_queues(device, &name, &n) || n >= config->n_workers)
+			continue;
+		complain(c, config_setting_get_member(config_setting_get_elem(list, i), "device"),
+			NULL,
+			"has %s=%u for %u workers; accepted: %s=%u, or no more workers than queues",
+			name, n, config->n_workers, name, config->n_workers);
+	}
+}
+
 static void root_read(struct check *c, const config_setting_t *root, struct config *config)
 {
 	const config_setting_t *group = config_setting_get_member(root, "group");
@@ -205,6 +222,7 @@ static void root_read(struct check *c, const config_setting_t *root, struct conf
 	group_read(c, root, root_members, config);
 	if (group != NULL && config_setting_get_member(root, "user") == NULL)
 		complain(c, group, NULL, "is given without user; accepted: both, or user alone");
+	queues_check(c, root, config);
 }
 
 // A configuration in which every setting has its default.

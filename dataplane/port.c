@@ -12,21 +12,16 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
+#include "base/devargs.h"
 #include "base/secmem.h"
 
 // Software ports make as many queues as they are told to; the relay wants one for each worker.
 static void device_add_queues(char device[PORT_DEVICE_MAX], unsigned n_workers)
 {
-	static const struct {
-		const char *driver, *argument;
-	} drivers[] = {{"net_af_packet", "qpairs"}, {"net_af_xdp", "queue_count"}};
-	for (unsigned i = 0; n_workers > 1 && i < RTE_DIM(drivers); i++) {
-		size_t len = strlen(device);
-		if (strncmp(device, drivers[i].driver, strlen(drivers[i].driver)) == 0 &&
-			!strstr(device, drivers[i].argument))
-			snprintf(device + len, PORT_DEVICE_MAX - len, ",%s=%u", drivers[i].argument,
-				n_workers);
-	}
+	const char *argument = devargs_queues_missing(device);
+	size_t len = strlen(device);
+	if (n_workers > 1 && argument)
+		snprintf(device + len, PORT_DEVICE_MAX - len, ",%s=%u", argument, n_workers);
 }
 
 static int device_probe(struct port *port, char *why, size_t why_size)

@@ -55,6 +55,26 @@ def refuses_to_start(lab, directory, says, **more):
     assert len(lines) == 1 and says in lines[0], done.stderr
 
 
+class ShippedRelay(lab_module.Relay):
+    """With a file of config/ as it is, but for the names of interfaces and paths, and a group that there is."""
+
+    def __init__(self, lab, path):
+        self.path = path
+        super().__init__(lab, anchored=False)
+
+    def config_text(self):
+        text = self.path.read_text()
+        changes = {f"iface=eth{n + 1}": f"iface=veth-{side}" for n, side in enumerate(self.lab.sides)}
+        changes |= {'"/run/mcxrelay/control.sock"': f'"{self.socket_path}"', 'group = "mcx";': 'group = "root";'}
+        for old, new in changes.items():
+            assert text.count(old) == 1 or "group" in old, old
+            text = text.replace(old, new)
+        state = self.directory / "state"
+        state.mkdir(exist_ok=True)
+        confine = "confine = false;\n" if lab_module.sanitized() else ""
+        return f'{text}state_directory = "{state}";\n{confine}'
+
+
 # The command line
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -73,6 +93,7 @@ def test_there_are_examples():
     ('name = "core"', 'name = 5', 3, "ports[0].name"),
     ('name = "core"', 'colour = "red"; name = "core"', 3, "ports[0].colour"),
     ('control = { unix', 'control = { mode = "0999"; unix', 4, "control.mode"),
+    ('iface=veth-core', 'iface=veth-core,qpairs=0', 3, "ports[0].device"),
     ('keys = 1000', 'keys = -1', 6, "limits.keys"),
     ('keys = 1000', 'keys = 1.5', 6, "limits.keys"),
     ('limits = {', 'limit = {', 6, "limit"),
@@ -299,6 +320,20 @@ def test_no_core_dump(running):
     assert os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT).si_code == os.CLD_KILLED, "it dumped"
     running.kill9()
     running.start_again()
+
+
+# The shipped configurations: pci.conf needs NICs of its own, test_check_takes_the_examples() is all for it
+
+@pytest.mark.parametrize("name", ["af_packet.conf", "af_xdp.conf"])
+def test_example_starts(tmp_path, monkeypatch, name):
+    if name == "af_xdp.conf":
+        need_af_xdp()
+        suppress_libxdps_leak(tmp_path, monkeypatch)
+    path = lab_module.ROOT / "config" / name
+    with lab_module.Lab() as lab, ShippedRelay(lab, path) as relay:
+        info = relay.call("relay.info")
+        assert [port["name"] for port in info["ports"]] == ["ran", "core"]
+        assert info["workers"] == int(re.search(r"^workers = (\d+);", path.read_text(), re.MULTILINE)[1])
 
 
 # AF_XDP

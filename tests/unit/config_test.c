@@ -603,6 +603,49 @@ static void all_mistakes_are_reported(void **state)
 		"1: control: is missing; accepted: a group { unix, ... }\n");
 }
 
+// Workers on one port of that device, whose own addresses do not matter.
+static void check_queues(unsigned workers, const char *device, const char *expected)
+{
+	char text[512], *errors;
+	snprintf(text, sizeof(text),
+		"ports = ( { name = \"a\"; device = \"%s\"; addresses = [ \"10.0.0.1/24\" ]; } "
+		");\n" CONTROL "workers = %u;\n",
+		device, workers);
+	struct config *config = load(text, &errors);
+	assert_string_equal(errors, expected);
+	assert_true(!config == (expected[0] != '\0'));
+	config_free(config);
+	free(errors);
+}
+
+static void workers_have_queues(void **state)
+{
+	(void)state;
+	check_queues(2, "net_af_xdp0,iface=eth1,start_queue=0,queue_count=1",
+		"1: ports[0].device: has queue_count=1 for 2 workers; accepted: queue_count=2, or "
+		"no more "
+		"workers than queues\n");
+	check_queues(3, "net_af_packet12,qpairs=2,iface=eth1",
+		"1: ports[0].device: has qpairs=2 for 3 workers; accepted: qpairs=3, or no more "
+		"workers "
+		"than queues\n");
+	check_queues(1, "net_af_packet0,iface=eth1,qpairs=0",
+		"1: ports[0].device: has qpairs=0 for 1 workers; accepted: qpairs=1, or no more "
+		"workers "
+		"than queues\n");
+	check_queues(2, "net_vhost0,iface=/tmp/s",
+		"1: ports[0].device: has queues=1 for 2 workers; accepted: queues=2, or no more "
+		"workers "
+		"than queues\n");
+	check_queues(2, "net_vhost0,iface=/tmp/s,queues=2", "");
+	check_queues(2, "net_af_xdp0,iface=eth1,queue_count=4", "");
+	check_queues(2, "net_af_xdp0,iface=eth1", "");             // the relay asks for two
+	check_queues(2, "net_af_packet0,iface=qpairs=1", "");      // an interface's name
+	check_queues(2, "net_af_packetish0,iface=a,qpairs=1", ""); // not that driver
+	check_queues(2, "net_null0", "");
+	check_queues(2, "0000:03:00.0,queue_count=1", "");
+}
+
 static void the_examples_pass(void **state)
 {
 	static const char *const names[] = {"af_packet.conf", "af_xdp.conf", "pci.conf"};
@@ -635,6 +678,7 @@ int main(void)
 		cmocka_unit_test(mistakes_of_control_and_metrics),
 		cmocka_unit_test(mistakes_of_the_rest),
 		cmocka_unit_test(all_mistakes_are_reported),
+		cmocka_unit_test(workers_have_queues),
 		cmocka_unit_test(the_examples_pass),
 	};
 	int fd = mkstemp(path), failed;
