@@ -10,7 +10,7 @@ import pytest
 
 from lab import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCES = ("base", "bench", "config", "confine", "control", "crypto", "ctl", "dataplane", "event", "host", "key",
            "server", "session", "tests")
 
@@ -38,6 +38,14 @@ def test_tests_and_sources_that_a_page_names(page):
     calls = set(re.findall(r"`(\w+)\(\)`", text))
     everything = "\n".join(tree().values())
     assert not {name for name in calls if not re.search(rf"\b{name}\(", everything)}, "functions that are not there"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_that_a_page_names(page):
+    """In backquotes, from the root: `room/file.c`, `room/`. With * some must match."""
+    paths = re.findall(r"`\.?/?([\w.-]+/[\w./*-]*)`", page.read_text())
+    rooms = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"build"}
+    assert not [path for path in paths if path.split("/")[0] in rooms and not list(ROOT.glob(path.rstrip("/")))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
