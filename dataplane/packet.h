@@ -38,8 +38,6 @@ struct packet {
 	bool held;          // it waited for a key context: later than it came
 	uint32_t ssrc;
 	uint32_t ctx_index;     // KEY_NONE: none
-	uint32_t claimed_space; // in which its packet index was claimed last
-	uint64_t claimed_index; // what was claimed there
 	uint32_t talker;        // index of the user who speaks, 0: unknown
 	uint64_t index;         // packet index or SRTCP index
 	uint64_t carried_index; // by the packet's ROC, if it differs from index; NO_INDEX: none
@@ -59,10 +57,6 @@ struct packet {
 	struct endpoint source;
 	// Context under which each talker group gets it, its own if it stays under its key; KEY_NONE: cannot be had.
 	uint32_t out_ctx[FANOUT_TALKER_GROUPS_MAX];
-	// RTCP beside plain media as it leaves protected, NULL if it was not asked for; enum drop_reason:
-	// why it cannot be had.
-	struct rte_mbuf *translated;
-	uint32_t refused;
 	struct srtp_op op;
 };
 

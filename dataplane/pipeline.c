@@ -46,17 +46,7 @@ struct flight {
 struct packet_flight {
 	struct flight flight;
 	bool ended; // dropped or handed over
-	struct protect_progress progress;
 	struct packet packet;
-};
-
-struct job_flight {
-	struct flight flight;
-	const struct leg *leg;
-	const struct fanout *fanout;
-	bool payload; // not to be protected
-	bool with_ownership;
-	struct protect_job job;
 };
 
 // Positions count on without end; a slot is the position modulo the size.
@@ -64,8 +54,7 @@ struct pipeline {
 	struct cryptodev *device;
 	const struct relay *relay;
 	uint8_t queue_pair;
-	uint8_t phase;   // of what is taken in now
-	uint8_t serving; // of what is served now
+	uint8_t phase; // of what is taken in now
 	_Atomic bool stalled;
 	uint32_t in_flight[PHASES];
 	uint32_t at_device;    // operations it has
@@ -74,12 +63,14 @@ struct pipeline {
 	uint64_t patience;     // cycles
 	// First line: [served, verified) have passed stage_commit, [verified, taken) wait for the cipher.
 	uint32_t served, verified, taken;
+	struct protect_state protecting; // of the packet at served
 	uint32_t jobs_ended, jobs_taken; // second line
 	uint32_t offered, queued;        // operations that the device has taken of those queued
 	struct pipeline_counters counters;
 	struct flight *queue[QUEUE_SIZE];
 	struct packet_flight packets[PIPELINE_PACKETS];
-	struct job_flight jobs[PIPELINE_JOBS];
+	struct flight job_flights[PIPELINE_JOBS];
+	struct output_job jobs[PIPELINE_JOBS];
 };
 
 static struct packet_flight *packet_at(struct pipeline *pipeline, uint32_t position)
@@ -87,9 +78,14 @@ static struct packet_flight *packet_at(struct pipeline *pipeline, uint32_t posit
 	return &pipeline->packets[position % PIPELINE_PACKETS];
 }
 
-static struct job_flight *job_at(struct pipeline *pipeline, uint32_t position)
+static struct output_job *job_at(struct pipeline *pipeline, uint32_t position)
 {
 	return &pipeline->jobs[position % PIPELINE_JOBS];
+}
+
+static struct flight *job_flight_at(struct pipeline *pipeline, uint32_t position)
+{
+	return &pipeline->job_flights[position % PIPELINE_JOBS];
 }
 
 static int flight_init(
@@ -111,6 +107,7 @@ struct pipeline *pipeline_new(struct worker *worker)
 	pipeline->relay = worker->relay;
 	pipeline->device = worker->relay->cryptodev;
 	pipeline->queue_pair = worker->id;
+	pipeline->protecting = protect_state_none;
 	pipeline->patience = worker->tsc_hz / 1000 * CRYPTODEV_TIMEOUT_MS;
 	int rc = 0;
 	for (uint32_t i = 0; i < PIPELINE_PACKETS; i++)
@@ -118,7 +115,7 @@ struct pipeline *pipeline_new(struct worker *worker)
 			&pipeline->packets[i].packet.op, false);
 	for (uint32_t i = 0; i < PIPELINE_JOBS; i++)
 		rc |= flight_init(
-			pipeline, &pipeline->jobs[i].flight, &pipeline->jobs[i].job.op, true);
+			pipeline, job_flight_at(pipeline, i), &job_at(pipeline, i)->op, true);
 	if (rc == 0)
 		return pipeline;
 	rte_free(pipeline);
@@ -133,13 +130,12 @@ void pipeline_free(struct pipeline *pipeline)
 		struct packet_flight *slot = packet_at(pipeline, i);
 		if (slot->ended || slot->flight.state == FLIGHT_DEVICE)
 			continue;
-		if (slot->progress.begun)
-			rte_pktmbuf_free(slot->packet.translated);
 		packet_free(&slot->packet);
 	}
+	protect_state_free(&pipeline->protecting);
 	for (uint32_t i = pipeline->jobs_ended; i != pipeline->jobs_taken; i++)
-		if (job_at(pipeline, i)->flight.state != FLIGHT_DEVICE)
-			rte_pktmbuf_free(job_at(pipeline, i)->job.mbuf);
+		if (job_flight_at(pipeline, i)->state != FLIGHT_DEVICE)
+			rte_pktmbuf_free(job_at(pipeline, i)->mbuf);
 	rte_free(pipeline);
 }
 
@@ -182,14 +178,6 @@ static void patience_renew(struct pipeline *pipeline, uint64_t now)
 	pipeline->turns = 0;
 }
 
-static const struct cryptodev_key *flight_key(
-	const struct pipeline *pipeline, const struct flight *flight)
-{
-	const struct key_ctx *ctx = (const struct key_ctx *)((const uint8_t *)flight->srtp->key -
-							     offsetof(struct key_ctx, key));
-	return &pipeline->device->keys[ctx - pipeline->relay->keys.ctxs];
-}
-
 // Has the device encrypt or decrypt what flight->srtp was prepared for. Its src begins where the data of from
 // does. to NULL: in place.
 static void flight_queue(struct pipeline *pipeline, struct flight *flight, void *session,
@@ -229,7 +217,7 @@ static void packet_queue(struct pipeline *pipeline, struct packet_flight *slot)
 {
 	struct packet *p = &slot->packet;
 	struct flight *flight = &slot->flight;
-	const struct cryptodev_key *key = flight_key(pipeline, flight);
+	const struct cryptodev_key *key = &pipeline->device->keys[p->ctx_index];
 	struct rte_mbuf *to = p->clear != p->mbuf ? p->clear : NULL;
 	flight->again = false;
 	if (pipeline->device->compares) {
@@ -262,11 +250,10 @@ static bool packet_take(
 	memcpy(p, packet, offsetof(struct packet, op));
 	if (p->decrypt && !pipeline->device->compares)
 		p->keep_original = true;
-	if (stage_unprotect_before(worker, &p, 1, ops, &n_ops) == 0)
+	if (stage_unprotect(worker, &p, 1, ops, &n_ops) == 0)
 		return false;
 	slot->flight.state = FLIGHT_READY;
 	slot->flight.phase = pipeline->phase;
-	slot->progress = (struct protect_progress){.begun = false};
 	slot->ended = false;
 	if (n_ops > 0)
 		packet_prepare(pipeline, slot);
@@ -285,49 +272,22 @@ void pipeline_take(struct worker *worker, struct packet *packets[], uint16_t n)
 	}
 }
 
-// Jobs go on account of the packet that they are made of.
-static struct job_flight *job_take(struct pipeline *pipeline)
+// A job goes on account of the packet that it is made of.
+static void job_begin(struct pipeline *pipeline, uint32_t position, uint8_t phase)
 {
-	assert(jobs_room(pipeline) > 0);
-	struct job_flight *slot = job_at(pipeline, pipeline->jobs_taken++);
-	slot->flight.phase = pipeline->serving;
-	slot->flight.state = FLIGHT_READY;
-	pipeline->in_flight[slot->flight.phase]++;
-	return slot;
-}
-
-void pipeline_put_payload(struct pipeline *pipeline, const struct leg *leg,
-	const struct fanout *fanout, const struct fanout_group *group, struct rte_mbuf *mbuf,
-	bool with_ownership)
-{
-	struct job_flight *slot = job_take(pipeline);
-	slot->leg = leg;
-	slot->fanout = fanout;
-	slot->payload = true;
-	slot->with_ownership = with_ownership;
-	slot->job.group = group;
-	slot->job.mbuf = mbuf;
-	if (!with_ownership)
-		rte_pktmbuf_refcnt_update(mbuf, 1);
-}
-
-void pipeline_put_job(struct pipeline *pipeline, const struct protect_job *job)
-{
-	struct job_flight *slot = job_take(pipeline);
-	const struct packet *p = job->packet;
-	struct srtp_op *op = &slot->job.op;
-	memcpy(&slot->job, job,
-		offsetof(struct protect_job, op) + offsetof(struct srtp_op, cipher));
-	slot->leg = p->leg;
-	slot->fanout = p->leg->fanout[p->protocol];
-	slot->payload = false;
-	if (srtp_protect_prepare_burst(&op, 1) == 0)
-		return; // ready, and failed
-	if (flight_suits_device(pipeline, &slot->flight, slot->job.mbuf))
-		flight_queue(pipeline, &slot->flight, flight_key(pipeline, &slot->flight)->encrypt,
-			slot->job.mbuf, NULL);
+	struct output_job *job = job_at(pipeline, position);
+	struct flight *flight = job_flight_at(pipeline, position);
+	struct srtp_op *op = &job->op;
+	flight->phase = phase;
+	flight->state = FLIGHT_READY;
+	pipeline->in_flight[phase]++;
+	if (job->ctx == KEY_NONE || srtp_protect_prepare_burst(&op, 1) == 0)
+		return; // needs no cipher, or failed
+	if (flight_suits_device(pipeline, flight, job->mbuf))
+		flight_queue(pipeline, flight, pipeline->device->keys[job->ctx].encrypt, job->mbuf,
+			NULL);
 	else
-		slot->flight.state = FLIGHT_DIRECT;
+		flight->state = FLIGHT_DIRECT;
 }
 
 static unsigned device_offer(struct worker *worker)
@@ -359,7 +319,7 @@ static void packet_again(struct pipeline *pipeline, struct packet_flight *slot)
 {
 	struct packet *p = &slot->packet;
 	slot->flight.again = true;
-	flight_queue(pipeline, &slot->flight, flight_key(pipeline, &slot->flight)->encrypt,
+	flight_queue(pipeline, &slot->flight, pipeline->device->keys[p->ctx_index].encrypt,
 		p->clear, p->mbuf);
 }
 
@@ -432,10 +392,10 @@ static void pipeline_abandon(struct pipeline *pipeline)
 		flight_abandon(&slot->flight);
 	}
 	for (uint32_t i = pipeline->jobs_ended; i != pipeline->jobs_taken; i++) {
-		struct job_flight *slot = job_at(pipeline, i);
-		if (slot->flight.state == FLIGHT_DEVICE)
-			slot->job.mbuf = NULL;
-		flight_abandon(&slot->flight);
+		struct flight *flight = job_flight_at(pipeline, i);
+		if (flight->state == FLIGHT_DEVICE)
+			job_at(pipeline, i)->mbuf = NULL;
+		flight_abandon(flight);
 	}
 	pipeline->offered = pipeline->queued;
 	pipeline->at_device = 0;
@@ -459,21 +419,14 @@ static void flight_run_direct(struct pipeline *pipeline, struct flight *flight)
 	pipeline->counters.direct_ops++;
 }
 
-static void job_end(struct worker *worker, struct job_flight *slot)
+static void job_end(struct worker *worker, struct output_job *job, struct flight *flight)
 {
-	struct srtp_op *op = &slot->job.op;
-	if (slot->payload) {
-		stage_output(worker, slot->leg, slot->fanout, slot->job.group, slot->job.mbuf,
-			slot->with_ownership);
-		if (!slot->with_ownership)
-			rte_pktmbuf_free(slot->job.mbuf);
-		return;
-	}
-	if (slot->flight.state == FLIGHT_DIRECT)
-		flight_run_direct(worker->pipeline, &slot->flight);
-	if (op->status == SRTP_OK)
+	struct srtp_op *op = &job->op;
+	if (flight->state == FLIGHT_DIRECT)
+		flight_run_direct(worker->pipeline, flight);
+	if (job->ctx != KEY_NONE && op->status == SRTP_OK)
 		srtp_protect_finish_burst(&op, 1);
-	stage_protect_after(worker, slot->leg, slot->fanout, &slot->job);
+	stage_output(worker, job);
 }
 
 static unsigned jobs_go_on(struct worker *worker)
@@ -481,11 +434,11 @@ static unsigned jobs_go_on(struct worker *worker)
 	struct pipeline *pipeline = worker->pipeline;
 	unsigned n = 0;
 	while (n < JOBS_PER_TURN && pipeline->jobs_ended != pipeline->jobs_taken) {
-		struct job_flight *slot = job_at(pipeline, pipeline->jobs_ended);
-		if (slot->flight.state > FLIGHT_DIRECT)
+		struct flight *flight = job_flight_at(pipeline, pipeline->jobs_ended);
+		if (flight->state > FLIGHT_DIRECT)
 			break;
-		job_end(worker, slot);
-		pipeline->in_flight[slot->flight.phase]--;
+		job_end(worker, job_at(pipeline, pipeline->jobs_ended), flight);
+		pipeline->in_flight[flight->phase]--;
 		pipeline->jobs_ended++;
 		n++;
 	}
@@ -518,7 +471,7 @@ static unsigned packets_verify(struct worker *worker)
 		packets[n++] = &slot->packet;
 		pipeline->verified++;
 	}
-	uint16_t good = stage_unprotect_after(worker, packets, n);
+	uint16_t good = stage_verify(worker, packets, n);
 	good = stage_commit(worker, packets, good);
 	for (uint16_t i = 0; i < good; i++)
 		((struct packet_flight *)((uint8_t *)packets[i] -
@@ -527,19 +480,29 @@ static unsigned packets_verify(struct worker *worker)
 	return n;
 }
 
+// Room for jobs at one place of the second line.
+static struct output_list jobs_list(struct pipeline *pipeline)
+{
+	unsigned at = pipeline->jobs_taken % PIPELINE_JOBS, room = jobs_room(pipeline);
+	return (struct output_list){
+		.jobs = job_at(pipeline, at),
+		.room = (uint16_t)RTE_MIN(room, PIPELINE_JOBS - at),
+	};
+}
+
 // False if the second line is full: it goes on with this packet.
 static bool packet_serve(struct worker *worker, struct packet_flight *slot)
 {
 	struct pipeline *pipeline = worker->pipeline;
-	unsigned room = jobs_room(pipeline);
-	pipeline->serving = slot->flight.phase;
-	while (!slot->ended && room > 0) {
-		slot->ended =
-			stage_protect_some(worker, &slot->packet, &slot->progress, (uint16_t)room);
-		room = jobs_room(pipeline);
+	struct packet *p = &slot->packet;
+	while (!slot->ended) {
+		struct output_list list = jobs_list(pipeline);
+		if (list.room == 0)
+			return false;
+		slot->ended = stage_protect(worker, &p, 1, &pipeline->protecting, &list) == 1;
+		for (uint16_t i = 0; i < list.n; i++)
+			job_begin(pipeline, pipeline->jobs_taken++, slot->flight.phase);
 	}
-	if (!slot->ended)
-		return false;
 	pipeline->in_flight[slot->flight.phase]--;
 	pipeline->served++;
 	return true;

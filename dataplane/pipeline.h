@@ -10,13 +10,8 @@
 // verified, and what is to leave waits in a second one until it is protected. Each line ends in the order in
 // which it began, whatever the device does and whatever needs no device. The worker's own.
 
-struct fanout;
-struct fanout_group;
-struct leg;
 struct packet;
 struct pipeline;
-struct protect_job;
-struct rte_mbuf;
 struct worker;
 
 enum {
@@ -44,13 +39,6 @@ unsigned pipeline_room(const struct pipeline *pipeline);
 
 // Takes packets that passed stage_stream, as many as there is room for at most.
 void pipeline_take(struct worker *worker, struct packet *packets[], uint16_t n);
-
-// For stage_protect_some(): what is to be protected, and what leaves as it is. The payload's mbuf is taken,
-// or with_ownership false referred to: nobody changes it any more. There is room, as it was told.
-void pipeline_put_job(struct pipeline *pipeline, const struct protect_job *job);
-void pipeline_put_payload(struct pipeline *pipeline, const struct leg *leg,
-	const struct fanout *fanout, const struct fanout_group *group, struct rte_mbuf *mbuf,
-	bool with_ownership);
 
 // Takes what the device has finished, brings both lines on, and offers the device what waits for it. Never
 // waits itself. Returns how many packets and jobs moved.

@@ -213,14 +213,30 @@ static __rte_noinline void copies_send(struct worker *worker, const struct fanou
 	rte_pktmbuf_free_bulk(copies.mbufs, copies.n);
 }
 
-void stage_output(struct worker *worker, const struct leg *leg, const struct fanout *fanout,
-	const struct fanout_group *group, struct rte_mbuf *mbuf, bool with_ownership)
+static inline void job_send(struct worker *worker, const struct output_job *job)
 {
-	const struct fanout_dest *dests = &fanout->dests[group->first_dest];
-	struct payload payload = payload_of(mbuf);
-	if (group->n_dests == 1 && with_ownership) // and it is not the leg
-		output_count_drop(worker, dests, own_send(worker, dests, &payload, mbuf));
-	else
-		copies_send(worker, dests, group->n_dests, leg->index, &payload,
-			with_ownership ? mbuf : NULL);
+	const struct fanout_group *group = job->group;
+	const struct fanout_dest *dests = &job->fanout->dests[group->first_dest];
+	struct payload payload = payload_of(job->mbuf);
+	if (job->shared) {
+		copies_send(worker, dests, group->n_dests, job->leg->index, &payload, NULL);
+		rte_pktmbuf_free(job->mbuf);
+	} else if (group->n_dests == 1) { // and it is not the leg
+		output_count_drop(worker, dests, own_send(worker, dests, &payload, job->mbuf));
+	} else {
+		copies_send(worker, dests, group->n_dests, job->leg->index, &payload, job->mbuf);
+	}
+}
+
+void stage_output(struct worker *worker, const struct output_job *job)
+{
+	if (job->ctx != KEY_NONE && job->op.status != SRTP_OK) {
+		worker_count_drop(worker, job->leg,
+			job->op.status == SRTP_INDEX_LIMIT ? DROP_INDEX_LIMIT : DROP_CIPHER_FAIL);
+		rte_pktmbuf_free(job->mbuf);
+		return;
+	}
+	if (job->ctx != KEY_NONE)
+		mbuf_cut(job->mbuf, job->op.len);
+	job_send(worker, job);
 }

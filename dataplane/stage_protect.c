@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "dataplane/pipeline.h"
 #include "dataplane/plain_stream.h"
 #include "dataplane/rtcp_map.h"
 #include "dataplane/stages.h"
@@ -12,41 +11,9 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 enum {
-	PROTECT_JOBS = 64,
 	SSRC_IDLE_SECONDS = 2,      // after which another sender may have an SSRC
 	SRTCP_INDEX_MARGIN = 32768, // indices left when control is asked for more
 };
-
-struct protect_batch {
-	uint16_t n;
-	struct srtp_op *ops[PROTECT_JOBS]; // of the jobs
-	struct protect_job jobs[PROTECT_JOBS];
-};
-
-// Inline, for the loop of batch_flush().
-static inline void job_end(struct worker *worker, const struct leg *leg,
-	const struct fanout *fanout, const struct protect_job *job)
-{
-	if (job->op.status != SRTP_OK) {
-		worker_count_drop(worker, leg,
-			job->op.status == SRTP_INDEX_LIMIT ? DROP_INDEX_LIMIT : DROP_CIPHER_FAIL);
-		rte_pktmbuf_free(job->mbuf);
-		return;
-	}
-	mbuf_cut(job->mbuf, job->op.len); // it was as long as the result can be
-	stage_output(worker, leg, fanout, job->group, job->mbuf, true);
-}
-
-static void batch_flush(struct worker *worker, struct protect_batch *batch)
-{
-	srtp_protect_burst(worker->relay->cipher, batch->ops, batch->n);
-	for (uint16_t i = 0; i < batch->n; i++) {
-		struct protect_job *job = &batch->jobs[i];
-		const struct packet *p = job->packet;
-		job_end(worker, p->leg, p->fanout, job);
-	}
-	batch->n = 0;
-}
 
 // Whether a packet may go on in an outbound stream that another inbound stream began: the sender
 // goes on under a new key with the SSRC it had, or the one before has been silent for long.
@@ -58,8 +25,8 @@ static bool stream_passes_on(
 }
 
 // SRTP keeps the packet index that it came with. What is lost if two senders have one SSRC is only theirs.
-static enum drop_reason rtp_index_claim(
-	const struct worker *worker, struct packet *p, struct stream *out)
+static enum drop_reason rtp_index_claim(const struct worker *worker, const struct packet *p,
+	struct protect_state *state, struct stream *out)
 {
 	uint32_t source = stream_index(&worker->relay->streams, p->stream);
 	if (out->source != source && !stream_passes_on(worker, p, out))
@@ -69,7 +36,7 @@ static enum drop_reason rtp_index_claim(
 	out->source = source;
 	out->leg = p->leg->index;
 	out->talker = p->talker;
-	p->claimed_index = p->index;
+	state->claimed_index = p->index;
 	return DROP_NONE;
 }
 
@@ -86,7 +53,8 @@ static void stream_leave(struct stream *out)
 }
 
 // SRTCP is sent by the relay, whoever spoke: its index counts what was sent under the key.
-static enum drop_reason rtcp_index_claim(struct worker *worker, struct packet *p, uint32_t space)
+static enum drop_reason rtcp_index_claim(
+	struct worker *worker, struct protect_state *state, uint32_t space)
 {
 	struct relay *relay = worker->relay;
 	_Atomic uint32_t *counter = &relay->keys.srtcp_next[space];
@@ -103,7 +71,7 @@ static enum drop_reason rtcp_index_claim(struct worker *worker, struct packet *p
 		atomic_store_explicit(&relay->srtcp_low, true, memory_order_relaxed);
 	if (index >= limit)
 		return DROP_INDEX_LIMIT;
-	p->claimed_index = index;
+	state->claimed_index = index;
 	return DROP_NONE;
 }
 
@@ -130,8 +98,8 @@ static ALWAYS_INLINE struct stream *outbound_stream(
 
 // Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a session
 // key once. Compiled once for each protocol.
-static ALWAYS_INLINE enum drop_reason index_claim(
-	struct worker *worker, struct packet *p, uint32_t ctx, uint32_t ssrc, const bool rtp)
+static ALWAYS_INLINE enum drop_reason index_claim(struct worker *worker, const struct packet *p,
+	struct protect_state *state, uint32_t ctx, uint32_t ssrc, const bool rtp)
 {
 	struct stream *out = outbound_stream(worker, p, ctx, ssrc, rtp);
 	if (!out && (rtp || p->ctx))
@@ -142,8 +110,8 @@ static ALWAYS_INLINE enum drop_reason index_claim(
 	if (!have && rtp)
 		return DROP_STREAM_BUSY;
 	enum drop_reason reason =
-		rtp ? rtp_index_claim(worker, p, out)
-		    : rtcp_index_claim(worker, p, worker->relay->keys.ctxs[ctx].space);
+		rtp ? rtp_index_claim(worker, p, state, out)
+		    : rtcp_index_claim(worker, state, worker->relay->keys.ctxs[ctx].space);
 	if (!have)
 		return reason; // SRTCP of one sender by two workers: the counter is for all
 	out->fresh = !p->ctx;
@@ -153,10 +121,10 @@ static ALWAYS_INLINE enum drop_reason index_claim(
 	return reason;
 }
 
-static __rte_noinline enum drop_reason index_claim_rtcp(
-	struct worker *worker, struct packet *p, uint32_t ctx, uint32_t ssrc)
+static __rte_noinline enum drop_reason index_claim_rtcp(struct worker *worker,
+	const struct packet *p, struct protect_state *state, uint32_t ctx, uint32_t ssrc)
 {
-	return index_claim(worker, p, ctx, ssrc, false);
+	return index_claim(worker, p, state, ctx, ssrc, false);
 }
 
 // The packet's own clear buffer, which is the packet's no more. Nobody else needs it.
@@ -173,11 +141,12 @@ static struct rte_mbuf *packet_take_clear_buffer(struct packet *p)
 }
 
 // A buffer with the packet to protect in place: the clear one, or what was made of it.
-static struct rte_mbuf *job_buffer(struct worker *worker, struct packet *p)
+static struct rte_mbuf *job_buffer(
+	struct worker *worker, struct packet *p, const struct rte_mbuf *translated)
 {
-	const struct rte_mbuf *source = p->translated ? p->translated : p->clear;
-	uint16_t len = p->translated ? p->translated->data_len : p->clear_len;
-	if (!p->translated && p->clear_uses == 1 && (p->clear != p->mbuf || !p->keep_original))
+	const struct rte_mbuf *source = translated ? translated : p->clear;
+	uint16_t len = translated ? translated->data_len : p->clear_len;
+	if (!translated && p->clear_uses == 1 && (p->clear != p->mbuf || !p->keep_original))
 		return packet_take_clear_buffer(p);
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->relay->pool);
 	if (!mbuf)
@@ -191,49 +160,46 @@ static struct rte_mbuf *job_buffer(struct worker *worker, struct packet *p)
 	return mbuf;
 }
 
-static void job_fill(struct worker *worker, struct protect_job *job, struct packet *p,
-	const struct fanout_group *group, uint32_t ctx_index, uint32_t ssrc)
+static void job_fill_op(struct worker *worker, struct output_job *job, const struct packet *p,
+	const struct protect_state *state, uint32_t ssrc)
 {
-	struct key_ctx *ctx = &worker->relay->keys.ctxs[ctx_index];
+	struct key_ctx *ctx = &worker->relay->keys.ctxs[job->ctx];
 	uint8_t *data = rte_pktmbuf_mtod(job->mbuf, uint8_t *);
 	if (p->protocol == SRTP_RTP)
 		srtp_write32(data + 8, ssrc);
-	job->packet = p;
-	job->group = group;
 	// Member by member: see packet_fill_op().
 	struct srtp_op *op = &job->op;
 	op->key = ctx->key;
 	op->salt = ctx->salt;
 	op->src = data;
 	op->dst = data;
-	op->index = p->claimed_index;
+	op->index = state->claimed_index;
 	op->mki = ctx->by_mki.mki;
-	op->len = p->translated ? p->translated->data_len : p->clear_len;
+	op->len = state->translated ? state->translated->data_len : p->clear_len;
 	op->head_len = p->head_len;
-	op->suite = group->suite;
+	op->suite = job->group->suite;
 	op->protocol = p->protocol;
-	op->mki_len = group->mki_len;
+	op->mki_len = job->group->mki_len;
 	op->append_roc =
-		p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(data));
+		p->protocol == SRTP_RTP && srtp_carries_roc(job->group->roc_rate, rtp_seq(data));
 	op->e_flag = p->protocol == SRTP_RTCP && (!p->ctx || p->op.e_flag);
 	if (!atomic_load_explicit(&ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
 }
 
 // RTCP beside plain media is translated for the first group that gets it protected.
-static enum drop_reason packet_translate(struct worker *worker, struct packet *p)
+static enum drop_reason packet_translate(
+	struct worker *worker, const struct packet *p, struct protect_state *state)
 {
-	enum drop_reason reason = (enum drop_reason)p->refused;
-	if (!p->translated && reason == DROP_NONE)
-		p->translated = rtcp_map_to_fresh(worker, p, &reason);
-	p->refused = reason;
-	return reason;
+	if (!state->translated && state->untranslated == DROP_NONE)
+		state->translated = rtcp_map_to_fresh(worker, p, &state->untranslated);
+	return state->untranslated;
 }
 
 // The SSRC under which a packet that entered in plain leaves protected: it has no index to go with its
 // own. RTCP has, because its index is the relay's in any case.
 static __rte_noinline enum drop_reason plain_find_out_ssrc(
-	struct worker *worker, struct packet *p, uint32_t *ssrc)
+	struct worker *worker, const struct packet *p, struct protect_state *state, uint32_t *ssrc)
 {
 	if (p->protocol == SRTP_RTP) {
 		*ssrc = plain_stream_fresh_ssrc(worker, p->stream);
@@ -241,9 +207,9 @@ static __rte_noinline enum drop_reason plain_find_out_ssrc(
 	}
 	if (!leg_is_plain_media(p->leg))
 		return DROP_NONE;
-	enum drop_reason reason = packet_translate(worker, p);
+	enum drop_reason reason = packet_translate(worker, p, state);
 	if (reason == DROP_NONE)
-		*ssrc = rtcp_ssrc(rte_pktmbuf_mtod(p->translated, const uint8_t *));
+		*ssrc = rtcp_ssrc(rte_pktmbuf_mtod(state->translated, const uint8_t *));
 	return reason;
 }
 
@@ -259,66 +225,59 @@ static bool group_has_senders_key(const struct packet *p, const struct fanout_gr
 	return false;
 }
 
-// Under the key context ctx.
+// What can be said of a job before it is known what its octets are.
+static inline void job_begin(
+	struct output_job *job, const struct packet *p, const struct fanout_group *group)
+{
+	job->leg = p->leg;
+	job->fanout = p->fanout;
+	job->group = group;
+	job->ctx = KEY_NONE;
+	job->shared = false;
+}
+
+// Makes the job to protect the packet under the key context job->ctx.
 static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
-	const struct fanout_group *group, uint32_t ctx, struct protect_batch *batch)
+	struct protect_state *state, struct output_job *job)
 {
 	bool rtp = p->protocol == SRTP_RTP;
-	uint32_t ssrc = p->ssrc;
+	uint32_t ctx = job->ctx, ssrc = p->ssrc;
 	enum drop_reason reason = DROP_NONE;
 	if (ctx == KEY_NONE)
-		return group->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER : DROP_NO_KEY;
-	if (ctx != p->ctx_index && group_has_senders_key(p, group))
+		return job->group->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER : DROP_NO_KEY;
+	if (ctx != p->ctx_index && group_has_senders_key(p, job->group))
 		return DROP_SENDERS_KEY;
 	if (p->in->mode == LEG_PLAIN)
-		reason = plain_find_out_ssrc(worker, p, &ssrc);
+		reason = plain_find_out_ssrc(worker, p, state, &ssrc);
 	if (reason != DROP_NONE)
 		return reason;
 	// Under one key in another layout it is the same octets again: claimed once. Under its own key the packet
 	// claimed its index when it came.
 	uint32_t space = worker->relay->keys.ctxs[ctx].space;
 	if (p->ctx && space == p->ctx->space)
-		p->claimed_index = p->index;
-	else if (space != p->claimed_space)
-		reason = rtp ? index_claim(worker, p, ctx, ssrc, true)
-			     : index_claim_rtcp(worker, p, ctx, ssrc);
+		state->claimed_index = p->index;
+	else if (space != state->claimed_space)
+		reason = rtp ? index_claim(worker, p, state, ctx, ssrc, true)
+			     : index_claim_rtcp(worker, p, state, ctx, ssrc);
 	// The next packet draws another. RTCP does not: media goes on under the one that it has.
 	if (reason == DROP_SSRC_COLLISION && !p->ctx && rtp)
 		atomic_store_explicit(&p->stream->out_ssrc, 0, memory_order_relaxed);
 	if (reason != DROP_NONE)
 		return reason;
-	p->claimed_space = space;
-	struct protect_job *job = &batch->jobs[batch->n];
-	job->mbuf = job_buffer(worker, p);
+	state->claimed_space = space;
+	job->mbuf = job_buffer(worker, p, state->translated);
 	if (!job->mbuf)
 		return DROP_NO_BUFFER;
-	job_fill(worker, job, p, group, ctx, ssrc);
-	batch->ops[batch->n] = &job->op;
-	if (++batch->n == PROTECT_JOBS)
-		batch_flush(worker, batch);
+	job_fill_op(worker, job, p, state, ssrc);
 	return DROP_NONE;
 }
 
-// What needs no cipher goes out at once; with a crypto device it goes after what is there already (later).
-static ALWAYS_INLINE void packet_output(struct worker *worker, const struct packet *p,
-	const struct fanout_group *group, struct rte_mbuf *mbuf, bool with_ownership,
-	const bool later)
-{
-	const struct fanout *fanout = p->fanout;
-	if (later)
-		pipeline_put_payload(worker->pipeline, p->leg, fanout, group, mbuf, with_ownership);
-	else
-		stage_output(worker, p->leg, fanout, group, mbuf, with_ownership);
-}
-
 // RTCP beside media for plain legs: about the SSRCs that they know.
-static ALWAYS_INLINE enum drop_reason packet_output_original(
-	struct worker *worker, struct packet *p, const struct fanout_group *group, const bool later)
+static enum drop_reason packet_output_original(
+	struct worker *worker, const struct packet *p, struct output_job *job)
 {
 	enum drop_reason reason = DROP_NONE;
-	struct rte_mbuf *mbuf = rtcp_map_to_original(worker, p, group, &reason);
-	if (mbuf)
-		packet_output(worker, p, group, mbuf, true, later);
+	job->mbuf = rtcp_map_to_original(worker, p, job->group, &reason);
 	return reason;
 }
 
@@ -333,113 +292,93 @@ static bool group_is_last(const struct packet *p, const struct fanout_group *gro
 }
 
 // Sends a buffer of the packet as it is: itself if nobody needs it any more, else copies of it.
-static ALWAYS_INLINE void packet_output_own(struct worker *worker, struct packet *p,
-	const struct fanout_group *group, struct rte_mbuf *mbuf, const bool later)
+static enum drop_reason packet_output_own(
+	struct packet *p, struct rte_mbuf *mbuf, struct output_job *job)
 {
-	bool last = group_is_last(p, group);
-	if (last && p->clear == mbuf)
-		p->clear = NULL;
-	if (last && p->mbuf == mbuf)
-		p->mbuf = NULL;
-	packet_output(worker, p, group, mbuf, last, later);
-}
-
-// Compiled twice, so that nothing is asked for each packet.
-static ALWAYS_INLINE enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
-	const struct fanout_group *group, struct protect_batch *batch, const bool later)
-{
-	const uint8_t mode = p->in->mode;
-	uint32_t ctx = packet_out_ctx(p, p->fanout, group);
-	if (packet_passes(p, group, ctx)) {
-		if (mode == LEG_PLAIN)
-			return DROP_NO_CONVERSION;
-		packet_output_own(worker, p, group, p->mbuf, later);
+	job->mbuf = mbuf;
+	if (!group_is_last(p, job->group)) {
+		job->shared = true;
+		rte_mbuf_refcnt_update(mbuf, 1);
 		return DROP_NONE;
 	}
-	if (mode == LEG_OPAQUE)
-		return DROP_NO_CONVERSION;
-	if (group->mode == LEG_SRTP)
-		return packet_protect(worker, p, group, ctx, batch);
-	if (p->protocol == SRTP_RTCP && mode == LEG_SRTP && !p->leg->control)
-		return packet_output_original(worker, p, group, later);
-	packet_output_own(worker, p, group, p->clear, later);
+	if (p->clear == mbuf)
+		p->clear = NULL;
+	if (p->mbuf == mbuf)
+		p->mbuf = NULL;
 	return DROP_NONE;
 }
 
-static ALWAYS_INLINE void packet_begin(struct packet *p)
+// Makes a job of the packet for the group that job_begin() was told.
+static inline enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
+	struct protect_state *state, struct output_job *job)
 {
-	p->claimed_space = UINT32_MAX;
-	p->translated = NULL;
-	p->refused = DROP_NONE;
+	const struct fanout_group *group = job->group;
+	const uint8_t mode = p->in->mode;
+	uint32_t ctx = packet_out_ctx(p, p->fanout, group);
+	if (packet_passes(p, group, ctx))
+		return mode == LEG_PLAIN ? DROP_NO_CONVERSION : packet_output_own(p, p->mbuf, job);
+	if (mode == LEG_OPAQUE)
+		return DROP_NO_CONVERSION;
+	if (group->mode == LEG_SRTP) {
+		job->ctx = ctx;
+		return packet_protect(worker, p, state, job);
+	}
+	if (p->protocol == SRTP_RTCP && mode == LEG_SRTP && !p->leg->control)
+		return packet_output_original(worker, p, job);
+	return packet_output_own(p, p->clear, job);
 }
 
-// Serves the groups of receivers from first up to end; returns how many of them are not the sender alone.
-static ALWAYS_INLINE unsigned packet_serve_groups(struct worker *worker, struct packet *p,
-	unsigned first, unsigned end, struct protect_batch *batch, const bool later)
+static inline void packet_end(
+	struct worker *worker, struct packet *p, struct protect_state *state, uint32_t n_served)
+{
+	if (n_served == 0)
+		worker_count_drop(worker, p->leg, DROP_NO_RECEIVER);
+	buffer_free(state->translated);
+	packet_free(p);
+	*state = protect_state_none;
+}
+
+// Serves the groups of receivers until one has no room. True if the packet has ended. n: jobs in the list.
+static inline bool packet_serve(struct worker *worker, struct packet *p,
+	struct protect_state *state, const struct output_list *list, uint16_t *n)
 {
 	const struct fanout *fanout = p->fanout;
-	unsigned served = 0;
-	for (unsigned i = first; i < end; i++) {
+	const uint32_t n_groups = fanout->n_groups;
+	uint32_t n_served = state->n_served;
+	for (uint32_t i = state->next_group; i < n_groups; i++) {
 		const struct fanout_group *group = &fanout->groups[i];
 		if (group->only_leg == p->leg->index)
 			continue;
-		enum drop_reason reason = packet_serve_group(worker, p, group, batch, later);
-		if (reason != DROP_NONE)
+		if (*n == list->room) {
+			state->next_group = i;
+			state->n_served = n_served;
+			return false;
+		}
+		struct output_job *job = &list->jobs[*n];
+		job_begin(job, p, group);
+		enum drop_reason reason = packet_serve_group(worker, p, state, job);
+		if (reason == DROP_NONE)
+			(*n)++;
+		else
 			worker_count_drop(worker, p->leg, reason);
-		served++;
+		n_served++;
 	}
-	return served;
-}
-
-static ALWAYS_INLINE void packet_end(struct worker *worker, struct packet *p, unsigned served)
-{
-	if (served == 0)
-		worker_count_drop(worker, p->leg, DROP_NO_RECEIVER);
-	buffer_free(p->translated);
-}
-
-static void packet_serve(struct worker *worker, struct packet *p, struct protect_batch *batch)
-{
-	packet_begin(p);
-	packet_end(worker, p, packet_serve_groups(worker, p, 0, p->fanout->n_groups, batch, false));
-}
-
-bool stage_protect_some(
-	struct worker *worker, struct packet *p, struct protect_progress *progress, uint16_t room)
-{
-	struct protect_batch batch;
-	unsigned n_groups = p->fanout->n_groups, first = progress->next_group;
-	if (!progress->begun)
-		packet_begin(p);
-	progress->begun = true;
-	// A group is at most one of either, and the batch must not become full: it would be flushed.
-	unsigned end = first + RTE_MIN(room, PROTECT_JOBS - 1U);
-	end = RTE_MIN(end, n_groups);
-	batch.n = 0;
-	progress->served += packet_serve_groups(worker, p, first, end, &batch, true);
-	for (uint16_t i = 0; i < batch.n; i++)
-		pipeline_put_job(worker->pipeline, &batch.jobs[i]);
-	progress->next_group = end;
-	if (end < n_groups)
-		return false;
-	packet_end(worker, p, progress->served);
-	packet_free(p);
+	packet_end(worker, p, state, n_served);
 	return true;
 }
 
-void stage_protect_after(struct worker *worker, const struct leg *leg, const struct fanout *fanout,
-	const struct protect_job *job)
+uint16_t stage_protect(struct worker *worker, struct packet *packets[], uint16_t n,
+	struct protect_state *state, struct output_list *list)
 {
-	job_end(worker, leg, fanout, job);
+	uint16_t ended = 0, n_jobs = list->n;
+	while (ended < n && packet_serve(worker, packets[ended], state, list, &n_jobs))
+		ended++;
+	list->n = n_jobs;
+	return ended;
 }
 
-void stage_protect(struct worker *worker, struct packet *packets[], uint16_t n)
+void protect_state_free(struct protect_state *state)
 {
-	struct protect_batch batch;
-	batch.n = 0;
-	for (uint16_t i = 0; i < n; i++)
-		packet_serve(worker, packets[i], &batch);
-	batch_flush(worker, &batch);
-	for (uint16_t i = 0; i < n; i++)
-		packet_free(packets[i]);
+	buffer_free(state->translated);
+	*state = protect_state_none;
 }

@@ -70,7 +70,7 @@ static bool packet_take_clear(struct packet *p)
 	       rtcp_compound_ok(rte_pktmbuf_mtod(p->clear, const uint8_t *), p->clear_len);
 }
 
-uint16_t stage_unprotect_before(struct worker *worker, struct packet *packets[], uint16_t n,
+uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n,
 	struct srtp_op *ops[], uint16_t *n_ops)
 {
 	uint16_t kept = 0;
@@ -92,7 +92,7 @@ uint16_t stage_unprotect_before(struct worker *worker, struct packet *packets[],
 	return kept;
 }
 
-uint16_t stage_unprotect_after(struct worker *worker, struct packet *packets[], uint16_t n)
+uint16_t stage_verify(struct worker *worker, struct packet *packets[], uint16_t n)
 {
 	uint16_t out = 0;
 	for (uint16_t i = 0; i < n; i++) {
@@ -108,13 +108,4 @@ uint16_t stage_unprotect_after(struct worker *worker, struct packet *packets[], 
 			worker_drop(worker, p, reason);
 	}
 	return out;
-}
-
-uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n)
-{
-	struct srtp_op *ops[WORKER_BURST];
-	uint16_t n_ops = 0;
-	n = stage_unprotect_before(worker, packets, n, ops, &n_ops);
-	srtp_unprotect_burst(worker->relay->cipher, ops, n_ops);
-	return stage_unprotect_after(worker, packets, n);
 }

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "dataplane/output_job.h"
 #include "dataplane/packet.h"
 
 struct burst_origin;
@@ -34,47 +35,22 @@ uint16_t stage_route(struct worker *worker, const struct burst_origin *origin,
 // SSRC to stream, packet index, replay check. Packets of another worker's stream are handed to it.
 uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t n);
 
-// Decrypts and verifies tags.
-uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n);
-
-// Its half before the cipher, which collects the ops to run, and its half after it.
-uint16_t stage_unprotect_before(struct worker *worker, struct packet *packets[], uint16_t n,
+// What has to be decrypted is made ready for the cipher: *n_ops ops, which the caller runs.
+uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n,
 	struct srtp_op *ops[], uint16_t *n_ops);
-uint16_t stage_unprotect_after(struct worker *worker, struct packet *packets[], uint16_t n);
+
+// Lets through whose tag was verified, if it has one.
+uint16_t stage_verify(struct worker *worker, struct packet *packets[], uint16_t n);
 
 // Only now state changes: replay commit, birth of the stream, learned address, counters.
 uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t n);
 
-// Protects each packet once per group of receivers and gives the result to stage_output. Ends all
-// packets.
-void stage_protect(struct worker *worker, struct packet *packets[], uint16_t n);
+// Makes the jobs of which each packet is one for each group of receivers: to be protected under the group's
+// key, or to go as it is. Returns how many packets have ended, the first ones; fewer than n if the list is full: then
+// the call is made again for the others, with the same state.
+uint16_t stage_protect(struct worker *worker, struct packet *packets[], uint16_t n,
+	struct protect_state *state, struct output_list *list);
 
-// One packet to protect for one group of receivers.
-struct protect_job {
-	struct packet *packet;
-	const struct fanout_group *group;
-	struct rte_mbuf *mbuf; // that holds the result
-	struct srtp_op op;
-};
-
-// How far stage_protect_some() came with a packet. Zero: it has not begun.
-struct protect_progress {
-	bool begun;
-	uint32_t next_group;
-	uint32_t served;
-};
-
-// stage_protect() of one packet with a crypto device: gives at most room jobs and payloads to the worker's
-// pipeline. True when the packet has ended; otherwise the call is made again with the same progress.
-bool stage_protect_some(struct worker *worker, struct packet *packet,
-	struct protect_progress *progress, uint16_t room);
-
-// The half after the cipher: gives a protected packet that came from leg to stage_output. Takes its mbuf.
-void stage_protect_after(struct worker *worker, const struct leg *leg, const struct fanout *fanout,
-	const struct protect_job *job);
-
-// Copies one protected payload to the receivers of a group, with their headers. payload holds the
-// RTP or RTCP packet alone; with_payload_ownership: it is the caller's no more. leg is the one the
-// packet came from.
-void stage_output(struct worker *worker, const struct leg *leg, const struct fanout *fanout,
-	const struct fanout_group *group, struct rte_mbuf *payload, bool with_payload_ownership);
+// Sends a job, which the cipher has finished with if it has a context, to the receivers of its group. Takes its
+// mbuf.
+void stage_output(struct worker *worker, const struct output_job *job);

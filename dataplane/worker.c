@@ -19,7 +19,10 @@
 #include "dataplane/prefetch.h"
 #include "dataplane/stages.h"
 
-enum { TX_TRIES = 4 };
+enum {
+	TX_TRIES = 4,
+	OUTPUT_JOBS = 64, // that are protected together
+};
 
 static size_t counters_size(const struct relay *relay)
 {
@@ -214,7 +217,7 @@ void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf
 }
 
 // All that needs no cipher: what a packet is, where it goes, under which keys.
-static inline uint16_t group_look_up(struct worker *worker, const struct burst_origin *origin,
+static inline uint16_t vector_look_up(struct worker *worker, const struct burst_origin *origin,
 	struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
 {
 	n = stage_parse(worker, origin, mbufs, n, packets);
@@ -226,39 +229,63 @@ static inline uint16_t group_look_up(struct worker *worker, const struct burst_o
 	return stage_stream(worker, packets, n);
 }
 
-static void group_process(struct worker *worker, const struct burst_origin *origin,
-	struct rte_mbuf *mbufs[], uint16_t n)
+// Protects what is to be protected, and sends all.
+static void output_process(struct worker *worker, const struct output_list *list)
 {
-	struct packet *packets[WORKER_BURST];
-	n = group_look_up(worker, origin, mbufs, n, packets);
-	n = stage_unprotect(worker, packets, n);
-	prefetch_outbound_streams(worker->relay, packets, n);
-	n = stage_commit(worker, packets, n);
-	stage_protect(worker, packets, n);
+	struct srtp_op *ops[OUTPUT_JOBS];
+	uint16_t n_ops = 0;
+	for (uint16_t i = 0; i < list->n; i++)
+		if (list->jobs[i].ctx != KEY_NONE)
+			ops[n_ops++] = &list->jobs[i].op;
+	srtp_protect_burst(worker->relay->cipher, ops, n_ops);
+	for (uint16_t i = 0; i < list->n; i++)
+		stage_output(worker, &list->jobs[i]);
 }
 
-// With a crypto device a burst is not a whole: pipeline_turn() ends its packets.
-static void burst_begin(struct worker *worker, const struct burst_origin *origin,
+static void packets_output(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	struct output_job jobs[OUTPUT_JOBS];
+	struct protect_state state = protect_state_none;
+	uint16_t ended = 0;
+	while (ended < n) {
+		struct output_list list = {.jobs = jobs, .room = OUTPUT_JOBS};
+		ended += stage_protect(worker, packets + ended, n - ended, &state, &list);
+		output_process(worker, &list);
+	}
+}
+
+// Without a crypto device.
+static void vector_end(struct worker *worker, struct packet *packets[], uint16_t n)
+{
+	struct srtp_op *ops[WORKER_GROUP];
+	uint16_t n_ops = 0;
+	n = stage_unprotect(worker, packets, n, ops, &n_ops);
+	srtp_unprotect_burst(worker->relay->cipher, ops, n_ops);
+	n = stage_verify(worker, packets, n);
+	prefetch_outbound_streams(worker->relay, packets, n);
+	n = stage_commit(worker, packets, n);
+	packets_output(worker, packets, n);
+}
+
+void worker_process_vector(struct worker *worker, const struct burst_origin *origin,
 	struct rte_mbuf *mbufs[], uint16_t n)
 {
-	struct packet *packets[WORKER_BURST];
-	for (uint16_t at = 0; at < n; at += WORKER_GROUP) {
-		uint16_t group = (uint16_t)RTE_MIN(n - at, WORKER_GROUP);
-		group = group_look_up(worker, origin, mbufs + at, group, packets);
-		pipeline_take(worker, packets, group);
-	}
+	struct packet *packets[WORKER_GROUP];
+	n = vector_look_up(worker, origin, mbufs, n, packets);
+	// With a crypto device pipeline_turn() ends them.
+	if (worker->pipeline)
+		pipeline_take(worker, packets, n);
+	else
+		vector_end(worker, packets, n);
 }
 
 static void burst_process(struct worker *worker, const struct burst_origin *origin,
 	struct rte_mbuf *mbufs[], uint16_t n)
 {
 	worker->now = rte_rdtsc();
-	if (worker->pipeline) {
-		burst_begin(worker, origin, mbufs, n);
-		return;
-	}
 	for (uint16_t at = 0; at < n; at += WORKER_GROUP)
-		group_process(worker, origin, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_GROUP));
+		worker_process_vector(
+			worker, origin, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_GROUP));
 }
 
 void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)

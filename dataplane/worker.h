@@ -12,6 +12,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "dataplane/burst.h"
 #include "dataplane/drop.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/packet.h"
@@ -124,6 +125,10 @@ unsigned worker_turn(struct worker *worker);
 // Takes n <= WORKER_BURST frames that a port gave through all stages; with a crypto device, which has room
 // for them in the pipeline, through those before it. Takes the mbufs in any case.
 void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n);
+
+// A part of a burst, WORKER_GROUP frames at most, at worker->now.
+void worker_process_vector(struct worker *worker, const struct burst_origin *origin,
+	struct rte_mbuf *mbufs[], uint16_t n);
 
 // Does the same with the packets that wait for what a MAIL_RESUME is about.
 void worker_resume(struct worker *worker, const struct worker_mail *mail);

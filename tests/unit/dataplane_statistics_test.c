@@ -66,18 +66,10 @@ static void push_at(uint8_t id, uint64_t tsc, uint32_t ssrc, uint64_t index)
 {
 	const struct burst_origin received = {.source = BURST_RECEIVED};
 	struct worker *w = lab.relay.workers[id];
-	struct packet *packets[WORKER_BURST];
 	struct lab_packet packet = packet_of(ssrc, index);
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	w->now = tsc;
-	uint16_t n = stage_parse(w, &received, &mbuf, 1, packets);
-	n = stage_leg(w, packets, n);
-	n = stage_key(w, &received, packets, n);
-	n = stage_route(w, &received, packets, n);
-	n = stage_stream(w, packets, n);
-	n = stage_unprotect(w, packets, n);
-	n = stage_commit(w, packets, n);
-	stage_protect(w, packets, n);
+	worker_process_vector(w, &received, &mbuf, 1);
 }
 
 static void push(uint64_t index)
