@@ -16,7 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t mki_lens[] = {0, 4, 8};
 static const uint8_t salt[SRTP_SALT_MAX] = {1, 2, 3};
-static _Alignas(CIPHER_KEY_ALIGN) uint8_t keys[SRTP_N_SUITES][1024];
+static struct {
+	_Alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE];
+} expanded[SRTP_N_SUITES];
 static const struct cipher *cipher;
 
 static void require(bool fact)
@@ -34,14 +36,15 @@ static void cipher_start(void)
 	require(cipher && cipher_thread_init(cipher) == 0);
 	for (int suite = 0; suite < SRTP_N_SUITES; suite++)
 		require(cipher_of_suite(cipher, (enum srtp_suite)suite)
-				->expand((enum srtp_suite)suite, session_key, keys[suite]) == 0);
+				->expand((enum srtp_suite)suite, session_key,
+					expanded[suite].key) == 0);
 }
 
 static struct srtp_op op_make(uint8_t suite, enum srtp_protocol protocol, const uint8_t *src,
 	uint8_t *dst, uint16_t len, uint16_t head_len)
 {
 	return (struct srtp_op){
-		.key = keys[suite],
+		.key = expanded[suite].key,
 		.salt = salt,
 		.src = src,
 		.dst = dst,

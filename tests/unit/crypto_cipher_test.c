@@ -207,7 +207,9 @@ static void ciphers_agree(void **state)
 static void burst_equals_single_calls(void **state)
 {
 	enum { N = 32 };
-	static _Alignas(CIPHER_KEY_ALIGN) uint8_t keys[N][1024];
+	static struct {
+		_Alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE];
+	} expanded[N];
 	static uint8_t text[N][256], out[N][256], alone[256];
 	static const uint8_t aad[12] = {1};
 	(void)state;
@@ -220,8 +222,9 @@ static void burst_equals_single_calls(void **state)
 			pattern_fill(session_key, sizeof(session_key), i);
 			pattern_fill(text[i], sizeof(text[i]), 100 + i);
 			ops[i].suite = i % 3 == 0 ? SRTP_AEAD_AES_256_GCM : SRTP_AEAD_AES_128_GCM;
-			ciphers[c]->expand((enum srtp_suite)ops[i].suite, session_key, keys[i]);
-			ops[i].key = keys[i];
+			ciphers[c]->expand(
+				(enum srtp_suite)ops[i].suite, session_key, expanded[i].key);
+			ops[i].key = expanded[i].key;
 			ops[i].src = text[i];
 			ops[i].dst = out[i];
 			ops[i].aad = aad;

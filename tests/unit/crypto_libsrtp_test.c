@@ -36,7 +36,9 @@ struct agreement {
 struct ends {
 	const struct agreement *agreed;
 	const struct cipher *cipher;
-	_Alignas(CIPHER_KEY_ALIGN) uint8_t key[SRTP_N_PROTOCOLS][1024];
+	struct {
+		_Alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE];
+	} expanded[SRTP_N_PROTOCOLS];
 	uint8_t salt[SRTP_N_PROTOCOLS][SRTP_SALT_MAX];
 	srtp_t sender, receiver; // the peer's
 };
@@ -104,7 +106,7 @@ static void ends_make(struct ends *ends, const struct agreement *agreed)
 		assert_int_equal(
 			srtp_kdf(&master, agreed->suite, (enum srtp_protocol)p, &session), 0);
 		cipher_of_suite(ends->cipher, agreed->suite)
-			->expand(agreed->suite, session.key, ends->key[p]);
+			->expand(agreed->suite, session.key, ends->expanded[p].key);
 		memcpy(ends->salt[p], session.salt, sizeof(session.salt));
 	}
 	ends->sender = peer_make(agreed, &master, ssrc_any_outbound);
@@ -122,7 +124,7 @@ static struct srtp_op op_make(
 	const struct ends *ends, enum srtp_protocol protocol, uint8_t *packet, size_t len)
 {
 	return (struct srtp_op){
-		.key = ends->key[protocol],
+		.key = ends->expanded[protocol].key,
 		.salt = ends->salt[protocol],
 		.src = packet,
 		.dst = packet,
