@@ -123,9 +123,10 @@ static void call_execve(void)
 	execl("/bin/true", "true", NULL);
 }
 
-static void call_fork(void)
+// Not fork(): that of glibc 2.41 blocks all signals first, and a SIGSYS that is blocked ends the process untold.
+static void call_clone(void)
 {
-	if (fork() == 0)
+	if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0)
 		_exit(0);
 }
 
@@ -208,7 +209,7 @@ static const struct {
 	void (*function)(void);
 } forbidden[] = {
 	{"execve", call_execve},
-	{"clone", call_fork},
+	{"clone", call_clone},
 	{"socket", call_socket},
 	{"socket", call_packet_socket},
 	{"ptrace", call_ptrace},
