@@ -30,8 +30,8 @@ packages_test=(
 	tshark util-linux
 )
 
-# The Debian package and its man pages.
-packages_package=(debhelper dpkg-dev fakeroot lintian man-db)
+# The Debian package: clean roots for it, its man pages.
+packages_package=(debootstrap lintian man-db systemd-container)
 
 # Linters and fuzzers.
 packages_lint=(clang clang-format clang-tidy cppcheck libclang-rt-dev)
