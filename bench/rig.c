@@ -111,7 +111,7 @@ struct rig *rig_open(struct rig_size size, unsigned n_workers)
 	notices_init(&app->notices, &app->events);
 	bench_require(keystore_init(&app->keys, &app->relay, &app->retire, &app->users,
 			      &app->notices, size.ctxs) == 0);
-	bench_require(sessions_init(&app->sessions, size.legs) == 0);
+	bench_require(sessions_init(&app->sessions, &app->keys, size.legs, size.legs) == 0);
 	app->ssrcs.used_up = 1; // there is no state directory
 	atomic_store(&app->relay.srtcp_floor, SRTCP_FLOOR);
 	atomic_store(&app->relay.srtcp_limit, SRTCP_INDEX_MAX);
@@ -132,7 +132,7 @@ void rig_close(struct rig *rig)
 {
 	struct app *app = &rig->app;
 	workers_go(rig, false);
-	sessions_fini(app);
+	sessions_fini(&app->sessions);
 	keystore_fini(&app->keys);
 	retire_fini(&app->retire);
 	users_fini(&app->users);

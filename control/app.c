@@ -35,10 +35,10 @@ static void read_mail(struct app *app, struct worker *worker)
 			answer_derive(app, worker, &mail);
 			break;
 		case MAIL_STREAM:
-			session_note_stream(app, mail.leg, mail.serial, mail.stream);
+			session_note_stream(&app->sessions, mail.leg, mail.serial, mail.stream);
 			break;
 		case MAIL_LEARN:
-			session_learn(app, mail.leg, mail.serial, &mail.addr);
+			session_learn(&app->sessions, mail.leg, mail.serial, &mail.addr);
 			break;
 		}
 	}
@@ -94,7 +94,7 @@ void app_poll(struct app *app)
 		app->ticked_ms = now_ms;
 		keystore_tick(&app->keys);
 		reaper_tick(&app->reaper, &app->relay, &app->retire);
-		media_watch_tick(app, rte_rdtsc());
+		media_watch_tick(&app->sessions, rte_rdtsc());
 		overload_tick(app);
 		look_at_cryptodev(app);
 		srtcp_floor_tick(&app->srtcp, &app->relay);

@@ -37,7 +37,6 @@ struct app {
 	struct event_base *base;
 	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()
 	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far
-	uint32_t watch_cursor;                     // leg looked at last
 	uint32_t max_sessions, max_legs, max_keys, max_streams;
 };
 

@@ -20,8 +20,8 @@ json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *
 	const json_t *value = json_object_get(params, "session");
 	struct reader session;
 	if (reader_object(&r, "session", READER_REQUIRED, &session) && reader_close(&r) &&
-		session_read(app, value, "params.session", &spec, error))
-		session_apply(app, &spec, "params.session", &created, error);
+		session_read(&app->relay, value, "params.session", &spec, error))
+		session_apply(&app->sessions, &spec, "params.session", &created, error);
 	session_spec_free(&spec);
 	return error->code == RPC_OK ? json_pack("{s:b}", "created", (int)created) : NULL;
 }
@@ -30,7 +30,7 @@ json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *
 static struct session *session_named(
 	struct app *app, struct reader *r, const char *member, const char *id)
 {
-	struct session *session = reader_close(r) ? session_find(app, id) : NULL;
+	struct session *session = reader_close(r) ? session_find(&app->sessions, id) : NULL;
 	if (!session)
 		reader_fail(r, RPC_NOT_FOUND, member,
 			"is no session; accepted: an id that session.list shows");
@@ -46,7 +46,7 @@ json_t *session_get(void *arg, const json_t *params, struct rpc_error *error)
 	reader_string(&r, "id", READER_REQUIRED, &id);
 	struct session *session = session_named(app, &r, "id", id);
 	app_read_mail(app); // what workers said before this request shows
-	return session ? session_show(app, session) : NULL;
+	return session ? session_show(&app->sessions, session) : NULL;
 }
 
 static void session_say(void *session, void *part)
@@ -67,6 +67,11 @@ json_t *session_list(
 	return json_pack("{s:[]}", "sessions");
 }
 
+static void give_way(void *app)
+{
+	app_poll(app);
+}
+
 json_t *session_top_method(void *arg, const json_t *params, struct rpc_error *error)
 {
 	struct app *app = arg;
@@ -74,7 +79,8 @@ json_t *session_top_method(void *arg, const json_t *params, struct rpc_error *er
 	uint64_t limit = SESSION_TOP_DEFAULT;
 	reader_open(&r, params, "params", error);
 	reader_uint(&r, "limit", 1, SESSION_TOP_MAX, &limit);
-	return reader_close(&r) ? session_top(app, (uint32_t)limit) : NULL;
+	return reader_close(&r) ? session_top(&app->sessions, (uint32_t)limit, give_way, app)
+				: NULL;
 }
 
 static bool session_ids_check(const struct reader *r, const json_t *ids, struct rpc_error *error)
@@ -104,10 +110,10 @@ json_t *session_remove_method(
 		if (rpc_part_over(part, i))
 			return NULL;
 		struct session *session =
-			session_find(app, json_string_value(json_array_get(ids, i)));
+			session_find(&app->sessions, json_string_value(json_array_get(ids, i)));
 		if (!session)
 			continue;
-		session_remove(app, session);
+		session_remove(&app->sessions, session);
 		part->count++;
 	}
 	return json_pack("{s:I}", "removed", (json_int_t)part->count);
@@ -127,8 +133,8 @@ json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
 	struct session *session = session_named(app, &r, "session", id);
 	if (!session)
 		return NULL;
-	if (session_read_legs(app, array, "params.legs", &legs, &n, error))
-		session_apply_legs(app, session, legs, n, "params", error);
+	if (session_read_legs(&app->relay, array, "params.legs", &legs, &n, error))
+		session_apply_legs(&app->sessions, session, legs, n, "params", error);
 	for (uint32_t i = 0; i < n; i++)
 		leg_spec_free(&legs[i]);
 	free(legs);
@@ -146,7 +152,8 @@ json_t *leg_remove(void *arg, const json_t *params, struct rpc_error *error)
 	reader_string(&r, "session", READER_REQUIRED, &id);
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
 	struct session *session = session_named(app, &r, "session", id);
-	if (!session || !session_remove_legs(app, session, ids, "params.ids", &removed, error))
+	if (!session ||
+		!session_remove_legs(&app->sessions, session, ids, "params.ids", &removed, error))
 		return NULL;
 	return json_pack("{s:I}", "removed", (json_int_t)removed);
 }

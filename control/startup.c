@@ -107,7 +107,7 @@ static int app_open(struct app *app, const struct config *config)
 	request_stats_init(&app->requests, control_methods);
 	if (keystore_init(&app->keys, &app->relay, &app->retire, &app->users, &app->notices,
 		    app->max_keys) != 0 ||
-		sessions_init(&app->sessions, app->max_legs) != 0) {
+		sessions_init(&app->sessions, &app->keys, app->max_sessions, app->max_legs) != 0) {
 		log_error("out_of_memory");
 		return -1;
 	}
@@ -124,7 +124,7 @@ static int app_open(struct app *app, const struct config *config)
 
 static void app_close(struct app *app)
 {
-	sessions_fini(app);
+	sessions_fini(&app->sessions);
 	keystore_fini(&app->keys);
 	retire_fini(&app->retire);
 	users_fini(&app->users);

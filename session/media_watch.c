@@ -5,23 +5,24 @@
 
 #include <rte_cycles.h>
 
-#include "control/app.h"
 #include "dataplane/worker.h"
 #include "event/notice.h"
+#include "host/relay.h"
+#include "session/session.h"
 
-static uint64_t leg_heard(const struct app *app, uint32_t index)
+static uint64_t leg_heard(const struct sessions *sessions, uint32_t index)
 {
 	uint64_t last = 0;
-	for (unsigned w = 0; w < app->relay.n_workers; w++)
-		last = RTE_MAX(last, app->relay.workers[w]->legs[index].last_rx_tsc);
+	for (unsigned w = 0; w < sessions->relay->n_workers; w++)
+		last = RTE_MAX(last, sessions->relay->workers[w]->legs[index].last_rx_tsc);
 	return last;
 }
 
-static uint32_t leg_drops(const struct app *app, uint32_t index, enum drop_reason reason)
+static uint32_t leg_drops(const struct sessions *sessions, uint32_t index, enum drop_reason reason)
 {
 	uint32_t n = 0;
-	for (unsigned w = 0; w < app->relay.n_workers; w++)
-		n += app->relay.workers[w]->legs[index].drops[reason];
+	for (unsigned w = 0; w < sessions->relay->n_workers; w++)
+		n += sessions->relay->workers[w]->legs[index].drops[reason];
 	return n;
 }
 
@@ -32,13 +33,13 @@ static bool seconds_passed(uint64_t since, uint64_t now, uint32_t seconds)
 }
 
 // Tells of a leg; n is how many packets.
-static bool leg_notice(struct app *app, uint32_t index, enum notice_type type, uint64_t n)
+static bool leg_notice(struct sessions *sessions, uint32_t index, enum notice_type type, uint64_t n)
 {
 	struct session *session;
-	const struct session_leg *leg = session_leg_at(app, index, &session);
+	const struct session_leg *leg = session_leg_at(sessions, index, &session);
 	struct notice what = {
 		.type = type, .session = session->spec.id, .leg = leg->spec.id, .count = n};
-	return notice(&app->notices, &what);
+	return notice(sessions->notices, &what);
 }
 
 static void session_set_silent(struct sessions *sessions, struct session *session, bool silent)
@@ -48,15 +49,15 @@ static void session_set_silent(struct sessions *sessions, struct session *sessio
 }
 
 static void watch_start(
-	struct app *app, uint32_t index, struct session *session, struct leg_watch *watch)
+	struct sessions *sessions, uint32_t index, struct session *session, struct leg_watch *watch)
 {
-	uint64_t heard = leg_heard(app, index);
+	uint64_t heard = leg_heard(sessions, index);
 	session->heard_tsc = RTE_MAX(session->heard_tsc, heard);
 	if (watch->playing || heard <= watch->heard_tsc)
 		return;
 	watch->playing = true;
-	session_set_silent(&app->sessions, session, false);
-	leg_notice(app, index, NOTICE_MEDIA_STARTED, 0);
+	session_set_silent(sessions, session, false);
+	leg_notice(sessions, index, NOTICE_MEDIA_STARTED, 0);
 }
 
 // The key that the leg names and that is missing: what the MKI says is not said, for anybody may
@@ -71,10 +72,11 @@ static const struct key_slot *leg_missing_key(const struct session_leg *leg)
 	return NULL;
 }
 
-static bool unknown_notice(struct app *app, uint32_t index, enum drop_reason reason, uint32_t n)
+static bool unknown_notice(
+	struct sessions *sessions, uint32_t index, enum drop_reason reason, uint32_t n)
 {
 	struct session *session;
-	const struct session_leg *leg = session_leg_at(app, index, &session);
+	const struct session_leg *leg = session_leg_at(sessions, index, &session);
 	const struct key_slot *missing = reason == DROP_NO_KEY ? leg_missing_key(leg) : NULL;
 	struct notice_key key;
 	struct notice what = {.type = NOTICE_KEY_UNKNOWN,
@@ -83,37 +85,38 @@ static bool unknown_notice(struct app *app, uint32_t index, enum drop_reason rea
 		.reason = drop_label(reason),
 		.count = n};
 	if (missing) {
-		key = key_notice_of(&app->keys, missing);
+		key = key_notice_of(sessions->keys, missing);
 		what.key = &key;
 		what.state = missing->installed ? key_state_name(missing->state) : "missing";
 	}
-	return notice(&app->notices, &what);
+	return notice(sessions->notices, &what);
 }
 
-static void watch_unknown(struct app *app, uint32_t index, struct leg_watch *watch)
+static void watch_unknown(struct sessions *sessions, uint32_t index, struct leg_watch *watch)
 {
-	uint32_t no_key = leg_drops(app, index, DROP_NO_KEY);
+	uint32_t no_key = leg_drops(sessions, index, DROP_NO_KEY);
 	if (no_key != watch->no_key &&
-		unknown_notice(app, index, DROP_NO_KEY, no_key - watch->no_key))
+		unknown_notice(sessions, index, DROP_NO_KEY, no_key - watch->no_key))
 		watch->no_key = no_key;
-	uint32_t mki = leg_drops(app, index, DROP_UNKNOWN_MKI);
+	uint32_t mki = leg_drops(sessions, index, DROP_UNKNOWN_MKI);
 	if (mki != watch->unknown_mki &&
-		unknown_notice(app, index, DROP_UNKNOWN_MKI, mki - watch->unknown_mki))
+		unknown_notice(sessions, index, DROP_UNKNOWN_MKI, mki - watch->unknown_mki))
 		watch->unknown_mki = mki;
 }
 
 // What is not told for the limit on notices is told later.
-static void watch_drops(struct app *app, uint32_t index, struct leg_watch *watch, uint64_t now)
+static void watch_drops(
+	struct sessions *sessions, uint32_t index, struct leg_watch *watch, uint64_t now)
 {
-	uint32_t collisions = leg_drops(app, index, DROP_SSRC_COLLISION);
+	uint32_t collisions = leg_drops(sessions, index, DROP_SSRC_COLLISION);
 	if (collisions != watch->collisions &&
-		leg_notice(app, index, NOTICE_SSRC_COLLISION, collisions - watch->collisions))
+		leg_notice(sessions, index, NOTICE_SSRC_COLLISION, collisions - watch->collisions))
 		watch->collisions = collisions;
-	uint32_t fails = leg_drops(app, index, DROP_AUTH_FAIL);
+	uint32_t fails = leg_drops(sessions, index, DROP_AUTH_FAIL);
 	if (fails == watch->fails)
 		return;
 	bool told = fails - watch->fails >= MEDIA_WATCH_FAILS;
-	if (told && !leg_notice(app, index, NOTICE_AUTH_FAILING, fails - watch->fails))
+	if (told && !leg_notice(sessions, index, NOTICE_AUTH_FAILING, fails - watch->fails))
 		return;
 	if (told || seconds_passed(watch->fails_tsc, now, MEDIA_WATCH_FAIL_SECONDS)) {
 		watch->fails = fails;
@@ -123,41 +126,41 @@ static void watch_drops(struct app *app, uint32_t index, struct leg_watch *watch
 
 // Legs of a session that seems to be silent: one that was not its turn yet may have been heard. How
 // many legs were looked at.
-static uint32_t watch_silence(struct app *app, struct session *session, uint64_t now)
+static uint32_t watch_silence(struct sessions *sessions, struct session *session, uint64_t now)
 {
 	uint32_t seconds = session->spec.timeout;
 	if (seconds == 0 || session->silent || !seconds_passed(session->heard_tsc, now, seconds))
 		return 0;
 	for (uint32_t i = 0; i < session->n_legs; i++)
 		session->heard_tsc =
-			RTE_MAX(session->heard_tsc, leg_heard(app, session->legs[i].index));
+			RTE_MAX(session->heard_tsc, leg_heard(sessions, session->legs[i].index));
 	if (!seconds_passed(session->heard_tsc, now, seconds))
 		return session->n_legs;
-	session_set_silent(&app->sessions, session, true);
+	session_set_silent(sessions, session, true);
 	for (uint32_t i = 0; i < session->n_legs; i++) {
-		struct leg_watch *watch = &app->sessions.watches[session->legs[i].index];
+		struct leg_watch *watch = &sessions->watches[session->legs[i].index];
 		watch->heard_tsc = session->heard_tsc;
 		watch->playing = false;
 	}
 	struct notice what = {
 		.type = NOTICE_MEDIA_TIMEOUT, .session = session->spec.id, .seconds = seconds};
-	notice(&app->notices, &what);
+	notice(sessions->notices, &what);
 	return session->n_legs;
 }
 
-void media_watch_tick(struct app *app, uint64_t now)
+void media_watch_tick(struct sessions *sessions, uint64_t now)
 {
-	uint32_t n = app->sessions.n_touched, looked = 0;
+	uint32_t n = sessions->n_touched, looked = 0;
 	for (uint32_t i = 0; i < n && looked < MEDIA_WATCH_LEGS; i++) {
-		uint32_t index = app->watch_cursor = (app->watch_cursor + 1) % n;
-		struct session *session = app->sessions.by_leg[index];
+		uint32_t index = sessions->watch_cursor = (sessions->watch_cursor + 1) % n;
+		struct session *session = sessions->by_leg[index];
 		looked++;
 		if (!session)
 			continue;
-		struct leg_watch *watch = &app->sessions.watches[index];
-		watch_start(app, index, session, watch);
-		watch_unknown(app, index, watch);
-		watch_drops(app, index, watch, now);
-		looked += watch_silence(app, session, now);
+		struct leg_watch *watch = &sessions->watches[index];
+		watch_start(sessions, index, session, watch);
+		watch_unknown(sessions, index, watch);
+		watch_drops(sessions, index, watch, now);
+		looked += watch_silence(sessions, session, now);
 	}
 }

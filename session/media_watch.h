@@ -12,8 +12,6 @@
 // It looks at MEDIA_WATCH_LEGS legs a tick, in turn: at every leg ten times a second up to that
 // many, every five seconds at each of a million.
 
-struct app;
-
 enum {
 	MEDIA_WATCH_LEGS = 20000,     // looked at in one tick
 	MEDIA_WATCH_FAILS = 32,       // tags that fail...
@@ -29,5 +27,7 @@ struct leg_watch {
 	bool playing; // its start was noticed
 };
 
+struct sessions;
+
 // About ten times a second. now: TSC.
-void media_watch_tick(struct app *app, uint64_t now);
+void media_watch_tick(struct sessions *sessions, uint64_t now);

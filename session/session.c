@@ -14,15 +14,27 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "base/secmem.h"
-#include "control/app.h"
+#include "dataplane/retire.h"
 #include "dataplane/worker.h"
 #include "event/notice.h"
+#include "host/relay.h"
+#include "key/users.h"
 
 enum { LEARN_MS = 100 }; // between two moves of a leg's remote address
 
-int sessions_init(struct sessions *sessions, uint32_t max_legs)
+int sessions_init(
+	struct sessions *sessions, struct keystore *keys, uint32_t max_sessions, uint32_t max_legs)
 {
-	*sessions = (struct sessions){.by_id = map_new()};
+	*sessions = (struct sessions){
+		.relay = keys->relay,
+		.keys = keys,
+		.retire = keys->retire,
+		.users = keys->users,
+		.notices = keys->notices,
+		.max_sessions = max_sessions,
+		.max_legs = max_legs,
+		.by_id = map_new(),
+	};
 	sessions->by_leg = secmem_map(max_legs * sizeof(*sessions->by_leg));
 	sessions->positions = secmem_map(max_legs * sizeof(*sessions->positions));
 	sessions->free_legs = secmem_map(max_legs * sizeof(*sessions->free_legs));
@@ -33,24 +45,23 @@ int sessions_init(struct sessions *sessions, uint32_t max_legs)
 		       : -ENOMEM;
 }
 
-void sessions_fini(struct app *app)
+void sessions_fini(struct sessions *sessions)
 {
-	struct sessions *sessions = &app->sessions;
 	struct map_cursor cursor = {0};
 	struct session *session;
 	while ((session = map_next(sessions->by_id, &cursor)) != NULL)
-		session_remove(app, session);
-	retire_all(&app->retire);
+		session_remove(sessions, session);
+	retire_all(sessions->retire);
 	map_free(sessions->by_id);
-	secmem_unmap(sessions->by_leg, app->max_legs * sizeof(*sessions->by_leg));
-	secmem_unmap(sessions->positions, app->max_legs * sizeof(*sessions->positions));
-	secmem_unmap(sessions->free_legs, app->max_legs * sizeof(*sessions->free_legs));
-	secmem_unmap(sessions->watches, app->max_legs * sizeof(*sessions->watches));
+	secmem_unmap(sessions->by_leg, sessions->max_legs * sizeof(*sessions->by_leg));
+	secmem_unmap(sessions->positions, sessions->max_legs * sizeof(*sessions->positions));
+	secmem_unmap(sessions->free_legs, sessions->max_legs * sizeof(*sessions->free_legs));
+	secmem_unmap(sessions->watches, sessions->max_legs * sizeof(*sessions->watches));
 }
 
-struct session *session_find(const struct app *app, const char *id)
+struct session *session_find(const struct sessions *sessions, const char *id)
 {
-	return map_get(app->sessions.by_id, id, strlen(id));
+	return map_get(sessions->by_id, id, strlen(id));
 }
 
 // --- publishing
@@ -62,10 +73,10 @@ static void release_memory(void *what, uint32_t index)
 	free(what);
 }
 
-static void retire_memory(struct app *app, void *what)
+static void retire_memory(struct sessions *sessions, void *what)
 {
 	if (what)
-		retire_later(&app->retire, release_memory, what, 0);
+		retire_later(sessions->retire, release_memory, what, 0);
 }
 
 static void address_lead_to(_Atomic uint32_t *legs, const struct endpoint *at, uint32_t leg)
@@ -74,61 +85,61 @@ static void address_lead_to(_Atomic uint32_t *legs, const struct endpoint *at, u
 }
 
 static void publish_leg(
-	struct app *app, const struct session *session, const struct session_leg *leg)
+	struct sessions *sessions, const struct session *session, const struct session_leg *leg)
 {
-	struct leg *built = leg_build(app, session, leg);
+	struct leg *built = leg_build(sessions->keys, session, leg);
 	struct leg *before = atomic_exchange_explicit(
-		&app->relay.legs.legs[leg->index], built, memory_order_acq_rel);
+		&sessions->relay->legs.legs[leg->index], built, memory_order_acq_rel);
 	address_lead_to(leg->address->legs, &leg->spec.local, leg->index);
 	if (leg->group)
 		address_lead_to(leg->group->legs, &leg->spec.remote, leg->index);
-	retire_memory(app, before);
+	retire_memory(sessions, before);
 }
 
 // A leg's own fan-outs, if it names its receivers.
-static void leg_build_own(struct app *app, const struct session *session, struct session_leg *leg)
+static void leg_build_own(
+	struct sessions *sessions, const struct session *session, struct session_leg *leg)
 {
 	unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
 	unsigned kinds[SRTP_N_PROTOCOLS] = {FANOUT_RTP, rtcp};
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		leg->own[protocol] =
-			leg->spec.has_to ? fanout_build(app, session, kinds[protocol], &leg->spec)
-					 : NULL;
+		leg->own[protocol] = leg->spec.has_to ? fanout_build(sessions->keys, session,
+								kinds[protocol], &leg->spec)
+						      : NULL;
 }
 
 // What was published before is retired only when nothing published leads to it any more.
-void session_rebuild(struct app *app, struct session *session)
+void session_rebuild(struct sessions *sessions, struct session *session)
 {
 	struct fanout *before[FANOUT_N];
 	memcpy(before, session->fanouts, sizeof(before));
 	for (unsigned kind = 0; kind < FANOUT_N; kind++)
-		session->fanouts[kind] = fanout_build(app, session, kind, NULL);
+		session->fanouts[kind] = fanout_build(sessions->keys, session, kind, NULL);
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		struct session_leg *leg = &session->legs[i];
 		struct fanout *own_before[SRTP_N_PROTOCOLS];
 		memcpy(own_before, leg->own, sizeof(own_before));
-		leg_build_own(app, session, leg);
-		publish_leg(app, session, leg);
+		leg_build_own(sessions, session, leg);
+		publish_leg(sessions, session, leg);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-			retire_memory(app, own_before[protocol]);
+			retire_memory(sessions, own_before[protocol]);
 	}
 	for (unsigned kind = 0; kind < FANOUT_N; kind++)
-		retire_memory(app, before[kind]);
+		retire_memory(sessions, before[kind]);
 }
 
 // A key that its legs name has changed.
 static void session_follow_key(struct key_owner *owner)
 {
 	struct session *session = container_of(owner, struct session, owner);
-	session_rebuild(session->app, session);
+	session_rebuild(session->sessions, session);
 }
 
 // --- legs in and out
 // ------------------------------------------------------------------------------------------
 
-static uint32_t leg_index_take(struct app *app, struct session *session)
+static uint32_t leg_index_take(struct sessions *sessions, struct session *session)
 {
-	struct sessions *sessions = &app->sessions;
 	uint32_t index = sessions->n_free > 0 ? sessions->free_legs[--sessions->n_free]
 					      : sessions->n_touched++;
 	sessions->by_leg[index] = session;
@@ -140,51 +151,54 @@ static uint32_t leg_index_take(struct app *app, struct session *session)
 // Last step of a leg's end: its index and counters can be used again.
 static void leg_index_release(void *arg, uint32_t index)
 {
-	struct app *app = arg;
-	stream_free_siblings(&app->relay.streams, &app->relay.legs.streams[index]);
-	for (unsigned w = 0; w < app->relay.n_workers; w++)
-		memset(&app->relay.workers[w]->legs[index], 0, sizeof(struct leg_counters));
-	app->sessions.free_legs[app->sessions.n_free++] = index;
-	app->sessions.n_legs--;
+	struct sessions *sessions = arg;
+	stream_free_siblings(&sessions->relay->streams, &sessions->relay->legs.streams[index]);
+	for (unsigned w = 0; w < sessions->relay->n_workers; w++)
+		memset(&sessions->relay->workers[w]->legs[index], 0, sizeof(struct leg_counters));
+	sessions->free_legs[sessions->n_free++] = index;
+	sessions->n_legs--;
 }
 
 // No worker sees the leg any more: no plain stream of it is born.
 static void leg_release(void *arg, uint32_t index)
 {
-	struct app *app = arg;
-	stream_unlink_siblings(&app->relay.streams, &app->relay.legs.streams[index]);
-	retire_later(&app->retire, leg_index_release, app, index);
+	struct sessions *sessions = arg;
+	stream_unlink_siblings(&sessions->relay->streams, &sessions->relay->legs.streams[index]);
+	retire_later(sessions->retire, leg_index_release, sessions, index);
 }
 
-static struct key_use **leg_bind_keys(
-	struct app *app, struct session *session, const struct protection_spec *protection)
+static struct key_use **leg_bind_keys(struct sessions *sessions, struct session *session,
+	const struct protection_spec *protection)
 {
 	if (!protection->has_key)
 		return NULL;
 	struct key_use **uses = alloc_zero(1 + protection->n_accept, sizeof(struct key_use *));
-	uses[0] = key_use(&app->keys, protection->key.scope, protection->key.id, &session->owner);
+	uses[0] =
+		key_use(sessions->keys, protection->key.scope, protection->key.id, &session->owner);
 	for (uint32_t i = 0; i < protection->n_accept; i++)
-		uses[1 + i] = key_use(&app->keys, protection->accept[i].scope,
+		uses[1 + i] = key_use(sessions->keys, protection->accept[i].scope,
 			protection->accept[i].id, &session->owner);
 	return uses;
 }
 
 // Takes what a leg uses, apart from its index.
-static void leg_bind(struct app *app, struct session *session, struct session_leg *leg)
+static void leg_bind(struct sessions *sessions, struct session *session, struct session_leg *leg)
 {
 	const struct leg_spec *spec = &leg->spec;
-	leg->address = port_find_address(&app->relay.ports[spec->port], &spec->local);
-	leg->group = leg_spec_joins(spec) ? multicast_join(&app->relay, spec->port, &spec->remote)
-					  : NULL;
+	leg->address = port_find_address(&sessions->relay->ports[spec->port], &spec->local);
+	leg->group = leg_spec_joins(spec)
+			     ? multicast_join(sessions->relay, spec->port, &spec->remote)
+			     : NULL;
 	leg->neighbour = NEIGHBOUR_NONE;
 	if (spec->remote.family != AF_UNSPEC) {
-		struct endpoint hop = port_next_hop(&app->relay.ports[spec->port], &spec->remote);
-		leg->neighbour = neighbour_take(&app->relay, spec->port, &hop);
+		struct endpoint hop =
+			port_next_hop(&sessions->relay->ports[spec->port], &spec->remote);
+		leg->neighbour = neighbour_take(sessions->relay, spec->port, &hop);
 	}
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		const struct protection_spec *protection = &spec->protection[protocol];
-		leg->users[protocol] = user_take(&app->users, protection->user);
-		leg->keys[protocol] = leg_bind_keys(app, session, protection);
+		leg->users[protocol] = user_take(sessions->users, protection->user);
+		leg->keys[protocol] = leg_bind_keys(sessions, session, protection);
 	}
 }
 
@@ -199,18 +213,19 @@ static void release_user(void *users, uint32_t user)
 }
 
 // Gives back what leg_bind() took, when no worker uses it any more.
-static void leg_unbind(struct app *app, struct session_leg *leg)
+static void leg_unbind(struct sessions *sessions, struct session_leg *leg)
 {
 	if (leg->group)
-		multicast_leave(&app->relay, leg->spec.port, leg->group);
+		multicast_leave(sessions->relay, leg->spec.port, leg->group);
 	if (leg->neighbour != NEIGHBOUR_NONE)
-		retire_later(&app->retire, release_neighbour, &app->relay, leg->neighbour);
+		retire_later(sessions->retire, release_neighbour, sessions->relay, leg->neighbour);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		if (leg->users[protocol] != USER_NONE)
-			retire_later(&app->retire, release_user, &app->users, leg->users[protocol]);
+			retire_later(sessions->retire, release_user, sessions->users,
+				leg->users[protocol]);
 		for (uint32_t i = 0;
 			leg->keys[protocol] && i <= leg->spec.protection[protocol].n_accept; i++)
-			key_unuse(&app->keys, leg->keys[protocol][i]);
+			key_unuse(sessions->keys, leg->keys[protocol][i]);
 		free(leg->keys[protocol]);
 	}
 }
@@ -229,22 +244,22 @@ static void leg_clear_group(const struct session_leg *leg)
 }
 
 // First, before anything that it leads to is retired: no worker finds the leg any more.
-static void leg_unpublish(struct app *app, struct session_leg *leg)
+static void leg_unpublish(struct sessions *sessions, struct session_leg *leg)
 {
 	address_clear(leg->address->legs, &leg->spec.local, leg->index);
 	leg_clear_group(leg);
 	leg->published = atomic_exchange_explicit(
-		&app->relay.legs.legs[leg->index], NULL, memory_order_acq_rel);
-	app->sessions.by_leg[leg->index] = NULL;
+		&sessions->relay->legs.legs[leg->index], NULL, memory_order_acq_rel);
+	sessions->by_leg[leg->index] = NULL;
 }
 
-static void leg_leave(struct app *app, struct session_leg *leg)
+static void leg_leave(struct sessions *sessions, struct session_leg *leg)
 {
-	retire_memory(app, leg->published);
-	retire_later(&app->retire, leg_release, app, leg->index);
+	retire_memory(sessions, leg->published);
+	retire_later(sessions->retire, leg_release, sessions, leg->index);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		retire_memory(app, leg->own[protocol]);
-	leg_unbind(app, leg);
+		retire_memory(sessions, leg->own[protocol]);
+	leg_unbind(sessions, leg);
 	free(leg->streams);
 	leg_spec_free(&leg->spec);
 }
@@ -261,13 +276,14 @@ static struct map *legs_by_id(struct session_leg *legs, uint32_t n)
 }
 
 // Gives back what a leg used before it was bound anew.
-static void leg_replaced(struct app *app, struct session_leg *before, const struct session_leg *now)
+static void leg_replaced(
+	struct sessions *sessions, struct session_leg *before, const struct session_leg *now)
 {
 	if (before->address != now->address || before->spec.local.port != now->spec.local.port)
 		address_clear(before->address->legs, &before->spec.local, before->index);
 	if (before->group != now->group || before->spec.remote.port != now->spec.remote.port)
 		leg_clear_group(before);
-	leg_unbind(app, before);
+	leg_unbind(sessions, before);
 	leg_spec_free(&before->spec);
 }
 
@@ -279,19 +295,19 @@ static void release_groups(void *table, uint32_t index)
 
 // Workers find the groups that legs joined, and no more those that none is in: after no leg array
 // of these leads anywhere.
-static void groups_publish(struct app *app)
+static void groups_publish(struct sessions *sessions)
 {
-	for (unsigned i = 0; i < app->relay.n_ports; i++) {
-		struct multicast_table *before = multicast_publish(&app->relay.multicast[i]);
+	for (unsigned i = 0; i < sessions->relay->n_ports; i++) {
+		struct multicast_table *before = multicast_publish(&sessions->relay->multicast[i]);
 		if (before)
-			retire_later(&app->retire, release_groups, before, 0);
+			retire_later(sessions->retire, release_groups, before, 0);
 	}
 }
 
 // Replaces the session's legs by those of specs, which are taken. Legs of the same id keep their
 // index, and with it their streams and counters.
 static void session_set_legs(
-	struct app *app, struct session *session, struct leg_spec *specs, uint32_t n)
+	struct sessions *sessions, struct session *session, struct leg_spec *specs, uint32_t n)
 {
 	struct session_leg *before = session->legs, *legs = alloc_zero(n, sizeof(*legs));
 	struct session_leg **same = alloc_zero(n, sizeof(struct session_leg *));
@@ -301,28 +317,28 @@ static void session_set_legs(
 		if (same[i])
 			legs[i] = *same[i];
 		else {
-			legs[i].index = leg_index_take(app, session);
-			legs[i].serial = ++app->sessions.next_serial;
+			legs[i].index = leg_index_take(sessions, session);
+			legs[i].serial = ++sessions->next_serial;
 		}
 		legs[i].spec = specs[i];
 		specs[i] = (struct leg_spec){};
-		app->sessions.positions[legs[i].index] = i;
-		leg_bind(app, session, &legs[i]);
+		sessions->positions[legs[i].index] = i;
+		leg_bind(sessions, session, &legs[i]);
 	}
 	session->legs = legs;
 	session->n_legs = n;
 	struct map_cursor cursor = {0};
 	struct session_leg *leaver;
 	while ((leaver = map_next(gone, &cursor)) != NULL)
-		leg_unpublish(app, leaver);
-	session_rebuild(app, session);
+		leg_unpublish(sessions, leaver);
+	session_rebuild(sessions, session);
 	for (uint32_t i = 0; i < n; i++)
 		if (same[i])
-			leg_replaced(app, same[i], &legs[i]);
+			leg_replaced(sessions, same[i], &legs[i]);
 	cursor = (struct map_cursor){0};
 	while ((leaver = map_next(gone, &cursor)) != NULL)
-		leg_leave(app, leaver);
-	groups_publish(app);
+		leg_leave(sessions, leaver);
+	groups_publish(sessions);
 	map_free(gone);
 	free(same);
 	free(before);
@@ -340,18 +356,19 @@ static bool key_ids_have(const struct session_spec *spec, uint32_t id)
 }
 
 // Installs the session's own keys, and removes those it had before and no longer has.
-static void session_set_keys(struct app *app, struct session *session, struct session_spec *spec)
+static void session_set_keys(
+	struct sessions *sessions, struct session *session, struct session_spec *spec)
 {
 	uint32_t *before = session->key_ids, n_before = session->n_keys;
 	session->key_ids = alloc_zero(spec->n_keys, sizeof(uint32_t));
 	session->n_keys = spec->n_keys;
 	for (uint32_t i = 0; i < spec->n_keys; i++) {
 		session->key_ids[i] = spec->keys[i].id;
-		key_install(&app->keys, session->scope, &spec->keys[i]);
+		key_install(sessions->keys, session->scope, &spec->keys[i]);
 	}
 	for (uint32_t i = 0; i < n_before; i++)
 		if (!key_ids_have(spec, before[i]))
-			key_remove(&app->keys, session->scope, before[i]);
+			key_remove(sessions->keys, session->scope, before[i]);
 	free(before);
 }
 
@@ -371,29 +388,29 @@ static void sessions_count(struct sessions *sessions, const struct session *sess
 		sessions->n_silent += (uint32_t)change;
 }
 
-bool session_apply(struct app *app, struct session_spec *spec, const char *path, bool *created,
-	struct rpc_error *error)
+bool session_apply(struct sessions *sessions, struct session_spec *spec, const char *path,
+	bool *created, struct rpc_error *error)
 {
-	struct session *session = session_find(app, spec->id);
+	struct session *session = session_find(sessions, spec->id);
 	struct session *fresh = NULL;
 	*created = !session;
 	if (!session) {
 		fresh = alloc_zero(1, sizeof(*fresh));
 		fresh->owner.changed = session_follow_key;
-		fresh->app = app;
+		fresh->sessions = sessions;
 		fresh->heard_tsc = rte_rdtsc();
-		fresh->scope = keystore_session_scope(&app->keys);
+		fresh->scope = keystore_session_scope(sessions->keys);
 	}
 	struct session *target = session ? session : fresh;
-	if (!session_check_keys(app, target, spec, path, error) ||
-		!session_check(app, target, spec, path, error)) {
+	if (!session_check_keys(sessions, target, spec, path, error) ||
+		!session_check(sessions, target, spec, path, error)) {
 		free(fresh);
 		return false;
 	}
-	if (fresh && map_put(app->sessions.by_id, spec->id, strlen(spec->id), fresh, NULL) != 0)
+	if (fresh && map_put(sessions->by_id, spec->id, strlen(spec->id), fresh, NULL) != 0)
 		abort();
 	if (session)
-		sessions_count(&app->sessions, session, -1);
+		sessions_count(sessions, session, -1);
 	// The description changes first: legs and keys are rebuilt under it.
 	free(target->spec.id);
 	free(target->spec.domain);
@@ -410,9 +427,9 @@ bool session_apply(struct app *app, struct session_spec *spec, const char *path,
 	spec->id = NULL;
 	spec->domain = NULL;
 	spec->group = NULL;
-	sessions_count(&app->sessions, target, +1);
-	session_set_keys(app, target, spec);
-	session_set_legs(app, target, spec->legs, spec->n_legs);
+	sessions_count(sessions, target, +1);
+	session_set_keys(sessions, target, spec);
+	session_set_legs(sessions, target, spec->legs, spec->n_legs);
 	return true;
 }
 
@@ -454,8 +471,8 @@ static void copy_put_leg(struct session_spec *spec, const struct map *by_id, str
 	*leg = (struct leg_spec){};
 }
 
-bool session_apply_legs(struct app *app, struct session *session, struct leg_spec *legs, uint32_t n,
-	const char *path, struct rpc_error *error)
+bool session_apply_legs(struct sessions *sessions, struct session *session, struct leg_spec *legs,
+	uint32_t n, const char *path, struct rpc_error *error)
 {
 	if (!leg_specs_check_ids(legs, n, path, error))
 		return false;
@@ -464,9 +481,9 @@ bool session_apply_legs(struct app *app, struct session *session, struct leg_spe
 	for (uint32_t i = 0; i < n; i++)
 		copy_put_leg(&spec, by_id, &legs[i]);
 	map_free(by_id);
-	bool ok = session_check(app, session, &spec, path, error);
+	bool ok = session_check(sessions, session, &spec, path, error);
 	if (ok)
-		session_set_legs(app, session, spec.legs, spec.n_legs);
+		session_set_legs(sessions, session, spec.legs, spec.n_legs);
 	session_copy_free(&spec);
 	return ok;
 }
@@ -488,7 +505,7 @@ static void copy_drop_leg(struct session_spec *spec, uint32_t leg)
 	leg_spec_free(&gone);
 }
 
-bool session_remove_legs(struct app *app, struct session *session, const json_t *ids,
+bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
 	const char *path, uint32_t *removed, struct rpc_error *error)
 {
 	struct session_spec spec = session_copy_legs(session, 0);
@@ -517,74 +534,77 @@ bool session_remove_legs(struct app *app, struct session *session, const json_t 
 	}
 	bool ok = error->code == RPC_OK;
 	if (ok)
-		session_set_legs(app, session, spec.legs, spec.n_legs);
+		session_set_legs(sessions, session, spec.legs, spec.n_legs);
 	session_copy_free(&spec);
 	return ok;
 }
 
-void session_remove(struct app *app, struct session *session)
+void session_remove(struct sessions *sessions, struct session *session)
 {
-	session_set_legs(app, session, NULL, 0);
+	session_set_legs(sessions, session, NULL, 0);
 	for (uint32_t i = 0; i < session->n_keys; i++)
-		key_remove(&app->keys, session->scope, session->key_ids[i]);
+		key_remove(sessions->keys, session->scope, session->key_ids[i]);
 	for (unsigned kind = 0; kind < FANOUT_N; kind++)
-		retire_memory(app, session->fanouts[kind]);
-	map_remove(app->sessions.by_id, session->spec.id, strlen(session->spec.id));
-	sessions_count(&app->sessions, session, -1);
+		retire_memory(sessions, session->fanouts[kind]);
+	map_remove(sessions->by_id, session->spec.id, strlen(session->spec.id));
+	sessions_count(sessions, session, -1);
 	session_free(session);
 }
 
 // --- what workers tell
 // ----------------------------------------------------------------------------------------
 
-struct session_leg *session_leg_at(const struct app *app, uint32_t index, struct session **session)
+struct session_leg *session_leg_at(
+	const struct sessions *sessions, uint32_t index, struct session **session)
 {
-	*session = app->sessions.by_leg[index];
-	return *session ? &(*session)->legs[app->sessions.positions[index]] : NULL;
+	*session = sessions->by_leg[index];
+	return *session ? &(*session)->legs[sessions->positions[index]] : NULL;
 }
 
 // The leg that a worker speaks of, if it still is the one that the worker saw.
 static struct session_leg *session_leg_by_index(
-	const struct app *app, uint32_t index, uint32_t serial, struct session **session)
+	const struct sessions *sessions, uint32_t index, uint32_t serial, struct session **session)
 {
-	struct session_leg *leg = session_leg_at(app, index, session);
+	struct session_leg *leg = session_leg_at(sessions, index, session);
 	return leg && leg->serial == serial ? leg : NULL;
 }
 
 // Whether media can be sent to an address that a packet claims to come from.
 static bool address_learnable(
-	const struct app *app, const struct session_leg *leg, const struct endpoint *addr)
+	const struct sessions *sessions, const struct session_leg *leg, const struct endpoint *addr)
 {
-	const struct port *port = &app->relay.ports[leg->spec.port];
+	const struct port *port = &sessions->relay->ports[leg->spec.port];
 	return addr->port != 0 && port_address_is_hosts(port, addr) &&
 	       port_next_hop(port, addr).family != AF_UNSPEC;
 }
 
-void session_learn(struct app *app, uint32_t index, uint32_t serial, const struct endpoint *addr)
+void session_learn(
+	struct sessions *sessions, uint32_t index, uint32_t serial, const struct endpoint *addr)
 {
 	struct session *session;
-	struct session_leg *leg = session_leg_by_index(app, index, serial, &session);
+	struct session_leg *leg = session_leg_by_index(sessions, index, serial, &session);
 	uint64_t now_ms = relay_now_ms();
 	if (!leg || !leg->spec.learn || endpoint_equal(&leg->spec.remote, addr) ||
-		!address_learnable(app, leg, addr) || now_ms - leg->learned_ms < LEARN_MS)
+		!address_learnable(sessions, leg, addr) || now_ms - leg->learned_ms < LEARN_MS)
 		return; // if it is only too early the next packet says so again
 	leg->learned_ms = now_ms;
 	struct session_leg before = *leg;
 	leg->spec.remote = *addr;
-	leg_bind(app, session, leg);
-	session_rebuild(app, session);
-	leg_unbind(app, &before);
+	leg_bind(sessions, session, leg);
+	session_rebuild(sessions, session);
+	leg_unbind(sessions, &before);
 	struct notice learned = {.type = NOTICE_LEG_LEARNED,
 		.session = session->spec.id,
 		.leg = leg->spec.id,
 		.address = &leg->spec.remote};
-	notice(&app->notices, &learned);
+	notice(sessions->notices, &learned);
 }
 
-void session_note_stream(struct app *app, uint32_t index, uint32_t serial, uint32_t stream)
+void session_note_stream(
+	struct sessions *sessions, uint32_t index, uint32_t serial, uint32_t stream)
 {
 	struct session *session;
-	struct session_leg *found = session_leg_by_index(app, index, serial, &session);
+	struct session_leg *found = session_leg_by_index(sessions, index, serial, &session);
 	if (!found)
 		return;
 	for (uint32_t i = 0; i < found->n_streams; i++)

@@ -16,7 +16,6 @@
 // fan-outs that workers use are built anew at every change and published as a whole. Control
 // thread.
 
-struct app;
 struct leg_counters;
 struct map;
 
@@ -107,11 +106,11 @@ struct session_rate {
 enum { FANOUT_RTP, FANOUT_RTCP, FANOUT_CONTROL, FANOUT_N };
 
 struct session {
-	struct key_owner owner; // of the keys that its legs name
-	struct app *app;
-	struct session_spec spec; // its legs and keys have moved to where they are used
-	uint32_t scope;           // of its own keys, 0: none yet
-	uint32_t *key_ids;        // of its own keys
+	struct sessions *sessions; // in which it is
+	struct key_owner owner;    // of the keys that its legs name
+	struct session_spec spec;  // its legs and keys have moved to where they are used
+	uint32_t scope;            // of its own keys, 0: none yet
+	uint32_t *key_ids;         // of its own keys
 	uint32_t n_keys;
 	struct session_leg *legs;
 	uint32_t n_legs;
@@ -122,28 +121,37 @@ struct session {
 };
 
 struct sessions {
+	struct relay *relay;
+	struct keystore *keys;
+	struct retire *retire;
+	struct users *users;
+	struct notices *notices;
+	uint32_t max_sessions, max_legs;
 	struct map *by_id;
 	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];
 	uint32_t n_silent;         // sessions whose timeout was noticed
 	struct session **by_leg;   // by leg index; secmem_map'd, touched as used
 	uint32_t *positions;       // by leg index: where it is among its session's legs
 	struct leg_watch *watches; // by leg index
+	uint32_t watch_cursor;     // leg that media_watch looked at last
 	uint32_t n_legs;           // in use
 	uint32_t next_serial;
 	uint32_t n_touched;
 	uint32_t *free_legs, n_free;
 };
 
-int sessions_init(struct sessions *sessions, uint32_t max_legs);
-void sessions_fini(struct app *app);
+// For legs of the relay that keys are for. 0 or -ENOMEM.
+int sessions_init(
+	struct sessions *sessions, struct keystore *keys, uint32_t max_sessions, uint32_t max_legs);
+void sessions_fini(struct sessions *sessions);
 
 // --- session_read.c: from JSON ---
 
 // Reads a Session. False with *error set. The caller frees spec in any case.
-bool session_read(struct app *app, const json_t *value, const char *path, struct session_spec *spec,
-	struct rpc_error *error);
+bool session_read(const struct relay *relay, const json_t *value, const char *path,
+	struct session_spec *spec, struct rpc_error *error);
 // Reads an array of Legs into *legs, of which the caller frees *n in any case.
-bool session_read_legs(struct app *app, const json_t *array, const char *path,
+bool session_read_legs(const struct relay *relay, const json_t *array, const char *path,
 	struct leg_spec **legs, uint32_t *n, struct rpc_error *error);
 void session_spec_free(struct session_spec *spec);
 void leg_spec_free(struct leg_spec *spec);
@@ -159,41 +167,44 @@ struct map *leg_specs_by_id(struct leg_spec *legs, uint32_t n);
 bool leg_specs_check_ids(
 	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error);
 // Its own keys can be installed.
-bool session_check_keys(struct app *app, const struct session *session,
+bool session_check_keys(struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, const char *path, struct rpc_error *error);
 // Its legs: limits, addresses, keys (finds the scope of each), receivers.
-bool session_check(struct app *app, const struct session *session, const struct session_spec *spec,
-	const char *path, struct rpc_error *error);
+bool session_check(struct sessions *sessions, const struct session *session,
+	const struct session_spec *spec, const char *path, struct rpc_error *error);
 
 // --- session.c ---
 
-struct session *session_find(const struct app *app, const char *id);
+struct session *session_find(const struct sessions *sessions, const char *id);
 
 // Makes the session be what spec says, or changes nothing and sets *error, with paths below path.
 // Takes what it needs out of spec. *created tells whether it is new.
-bool session_apply(struct app *app, struct session_spec *spec, const char *path, bool *created,
-	struct rpc_error *error);
+bool session_apply(struct sessions *sessions, struct session_spec *spec, const char *path,
+	bool *created, struct rpc_error *error);
 
 // As session_apply() for some legs: those with an id that exists change, the others join.
-bool session_apply_legs(struct app *app, struct session *session, struct leg_spec *legs, uint32_t n,
-	const char *path, struct rpc_error *error);
+bool session_apply_legs(struct sessions *sessions, struct session *session, struct leg_spec *legs,
+	uint32_t n, const char *path, struct rpc_error *error);
 
 // Takes legs out. Unknown ids are an error, and none leaves then.
-bool session_remove_legs(struct app *app, struct session *session, const json_t *ids,
+bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
 	const char *path, uint32_t *removed, struct rpc_error *error);
 
-void session_remove(struct app *app, struct session *session);
+void session_remove(struct sessions *sessions, struct session *session);
 
 // Builds and publishes anew what workers see of it, after a key changed.
-void session_rebuild(struct app *app, struct session *session);
+void session_rebuild(struct sessions *sessions, struct session *session);
 
 // The leg of an index and its session; NULL if there is none.
-struct session_leg *session_leg_at(const struct app *app, uint32_t index, struct session **session);
+struct session_leg *session_leg_at(
+	const struct sessions *sessions, uint32_t index, struct session **session);
 
 // A worker says that an authentic packet of a leg came from addr.
-void session_learn(struct app *app, uint32_t index, uint32_t serial, const struct endpoint *addr);
+void session_learn(
+	struct sessions *sessions, uint32_t index, uint32_t serial, const struct endpoint *addr);
 // A worker says that a stream is on a leg.
-void session_note_stream(struct app *app, uint32_t index, uint32_t serial, uint32_t stream);
+void session_note_stream(
+	struct sessions *sessions, uint32_t index, uint32_t serial, uint32_t stream);
 
 // --- session_build.c: from spec to what workers use ---
 
@@ -213,33 +224,35 @@ struct key_profile protection_profile(
 	const struct protection_spec *spec, const struct key_slot *key);
 
 // The list of all that legs of one kind send to; to NULL: all legs. Never NULL.
-struct fanout *fanout_build(
-	struct app *app, const struct session *session, unsigned kind, const struct leg_spec *from);
+struct fanout *fanout_build(struct keystore *store, const struct session *session, unsigned kind,
+	const struct leg_spec *from);
 
 // Rate of a leg's RTP timestamps in Hz: as stated, or that of the service's usual codecs.
 uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spec);
 
 // A leg as workers see it.
 struct leg *leg_build(
-	struct app *app, const struct session *session, const struct session_leg *leg);
+	struct keystore *store, const struct session *session, const struct session_leg *leg);
 
 // --- session_show.c: to JSON ---
 
-json_t *session_show(struct app *app, const struct session *session);
+json_t *session_show(const struct sessions *sessions, const struct session *session);
 
 // --- session_statistics.c: to JSON, too ---
 
-json_t *leg_statistics_show(const struct app *app, const struct session_leg *leg);
+json_t *leg_statistics_show(const struct relay *relay, const struct session_leg *leg);
 json_t *session_summary(const struct session *session);
 
 // What all workers count of a leg: its packets and octets, and when the last ones were.
-struct leg_counters leg_counters_sum(const struct app *app, uint32_t leg);
+struct leg_counters leg_counters_sum(const struct relay *relay, uint32_t leg);
 // RTP packets that did not come, of all streams of the leg.
-int64_t leg_lost(const struct app *app, const struct session_leg *leg);
+int64_t leg_lost(const struct relay *relay, const struct session_leg *leg);
 
 // --- session_top.c: the busiest ---
 
 enum { SESSION_TOP_DEFAULT = 20, SESSION_TOP_MAX = 100 };
 
-// The sessions that sent and received most packets a second lately, the busiest first.
-json_t *session_top(struct app *app, uint32_t limit);
+// The sessions that sent and received most packets a second lately, the busiest first. give_way is
+// called now and then while all are looked at; no session comes or goes in it.
+json_t *session_top(
+	struct sessions *sessions, uint32_t limit, void (*give_way)(void *arg), void *arg);

@@ -9,7 +9,7 @@
 #include <rte_udp.h>
 
 #include "base/alloc.h"
-#include "control/app.h"
+#include "host/relay.h"
 #include "session/session.h"
 
 enum { LEG_TTL = 64 };
@@ -88,7 +88,7 @@ static bool leg_is_receiver(
 	return kind == FANOUT_RTP ? !leg->spec.control : leg->spec.control || leg->spec.rtcp_mux;
 }
 
-static struct fanout_group group_of_leg(struct app *app, const struct session *session,
+static struct fanout_group group_of_leg(struct keystore *store, const struct session *session,
 	const struct session_leg *leg, uint8_t protocol)
 {
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
@@ -96,7 +96,7 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	struct key_slot *named = leg_key_slot(leg, protocol);
 	if (spec->mode != LEG_SRTP || !named)
 		return group;
-	struct key_ring ring = key_ring_of(&app->keys, named, session->spec.group);
+	struct key_ring ring = key_ring_of(store, named, session->spec.group);
 	if (ring.n == 0)
 		return group; // nothing can be sent to it until a key is there
 	struct key_slot *key = ring.keys[0];
@@ -116,7 +116,7 @@ static struct fanout_group group_of_leg(struct app *app, const struct session *s
 	group.cs_id = cs_id_send(session->spec.service, key->type, spec->role);
 	group.by_talker = key->type == KEY_GMK;
 	if (!group.by_talker)
-		group.ctx = key_ctx_fixed(&app->keys, key, group.cs_id, protocol, group.suite);
+		group.ctx = key_ctx_fixed(store, key, group.cs_id, protocol, group.suite);
 	return group;
 }
 
@@ -131,9 +131,9 @@ static bool group_same(const struct fanout_group *a, const struct fanout_group *
 // Whether two groups get a packet under one session key: that of one talker under one GMK, whose key
 // both AES-CM suites share, or one that was derived for both.
 static bool group_same_space(
-	const struct app *app, const struct fanout_group *a, const struct fanout_group *b)
+	const struct keystore *store, const struct fanout_group *a, const struct fanout_group *b)
 {
-	const struct key_ctx *ctxs = app->relay.keys.ctxs;
+	const struct key_ctx *ctxs = store->relay->keys.ctxs;
 	if (a->ctx != KEY_NONE && b->ctx != KEY_NONE)
 		return ctxs[a->ctx].space == ctxs[b->ctx].space;
 	return a->mode == b->mode && a->by_talker == b->by_talker && a->root == b->root &&
@@ -229,7 +229,7 @@ static void fanout_place_group(struct fanout *fanout, const struct fanout_group 
 
 // Lays the groups out with their receivers behind each other: those by talker first, those of one
 // session key next to each other (stage_protect claims its packet index once).
-static void fanout_place_groups(const struct app *app, struct fanout *fanout,
+static void fanout_place_groups(const struct keystore *store, struct fanout *fanout,
 	const struct group_list *list, uint32_t *place)
 {
 	uint32_t at = 0;
@@ -238,7 +238,7 @@ static void fanout_place_groups(const struct app *app, struct fanout *fanout,
 			if (list->groups[i].by_talker != by_talker || place[i] != UINT32_MAX)
 				continue;
 			for (uint32_t j = i; j < list->n; j++) {
-				if (!group_same_space(app, &list->groups[i], &list->groups[j]) ||
+				if (!group_same_space(store, &list->groups[i], &list->groups[j]) ||
 					place[j] != UINT32_MAX)
 					continue;
 				fanout_place_group(fanout, &list->groups[j], at);
@@ -249,8 +249,8 @@ static void fanout_place_groups(const struct app *app, struct fanout *fanout,
 	fanout->n_talker_groups = (uint8_t)list->n_by_talker;
 }
 
-struct fanout *fanout_build(
-	struct app *app, const struct session *session, unsigned kind, const struct leg_spec *from)
+struct fanout *fanout_build(struct keystore *store, const struct session *session, unsigned kind,
+	const struct leg_spec *from)
 {
 	uint8_t protocol = kind == FANOUT_RTP ? SRTP_RTP : SRTP_RTCP;
 	struct group_list list = {
@@ -263,7 +263,7 @@ struct fanout *fanout_build(
 		group_of[i] = place[i] = UINT32_MAX;
 		if (!leg_is_receiver(kind, from, leg))
 			continue;
-		struct fanout_group group = group_of_leg(app, session, leg, protocol);
+		struct fanout_group group = group_of_leg(store, session, leg, protocol);
 		group_of[i] = group_list_add(&list, &group);
 		list.groups[group_of[i]].n_dests++;
 		n_dests++;
@@ -273,7 +273,7 @@ struct fanout *fanout_build(
 		abort();
 	fanout->n_dests = n_dests;
 	fanout->n_groups = list.n;
-	fanout_place_groups(app, fanout, &list, place);
+	fanout_place_groups(store, fanout, &list, place);
 	for (uint32_t g = 0; g < fanout->n_groups; g++)
 		fanout->groups[g].n_dests = 0; // counted again as they are filled
 	for (uint32_t i = 0; i < session->n_legs; i++) {
@@ -292,7 +292,7 @@ struct fanout *fanout_build(
 // --- leg
 // ------------------------------------------------------------------------------------------------------
 
-static struct leg_key leg_key_build(struct app *app, const struct session *session,
+static struct leg_key leg_key_build(struct keystore *store, const struct session *session,
 	const struct protection_spec *spec, struct key_slot *key, uint8_t protocol)
 {
 	struct key_profile profile = protection_profile(spec, key);
@@ -309,8 +309,8 @@ static struct leg_key leg_key_build(struct app *app, const struct session *sessi
 	uint32_t guk_id;
 	if (!out.is_gmk) {
 		out.own_mki = (uint64_t)key->id << 32;
-		key_ctx_fixed(&app->keys, key, out.cs_id, protocol, out.suite);
-	} else if (spec->user && key_guk_id(&app->keys, key, spec->user, &guk_id)) {
+		key_ctx_fixed(store, key, out.cs_id, protocol, out.suite);
+	} else if (spec->user && key_guk_id(store, key, spec->user, &guk_id)) {
 		out.own_mki = (uint64_t)key->id << 32 | guk_id;
 	}
 	return out;
@@ -319,13 +319,13 @@ static struct leg_key leg_key_build(struct app *app, const struct session *sessi
 enum { LEG_KEYS_MAX = FANOUT_RING_MAX + FANOUT_ACCEPT_MAX };
 
 // The usable keys under which packets may come: those of the ring, then those that are accepted.
-static uint32_t leg_keys_collect(struct app *app, const struct session *session,
+static uint32_t leg_keys_collect(struct keystore *store, const struct session *session,
 	const struct session_leg *leg, unsigned protocol, struct key_slot *keys[LEG_KEYS_MAX])
 {
 	struct key_slot *named = leg_key_slot(leg, protocol);
 	if (!named)
 		return 0;
-	struct key_ring ring = key_ring_of(&app->keys, named, session->spec.group);
+	struct key_ring ring = key_ring_of(store, named, session->spec.group);
 	uint32_t n = ring.n;
 	memcpy(keys, ring.keys, n * sizeof(struct key_slot *));
 	for (uint32_t i = 0; i < leg->spec.protection[protocol].n_accept; i++) {
@@ -336,7 +336,7 @@ static uint32_t leg_keys_collect(struct app *app, const struct session *session,
 	return n;
 }
 
-static void protection_build(struct app *app, const struct session *session,
+static void protection_build(struct keystore *store, const struct session *session,
 	const struct session_leg *leg, uint8_t protocol, struct key_slot *const keys[], uint32_t n,
 	struct leg_key *room, struct leg_protection *in)
 {
@@ -350,7 +350,7 @@ static void protection_build(struct app *app, const struct session *session,
 		.keys = n > 0 ? room : NULL,
 	};
 	for (uint32_t i = 0; i < n; i++)
-		room[i] = leg_key_build(app, session, spec, keys[i], protocol);
+		room[i] = leg_key_build(store, session, spec, keys[i], protocol);
 }
 
 uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spec)
@@ -361,12 +361,13 @@ uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spe
 	return service == SERVICE_MCVIDEO ? 90000 : 16000;
 }
 
-struct leg *leg_build(struct app *app, const struct session *session, const struct session_leg *leg)
+struct leg *leg_build(
+	struct keystore *store, const struct session *session, const struct session_leg *leg)
 {
 	struct key_slot *keys[SRTP_N_PROTOCOLS][LEG_KEYS_MAX];
 	uint32_t n[SRTP_N_PROTOCOLS];
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		n[protocol] = leg_keys_collect(app, session, leg, protocol, keys[protocol]);
+		n[protocol] = leg_keys_collect(store, session, leg, protocol, keys[protocol]);
 	// The keys live behind the leg, in its memory.
 	struct leg *out =
 		alloc_zero(1, sizeof(*out) + (n[SRTP_RTP] + n[SRTP_RTCP]) * sizeof(struct leg_key));
@@ -391,7 +392,7 @@ struct leg *leg_build(struct app *app, const struct session *session, const stru
 			},
 	};
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
-		protection_build(app, session, leg, protocol, keys[protocol], n[protocol], room,
+		protection_build(store, session, leg, protocol, keys[protocol], n[protocol], room,
 			&out->in[protocol]);
 		room += n[protocol];
 	}

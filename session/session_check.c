@@ -9,7 +9,8 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
-#include "control/app.h"
+#include "dataplane/retire.h"
+#include "host/relay.h"
 #include "session/session.h"
 
 // Whether a session can be what a client states. Everything is looked at before anything changes.
@@ -52,10 +53,10 @@ static void addresses_join(const struct port *port, uint8_t family, char text[LI
 }
 
 // Its address must be free, or the session's own.
-static void check_local(struct app *app, const struct session *session, const struct leg_spec *leg,
-	const char *path, struct rpc_error *error)
+static void check_local(struct sessions *sessions, const struct session *session,
+	const struct leg_spec *leg, const char *path, struct rpc_error *error)
 {
-	const struct port *port = &app->relay.ports[leg->port];
+	const struct port *port = &sessions->relay->ports[leg->port];
 	const struct port_address *address = port_find_address(port, &leg->local);
 	if (!address) {
 		char accepted[LIST_SIZE];
@@ -65,21 +66,21 @@ static void check_local(struct app *app, const struct session *session, const st
 		return;
 	}
 	uint32_t user = atomic_load(&address->legs[ntohs(leg->local.port)]);
-	if (user != 0 && app->sessions.by_leg[user - 1] != session)
+	if (user != 0 && sessions->by_leg[user - 1] != session)
 		fail_at(error, RPC_CONFLICT, path, leg, "local",
 			"is used by another session; accepted: an address and UDP port of no leg");
 }
 
 // Nor may another session receive from the leg's group and port.
-static void check_group(struct app *app, const struct session *session, const struct leg_spec *leg,
-	const char *path, struct rpc_error *error)
+static void check_group(struct sessions *sessions, const struct session *session,
+	const struct leg_spec *leg, const char *path, struct rpc_error *error)
 {
 	if (!leg_spec_joins(leg))
 		return;
 	const struct multicast_group *group =
-		multicast_member(&app->relay.multicast[leg->port], &leg->remote);
+		multicast_member(&sessions->relay->multicast[leg->port], &leg->remote);
 	uint32_t user = group ? atomic_load(&group->legs[ntohs(leg->remote.port)]) : 0;
-	if (user != 0 && app->sessions.by_leg[user - 1] != session)
+	if (user != 0 && sessions->by_leg[user - 1] != session)
 		fail_at(error, RPC_CONFLICT, path, leg, "remote",
 			"is a group that another session receives from on this port; accepted: "
 			"another group or UDP port");
@@ -97,10 +98,10 @@ static void fail_unreachable(const struct port *port, const struct leg_spec *leg
 		links[0] != '\0' ? links : "nothing");
 }
 
-static void check_remote(
-	struct app *app, const struct leg_spec *leg, const char *path, struct rpc_error *error)
+static void check_remote(struct sessions *sessions, const struct leg_spec *leg, const char *path,
+	struct rpc_error *error)
 {
-	const struct port *port = &app->relay.ports[leg->port];
+	const struct port *port = &sessions->relay->ports[leg->port];
 	if (leg->remote.family == AF_UNSPEC)
 		return;
 	if (!endpoint_is_multicast(&leg->remote) && !port_address_is_hosts(port, &leg->remote))
@@ -111,36 +112,37 @@ static void check_remote(
 		fail_unreachable(port, leg, path, error);
 }
 
-static uint32_t find_domain_key_scope(const struct app *app, const char *domain, uint32_t id)
+static uint32_t find_domain_key_scope(
+	const struct sessions *sessions, const char *domain, uint32_t id)
 {
-	uint32_t scope = keystore_domain_find(&app->keys, domain);
-	const struct key_slot *key = scope ? keystore_find(&app->keys, scope, id) : NULL;
+	uint32_t scope = keystore_domain_find(sessions->keys, domain);
+	const struct key_slot *key = scope ? keystore_find(sessions->keys, scope, id) : NULL;
 	return key && key->installed ? scope : 0;
 }
 
 // Where a key is that a leg names: in the domain that it names, else among the session's own, else
 // in the session's domain. 0: nowhere.
-static uint32_t find_key_scope(const struct app *app, const struct session *session,
+static uint32_t find_key_scope(const struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, const char *domain, uint32_t id)
 {
 	uint32_t scope = 0;
 	if (domain)
-		scope = find_domain_key_scope(app, domain, id);
+		scope = find_domain_key_scope(sessions, domain, id);
 	for (uint32_t k = 0; scope == 0 && k < spec->n_keys; k++)
 		if (spec->keys[k].id == id)
 			scope = session->scope;
 	if (scope == 0 && !domain)
-		scope = find_domain_key_scope(app, spec->domain, id);
+		scope = find_domain_key_scope(sessions, spec->domain, id);
 	return scope;
 }
 
 // Says where the key was looked for. A domain that has no keys is not quoted: it may be one.
-static void fail_key(struct app *app, const struct session_spec *spec, const struct leg_spec *leg,
-	const char *domain, const struct key_ref *ref, const char *path, const char *member,
-	struct rpc_error *error)
+static void fail_key(struct sessions *sessions, const struct session_spec *spec,
+	const struct leg_spec *leg, const char *domain, const struct key_ref *ref, const char *path,
+	const char *member, struct rpc_error *error)
 {
 	const char *searched = domain ? domain : spec->domain;
-	bool known = keystore_domain_find(&app->keys, searched) != 0;
+	bool known = keystore_domain_find(sessions->keys, searched) != 0;
 	fail_at(error, RPC_NOT_FOUND, path, leg, member,
 		"%08x is no key of the session's own `keys`, nor installed in %s%s%s; accepted: an "
 		"id that is",
@@ -149,13 +151,13 @@ static void fail_key(struct app *app, const struct session_spec *spec, const str
 }
 
 // Finds one of the keys of a leg.
-static void check_key_ref(struct app *app, const struct session *session,
+static void check_key_ref(struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, const struct leg_spec *leg, const char *domain,
 	struct key_ref *ref, const char *path, const char *member, struct rpc_error *error)
 {
-	ref->scope = find_key_scope(app, session, spec, domain, ref->id);
+	ref->scope = find_key_scope(sessions, session, spec, domain, ref->id);
 	if (ref->scope == 0)
-		fail_key(app, spec, leg, domain, ref, path, member, error);
+		fail_key(sessions, spec, leg, domain, ref, path, member, error);
 }
 
 // GMK and PCK protect media (TS 33.180 7.4), all others SRTCP only (9.4.6, E.4). RTCP that is muxed
@@ -183,7 +185,7 @@ static bool uris_have(const json_t *uris, const char *uri)
 }
 
 // Whether a key that a leg names is one of the session's group, as far as both are stated.
-static bool key_fits_group(const struct app *app, const struct session *session,
+static bool key_fits_group(const struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, const struct key_ref *ref)
 {
 	if (!spec->group)
@@ -191,13 +193,14 @@ static bool key_fits_group(const struct app *app, const struct session *session,
 	for (uint32_t k = 0; ref->scope == session->scope && k < spec->n_keys; k++)
 		if (spec->keys[k].id == ref->id && spec->keys[k].groups)
 			return uris_have(spec->keys[k].groups, spec->group);
-	const struct key_slot *slot = keystore_find(&app->keys, ref->scope, ref->id);
+	const struct key_slot *slot = keystore_find(sessions->keys, ref->scope, ref->id);
 	return !slot || key_is_of_group(slot, spec->group);
 }
 
 // The suite in which a leg uses its key: its own, or the key's.
-static enum srtp_suite protection_suite(const struct app *app, const struct session *session,
-	const struct session_spec *spec, const struct protection_spec *protection)
+static enum srtp_suite protection_suite(const struct sessions *sessions,
+	const struct session *session, const struct session_spec *spec,
+	const struct protection_spec *protection)
 {
 	const struct key_ref *ref = &protection->key;
 	if (protection->has_suite)
@@ -206,12 +209,12 @@ static enum srtp_suite protection_suite(const struct app *app, const struct sess
 	for (uint32_t k = 0; ref->scope == session->scope && k < spec->n_keys; k++)
 		if (spec->keys[k].id == ref->id && spec->keys[k].secret.value_len > 0)
 			return spec->keys[k].profile.suite;
-	const struct key_slot *key = keystore_find(&app->keys, ref->scope, ref->id);
+	const struct key_slot *key = keystore_find(sessions->keys, ref->scope, ref->id);
 	return key ? key->profile.suite : protection->profile.suite;
 }
 
 // The key that a leg names is what its traffic and the session need.
-static void check_key_use(const struct app *app, const struct session *session,
+static void check_key_use(const struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, const struct leg_spec *leg, unsigned protocol,
 	const char *path, const char *member, struct rpc_error *error)
 {
@@ -222,13 +225,13 @@ static void check_key_use(const struct app *app, const struct session *session,
 	snprintf(full, sizeof(full), "%s.key", member);
 	if (objection)
 		fail_at(error, RPC_KEY_REFUSED, path, leg, full, "%s", objection);
-	if (!key_fits_group(app, session, spec, &protection->key))
+	if (!key_fits_group(sessions, session, spec, &protection->key))
 		fail_at(error, RPC_KEY_REFUSED, path, leg, full,
 			"is for other groups than the session's `group`; accepted: a key whose "
 			"`groups` have it");
 	snprintf(full, sizeof(full), "%s.profile.roc_rate", member);
 	if (protection->has_roc_rate && protection->profile.roc_rate != 0 &&
-		!srtp_suite_is_aead(protection_suite(app, session, spec, protection)))
+		!srtp_suite_is_aead(protection_suite(sessions, session, spec, protection)))
 		fail_at(error, RPC_INVALID_PARAMS, path, leg, full,
 			"is not 0; accepted: 0, mode 3 of RFC 4771 is for the suites of AES-GCM");
 	snprintf(full, sizeof(full), "%s.role", member);
@@ -245,7 +248,7 @@ static void check_key_use(const struct app *app, const struct session *session,
 }
 
 // Finds the keys of a leg, and checks that they are for what it does with them.
-static void check_protection(struct app *app, const struct session *session,
+static void check_protection(struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, struct leg_spec *leg, unsigned protocol, const char *path,
 	struct rpc_error *error)
 {
@@ -256,14 +259,14 @@ static void check_protection(struct app *app, const struct session *session,
 	if (!protection->has_key)
 		return;
 	snprintf(full, sizeof(full), "%s.key", member);
-	check_key_ref(
-		app, session, spec, leg, protection->domain, &protection->key, path, full, error);
+	check_key_ref(sessions, session, spec, leg, protection->domain, &protection->key, path,
+		full, error);
 	for (uint32_t i = 0; i < protection->n_accept; i++) {
 		snprintf(full, sizeof(full), "%s.accept[%u]", member, i);
-		check_key_ref(app, session, spec, leg, protection->domain, &protection->accept[i],
-			path, full, error);
+		check_key_ref(sessions, session, spec, leg, protection->domain,
+			&protection->accept[i], path, full, error);
 	}
-	check_key_use(app, session, spec, leg, protocol, path, member, error);
+	check_key_use(sessions, session, spec, leg, protocol, path, member, error);
 }
 
 // Leg specs by id. Values are the specs' own.
@@ -415,44 +418,45 @@ static void count_new(const struct session *session, const struct map *by_id, ui
 				*n_ctxs += 2 + leg->protection[protocol].n_accept;
 }
 
-static void check_limits(struct app *app, const struct session *session, const struct map *by_id,
-	const struct session_spec *spec, const char *path, struct rpc_error *error)
+static void check_limits(struct sessions *sessions, const struct session *session,
+	const struct map *by_id, const struct session_spec *spec, const char *path,
+	struct rpc_error *error)
 {
 	uint32_t n_new, n_ctxs;
 	count_new(session, by_id, spec->n_legs, &n_new, &n_ctxs);
 	// Those that have left count until no worker can reach them.
-	if (app->sessions.n_legs + n_new > app->max_legs ||
-		app->relay.keys.size - app->relay.keys.n_used < n_ctxs)
-		retire_all(&app->retire);
+	if (sessions->n_legs + n_new > sessions->max_legs ||
+		sessions->relay->keys.size - sessions->relay->keys.n_used < n_ctxs)
+		retire_all(sessions->retire);
 	if (spec->n_legs > SESSION_LEGS_MAX)
 		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", spec->n_legs,
 			SESSION_LEGS_MAX);
-	else if (app->sessions.n_legs + n_new > app->max_legs)
+	else if (sessions->n_legs + n_new > sessions->max_legs)
 		rpc_fail(error, RPC_LIMIT, path,
 			"needs %u legs more than are in use; accepted: up to %u in all, by "
 			"limits.legs",
-			n_new, app->max_legs);
-	else if (app->relay.keys.size - app->relay.keys.n_used < n_ctxs)
+			n_new, sessions->max_legs);
+	else if (sessions->relay->keys.size - sessions->relay->keys.n_used < n_ctxs)
 		rpc_fail(error, RPC_LIMIT, path,
 			"needs %u key contexts more than are in use; accepted: up to %u in all, by "
 			"limits.keys",
-			n_ctxs, app->relay.keys.size);
-	else if (!session_find(app, spec->id) &&
-		 map_count(app->sessions.by_id) >= app->max_sessions)
+			n_ctxs, sessions->relay->keys.size);
+	else if (!session_find(sessions, spec->id) &&
+		 map_count(sessions->by_id) >= sessions->max_sessions)
 		rpc_fail(error, RPC_LIMIT, path,
 			"is one session too many; accepted: %u, by limits.sessions",
-			app->max_sessions);
+			sessions->max_sessions);
 }
 
 // Groups that its legs join are within what a port can join. Those that it leaves count until the
 // others are there.
-static void check_group_limit(
-	struct app *app, const struct session_spec *spec, const char *path, struct rpc_error *error)
+static void check_group_limit(struct sessions *sessions, const struct session_spec *spec,
+	const char *path, struct rpc_error *error)
 {
 	const struct leg_spec **sorted = alloc_zero(spec->n_legs, sizeof(*sorted));
 	uint32_t n[PORT_MAX];
-	for (unsigned port = 0; port < app->relay.n_ports; port++)
-		n[port] = multicast_count(&app->relay.multicast[port]);
+	for (unsigned port = 0; port < sessions->relay->n_ports; port++)
+		n[port] = multicast_count(&sessions->relay->multicast[port]);
 	for (uint32_t i = 0; i < spec->n_legs; i++)
 		sorted[i] = &spec->legs[i];
 	qsort(sorted, spec->n_legs, sizeof(*sorted), compare_groups);
@@ -460,7 +464,7 @@ static void check_group_limit(
 		const struct leg_spec *leg = sorted[i];
 		bool same = i > 0 && compare_groups(&sorted[i - 1], &sorted[i]) == 0;
 		if (same || !leg_spec_joins(leg) ||
-			multicast_member(&app->relay.multicast[leg->port], &leg->remote))
+			multicast_member(&sessions->relay->multicast[leg->port], &leg->remote))
 			continue;
 		if (++n[leg->port] > MULTICAST_GROUPS_MAX)
 			fail_at(error, RPC_LIMIT, path, leg, "remote",
@@ -469,8 +473,8 @@ static void check_group_limit(
 	free(sorted);
 }
 
-bool session_check(struct app *app, const struct session *session, const struct session_spec *spec,
-	const char *path, struct rpc_error *error)
+bool session_check(struct sessions *sessions, const struct session *session,
+	const struct session_spec *spec, const char *path, struct rpc_error *error)
 {
 	struct leg_spec *legs = spec->legs;
 	struct map *by_id = leg_specs_by_id(legs, spec->n_legs);
@@ -483,24 +487,24 @@ bool session_check(struct app *app, const struct session *session, const struct 
 		"each",
 		error);
 	if (error->code == RPC_OK)
-		check_limits(app, session, by_id, spec, path, error);
-	check_group_limit(app, spec, path, error);
+		check_limits(sessions, session, by_id, spec, path, error);
+	check_group_limit(sessions, spec, path, error);
 	for (uint32_t i = 0; i < spec->n_legs && error->code == RPC_OK; i++) {
 		check_to(by_id, &legs[i], path, error);
 		if (legs[i].stays)
 			continue; // what it names was found when it came
-		check_local(app, session, &legs[i], path, error);
-		check_remote(app, &legs[i], path, error);
-		check_group(app, session, &legs[i], path, error);
+		check_local(sessions, session, &legs[i], path, error);
+		check_remote(sessions, &legs[i], path, error);
+		check_group(sessions, session, &legs[i], path, error);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-			check_protection(app, session, spec, &legs[i], protocol, path, error);
+			check_protection(sessions, session, spec, &legs[i], protocol, path, error);
 	}
 	check_gmks(legs, spec->n_legs, path, error);
 	map_free(by_id);
 	return error->code == RPC_OK;
 }
 
-bool session_check_keys(struct app *app, const struct session *session,
+bool session_check_keys(struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, const char *path, struct rpc_error *error)
 {
 	for (uint32_t i = 0; i < spec->n_keys && error->code == RPC_OK; i++) {
@@ -510,7 +514,7 @@ bool session_check_keys(struct app *app, const struct session *session,
 			if (spec->keys[k].id == spec->keys[i].id)
 				rpc_fail(error, RPC_INVALID_PARAMS, full,
 					"has the id of another key; accepted: each id once");
-		key_admit(&app->keys, session->scope, &spec->keys[i], false, i, full, error);
+		key_admit(sessions->keys, session->scope, &spec->keys[i], false, i, full, error);
 	}
 	return error->code == RPC_OK;
 }

@@ -8,7 +8,8 @@
 #include "base/address.h"
 #include "base/alloc.h"
 #include "base/secmem.h"
-#include "control/app.h"
+#include "host/relay.h"
+#include "key/users.h"
 #include "server/reader.h"
 #include "session/session.h"
 
@@ -131,21 +132,21 @@ static void leg_read_protections(struct reader *r, struct leg_spec *leg)
 // --- Leg
 // ------------------------------------------------------------------------------------------------------
 
-static void leg_read_port(struct app *app, struct reader *r, struct leg_spec *leg)
+static void leg_read_port(const struct relay *relay, struct reader *r, struct leg_spec *leg)
 {
 	const char *name;
 	if (!reader_string(r, "port", READER_REQUIRED, &name))
 		return;
-	for (unsigned i = 0; i < app->relay.n_ports; i++) {
-		if (strcmp(app->relay.ports[i].name, name) == 0) {
+	for (unsigned i = 0; i < relay->n_ports; i++) {
+		if (strcmp(relay->ports[i].name, name) == 0) {
 			leg->port = (uint8_t)i;
 			return;
 		}
 	}
 	char accepted[PORT_MAX * (PORT_NAME_MAX + 2)] = "";
-	for (unsigned i = 0; i < app->relay.n_ports; i++) {
+	for (unsigned i = 0; i < relay->n_ports; i++) {
 		strcat(accepted, i ? ", " : "");
-		strcat(accepted, app->relay.ports[i].name);
+		strcat(accepted, relay->ports[i].name);
 	}
 	reader_fail(
 		r, RPC_INVALID_PARAMS, "port", "is no port of the relay; accepted: %s", accepted);
@@ -212,8 +213,8 @@ static void leg_check_learn(struct reader *r, const struct leg_spec *leg)
 			"is \"authenticated\", and remote a multicast group; accepted: \"never\"");
 }
 
-static void leg_read(struct app *app, const json_t *value, const char *path, struct leg_spec *leg,
-	struct rpc_error *error)
+static void leg_read(const struct relay *relay, const json_t *value, const char *path,
+	struct leg_spec *leg, struct rpc_error *error)
 {
 	static const char *const learns[] = {"never", "authenticated", NULL};
 	static const char *const traffics[] = {"media", "control", NULL};
@@ -227,7 +228,7 @@ static void leg_read(struct app *app, const json_t *value, const char *path, str
 	reader_open(&r, value, path, error);
 	id_read(&r, "id", &id);
 	leg->id = alloc_string(id);
-	leg_read_port(app, &r, leg);
+	leg_read_port(relay, &r, leg);
 	leg_read_addresses(&r, leg);
 	reader_choice(&r, "learn", READER_OPTIONAL, learns, &learn);
 	reader_bool(&r, "receive", &leg->receive);
@@ -250,7 +251,7 @@ static void leg_read(struct app *app, const json_t *value, const char *path, str
 	reader_close(&r);
 }
 
-bool session_read_legs(struct app *app, const json_t *array, const char *path,
+bool session_read_legs(const struct relay *relay, const json_t *array, const char *path,
 	struct leg_spec **legs, uint32_t *n, struct rpc_error *error)
 {
 	*n = 0;
@@ -258,7 +259,7 @@ bool session_read_legs(struct app *app, const json_t *array, const char *path,
 	for (size_t i = 0; i < json_array_size(array) && error->code == RPC_OK; i++) {
 		char element[128];
 		snprintf(element, sizeof(element), "%s[%zu]", path, i);
-		leg_read(app, json_array_get(array, i), element, &(*legs)[i], error);
+		leg_read(relay, json_array_get(array, i), element, &(*legs)[i], error);
 		(*legs)[i].position = (uint32_t)i;
 		++*n;
 	}
@@ -281,8 +282,8 @@ static void session_read_keys(
 	}
 }
 
-bool session_read(struct app *app, const json_t *value, const char *path, struct session_spec *spec,
-	struct rpc_error *error)
+bool session_read(const struct relay *relay, const json_t *value, const char *path,
+	struct session_spec *spec, struct rpc_error *error)
 {
 	static const char *const services[] = {"mcptt", "mcvideo", NULL};
 	static const char *const types[] = {"group", "private", NULL};
@@ -314,7 +315,7 @@ bool session_read(struct app *app, const json_t *value, const char *path, struct
 	char legs_path[128];
 	snprintf(legs_path, sizeof(legs_path), "%s.legs", path);
 	return error->code == RPC_OK &&
-	       session_read_legs(app, legs, legs_path, &spec->legs, &spec->n_legs, error);
+	       session_read_legs(relay, legs, legs_path, &spec->legs, &spec->n_legs, error);
 }
 
 struct leg_spec leg_spec_copy(const struct leg_spec *spec)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "control/app.h"
+#include "host/relay.h"
 #include "session/session.h"
 
 static const char *const service_names[] = {"mcptt", "mcvideo"};
@@ -61,13 +61,13 @@ static json_t *address_show(const struct endpoint *address)
 // --- leg, session
 // ---------------------------------------------------------------------------------------------
 
-static json_t *leg_show(
-	const struct app *app, const struct session *session, const struct session_leg *leg)
+static json_t *leg_show(const struct sessions *sessions, const struct session *session,
+	const struct session_leg *leg)
 {
 	const struct leg_spec *spec = &leg->spec;
 	json_t *out = json_object();
 	set(out, "id", json_string(spec->id));
-	set(out, "port", json_string(app->relay.ports[spec->port].name));
+	set(out, "port", json_string(sessions->relay->ports[spec->port].name));
 	set(out, "local", address_show(&spec->local));
 	set(out, "remote", address_show(&spec->remote));
 	set(out, "learn", json_string(spec->learn ? "authenticated" : "never"));
@@ -90,7 +90,7 @@ static json_t *leg_show(
 			json_array_append_new(to, json_string(spec->to[i]));
 		set(out, "to", to);
 	}
-	set(out, "statistics", leg_statistics_show(app, leg));
+	set(out, "statistics", leg_statistics_show(sessions->relay, leg));
 	return out;
 }
 
@@ -102,7 +102,7 @@ json_t *session_summary(const struct session *session)
 		"n_legs", (json_int_t)session->n_legs, "n_keys", (json_int_t)session->n_keys);
 }
 
-json_t *session_show(struct app *app, const struct session *session)
+json_t *session_show(const struct sessions *sessions, const struct session *session)
 {
 	json_t *out = session_summary(session), *keys = json_array(), *legs = json_array();
 	json_object_del(out, "n_legs");
@@ -111,12 +111,12 @@ json_t *session_show(struct app *app, const struct session *session)
 		set(out, "group", json_string(session->spec.group));
 	for (uint32_t i = 0; i < session->n_keys; i++) {
 		const struct key_slot *key =
-			keystore_find(&app->keys, session->scope, session->key_ids[i]);
+			keystore_find(sessions->keys, session->scope, session->key_ids[i]);
 		if (key)
-			json_array_append_new(keys, key_show(&app->keys, key));
+			json_array_append_new(keys, key_show(sessions->keys, key));
 	}
 	for (uint32_t i = 0; i < session->n_legs; i++)
-		json_array_append_new(legs, leg_show(app, session, &session->legs[i]));
+		json_array_append_new(legs, leg_show(sessions, session, &session->legs[i]));
 	set(out, "keys", keys);
 	set(out, "legs", legs);
 	return out;

@@ -7,8 +7,8 @@
 #include <rte_cycles.h>
 
 #include "base/alloc.h"
-#include "control/app.h"
 #include "dataplane/worker.h"
+#include "host/relay.h"
 #include "session/session.h"
 
 // What session.get tells of the packets of a leg: docs/control.md says what each number means.
@@ -139,12 +139,11 @@ static void heard_merge(struct heard_list *list)
 }
 
 // What was heard on a leg, the last first. The caller frees the items.
-static struct heard_list heard_on_leg(const struct app *app, const struct session_leg *leg)
+static struct heard_list heard_on_leg(const struct relay *relay, const struct session_leg *leg)
 {
-	const struct stream_table *streams = &app->relay.streams;
+	const struct stream_table *streams = &relay->streams;
 	struct heard_list list = {};
-	uint32_t i =
-		atomic_load_explicit(&app->relay.legs.streams[leg->index], memory_order_acquire);
+	uint32_t i = atomic_load_explicit(&relay->legs.streams[leg->index], memory_order_acquire);
 	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
 		heard_add(&list, &streams->streams[i - 1]);
 	for (uint32_t s = 0; s < leg->n_streams; s++) {
@@ -181,9 +180,9 @@ static json_t *heard_show(const struct heard *heard)
 }
 
 // lost, jitter, ssrcs and streams of what was heard.
-static void streams_show(const struct app *app, const struct session_leg *leg, json_t *receive)
+static void streams_show(const struct relay *relay, const struct session_leg *leg, json_t *receive)
 {
-	struct heard_list list = heard_on_leg(app, leg);
+	struct heard_list list = heard_on_leg(relay, leg);
 	json_t *streams = json_array(), *jitter = NULL;
 	int64_t lost = 0;
 	for (uint32_t i = 0; i < list.n; i++) {
@@ -203,9 +202,9 @@ static void streams_show(const struct app *app, const struct session_leg *leg, j
 	free(list.items);
 }
 
-int64_t leg_lost(const struct app *app, const struct session_leg *leg)
+int64_t leg_lost(const struct relay *relay, const struct session_leg *leg)
 {
-	struct heard_list list = heard_on_leg(app, leg);
+	struct heard_list list = heard_on_leg(relay, leg);
 	int64_t lost = 0;
 	for (uint32_t i = 0; i < list.n; i++)
 		lost += list.items[i].lost;
@@ -216,26 +215,26 @@ int64_t leg_lost(const struct app *app, const struct session_leg *leg)
 // --- counters
 // -------------------------------------------------------------------------------------------------
 
-static json_t *drops_show(const struct app *app, uint32_t leg)
+static json_t *drops_show(const struct relay *relay, uint32_t leg)
 {
 	json_t *out = json_object();
 	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {
 		uint64_t n = 0;
-		for (unsigned w = 0; w < app->relay.n_workers; w++)
-			n += app->relay.workers[w]->legs[leg].drops[reason];
+		for (unsigned w = 0; w < relay->n_workers; w++)
+			n += relay->workers[w]->legs[leg].drops[reason];
 		if (n > 0)
 			set(out, drop_label(reason), count(n));
 	}
 	return out;
 }
 
-static json_t *copy_drops_show(const struct app *app, uint32_t leg)
+static json_t *copy_drops_show(const struct relay *relay, uint32_t leg)
 {
 	json_t *out = json_object();
 	for (unsigned i = 0; i < DROP_COPY_N; i++) {
 		uint64_t n = 0;
-		for (unsigned w = 0; w < app->relay.n_workers; w++)
-			n += app->relay.workers[w]->legs[leg].tx_drops[i];
+		for (unsigned w = 0; w < relay->n_workers; w++)
+			n += relay->workers[w]->legs[leg].tx_drops[i];
 		if (n > 0)
 			set(out, drop_label(DROP_COPY_FIRST + i), count(n));
 	}
@@ -243,11 +242,11 @@ static json_t *copy_drops_show(const struct app *app, uint32_t leg)
 }
 
 // What all workers count of a leg.
-struct leg_counters leg_counters_sum(const struct app *app, uint32_t leg)
+struct leg_counters leg_counters_sum(const struct relay *relay, uint32_t leg)
 {
 	struct leg_counters sum = {};
-	for (unsigned w = 0; w < app->relay.n_workers; w++) {
-		const struct leg_counters *c = &app->relay.workers[w]->legs[leg];
+	for (unsigned w = 0; w < relay->n_workers; w++) {
+		const struct leg_counters *c = &relay->workers[w]->legs[leg];
 		sum.rx_packets += c->rx_packets;
 		sum.rx_octets += c->rx_octets;
 		sum.tx_packets += c->tx_packets;
@@ -258,18 +257,18 @@ struct leg_counters leg_counters_sum(const struct app *app, uint32_t leg)
 	return sum;
 }
 
-json_t *leg_statistics_show(const struct app *app, const struct session_leg *leg)
+json_t *leg_statistics_show(const struct relay *relay, const struct session_leg *leg)
 {
-	struct leg_counters sum = leg_counters_sum(app, leg->index);
+	struct leg_counters sum = leg_counters_sum(relay, leg->index);
 	json_t *receive = json_object(), *send = json_object();
 	set(receive, "packets", count(sum.rx_packets));
 	set(receive, "octets", count(sum.rx_octets));
-	streams_show(app, leg, receive);
+	streams_show(relay, leg, receive);
 	set(receive, "last_seen", time_of_tsc(sum.last_rx_tsc));
-	set(receive, "drops", drops_show(app, leg->index));
+	set(receive, "drops", drops_show(relay, leg->index));
 	set(send, "packets", count(sum.tx_packets));
 	set(send, "octets", count(sum.tx_octets));
 	set(send, "last_sent", time_of_tsc(sum.last_tx_tsc));
-	set(send, "drops", copy_drops_show(app, leg->index));
+	set(send, "drops", copy_drops_show(relay, leg->index));
 	return json_pack("{s:o,s:o}", "receive", receive, "send", send);
 }

@@ -5,8 +5,8 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
-#include "control/app.h"
 #include "dataplane/worker.h"
+#include "host/relay.h"
 #include "session/session.h"
 
 // The busiest sessions, found here: nobody has to fetch all of them every second to see a few.
@@ -23,14 +23,14 @@ static uint32_t per_second(uint64_t now, uint64_t before, uint64_t ms)
 
 // The rate since the last time, whoever asked then. Legs that left took their part of the counters
 // along.
-static void rate_take(const struct app *app, struct session *session)
+static void rate_take(const struct relay *relay, struct session *session)
 {
-	struct session_rate *before = session->rate, now = {.taken_ms = app->polled_ms};
+	struct session_rate *before = session->rate, now = {.taken_ms = relay_now_ms()};
 	uint64_t ms = before ? now.taken_ms - before->taken_ms : 0;
 	if (before && ms < RATE_MS)
 		return;
 	for (uint32_t i = 0; i < session->n_legs; i++) {
-		struct leg_counters sum = leg_counters_sum(app, session->legs[i].index);
+		struct leg_counters sum = leg_counters_sum(relay, session->legs[i].index);
 		now.rx_packets += sum.rx_packets;
 		now.rx_octets += sum.rx_octets;
 		now.tx_packets += sum.tx_packets;
@@ -66,11 +66,11 @@ static void busiest_add(struct session **busiest, uint32_t *n, uint32_t limit, s
 	busiest[at] = one;
 }
 
-static uint64_t leg_drops_sum(const struct app *app, uint32_t leg)
+static uint64_t leg_drops_sum(const struct relay *relay, uint32_t leg)
 {
 	uint64_t n = 0;
-	for (unsigned w = 0; w < app->relay.n_workers; w++) {
-		const struct leg_counters *c = &app->relay.workers[w]->legs[leg];
+	for (unsigned w = 0; w < relay->n_workers; w++) {
+		const struct leg_counters *c = &relay->workers[w]->legs[leg];
 		for (unsigned reason = 1; reason < DROP_N_REASONS; reason++)
 			n += c->drops[reason];
 		for (unsigned i = 0; i < DROP_COPY_N; i++)
@@ -79,15 +79,15 @@ static uint64_t leg_drops_sum(const struct app *app, uint32_t leg)
 	return n;
 }
 
-static json_t *busy_show(const struct app *app, const struct session *session)
+static json_t *busy_show(const struct relay *relay, const struct session *session)
 {
 	const struct session_rate *rate = session->rate;
 	json_t *out = session_summary(session);
 	int64_t lost = 0;
 	uint64_t drops = 0;
 	for (uint32_t i = 0; i < session->n_legs; i++) {
-		lost += leg_lost(app, &session->legs[i]);
-		drops += leg_drops_sum(app, session->legs[i].index);
+		lost += leg_lost(relay, &session->legs[i]);
+		drops += leg_drops_sum(relay, session->legs[i].index);
 	}
 	json_object_set_new(out, "rates",
 		json_pack("{s:I,s:I,s:I}", "received_packets", (json_int_t)rate->rx_packets_per_s,
@@ -100,20 +100,21 @@ static json_t *busy_show(const struct app *app, const struct session *session)
 	return out;
 }
 
-json_t *session_top(struct app *app, uint32_t limit)
+json_t *session_top(
+	struct sessions *sessions, uint32_t limit, void (*give_way)(void *arg), void *arg)
 {
 	struct session *busiest[SESSION_TOP_MAX] = {}, *session;
 	struct map_cursor cursor = {0};
 	uint32_t n = 0, looked = 0;
-	while ((session = map_next(app->sessions.by_id, &cursor)) != NULL) {
-		rate_take(app, session);
+	while ((session = map_next(sessions->by_id, &cursor)) != NULL) {
+		rate_take(sessions->relay, session);
 		busiest_add(busiest, &n, limit, session);
 		if (++looked % SESSIONS_AT_A_TIME == 0)
-			app_poll(app); // no session comes or goes in it
+			give_way(arg);
 	}
-	json_t *sessions = json_array();
+	json_t *shown = json_array();
 	for (uint32_t i = 0; i < n; i++)
-		json_array_append_new(sessions, busy_show(app, busiest[i]));
-	return json_pack("{s:I,s:o}", "n_sessions", (json_int_t)map_count(app->sessions.by_id),
-		"sessions", sessions);
+		json_array_append_new(shown, busy_show(sessions->relay, busiest[i]));
+	return json_pack("{s:I,s:o}", "n_sessions", (json_int_t)map_count(sessions->by_id),
+		"sessions", shown);
 }

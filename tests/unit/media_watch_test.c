@@ -80,7 +80,9 @@ static int setup(void **state)
 		memset(workers[w].legs, 0, LEGS * sizeof(struct leg_counters));
 		app->relay.workers[w] = &workers[w];
 	}
-	assert_int_equal(sessions_init(&app->sessions, LEGS), 0);
+	app->keys = (struct keystore){
+		.relay = &app->relay, .retire = &app->retire, .notices = &app->notices};
+	assert_int_equal(sessions_init(&app->sessions, &app->keys, LEGS, LEGS), 0);
 	app->sessions.n_touched = LEGS;
 	session_open(&call, "call", 0, 2, 5);
 	session_open(&other, "other", 2, 1, 0);
@@ -90,7 +92,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	sessions_fini(app); // none is in its map
+	sessions_fini(&app->sessions); // none is in its map
 	free(call.legs);
 	free(other.legs);
 	for (unsigned w = 0; w < 2; w++)
@@ -109,7 +111,7 @@ static void pass(double seconds)
 {
 	now += (uint64_t)(seconds * (double)rte_get_tsc_hz());
 	app->notices.now_ms += (uint64_t)(seconds * 1000);
-	media_watch_tick(app, now);
+	media_watch_tick(&app->sessions, now);
 }
 
 static void expect_told(const char *line)

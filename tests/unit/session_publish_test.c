@@ -287,7 +287,7 @@ static int app_start(void **state)
 	notices_init(&app.notices, &app.events);
 	return keystore_init(&app.keys, &app.relay, &app.retire, &app.users, &app.notices, 64) ==
 				       0 &&
-			       sessions_init(&app.sessions, 16) == 0
+			       sessions_init(&app.sessions, &app.keys, 64, 16) == 0
 		       ? 0
 		       : -1;
 }
@@ -295,7 +295,7 @@ static int app_start(void **state)
 static int app_end(void **state)
 {
 	(void)state;
-	sessions_fini(&app);
+	sessions_fini(&app.sessions);
 	keystore_fini(&app.keys);
 	retire_fini(&app.retire);
 	users_fini(&app.users);
