@@ -5,5 +5,5 @@
 
 #include "server/rpc.h"
 
-// The method of the API itself (control-api.md). Control thread.
+// The method of the API itself (docs/api.md). Control thread.
 json_t *rpc_discover(void *arg, const json_t *params, struct rpc_error *error);

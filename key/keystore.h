@@ -136,7 +136,7 @@ int keystore_init(struct keystore *store, struct relay *relay, struct retire *re
 	struct users *users, struct notices *notices, uint32_t max);
 void keystore_fini(struct keystore *store);
 
-// Reads one Key of control-api.md. False with *error set: RPC_INVALID_PARAMS, or RPC_KEY_REFUSED
+// Reads one Key of docs/api.md. False with *error set: RPC_INVALID_PARAMS, or RPC_KEY_REFUSED
 // for one that is well formed but unusable. The caller wipes spec in any case.
 bool key_read(
 	const json_t *value, const char *path, struct key_spec *spec, struct rpc_error *error);

@@ -10,7 +10,7 @@
 
 #include "server/rpc_error.h"
 
-// JSON-RPC 2.0 (control-api.md): requests in, responses out, methods by name. Knows no socket and
+// JSON-RPC 2.0 (docs/api.md): requests in, responses out, methods by name. Knows no socket and
 // no relay. Everything here runs in the control thread.
 
 // One method. Returns a new reference to its result, or NULL with *error set. params is never NULL:

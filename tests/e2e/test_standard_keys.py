@@ -193,7 +193,7 @@ def test_talker_by_the_leg_where_the_mki_is_the_gmk_id(relay, clients, name, new
 
 @pytest.mark.parametrize("mki_length", [8, 4])
 def test_users_close_a_gmk(relay, clients, name, new_key, mki_length):
-    """F.1.3, control-api.md: only the GUK-IDs of `users` are accepted, and an update of `users` admits another."""
+    """F.1.3, docs/api.md: only the GUK-IDs of `users` are accepted, and an update of `users` admits another."""
     gmk = new_key("gmk", mki_length=mki_length)
     install(relay, gmk.rpc(users=[ALICE]))
     ends, lmr = {ALICE: clients("ran"), BOB: clients("ran")}, clients("core")

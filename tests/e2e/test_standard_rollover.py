@@ -374,7 +374,7 @@ def test_ring_of_one_domain(relay, clients, name, new_key):
 
 
 def test_ring_of_a_sessions_own_keys(relay, clients, name, new_key):
-    """control-api.md: keys of a session are known to it only; they form a ring of their own."""
+    """docs/api.md: keys of a session are known to it only; they form a ring of their own."""
     own, domain = [new_key("gmk") for _ in range(2)], new_key("gmk")
     install(relay, domain.rpc(groups=[FIRE]))
     radio, lmr = clients("ran"), clients("core")
@@ -590,7 +590,7 @@ def test_renewal_of_a_pck(relay, clients, name, new_key):
 
 
 def test_accepted_key_that_is_not_there(relay, clients, name, new_key):
-    """control-api.md: what a leg names must be installed; the message names the member."""
+    """docs/api.md: what a leg names must be installed; the message names the member."""
     csk, missing = new_key("csk"), new_key("csk")
     install(relay, csk)
     client = clients("ran")
