@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+// Overwrites the 16 KiB of stack below the caller's frame, where functions that it called left
+// spilled registers and temporaries of secrets. Any thread.
+void stack_wipe(void);
