@@ -103,15 +103,13 @@ struct rig *rig_open(struct rig_size size, unsigned n_workers)
 	rig->n_workers = n_workers;
 	rings_open(rig);
 	relay_open_sized(rig, &size);
-	app->max_keys = size.ctxs;
-	app->max_legs = app->max_sessions = size.legs;
-	app->max_streams = size.streams;
-	retire_init(&app->retire, app->relay.rcu);
-	users_init(&app->users);
-	notices_init(&app->notices, &app->events);
-	bench_require(keystore_init(&app->keys, &app->relay, &app->retire, &app->users,
-			      &app->notices, size.ctxs) == 0);
-	bench_require(sessions_init(&app->sessions, &app->keys, size.legs, size.legs) == 0);
+	const struct config_limits limits = {
+		.keys = size.ctxs,
+		.sessions = size.legs,
+		.legs = size.legs,
+		.streams = size.streams,
+	};
+	bench_require(app_open(app, &limits) == 0);
 	app->ssrcs.used_up = 1; // there is no state directory
 	atomic_store(&app->relay.srtcp_floor, SRTCP_FLOOR);
 	atomic_store(&app->relay.srtcp_limit, SRTCP_INDEX_MAX);
@@ -132,10 +130,7 @@ void rig_close(struct rig *rig)
 {
 	struct app *app = &rig->app;
 	workers_go(rig, false);
-	sessions_fini(&app->sessions);
-	keystore_fini(&app->keys);
-	retire_fini(&app->retire);
-	users_fini(&app->users);
+	app_close(app);
 	relay_close(&app->relay);
 	rings_close(rig);
 	bench_require(rte_eal_hotplug_remove("vdev", "net_ring_bench") == 0);
@@ -153,8 +148,8 @@ void rig_call(struct rig *rig, const char *method, json_t *params)
 		m++;
 	bench_require(m->name && params);
 	struct rpc_part whole = {.until_ns = UINT64_MAX};
-	json_t *result = m->call ? m->call(&rig->app, params, &error)
-				 : m->call_in_parts(&rig->app, params, &whole, &error);
+	json_t *result = m->call ? m->call(&rig->app.api, params, &error)
+				 : m->call_in_parts(&rig->app.api, params, &whole, &error);
 	if (!result)
 		fprintf(stderr, "mcxbench: %s: %s: %s\n", method, error.path, error.message);
 	bench_require(result != NULL);

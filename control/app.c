@@ -16,66 +16,64 @@ enum {
 	APP_TICK_MS = 100,
 };
 
-static void answer_derive(struct app *app, struct worker *worker, const struct control_mail *mail)
+static void answer_derive(
+	struct keystore *keys, struct worker *worker, const struct control_mail *mail)
 {
 	struct worker_mail answer = {
 		.type = MAIL_RESUME,
 		.value = mail->derive.slot,
-		.refused = key_ctx_derive(&app->keys, &mail->derive.name),
+		.refused = key_ctx_derive(keys, &mail->derive.name),
 	};
 	worker_mail_put(worker, &answer);
 }
 
-static void read_mail(struct app *app, struct worker *worker)
+static void read_mail(struct keystore *keys, struct sessions *sessions, struct worker *worker)
 {
 	struct control_mail mail;
 	for (unsigned n = 0; n < APP_MAILS && worker_mail_take(worker, &mail); n++) {
 		switch (mail.type) {
 		case MAIL_DERIVE:
-			answer_derive(app, worker, &mail);
+			answer_derive(keys, worker, &mail);
 			break;
 		case MAIL_STREAM:
-			session_note_stream(&app->sessions, mail.leg, mail.serial, mail.stream);
+			session_note_stream(sessions, mail.leg, mail.serial, mail.stream);
 			break;
 		case MAIL_LEARN:
-			session_learn(&app->sessions, mail.leg, mail.serial, &mail.addr);
+			session_learn(sessions, mail.leg, mail.serial, &mail.addr);
 			break;
 		}
 	}
 }
 
 // Keeps each worker supplied with fresh SSRCs.
-static void fill_ssrcs(struct app *app, unsigned w)
+static void fill_ssrcs(struct ssrc_source *source, struct worker *worker, uint32_t *given)
 {
-	struct worker *worker = app->relay.workers[w];
 	uint32_t taken = atomic_load_explicit(&worker->ssrcs_taken, memory_order_relaxed);
-	while (app->ssrcs_given[w] - taken < SSRC_POOL_SIZE) {
-		struct worker_mail mail = {
-			.type = MAIL_SSRC, .value = ssrc_source_take(&app->ssrcs)};
+	while (*given - taken < SSRC_POOL_SIZE) {
+		struct worker_mail mail = {.type = MAIL_SSRC, .value = ssrc_source_take(source)};
 		if (mail.value == 0 || !worker_mail_put(worker, &mail))
 			return;
-		app->ssrcs_given[w]++;
+		(*given)++;
 	}
 }
 
 void app_read_mail(struct app *app)
 {
 	for (unsigned w = 0; w < app->relay.n_workers; w++)
-		read_mail(app, app->relay.workers[w]);
+		read_mail(&app->keys, &app->sessions, app->relay.workers[w]);
 }
 
 // A crypto device that a worker gave up: it does not come back before the next start.
-static void look_at_cryptodev(struct app *app)
+static void look_at_cryptodev(const struct relay *relay, bool given_up[])
 {
-	for (unsigned w = 0; app->relay.cryptodev && w < app->relay.n_workers; w++) {
-		if (app->cryptodev_given_up[w] ||
-			!pipeline_has_stalled(app->relay.workers[w]->pipeline))
+	for (unsigned w = 0; relay->cryptodev && w < relay->n_workers; w++) {
+		if (given_up[w] || !pipeline_has_stalled(relay->workers[w]->pipeline))
 			continue;
-		app->cryptodev_given_up[w] = true;
+		given_up[w] = true;
 		log_error("cryptodev_stalled cipher=%s worker=%u reason=\"it has not answered for "
 			  "a second; "
 			  "the worker goes on with %s\"",
-			app->relay.cryptodev->title, w, app->relay.cipher->name);
+			relay->cryptodev->title, w, relay->cipher->name);
 	}
 }
 
@@ -87,7 +85,7 @@ void app_poll(struct app *app)
 	app->polled_ms = app->notices.now_ms = now_ms;
 	app_read_mail(app);
 	for (unsigned w = 0; w < app->relay.n_workers; w++)
-		fill_ssrcs(app, w);
+		fill_ssrcs(&app->ssrcs, app->relay.workers[w], &app->ssrcs_given[w]);
 	relay_poll_network(&app->relay, now_ms);
 	retire_poll(&app->retire);
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
@@ -95,8 +93,54 @@ void app_poll(struct app *app)
 		keystore_tick(&app->keys);
 		reaper_tick(&app->reaper, &app->relay, &app->retire);
 		media_watch_tick(&app->sessions, rte_rdtsc());
-		overload_tick(app);
-		look_at_cryptodev(app);
+		overload_tick(&app->overload, &app->relay, &app->notices);
+		look_at_cryptodev(&app->relay, app->cryptodev_given_up);
 		srtcp_floor_tick(&app->srtcp, &app->relay);
 	}
+}
+
+static void poll_in_request(void *app)
+{
+	app_poll(app);
+}
+
+static void read_mail_in_request(void *app)
+{
+	app_read_mail(app);
+}
+
+int app_open(struct app *app, const struct config_limits *limits)
+{
+	app->limits = *limits;
+	app->started_ms = relay_now_ms();
+	app->api = (struct api){
+		.relay = &app->relay,
+		.retire = &app->retire,
+		.keys = &app->keys,
+		.sessions = &app->sessions,
+		.events = &app->events,
+		.requests = &app->requests,
+		.limits = &app->limits,
+		.started_ms = app->started_ms,
+		.poll = poll_in_request,
+		.read_mail = read_mail_in_request,
+		.poll_arg = app,
+	};
+	retire_init(&app->retire, app->relay.rcu);
+	users_init(&app->users);
+	notices_init(&app->notices, &app->events);
+	request_stats_init(&app->requests, control_methods);
+	if (keystore_init(&app->keys, &app->relay, &app->retire, &app->users, &app->notices,
+		    limits->keys) != 0)
+		return -1;
+	return sessions_init(&app->sessions, &app->keys, limits->sessions, limits->legs);
+}
+
+void app_close(struct app *app)
+{
+	sessions_fini(&app->sessions);
+	keystore_fini(&app->keys);
+	retire_fini(&app->retire);
+	users_fini(&app->users);
+	request_stats_fini(&app->requests);
 }

@@ -6,18 +6,13 @@
 #include <event2/event.h>
 #include <stdint.h>
 
+#include "control/api.h"
 #include "control/overload.h"
 #include "control/reaper.h"
-#include "dataplane/retire.h"
 #include "event/notice.h"
-#include "event/subscription.h"
-#include "host/relay.h"
-#include "key/keystore.h"
 #include "key/srtcp_floor.h"
 #include "key/ssrc_source.h"
 #include "key/users.h"
-#include "server/request_stats.h"
-#include "session/session.h"
 
 // All that the control thread owns.
 struct app {
@@ -37,11 +32,16 @@ struct app {
 	struct event_base *base;
 	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()
 	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far
-	uint32_t max_sessions, max_legs, max_keys, max_streams;
+	struct config_limits limits;
+	struct api api; // what its methods get
 };
 
-// The methods of the control API, for struct rpc with app = struct app.
-extern const struct rpc_method control_methods[];
+// Opens what stands on the relay, which is open. Returns 0, or -1 if there is no memory. No SSRC is
+// given before the caller has opened ssrcs.
+int app_open(struct app *app, const struct config_limits *limits);
+
+// Takes all keys and sessions away, while workers run or after; the relay stays open.
+void app_close(struct app *app);
 
 // Does what workers asked for.
 void app_read_mail(struct app *app);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "control/app.h"
+#include "control/api.h"
 #include "control/methods_event.h"
 #include "control/methods_key.h"
 #include "control/methods_relay.h"

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "control/app.h"
+#include "control/api.h"
 #include "server/reader.h"
 
 // The type that one element of the array names.
@@ -27,7 +27,7 @@ static bool event_type_read(
 
 json_t *events_subscribe(void *arg, const json_t *params, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	const json_t *names = NULL;
 	uint32_t types = 0;
@@ -42,7 +42,7 @@ json_t *events_subscribe(void *arg, const json_t *params, struct rpc_error *erro
 		if (!event_type_read(json_array_get(names, i), path, &types, error))
 			return NULL;
 	}
-	if (!app->events.caller || !subscription_set(app->events.caller, types)) {
+	if (!api->events->caller || !subscription_set(api->events->caller, types)) {
 		rpc_fail(error, RPC_LIMIT, NULL,
 			"there is no memory for events of this connection; accepted: less");
 		return NULL;

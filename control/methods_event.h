@@ -5,5 +5,5 @@
 
 #include "server/rpc.h"
 
-// Methods of events; arg is a struct app (docs/api.md). Control thread.
+// Methods of events; arg is a struct api (docs/api.md). Control thread.
 json_t *events_subscribe(void *arg, const json_t *params, struct rpc_error *error);

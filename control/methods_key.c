@@ -7,27 +7,27 @@
 #include <stdlib.h>
 
 #include "base/secmem.h"
-#include "control/app.h"
+#include "control/api.h"
 #include "control/params.h"
 #include "dataplane/worker.h"
 #include "server/reader.h"
 
-static bool key_install_one(struct app *app, const json_t *value, const char *path, bool replace,
-	struct rpc_error *error)
+static bool key_install_one(struct keystore *keys, const json_t *value, const char *path,
+	bool replace, struct rpc_error *error)
 {
 	struct key_spec *spec = secmem_malloc(sizeof(*spec));
 	if (!spec)
 		abort();
 	if (key_read(value, path, spec, error)) {
-		uint32_t scope = keystore_domain_find(&app->keys, spec->domain);
-		if (key_admit(&app->keys, scope, spec, replace, 0, path, error)) {
-			scope = keystore_domain_scope(&app->keys, spec->domain);
+		uint32_t scope = keystore_domain_find(keys, spec->domain);
+		if (key_admit(keys, scope, spec, replace, 0, path, error)) {
+			scope = keystore_domain_scope(keys, spec->domain);
 			if (scope == 0)
 				rpc_fail(error, RPC_LIMIT, path,
 					"is of the %dth domain; accepted: %d", KEY_DOMAINS_MAX + 1,
 					KEY_DOMAINS_MAX);
 			else
-				key_install(&app->keys, scope, spec);
+				key_install(keys, scope, spec);
 		}
 	}
 	secmem_free(spec);
@@ -37,7 +37,7 @@ static bool key_install_one(struct app *app, const json_t *value, const char *pa
 json_t *key_install_method(
 	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	const json_t *keys = NULL;
 	bool replace = false;
@@ -54,16 +54,16 @@ json_t *key_install_method(
 		if (rpc_part_over(part, i))
 			return NULL;
 		reader_element_path(&r, "keys", i, path);
-		if (key_install_one(app, json_array_get(keys, i), path, replace, &one))
+		if (key_install_one(api->keys, json_array_get(keys, i), path, replace, &one))
 			part->count++;
 		else
 			json_array_append_new(
 				part->list, json_pack("{s:I,s:i,s:s,s:{s:s}}", "index",
 						    (json_int_t)i, "code", one.code, "message",
 						    one.message, "data", "path", one.path));
-		app_poll(app); // first words wait for nobody's bulk install
+		api->poll(api->poll_arg); // first words wait for nobody's bulk install
 	}
-	retire_poll(&app->retire);
+	retire_poll(api->retire);
 	return json_pack("{s:I,s:O}", "installed", (json_int_t)part->count, "rejected", part->list);
 }
 
@@ -81,7 +81,7 @@ static bool key_name_read(const json_t *value, const char *path, uint32_t *id, c
 // In the first round names are read only, so that nothing was revoked if one is wrong.
 json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	const json_t *keys = NULL;
 	reader_open(&r, params, "params", error);
@@ -98,12 +98,12 @@ json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struc
 		reader_element_path(&r, "keys", i % n, path);
 		if (!key_name_read(json_array_get(keys, i % n), path, &id, &domain, error))
 			return NULL;
-		uint32_t scope = keystore_domain_find(&app->keys, domain);
+		uint32_t scope = keystore_domain_find(api->keys, domain);
 		if (i >= n && scope != 0)
-			part->count += key_remove(&app->keys, scope, id);
+			part->count += key_remove(api->keys, scope, id);
 	}
 	// The promise of this answer: no worker uses the keys, and their octets are wiped.
-	retire_all(&app->retire);
+	retire_all(api->retire);
 	return json_pack("{s:I}", "revoked", (json_int_t)part->count);
 }
 
@@ -139,7 +139,7 @@ json_t *key_show(const struct keystore *store, const struct key_slot *slot)
 
 json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	const char *domain = NULL;
 	unsigned type = KEY_N_TYPES;
@@ -148,16 +148,16 @@ json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct 
 	reader_choice(&r, "type", READER_OPTIONAL, key_type_names, &type);
 	if (!reader_close(&r))
 		return NULL;
-	uint32_t only = domain ? keystore_domain_find(&app->keys, domain) : 0;
-	for (size_t i = part->next; i < app->keys.n_touched; i++) {
-		const struct key_slot *slot = app->keys.roots[i];
+	uint32_t only = domain ? keystore_domain_find(api->keys, domain) : 0;
+	for (size_t i = part->next; i < api->keys->n_touched; i++) {
+		const struct key_slot *slot = api->keys->roots[i];
 		if (rpc_part_over(part, i))
 			return NULL;
 		// A session's own keys are shown with the session.
-		if (slot && keystore_domain_name(&app->keys, slot->scope) &&
+		if (slot && keystore_domain_name(api->keys, slot->scope) &&
 			(!domain || slot->scope == only) &&
 			(type == KEY_N_TYPES || slot->type == type))
-			rpc_part_say(part, "keys", key_show(&app->keys, slot));
+			rpc_part_say(part, "keys", key_show(api->keys, slot));
 	}
 	return json_pack("{s:[]}", "keys");
 }

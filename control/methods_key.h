@@ -5,7 +5,7 @@
 
 #include "server/rpc.h"
 
-// Methods of root keys; arg is a struct app (docs/api.md). Control thread.
+// Methods of root keys; arg is a struct api (docs/api.md). Control thread.
 json_t *key_install_method(
 	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);
 json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);

@@ -6,7 +6,7 @@
 #include <rte_ethdev.h>
 
 #include "base/map.h"
-#include "control/app.h"
+#include "control/api.h"
 #include "control/params.h"
 #include "dataplane/worker.h"
 
@@ -23,18 +23,18 @@ static json_t *port_show(const struct port *port)
 
 json_t *relay_info(void *arg, const json_t *params, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	if (!read_nothing(params, error))
 		return NULL;
 	json_t *ports = json_array();
-	for (unsigned i = 0; i < app->relay.n_ports; i++)
-		json_array_append_new(ports, port_show(&app->relay.ports[i]));
-	json_t *limits = json_pack("{s:I,s:I,s:I,s:I}", "keys", (json_int_t)app->max_keys,
-		"sessions", (json_int_t)app->max_sessions, "legs", (json_int_t)app->max_legs,
-		"streams", (json_int_t)app->max_streams);
+	for (unsigned i = 0; i < api->relay->n_ports; i++)
+		json_array_append_new(ports, port_show(&api->relay->ports[i]));
+	json_t *limits = json_pack("{s:I,s:I,s:I,s:I}", "keys", (json_int_t)api->limits->keys,
+		"sessions", (json_int_t)api->limits->sessions, "legs",
+		(json_int_t)api->limits->legs, "streams", (json_int_t)api->limits->streams);
 	return json_pack("{s:s,s:i,s:I,s:i,s:o,s:s,s:o}", "version", MCXRELAY_VERSION, "api", 1,
-		"uptime", (json_int_t)((relay_now_ms() - app->started_ms) / 1000), "workers",
-		(int)app->relay.n_workers, "ports", ports, "cipher", relay_cipher_name(&app->relay),
+		"uptime", (json_int_t)((relay_now_ms() - api->started_ms) / 1000), "workers",
+		(int)api->relay->n_workers, "ports", ports, "cipher", relay_cipher_name(api->relay),
 		"limits", limits);
 }
 
@@ -73,22 +73,22 @@ static json_t *port_stats(const struct port *port)
 
 json_t *relay_stats(void *arg, const json_t *params, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	if (!read_nothing(params, error))
 		return NULL;
 	json_t *workers = json_array(), *ports = json_array(), *drops = json_object();
-	for (unsigned i = 0; i < app->relay.n_workers; i++)
-		json_array_append_new(workers, worker_stats(app->relay.workers[i]));
-	for (unsigned i = 0; i < app->relay.n_ports; i++)
-		json_array_append_new(ports, port_stats(&app->relay.ports[i]));
+	for (unsigned i = 0; i < api->relay->n_workers; i++)
+		json_array_append_new(workers, worker_stats(api->relay->workers[i]));
+	for (unsigned i = 0; i < api->relay->n_ports; i++)
+		json_array_append_new(ports, port_stats(&api->relay->ports[i]));
 	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {
 		uint64_t n = 0;
-		for (unsigned i = 0; i < app->relay.n_workers; i++)
-			n += app->relay.workers[i]->counters.drops[reason];
+		for (unsigned i = 0; i < api->relay->n_workers; i++)
+			n += api->relay->workers[i]->counters.drops[reason];
 		set_count(drops, drop_label(reason), n);
 	}
 	return json_pack("{s:o,s:o,s:o,s:I,s:I,s:I,s:I}", "workers", workers, "ports", ports,
-		"drops", drops, "sessions", (json_int_t)map_count(app->sessions.by_id), "legs",
-		(json_int_t)app->sessions.n_legs, "keys", (json_int_t)app->keys.n_roots,
-		"key_contexts", (json_int_t)app->relay.keys.n_used);
+		"drops", drops, "sessions", (json_int_t)map_count(api->sessions->by_id), "legs",
+		(json_int_t)api->sessions->n_legs, "keys", (json_int_t)api->keys->n_roots,
+		"key_contexts", (json_int_t)api->relay->keys.n_used);
 }

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 
 #include "base/map.h"
-#include "control/app.h"
+#include "control/api.h"
 #include "control/params.h"
 #include "server/reader.h"
 
 json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	struct session_spec spec = {};
 	bool created = false;
@@ -20,17 +20,17 @@ json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *
 	const json_t *value = json_object_get(params, "session");
 	struct reader session;
 	if (reader_object(&r, "session", READER_REQUIRED, &session) && reader_close(&r) &&
-		session_read(&app->relay, value, "params.session", &spec, error))
-		session_apply(&app->sessions, &spec, "params.session", &created, error);
+		session_read(api->relay, value, "params.session", &spec, error))
+		session_apply(api->sessions, &spec, "params.session", &created, error);
 	session_spec_free(&spec);
 	return error->code == RPC_OK ? json_pack("{s:b}", "created", (int)created) : NULL;
 }
 
 // The session of that id, if params were good so far.
 static struct session *session_named(
-	struct app *app, struct reader *r, const char *member, const char *id)
+	const struct api *api, struct reader *r, const char *member, const char *id)
 {
-	struct session *session = reader_close(r) ? session_find(&app->sessions, id) : NULL;
+	struct session *session = reader_close(r) ? session_find(api->sessions, id) : NULL;
 	if (!session)
 		reader_fail(r, RPC_NOT_FOUND, member,
 			"is no session; accepted: an id that session.list shows");
@@ -39,14 +39,14 @@ static struct session *session_named(
 
 json_t *session_get(void *arg, const json_t *params, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	const char *id = "";
 	reader_open(&r, params, "params", error);
 	reader_string(&r, "id", READER_REQUIRED, &id);
-	struct session *session = session_named(app, &r, "id", id);
-	app_read_mail(app); // what workers said before this request shows
-	return session ? session_show(&app->sessions, session) : NULL;
+	struct session *session = session_named(api, &r, "id", id);
+	api->read_mail(api->poll_arg); // what workers said before this request shows
+	return session ? session_show(api->sessions, session) : NULL;
 }
 
 static void session_say(void *session, void *part)
@@ -57,30 +57,26 @@ static void session_say(void *session, void *part)
 json_t *session_list(
 	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	uint64_t place = part->next;
 	if (!read_nothing(params, error))
 		return NULL;
-	while (map_walk(app->sessions.by_id, &place, session_say, part))
+	while (map_walk(api->sessions->by_id, &place, session_say, part))
 		if (rpc_part_over(part, place))
 			return NULL;
 	return json_pack("{s:[]}", "sessions");
 }
 
-static void give_way(void *app)
-{
-	app_poll(app);
-}
-
 json_t *session_top_method(void *arg, const json_t *params, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	uint64_t limit = SESSION_TOP_DEFAULT;
 	reader_open(&r, params, "params", error);
 	reader_uint(&r, "limit", 1, SESSION_TOP_MAX, &limit);
-	return reader_close(&r) ? session_top(&app->sessions, (uint32_t)limit, give_way, app)
-				: NULL;
+	return reader_close(&r)
+		       ? session_top(api->sessions, (uint32_t)limit, api->poll, api->poll_arg)
+		       : NULL;
 }
 
 static bool session_ids_check(const struct reader *r, const json_t *ids, struct rpc_error *error)
@@ -99,7 +95,7 @@ static bool session_ids_check(const struct reader *r, const json_t *ids, struct 
 json_t *session_remove_method(
 	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	const json_t *ids = NULL;
 	reader_open(&r, params, "params", error);
@@ -110,10 +106,10 @@ json_t *session_remove_method(
 		if (rpc_part_over(part, i))
 			return NULL;
 		struct session *session =
-			session_find(&app->sessions, json_string_value(json_array_get(ids, i)));
+			session_find(api->sessions, json_string_value(json_array_get(ids, i)));
 		if (!session)
 			continue;
-		session_remove(&app->sessions, session);
+		session_remove(api->sessions, session);
 		part->count++;
 	}
 	return json_pack("{s:I}", "removed", (json_int_t)part->count);
@@ -121,7 +117,7 @@ json_t *session_remove_method(
 
 json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	const json_t *array = NULL;
 	struct leg_spec *legs = NULL;
@@ -130,11 +126,11 @@ json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
 	reader_open(&r, params, "params", error);
 	reader_string(&r, "session", READER_REQUIRED, &id);
 	reader_array(&r, "legs", READER_REQUIRED, &array);
-	struct session *session = session_named(app, &r, "session", id);
+	struct session *session = session_named(api, &r, "session", id);
 	if (!session)
 		return NULL;
-	if (session_read_legs(&app->relay, array, "params.legs", &legs, &n, error))
-		session_apply_legs(&app->sessions, session, legs, n, "params", error);
+	if (session_read_legs(api->relay, array, "params.legs", &legs, &n, error))
+		session_apply_legs(api->sessions, session, legs, n, "params", error);
 	for (uint32_t i = 0; i < n; i++)
 		leg_spec_free(&legs[i]);
 	free(legs);
@@ -143,7 +139,7 @@ json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
 
 json_t *leg_remove(void *arg, const json_t *params, struct rpc_error *error)
 {
-	struct app *app = arg;
+	const struct api *api = arg;
 	struct reader r;
 	const json_t *ids = NULL;
 	uint32_t removed = 0;
@@ -151,9 +147,9 @@ json_t *leg_remove(void *arg, const json_t *params, struct rpc_error *error)
 	reader_open(&r, params, "params", error);
 	reader_string(&r, "session", READER_REQUIRED, &id);
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
-	struct session *session = session_named(app, &r, "session", id);
+	struct session *session = session_named(api, &r, "session", id);
 	if (!session ||
-		!session_remove_legs(&app->sessions, session, ids, "params.ids", &removed, error))
+		!session_remove_legs(api->sessions, session, ids, "params.ids", &removed, error))
 		return NULL;
 	return json_pack("{s:I}", "removed", (json_int_t)removed);
 }

@@ -5,7 +5,7 @@
 
 #include "server/rpc.h"
 
-// Methods of sessions and their legs; arg is a struct app (docs/api.md). Control thread.
+// Methods of sessions and their legs; arg is a struct api (docs/api.md). Control thread.
 json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *error);
 json_t *session_remove_method(
 	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);

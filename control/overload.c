@@ -5,7 +5,6 @@
 
 #include <rte_ethdev.h>
 
-#include "control/app.h"
 #include "dataplane/worker.h"
 #include "event/notice.h"
 
@@ -22,7 +21,7 @@ static const struct {
 
 // n more were counted in this second. It is told at once, again as often as notices may be, and when
 // it is over: never sooner after the last time than the limit on notices allows.
-static void state_take(struct app *app, struct overload_state *state, uint64_t n,
+static void state_take(struct notices *notices, struct overload_state *state, uint64_t n,
 	uint64_t threshold, struct notice *what)
 {
 	what->type = NOTICE_OVERLOAD;
@@ -31,44 +30,46 @@ static void state_take(struct app *app, struct overload_state *state, uint64_t n
 		state->untold += n;
 		what->state = "on";
 		what->count = state->untold;
-		if (!notice(&app->notices, what))
+		if (!notice(notices, what))
 			return;
 		state->on = true;
 		state->untold = 0;
 	} else if (++state->quiet >= OVERLOAD_QUIET_SECONDS && state->on) {
 		what->state = "off";
 		what->count = state->untold;
-		state->on = !notice(&app->notices, what);
+		state->on = !notice(notices, what);
 		if (!state->on)
 			state->untold = 0;
 	}
 }
 
-static void look_at_drops(struct app *app, struct overload *overload)
+static void look_at_drops(
+	struct overload *overload, const struct relay *relay, struct notices *notices)
 {
 	for (unsigned i = 0; i < OVERLOAD_N_REASONS; i++) {
 		struct overload_state *state = &overload->reasons[i];
 		struct notice what = {.reason = drop_label(reasons[i].reason)};
 		uint64_t n = 0, before = state->seen;
-		for (unsigned w = 0; w < app->relay.n_workers; w++)
-			n += app->relay.workers[w]->counters.drops[reasons[i].reason];
+		for (unsigned w = 0; w < relay->n_workers; w++)
+			n += relay->workers[w]->counters.drops[reasons[i].reason];
 		state->seen = n;
-		state_take(app, state, n - before, reasons[i].n, &what);
+		state_take(notices, state, n - before, reasons[i].n, &what);
 	}
 }
 
-static void look_at_ports(struct app *app, struct overload *overload)
+static void look_at_ports(
+	struct overload *overload, const struct relay *relay, struct notices *notices)
 {
-	for (unsigned p = 0; p < app->relay.n_ports; p++) {
+	for (unsigned p = 0; p < relay->n_ports; p++) {
 		struct overload_state *state = &overload->missed[p];
-		struct notice what = {.reason = "rx_missed", .port = app->relay.ports[p].name};
+		struct notice what = {.reason = "rx_missed", .port = relay->ports[p].name};
 		struct rte_eth_stats stats = {};
 		uint64_t before = state->seen;
-		if (rte_eth_stats_get(app->relay.ports[p].ethdev, &stats) != 0 ||
+		if (rte_eth_stats_get(relay->ports[p].ethdev, &stats) != 0 ||
 			stats.imissed < before)
 			continue;
 		state->seen = stats.imissed;
-		state_take(app, state, stats.imissed - before, OVERLOAD_MISSED, &what);
+		state_take(notices, state, stats.imissed - before, OVERLOAD_MISSED, &what);
 	}
 }
 
@@ -87,22 +88,22 @@ static bool worker_is_busy(const struct worker_counters *c, struct overload *ove
 	       packets >= bursts * OVERLOAD_BURST;
 }
 
-static void look_at_workers(struct app *app, struct overload *overload)
+static void look_at_workers(
+	struct overload *overload, const struct relay *relay, struct notices *notices)
 {
-	for (uint32_t w = 0; w < app->relay.n_workers; w++) {
+	for (uint32_t w = 0; w < relay->n_workers; w++) {
 		struct notice what = {.reason = "worker_busy", .worker = &w};
-		bool busy = worker_is_busy(&app->relay.workers[w]->counters, overload, w);
-		state_take(app, &overload->busy[w], busy, 1, &what);
+		bool busy = worker_is_busy(&relay->workers[w]->counters, overload, w);
+		state_take(notices, &overload->busy[w], busy, 1, &what);
 	}
 }
 
-void overload_tick(struct app *app)
+void overload_tick(struct overload *overload, const struct relay *relay, struct notices *notices)
 {
-	struct overload *overload = &app->overload;
-	if (app->polled_ms - overload->looked_ms < OVERLOAD_LOOK_MS)
+	if (notices->now_ms - overload->looked_ms < OVERLOAD_LOOK_MS)
 		return;
-	overload->looked_ms = app->polled_ms;
-	look_at_drops(app, overload);
-	look_at_ports(app, overload);
-	look_at_workers(app, overload);
+	overload->looked_ms = notices->now_ms;
+	look_at_drops(overload, relay, notices);
+	look_at_ports(overload, relay, notices);
+	look_at_workers(overload, relay, notices);
 }

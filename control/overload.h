@@ -15,7 +15,7 @@
 // Once a second each of these is looked at. It is overloaded from a second that has so many drops,
 // until there were OVERLOAD_QUIET_SECONDS without.
 
-struct app;
+struct notices;
 
 // Drop reason, and how many of it in a second are overload. Some come one by one for other reasons
 // than load: a port that was down for a moment, one talker whose key is late.
@@ -53,7 +53,7 @@ struct overload_state {
 };
 
 struct overload {
-	uint64_t looked_ms; // app's polled_ms
+	uint64_t looked_ms; // of notices->now_ms
 	struct overload_state reasons[OVERLOAD_N_REASONS];
 	struct overload_state missed[PORT_MAX];
 	struct overload_state busy[RELAY_WORKERS_MAX];
@@ -63,4 +63,4 @@ struct overload {
 };
 
 // About ten times a second.
-void overload_tick(struct app *app);
+void overload_tick(struct overload *overload, const struct relay *relay, struct notices *notices);

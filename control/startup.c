@@ -93,42 +93,29 @@ static int relay_open_configured(
 	return rc;
 }
 
-static int app_open(struct app *app, const struct config *config)
+// Both files are looked at before either is written.
+static int state_open(struct app *app, const char *directory)
 {
 	char why[512], quoted[LOG_QUOTED_SIZE];
-	app->started_ms = relay_now_ms();
-	app->max_keys = config->limits.keys;
-	app->max_sessions = config->limits.sessions;
-	app->max_legs = config->limits.legs;
-	app->max_streams = config->limits.streams;
-	retire_init(&app->retire, app->relay.rcu);
-	users_init(&app->users);
-	notices_init(&app->notices, &app->events);
-	request_stats_init(&app->requests, control_methods);
-	if (keystore_init(&app->keys, &app->relay, &app->retire, &app->users, &app->notices,
-		    app->max_keys) != 0 ||
-		sessions_init(&app->sessions, &app->keys, app->max_sessions, app->max_legs) != 0) {
+	if (srtcp_floor_check(directory, why, sizeof(why)) == 0 &&
+		ssrc_source_open(&app->ssrcs, directory, why, sizeof(why)) == 0 &&
+		srtcp_floor_open(&app->srtcp, &app->relay, directory, why, sizeof(why)) == 0)
+		return 0;
+	log_error("no_state reason=%s", log_quoted(quoted, why));
+	return -1;
+}
+
+static int app_open_configured(struct app *app, const struct config *config)
+{
+	if (app_open(app, &config->limits) != 0) {
 		log_error("out_of_memory");
 		return -1;
 	}
-	// Both files are looked at before either is written.
-	if (srtcp_floor_check(config->state_directory, why, sizeof(why)) != 0 ||
-		ssrc_source_open(&app->ssrcs, config->state_directory, why, sizeof(why)) != 0 ||
-		srtcp_floor_open(
-			&app->srtcp, &app->relay, config->state_directory, why, sizeof(why)) != 0) {
-		log_error("no_state reason=%s", log_quoted(quoted, why));
-		return -1;
-	}
-	return 0;
+	return state_open(app, config->state_directory);
 }
 
-static void app_close(struct app *app)
+static void state_close(struct app *app)
 {
-	sessions_fini(&app->sessions);
-	keystore_fini(&app->keys);
-	retire_fini(&app->retire);
-	users_fini(&app->users);
-	request_stats_fini(&app->requests);
 	srtcp_floor_close(&app->srtcp);
 	ssrc_source_close(&app->ssrcs);
 }
@@ -140,15 +127,16 @@ static void on_tick(evutil_socket_t fd, short what, void *app)
 	app_poll(app);
 }
 
-static void before_call(void *app)
+static void before_call(void *arg)
 {
-	app_poll(app);
+	const struct api *api = arg;
+	api->poll(api->poll_arg);
 }
 
 static void after_call(void *arg, const struct rpc_method *method, int code, uint64_t duration_ns)
 {
-	struct app *app = arg;
-	request_stats_count(&app->requests, method, code, duration_ns);
+	const struct api *api = arg;
+	request_stats_count(api->requests, method, code, duration_ns);
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -250,7 +238,7 @@ static int control_run(struct app *app, const struct config *config)
 	socket_directory_make(config);
 	struct rpc rpc = {
 		.methods = control_methods,
-		.app = app,
+		.app = &app->api,
 		.events = &app->events,
 		.before_call = before_call,
 		.after_call = after_call,
@@ -308,6 +296,7 @@ static int forward(struct app *app, const struct config *config)
 		log_error("workers_not_started reason=\"%s\"", strerror(-rc));
 	// Sessions and keys go while workers still run: they are what the grace periods wait for.
 	app_close(app);
+	state_close(app);
 	relay_stop(&app->relay);
 	return rc;
 }
@@ -340,7 +329,7 @@ int startup_run(const struct config *config)
 		app.base = event_base_new();
 		rc = user_become(config);
 		if (rc == 0)
-			rc = app_open(&app, config);
+			rc = app_open_configured(&app, config);
 		if (rc == 0)
 			rc = forward(&app, config);
 		event_base_free(app.base);

@@ -72,7 +72,6 @@ static int setup(void **state)
 	n_told = 0;
 	notices_init(&app->notices, &app->events);
 	app->notices.now_ms = 1000000;
-	app->max_legs = LEGS;
 	app->relay.n_workers = 2;
 	for (unsigned w = 0; w < 2; w++) {
 		workers[w].legs = aligned_alloc(64, LEGS * sizeof(struct leg_counters));

@@ -76,7 +76,7 @@ void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, u
 // One request, which must succeed.
 static void call(const char *method, const char *params)
 {
-	struct rpc rpc = {.methods = control_methods, .app = &app};
+	struct rpc rpc = {.methods = control_methods, .app = &app.api};
 	char line[8192];
 	size_t len;
 	int n = snprintf(line, sizeof(line),
@@ -153,7 +153,7 @@ static bool group_leads_to_leg(const char *group, uint16_t udp_port)
 // A request that must fail with that code.
 static void refused(int code, const char *params)
 {
-	struct rpc rpc = {.methods = control_methods, .app = &app};
+	struct rpc rpc = {.methods = control_methods, .app = &app.api};
 	char line[8192], expected[32];
 	size_t len;
 	int n = snprintf(line, sizeof(line),
@@ -279,26 +279,14 @@ static int app_start(void **state)
 	};
 	if (relay_open(&app.relay, &options, why, sizeof(why)) != 0)
 		return -1;
-	app.max_keys = app.max_sessions = app.max_streams = 64;
-	app.max_legs = 16;
 	app.ssrcs.used_up = 1; // no state directory
-	retire_init(&app.retire, app.relay.rcu);
-	users_init(&app.users);
-	notices_init(&app.notices, &app.events);
-	return keystore_init(&app.keys, &app.relay, &app.retire, &app.users, &app.notices, 64) ==
-				       0 &&
-			       sessions_init(&app.sessions, &app.keys, 64, 16) == 0
-		       ? 0
-		       : -1;
+	return app_open(&app, &(struct config_limits){64, 64, 16, 64});
 }
 
 static int app_end(void **state)
 {
 	(void)state;
-	sessions_fini(&app.sessions);
-	keystore_fini(&app.keys);
-	retire_fini(&app.retire);
-	users_fini(&app.users);
+	app_close(&app);
 	relay_close(&app.relay);
 	return 0;
 }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "dataplane/retire.h"
+#include "event/subscription.h"
+#include "host/relay.h"
+#include "key/keystore.h"
+#include "server/request_stats.h"
+#include "server/rpc.h"
+#include "session/session.h"
+
+// What the methods of the control API work on: struct rpc hands it to each. Control thread.
+struct api {
+	const struct relay *relay;
+	struct retire *retire;
+	struct keystore *keys;
+	struct sessions *sessions;
+	struct subscriptions *events;
+	struct request_stats *requests;
+	const struct config_limits *limits;
+	uint64_t started_ms; // of relay_now_ms()
+	// Does what workers asked for and what time brings, in the middle of a long request.
+	void (*poll)(void *poll_arg);
+	// Does what workers asked for: what they said before a request shows in its answer.
+	void (*read_mail)(void *poll_arg);
+	void *poll_arg;
+};
+
+// The methods, for struct rpc with app = struct api.
+extern const struct rpc_method control_methods[];
