@@ -14,6 +14,9 @@
 #include "bench/bench.h"
 #include "bench/frame.h"
 #include "crypto/cipher_registry.h"
+#include "key/key_context.h"
+#include "key/key_domain.h"
+#include "key/key_slot.h"
 
 #define RAN_ADDRESS   "10.0.0.1"
 #define RAN_GATEWAY   "10.0.0.254"

@@ -10,6 +10,9 @@
 #include "control/api.h"
 #include "control/params.h"
 #include "dataplane/worker.h"
+#include "key/key_domain.h"
+#include "key/key_read.h"
+#include "key/key_show.h"
 #include "server/reader.h"
 
 static bool key_install_one(struct keystore *keys, const json_t *value, const char *path,
@@ -105,36 +108,6 @@ json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struc
 	// The promise of this answer: no worker uses the keys, and their octets are wiped.
 	retire_all(api->retire);
 	return json_pack("{s:I}", "revoked", (json_int_t)part->count);
-}
-
-static uint64_t ctx_packets(const struct relay *relay, uint32_t ctx)
-{
-	const struct stream_table *streams = &relay->streams;
-	uint64_t packets = 0;
-	uint32_t i = atomic_load_explicit(
-		&relay->keys.streams[relay->keys.ctxs[ctx].space], memory_order_acquire);
-	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
-		packets += streams->streams[i - 1].packets;
-	return packets;
-}
-
-json_t *key_show(const struct keystore *store, const struct key_slot *slot)
-{
-	uint64_t packets = 0;
-	for (uint32_t i = 0; i < slot->n_ctxs; i++)
-		packets += ctx_packets(store->relay, slot->ctxs[i]);
-	const char *domain = keystore_domain_name(store, slot->scope);
-	json_t *out = json_object();
-	json_object_set_new(out, "id", json_sprintf("%08x", slot->id));
-	if (domain)
-		json_object_set_new(out, "domain", json_string(domain));
-	json_object_set_new(out, "type", json_string(key_type_names[slot->type]));
-	json_object_set_new(out, "state", json_string(key_state_name(slot->state)));
-	set_count(out, "activation", (uint64_t)slot->activation);
-	set_count(out, "expiry", (uint64_t)slot->expiry);
-	set_count(out, "contexts", slot->n_ctxs);
-	set_count(out, "packets", packets);
-	return out;
 }
 
 json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)

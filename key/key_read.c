@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "key/key_read.h"
+
 #include <string.h>
 
 #include "base/hex.h"
 #include "base/secmem.h"
 #include "crypto/srtp.h"
-#include "key/keystore.h"
 #include "key/users.h"
 #include "server/reader.h"
-
-const char *const key_type_names[KEY_N_TYPES + 1] = {
-	"gmk", "pck", "csk", "spk", "mkfc", "mscck", "musik", NULL};
-
-struct key_profile key_profile_default(enum key_type type)
-{
-	if (type == KEY_GMK)
-		return (struct key_profile){SRTP_AEAD_AES_128_GCM, 8, 1};
-	return (struct key_profile){SRTP_AEAD_AES_128_GCM, 4, 0};
-}
 
 static bool key_id_decode(const char *text, uint32_t *id)
 {

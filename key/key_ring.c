@@ -8,7 +8,6 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
-#include "key/keystore.h"
 
 // A group with its keys of one type in one scope.
 struct key_group {

@@ -7,20 +7,11 @@
 #include <stdint.h>
 
 #include "dataplane/fanout.h"
+#include "key/key.h"
 
 // Several keys of one group may be active at once: whoever has them takes packets under any of
 // them and protects under the one that was activated last (TS 33.180 5.7). The keys of one type in
 // one scope that are for a group (`groups`) are its ring. Control thread.
-
-struct key_slot;
-struct keystore;
-struct key_group;
-
-// The groups that a key is for, sorted; not owned.
-struct key_groups {
-	struct key_group **groups;
-	uint32_t n;
-};
 
 // Usable keys, the one activated last first.
 struct key_ring {

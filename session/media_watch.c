@@ -8,6 +8,7 @@
 #include "dataplane/worker.h"
 #include "event/notice.h"
 #include "host/relay.h"
+#include "key/keystore.h"
 #include "session/session.h"
 
 static uint64_t leg_heard(const struct sessions *sessions, uint32_t index)

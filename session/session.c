@@ -18,6 +18,9 @@
 #include "dataplane/worker.h"
 #include "event/notice.h"
 #include "host/relay.h"
+#include "key/key_domain.h"
+#include "key/key_slot.h"
+#include "key/keystore.h"
 #include "key/users.h"
 
 enum { LEARN_MS = 100 }; // between two moves of a leg's remote address

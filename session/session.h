@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "dataplane/leg.h"
-#include "key/keystore.h"
+#include "key/key.h"
 #include "server/rpc.h"
 #include "session/media_watch.h"
 

@@ -10,6 +10,9 @@
 
 #include "base/alloc.h"
 #include "host/relay.h"
+#include "key/key_context.h"
+#include "key/key_ring.h"
+#include "key/key_user.h"
 #include "session/session.h"
 
 enum { LEG_TTL = 64 };

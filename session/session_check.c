@@ -11,6 +11,10 @@
 #include "base/map.h"
 #include "dataplane/retire.h"
 #include "host/relay.h"
+#include "key/key_domain.h"
+#include "key/key_ring.h"
+#include "key/key_slot.h"
+#include "key/keystore.h"
 #include "session/session.h"
 
 // Whether a session can be what a client states. Everything is looked at before anything changes.

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/secmem.h"
 #include "host/relay.h"
+#include "key/key_read.h"
 #include "key/users.h"
 #include "server/reader.h"
 #include "session/session.h"

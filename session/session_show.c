@@ -6,6 +6,8 @@
 
 #include "base/address.h"
 #include "host/relay.h"
+#include "key/key_show.h"
+#include "key/key_slot.h"
 #include "session/session.h"
 
 static const char *const service_names[] = {"mcptt", "mcvideo"};

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "dataplane/drop.h"
+#include "dataplane/key_table.h"
+#include "key/key.h"
+
+// Key contexts: what is derived from a root key for a worker's use. Control thread.
+
+// The key context of a usable key that is no GMK, derived if need be; KEY_NONE if there is no room.
+uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs_id,
+	uint8_t protocol, uint8_t suite);
+
+// Answers a worker that misses a context: derives it if that is allowed. DROP_NONE, or why not.
+enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name);
+
+// Takes all contexts of a key out of use. Nothing leads to them any more.
+void slot_retire_ctxs(struct keystore *store, struct key_slot *slot);
+// Derives what a key that has become usable needs for those who speak under another one of its
+// groups.
+void slot_follow_talkers(struct keystore *store, struct key_slot *slot);
+// After the users changed: contexts of users who may no longer speak go, others learn their talker.
+void slot_review_ctxs(struct keystore *store, struct key_slot *slot);
+
+// Forgets contexts that no tag verified under in time.
+void provisional_review(struct keystore *store);

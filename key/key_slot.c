@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "key/key_slot.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/map.h"
+#include "key/key_ring.h"
+
+struct key_slot *keystore_find(const struct keystore *store, uint32_t scope, uint32_t id)
+{
+	uint32_t name[2] = {scope, id};
+	return map_get(store->slots, name, sizeof(name));
+}
+
+struct key_slot *slot_take(struct keystore *store, uint32_t scope, uint32_t id)
+{
+	struct key_slot *slot = keystore_find(store, scope, id);
+	if (slot)
+		return slot;
+	uint32_t name[2] = {scope, id};
+	slot = alloc_zero(1, sizeof(*slot));
+	slot->scope = scope;
+	slot->id = id;
+	if (map_put(store->slots, name, sizeof(name), slot, NULL) != 0)
+		abort();
+	return slot;
+}
+
+void slot_release(struct keystore *store, struct key_slot *slot)
+{
+	if (slot->installed || slot->uses)
+		return;
+	uint32_t name[2] = {slot->scope, slot->id};
+	struct key_groups groups = key_groups_change(store, slot, NULL);
+	key_groups_leave(store, slot, &groups);
+	free(slot->groups.groups);
+	map_remove(store->slots, name, sizeof(name));
+	free(slot->ctxs);
+	free(slot);
+}
+
+struct key_use *key_use(
+	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner)
+{
+	struct key_use *use = alloc_zero(1, sizeof(*use));
+	use->slot = slot_take(store, scope, id);
+	use->owner = owner;
+	use->next = use->slot->uses;
+	if (use->next)
+		use->next->previous = use;
+	use->slot->uses = use;
+	return use;
+}
+
+void key_unuse(struct keystore *store, struct key_use *use)
+{
+	if (use->next)
+		use->next->previous = use->previous;
+	if (use->previous)
+		use->previous->next = use->next;
+	else
+		use->slot->uses = use->next;
+	slot_release(store, use->slot);
+	free(use);
+}
+
+// Each owner once in a round of changes.
+void slot_tell_owners(struct keystore *store, struct key_slot *slot, void *arg)
+{
+	(void)arg;
+	uint64_t round = store->change_round;
+	for (struct key_use *use = slot->uses; use; use = use->next) {
+		if (use->owner->round != round)
+			use->owner->changed(use->owner);
+		use->owner->round = round;
+	}
+}
+
+// Tells those who name the key, and those who name another one of its groups.
+void slot_changed(struct keystore *store, struct key_slot *slot)
+{
+	store->change_round++;
+	slot_tell_owners(store, slot, NULL);
+	key_groups_visit(store, &slot->groups, slot_tell_owners, NULL);
+}
