@@ -223,7 +223,8 @@ def test_each_event_is_told_so(relay, lab, kind):
         call = Call(relay, lab, subscriber.control)
         with call.stack:
             STIMULI[kind](call)
-            event = subscriber.event()
+            of = {name: EVENTS[kind][name] for name in ("session", "key", "reason") if name in EVENTS[kind]}
+            event = subscriber.expect(kind, **of)
     told = event | {"time": EVENTS[kind]["time"]}
     told.pop("lost", None)
     assert told == EVENTS[kind]

@@ -75,6 +75,24 @@ def test_every_object_has_a_name():
     assert list(objects({"properties": {"a": {"type": "object", "properties": {}}}})) == ["/properties/a"]
 
 
+def numbers(value, way=""):
+    """Paths of what is one of some numbers, with its type."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, member in items:
+        yield from numbers(member, f"{way}/{step}")
+    if isinstance(value, dict) and any(isinstance(n, int) for n in value.get("enum", ())):
+        yield way, "enum", value.get("type")
+    if isinstance(value, dict) and isinstance(value.get("const"), int):
+        yield way, "const", value.get("type")
+
+
+def test_numbers_are_what_generators_can_read():
+    """quicktype 23.2.6 makes a union of everything of an enum of numbers without a type, and fails at a const."""
+    found = [one for one in numbers(DEFS) if not one[0].startswith("/errorCode/oneOf/")]
+    assert len(found) >= 3 and {(keyword, kind) for _, keyword, kind in found} == {("enum", "integer")}
+    assert DEFS["errorCode"]["type"] == "integer"
+
+
 def test_it_has_all_methods():
     methods = served()
     assert len(methods) >= 13 and len(set(methods)) == len(methods)
