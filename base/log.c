@@ -75,7 +75,7 @@ static void octets_write(const char *octets, size_t len)
 }
 
 // Writes the line, and how many before it were not written if that was any.
-static void line_write(
+__attribute__((format(printf, 3, 0))) static void line_write(
 	enum log_level level, unsigned n_suppressed, const char *format, va_list args)
 {
 	char line[LOG_LINE_SIZE];

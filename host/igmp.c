@@ -146,7 +146,7 @@ static void igmp_send(
 			},
 		.alert = {OPTION_ROUTER_ALERT, 4},
 	};
-	static_assert(sizeof(head) == IGMP_IP_LEN);
+	static_assert(sizeof(head) == IGMP_IP_LEN, "no padding");
 	head.ip.src_addr = igmp_source(&relay->ports[port]);
 	memcpy(&head.ip.dst_addr, to, 4);
 	uint16_t sum = (uint16_t)~rte_raw_cksum(&head, sizeof(head));

@@ -161,7 +161,7 @@ static void mld_send(
 {
 	static const uint8_t hop[8] = {
 		IPPROTO_ICMPV6, 0, OPTION_ROUTER_ALERT, 2, 0, 0, OPTION_PADN, 0};
-	static_assert(sizeof(struct rte_ipv6_hdr) + sizeof(hop) == MLD_IP_LEN);
+	static_assert(sizeof(struct rte_ipv6_hdr) + sizeof(hop) == MLD_IP_LEN, "no padding");
 	struct rte_ipv6_hdr ip = {
 		.vtc_flow = RTE_BE32(6u << 28),
 		.payload_len = rte_cpu_to_be_16(len),
