@@ -5,6 +5,7 @@
 
 #include <rte_ethdev.h>
 
+#include "base/counter.h"
 #include "base/map.h"
 #include "control/api.h"
 #include "control/params.h"
@@ -43,15 +44,15 @@ static json_t *worker_stats(const struct worker *worker)
 	const struct worker_counters *c = &worker->counters;
 	json_t *out = json_object();
 	set_count(out, "lcore", worker->lcore);
-	set_count(out, "rx_packets", c->rx_packets);
-	set_count(out, "rx_octets", c->rx_octets);
-	set_count(out, "rx_bursts", c->rx_bursts);
-	set_count(out, "tx_packets", c->tx_packets);
-	set_count(out, "tx_octets", c->tx_octets);
-	set_count(out, "loops", c->loops);
-	set_count(out, "busy_loops", c->busy_loops);
-	set_count(out, "handoffs", c->handoffs);
-	set_count(out, "held", c->held);
+	set_count(out, "rx_packets", counter_read(&c->rx_packets));
+	set_count(out, "rx_octets", counter_read(&c->rx_octets));
+	set_count(out, "rx_bursts", counter_read(&c->rx_bursts));
+	set_count(out, "tx_packets", counter_read(&c->tx_packets));
+	set_count(out, "tx_octets", counter_read(&c->tx_octets));
+	set_count(out, "loops", counter_read(&c->loops));
+	set_count(out, "busy_loops", counter_read(&c->busy_loops));
+	set_count(out, "handoffs", counter_read(&c->handoffs));
+	set_count(out, "held", counter_read(&c->held));
 	return out;
 }
 
@@ -84,7 +85,7 @@ json_t *relay_stats(void *arg, const json_t *params, struct rpc_error *error)
 	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {
 		uint64_t n = 0;
 		for (unsigned i = 0; i < api->relay->n_workers; i++)
-			n += api->relay->workers[i]->counters.drops[reason];
+			n += counter_read(&api->relay->workers[i]->counters.drops[reason]);
 		set_count(drops, drop_label(reason), n);
 	}
 	return json_pack("{s:o,s:o,s:o,s:I,s:I,s:I,s:I}", "workers", workers, "ports", ports,

@@ -10,6 +10,7 @@
 #include <rte_ethdev.h>
 #include <rte_version.h>
 
+#include "base/counter.h"
 #include "config/config.h"
 #include "dataplane/worker.h"
 #include "event/subscription.h"
@@ -62,10 +63,7 @@ struct counter {
 
 static uint64_t counter_value(const struct counter *counter, const void *structure)
 {
-	uint64_t value;
-
-	memcpy(&value, (const char *)structure + counter->offset, sizeof(value));
-	return value;
+	return counter_read((const uint64_t *)((const char *)structure + counter->offset));
 }
 
 static void write_workers(struct evbuffer *out, const struct relay *relay)
@@ -138,7 +136,7 @@ static void write_drops(struct evbuffer *out, const struct relay *relay)
 	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {
 		uint64_t n = 0;
 		for (unsigned w = 0; w < relay->n_workers; w++)
-			n += relay->workers[w]->counters.drops[reason];
+			n += counter_read(&relay->workers[w]->counters.drops[reason]);
 		evbuffer_add_printf(out, "mcxrelay_drops_total{reason=\"%s\"} %" PRIu64 "\n",
 			drop_label((enum drop_reason)reason), n);
 	}

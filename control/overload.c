@@ -5,6 +5,7 @@
 
 #include <rte_ethdev.h>
 
+#include "base/counter.h"
 #include "dataplane/worker.h"
 #include "event/notice.h"
 
@@ -51,7 +52,7 @@ static void look_at_drops(
 		struct notice what = {.reason = drop_label(reasons[i].reason)};
 		uint64_t n = 0, before = state->seen;
 		for (unsigned w = 0; w < relay->n_workers; w++)
-			n += relay->workers[w]->counters.drops[reasons[i].reason];
+			n += counter_read(&relay->workers[w]->counters.drops[reasons[i].reason]);
 		state->seen = n;
 		state_take(notices, state, n - before, reasons[i].n, &what);
 	}
@@ -76,14 +77,18 @@ static void look_at_ports(
 // Whether the worker had no time left since it was last looked at.
 static bool worker_is_busy(const struct worker_counters *c, struct overload *overload, uint32_t w)
 {
-	uint64_t loops = c->loops - overload->turns[w].loops;
-	uint64_t busy = c->busy_loops - overload->turns[w].busy_loops;
-	uint64_t packets = c->rx_packets - overload->turns[w].rx_packets;
-	uint64_t bursts = c->rx_bursts - overload->turns[w].rx_bursts;
-	overload->turns[w].loops = c->loops;
-	overload->turns[w].busy_loops = c->busy_loops;
-	overload->turns[w].rx_packets = c->rx_packets;
-	overload->turns[w].rx_bursts = c->rx_bursts;
+	const struct overload_turns now = {
+		.loops = counter_read(&c->loops),
+		.busy_loops = counter_read(&c->busy_loops),
+		.rx_packets = counter_read(&c->rx_packets),
+		.rx_bursts = counter_read(&c->rx_bursts),
+	};
+	const struct overload_turns before = overload->turns[w];
+	uint64_t loops = now.loops - before.loops;
+	uint64_t busy = now.busy_loops - before.busy_loops;
+	uint64_t packets = now.rx_packets - before.rx_packets;
+	uint64_t bursts = now.rx_bursts - before.rx_bursts;
+	overload->turns[w] = now;
 	return bursts > 0 && busy * 100 >= loops * OVERLOAD_BUSY_PERCENT &&
 	       packets >= bursts * OVERLOAD_BURST;
 }

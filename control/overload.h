@@ -52,14 +52,17 @@ struct overload_state {
 	bool on;         // it was told that it is overloaded
 };
 
+// What a worker had counted.
+struct overload_turns {
+	uint64_t loops, busy_loops, rx_packets, rx_bursts;
+};
+
 struct overload {
 	uint64_t looked_ms; // of notices->now_ms
 	struct overload_state reasons[OVERLOAD_N_REASONS];
 	struct overload_state missed[PORT_MAX];
 	struct overload_state busy[RELAY_WORKERS_MAX];
-	struct {
-		uint64_t loops, busy_loops, rx_packets, rx_bursts;
-	} turns[RELAY_WORKERS_MAX];
+	struct overload_turns turns[RELAY_WORKERS_MAX]; // at the last look
 };
 
 // About ten times a second.

@@ -5,6 +5,7 @@
 
 #include <rte_cycles.h>
 
+#include "base/counter.h"
 #include "dataplane/retire.h"
 #include "host/relay.h"
 
@@ -23,8 +24,8 @@ static _Atomic uint32_t *stream_siblings(struct relay *relay, const struct strea
 
 static bool stream_is_idle(const struct stream *stream, bool crowded)
 {
-	uint64_t last = stream->last_tsc;
-	bool plain = stream_scope_is_leg(stream->scope) || stream->fresh;
+	uint64_t last = counter_read(&stream->last_tsc);
+	bool plain = stream_scope_is_leg(stream->scope) || counter_read(&stream->fresh);
 	if (last == 0 || (!plain && !crowded))
 		return false; // unused, or being born; or there is room
 	int64_t idle = (int64_t)(rte_rdtsc() - last);
@@ -38,7 +39,7 @@ static void stream_reap(struct relay *relay, struct retire *retire, struct strea
 	if (!stream_leave_siblings(streams, stream_siblings(relay, stream), stream))
 		return; // its key or leg is going, and takes it along
 	stream_unlink(streams, stream);
-	stream->last_tsc = 0; // once is enough
+	counter_set(&stream->last_tsc, 0); // once is enough
 	retire_later(retire, stream_release, streams, stream_index(streams, stream));
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/counter.h"
 #include "base/log.h"
 #include "dataplane/worker.h"
 
@@ -26,7 +27,7 @@ struct watchdog {
 static bool worker_moved(struct watchdog *watchdog, unsigned w)
 {
 	const struct worker *worker = watchdog->relay->workers[w];
-	uint64_t loops = __atomic_load_n(&worker->counters.loops, __ATOMIC_RELAXED);
+	uint64_t loops = counter_read(&worker->counters.loops);
 	bool moved = loops != watchdog->loops[w];
 	watchdog->loops[w] = loops;
 	if (!moved && !watchdog->stands[w])

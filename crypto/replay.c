@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/counter.h"
+
 // Clears the bits of indices [from, to): fewer than REPLAY_LIST_LEN of them, so that no bit is met
 // twice.
 static void bits_clear(struct replay_list *list, uint64_t from, uint64_t to)
@@ -28,7 +30,7 @@ enum replay_verdict replay_commit_other(struct replay_list *list, uint64_t index
 			memset(list->seen, 0, sizeof(list->seen));
 		else
 			bits_clear(list, list->next, index);
-		list->next = index + 1;
+		counter_set(&list->next, index + 1);
 	}
 	list->seen[index / 64 % (REPLAY_LIST_LEN / 64)] |= UINT64_C(1) << index % 64;
 	return REPLAY_NEW;

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/counter.h"
+
 // The replay list of RFC 3711 3.3.2: which of the last 1,024 packet indices were received. One
 // thread writes it. Zeroed memory is an empty list.
 enum { REPLAY_LIST_LEN = 1024 };
@@ -40,7 +42,7 @@ static inline enum replay_verdict replay_commit(struct replay_list *list, uint64
 		return replay_commit_other(list, index);
 	// The bit that index takes was that of index - 1,024, which leaves the window: in sequence
 	// there is nothing to clear.
-	list->next = index + 1;
+	counter_set(&list->next, index + 1);
 	list->seen[index / 64 % (REPLAY_LIST_LEN / 64)] |= UINT64_C(1) << index % 64;
 	return REPLAY_NEW;
 }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/counter.h"
 #include "dataplane/worker.h"
 
 static uint16_t *hold_head(struct worker *worker, const struct key_name *name)
@@ -95,7 +96,7 @@ enum drop_reason hold_packet(
 		return DROP_HOLD_FULL;
 	slot->packets[slot->n++] = packet_unparse(packet);
 	worker->n_held++;
-	worker->counters.held++;
+	counter_add(&worker->counters.held, 1);
 	return DROP_NONE;
 }
 

@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/counter.h"
+
 // Interarrival jitter of one RTP stream, RFC 3550 6.4.1 and A.8, in RTP timestamp units. One thread
-// writes it. Zeroed memory is a stream of which nothing was heard.
+// writes it, any may ask for its value. Zeroed memory is a stream of which nothing was heard.
 struct jitter {
 	uint64_t scaled;  // the estimate times 16; the largest difference, 2^31, makes 2^35 of it
 	uint32_t transit; // arrival - timestamp of the last packet, mod 2^32
@@ -35,13 +37,20 @@ static inline void jitter_add(struct jitter *jitter, uint32_t arrival, uint32_t 
 	if (d > INT32_MAX)
 		d = -d;
 	if (jitter->known)
-		jitter->scaled += d - ((jitter->scaled + 8) >> 4);
+		counter_add(&jitter->scaled, d - ((jitter->scaled + 8) >> 4));
 	jitter->transit = transit;
 	jitter->known = true;
+}
+
+// As if nothing had been heard.
+static inline void jitter_begin_anew(struct jitter *jitter)
+{
+	counter_set(&jitter->scaled, 0);
+	jitter->known = false;
 }
 
 // The estimate, rounded down, as a receiver report would have it.
 static inline uint32_t jitter_value(const struct jitter *jitter)
 {
-	return (uint32_t)(jitter->scaled >> 4);
+	return (uint32_t)(counter_read(&jitter->scaled) >> 4);
 }

@@ -12,6 +12,7 @@
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 
+#include "base/counter.h"
 #include "dataplane/cryptodev.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
@@ -305,7 +306,7 @@ static unsigned device_offer(struct worker *worker)
 		for (unsigned i = 0; i < taken; i++)
 			pipeline->queue[pipeline->offered++ % QUEUE_SIZE]->state = FLIGHT_DEVICE;
 		pipeline->at_device += taken;
-		pipeline->counters.waits += taken < n;
+		counter_add(&pipeline->counters.waits, taken < n);
 		all += taken;
 		if (taken < n)
 			break;
@@ -364,7 +365,7 @@ static unsigned device_take(struct worker *worker)
 		pipeline->at_device -= n;
 		all += n;
 	} while (n == DEVICE_BURST && all < PIPELINE_OPS);
-	pipeline->counters.device_ops += all;
+	counter_add(&pipeline->counters.device_ops, all);
 	if (all > 0)
 		patience_renew(pipeline, worker->now);
 	return all;
@@ -416,7 +417,7 @@ static void flight_run_direct(struct pipeline *pipeline, struct flight *flight)
 	else
 		cipher->decrypt_burst(&cipher_op, 1);
 	flight->state = FLIGHT_READY;
-	pipeline->counters.direct_ops++;
+	counter_add(&pipeline->counters.direct_ops, 1);
 }
 
 static void job_end(struct worker *worker, struct output_job *job, struct flight *flight)

@@ -3,6 +3,7 @@
 
 #include "dataplane/plain_stream.h"
 
+#include "base/counter.h"
 #include "dataplane/stream_table.h"
 #include "dataplane/worker.h"
 
@@ -16,7 +17,7 @@ struct stream *plain_stream_get(
 		stream = stream_create(streams, &worker->relay->legs.streams[leg->index], scope,
 			ssrc, worker->id, protocol, STREAM_NONE);
 	if (stream && stream->worker == worker->id)
-		stream->last_tsc = worker->now;
+		counter_set(&stream->last_tsc, worker->now);
 	return stream;
 }
 

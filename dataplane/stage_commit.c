@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "base/counter.h"
 #include "crypto/packet_index.h"
 #include "dataplane/opaque.h"
 #include "dataplane/stages.h"
@@ -107,9 +108,9 @@ static void plain_rtcp_count(struct packet *p)
 {
 	if (p->stream->protocol != SRTP_RTCP)
 		return;
-	p->stream->packets++;
-	p->stream->octets += p->len;
-	p->stream->leg = p->leg->index;
+	counter_add(&p->stream->packets, 1);
+	counter_add(&p->stream->octets, p->len);
+	counter_set(&p->stream->leg, p->leg->index);
 }
 
 static enum drop_reason packet_commit_stream(struct worker *worker, struct packet *p)
@@ -150,9 +151,9 @@ uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t 
 		if (packet_is_opaque(p))
 			opaque_count(worker, p);
 		struct leg_counters *counters = &worker->legs[p->leg->index];
-		counters->rx_packets++;
-		counters->rx_octets += p->len;
-		counters->last_rx_tsc = worker->now;
+		counter_add(&counters->rx_packets, 1);
+		counter_add(&counters->rx_octets, p->len);
+		counter_set(&counters->last_rx_tsc, worker->now);
 		packets[out++] = p;
 	}
 	return out;

@@ -7,6 +7,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include "base/counter.h"
 #include "dataplane/checksum.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
@@ -82,9 +83,9 @@ static inline void ip_udp_write(
 static inline void copy_count(struct worker *worker, uint32_t leg, uint16_t len)
 {
 	struct leg_counters *counters = &worker->legs[leg];
-	counters->tx_packets++;
-	counters->tx_octets += len;
-	counters->last_tx_tsc = worker->now;
+	counter_add(&counters->tx_packets, 1);
+	counter_add(&counters->tx_octets, len);
+	counter_set(&counters->last_tx_tsc, worker->now);
 }
 
 // One copy under way: to whom, and through which port and neighbour.

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/counter.h"
 #include "dataplane/plain_stream.h"
 #include "dataplane/rtcp_map.h"
 #include "dataplane/stages.h"
@@ -21,7 +22,7 @@ static bool stream_passes_on(
 	const struct worker *worker, const struct packet *p, const struct stream *out)
 {
 	return (out->leg == p->leg->index && out->talker == p->talker) ||
-	       worker->now - out->last_tsc > SSRC_IDLE_SECONDS * worker->tsc_hz;
+	       worker->now - counter_read(&out->last_tsc) > SSRC_IDLE_SECONDS * worker->tsc_hz;
 }
 
 // SRTP keeps the packet index that it came with. What is lost if two senders have one SSRC is only theirs.
@@ -114,9 +115,9 @@ static ALWAYS_INLINE enum drop_reason index_claim(struct worker *worker, const s
 		    : rtcp_index_claim(worker, state, worker->relay->keys.ctxs[ctx].space);
 	if (!have)
 		return reason; // SRTCP of one sender by two workers: the counter is for all
-	out->fresh = !p->ctx;
-	if (reason == DROP_NONE || out->last_tsc == 0)
-		out->last_tsc = worker->now; // 0 is being born
+	counter_set(&out->fresh, !p->ctx);
+	if (reason == DROP_NONE || counter_read(&out->last_tsc) == 0)
+		counter_set(&out->last_tsc, worker->now); // 0 is being born
 	stream_leave(out);
 	return reason;
 }

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include "base/counter.h"
 #include "dataplane/worker.h"
 
 // The numbers of a stream: what was accepted of it, since it began or began anew. Its owner writes
@@ -12,11 +13,11 @@
 static inline void stream_count(struct worker *worker, struct stream *s, const struct packet *p)
 {
 	if (s->packets == 0)
-		s->first_index = p->index;
-	s->packets++;
-	s->octets += p->len;
-	s->last_tsc = worker->now;
-	s->leg = p->leg->index;
+		counter_set(&s->first_index, p->index);
+	counter_add(&s->packets, 1);
+	counter_add(&s->octets, p->len);
+	counter_set(&s->last_tsc, worker->now);
+	counter_set(&s->leg, p->leg->index);
 	// A packet that was held came earlier than it is looked at now.
 	if (p->protocol == SRTP_RTP && !p->held)
 		jitter_add(&s->jitter, jitter_arrival(worker->now, p->leg->clock_factor),
@@ -26,7 +27,7 @@ static inline void stream_count(struct worker *worker, struct stream *s, const s
 // The sender began anew under its SSRC: what comes now is counted from 0.
 static inline void stream_count_anew(struct stream *s)
 {
-	s->packets = 0;
-	s->octets = 0;
-	s->jitter = (struct jitter){};
+	counter_set(&s->packets, 0);
+	counter_set(&s->octets, 0);
+	jitter_begin_anew(&s->jitter);
 }

@@ -13,6 +13,7 @@
 #include <rte_ring_elem.h>
 #include <rte_udp.h>
 
+#include "base/counter.h"
 #include "base/secmem.h"
 #include "dataplane/burst.h"
 #include "dataplane/hold.h"
@@ -129,7 +130,7 @@ void worker_handoff(struct worker *worker, struct packet *packet)
 	struct rte_ring *owner = worker->relay->workers[packet->stream->worker]->handoff;
 	packet->mbuf->hash.usr = packet->held ? HANDOFF_HELD : HANDOFF_FRESH;
 	if (rte_ring_enqueue(owner, packet_unparse(packet)) == 0)
-		worker->counters.handoffs++;
+		counter_add(&worker->counters.handoffs, 1);
 	else
 		worker_drop(worker, packet, DROP_HANDOFF_FULL);
 }
@@ -168,7 +169,7 @@ bool leg_token_take_spare(struct worker *worker, uint32_t leg)
 // options, UDP.
 static void tx_refuse(struct worker *worker, const struct port *port, const struct rte_mbuf *mbuf)
 {
-	worker->counters.drops[DROP_TX_FULL]++;
+	counter_add(&worker->counters.drops[DROP_TX_FULL], 1);
 	if (mbuf->hash.usr == LEG_NONE)
 		return;
 	uint16_t headers = port->l2_len;
@@ -176,9 +177,9 @@ static void tx_refuse(struct worker *worker, const struct port *port, const stru
 	headers += (ipv4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr)) +
 		   sizeof(struct rte_udp_hdr);
 	struct leg_counters *counters = &worker->legs[mbuf->hash.usr];
-	counters->tx_drops[DROP_TX_FULL - DROP_COPY_FIRST]++;
-	counters->tx_packets--;
-	counters->tx_octets -= mbuf->pkt_len - headers;
+	counter_add(&counters->tx_drops[DROP_TX_FULL - DROP_COPY_FIRST], 1);
+	counter_add(&counters->tx_packets, -1);
+	counter_set(&counters->tx_octets, counters->tx_octets - (mbuf->pkt_len - headers));
 }
 
 static void tx_flush(struct worker *worker, uint8_t port)
@@ -196,8 +197,8 @@ static void tx_flush(struct worker *worker, uint8_t port)
 		octets -= queue->packets[i]->pkt_len;
 		tx_refuse(worker, &worker->relay->ports[port], queue->packets[i]);
 	}
-	worker->counters.tx_packets += sent;
-	worker->counters.tx_octets += octets;
+	counter_add(&worker->counters.tx_packets, sent);
+	counter_add(&worker->counters.tx_octets, octets);
 	rte_pktmbuf_free_bulk(queue->packets + sent, queue->n - sent);
 	queue->n = 0;
 }
@@ -344,12 +345,14 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 	uint16_t n = rte_eth_rx_burst(port->ethdev, worker->id, mbufs, WORKER_BURST);
 	if (n == 0)
 		return 0;
+	uint64_t octets = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		mbufs[i]->port = port->ethdev; // not all drivers say it (net_ring)
-		worker->counters.rx_octets += mbufs[i]->pkt_len;
+		octets += mbufs[i]->pkt_len;
 	}
-	worker->counters.rx_packets += n;
-	worker->counters.rx_bursts++;
+	counter_add(&worker->counters.rx_octets, octets);
+	counter_add(&worker->counters.rx_packets, n);
+	counter_add(&worker->counters.rx_bursts, 1);
 	worker_process_burst(worker, mbufs, n);
 	return n;
 }
@@ -359,8 +362,8 @@ static void turn_end(struct worker *worker, unsigned work)
 	for (unsigned i = 0; i < worker->relay->n_ports; i++)
 		if (worker->tx[i].n > 0)
 			tx_flush(worker, (uint8_t)i);
-	worker->counters.loops++;
-	worker->counters.busy_loops += work > 0;
+	counter_add(&worker->counters.loops, 1);
+	counter_add(&worker->counters.busy_loops, work > 0);
 }
 
 // With a crypto device: takes what the pipeline has room for and leaves the rest where it is. Each source

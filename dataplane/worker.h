@@ -12,6 +12,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "base/counter.h"
 #include "dataplane/burst.h"
 #include "dataplane/drop.h"
 #include "dataplane/mailbox.h"
@@ -151,17 +152,17 @@ void worker_handoff(struct worker *worker, struct packet *packet);
 static inline void worker_count_drop(
 	struct worker *worker, const struct leg *leg, enum drop_reason reason)
 {
-	worker->counters.drops[reason]++;
+	counter_add(&worker->counters.drops[reason], 1);
 	if (leg)
-		worker->legs[leg->index].drops[reason]++;
+		counter_add(&worker->legs[leg->index].drops[reason], 1);
 }
 
 // Counts one copy to a leg that is dropped for a reason of stage_output.
 static inline void worker_count_copy_drop(
 	struct worker *worker, uint32_t leg, enum drop_reason reason)
 {
-	worker->counters.drops[reason]++;
-	worker->legs[leg].tx_drops[reason - DROP_COPY_FIRST]++;
+	counter_add(&worker->counters.drops[reason], 1);
+	counter_add(&worker->legs[leg].tx_drops[reason - DROP_COPY_FIRST], 1);
 }
 
 // Shortens a buffer of one segment to len octets, no more than it has.

@@ -3,6 +3,7 @@
 
 #include "key/key_show.h"
 
+#include "base/counter.h"
 #include "host/relay.h"
 #include "key/key_domain.h"
 
@@ -13,7 +14,7 @@ static uint64_t ctx_packets(const struct relay *relay, uint32_t ctx)
 	uint32_t i = atomic_load_explicit(
 		&relay->keys.streams[relay->keys.ctxs[ctx].space], memory_order_acquire);
 	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
-		packets += streams->streams[i - 1].packets;
+		packets += counter_read(&streams->streams[i - 1].packets);
 	return packets;
 }
 

@@ -5,6 +5,7 @@
 
 #include <rte_cycles.h>
 
+#include "base/counter.h"
 #include "dataplane/worker.h"
 #include "event/notice.h"
 #include "host/relay.h"
@@ -15,7 +16,8 @@ static uint64_t leg_heard(const struct sessions *sessions, uint32_t index)
 {
 	uint64_t last = 0;
 	for (unsigned w = 0; w < sessions->relay->n_workers; w++)
-		last = RTE_MAX(last, sessions->relay->workers[w]->legs[index].last_rx_tsc);
+		last = RTE_MAX(
+			last, counter_read(&sessions->relay->workers[w]->legs[index].last_rx_tsc));
 	return last;
 }
 
@@ -23,7 +25,7 @@ static uint32_t leg_drops(const struct sessions *sessions, uint32_t index, enum 
 {
 	uint32_t n = 0;
 	for (unsigned w = 0; w < sessions->relay->n_workers; w++)
-		n += sessions->relay->workers[w]->legs[index].drops[reason];
+		n += counter_read(&sessions->relay->workers[w]->legs[index].drops[reason]);
 	return n;
 }
 

@@ -7,6 +7,7 @@
 #include <rte_cycles.h>
 
 #include "base/alloc.h"
+#include "base/counter.h"
 #include "dataplane/worker.h"
 #include "host/relay.h"
 #include "session/session.h"
@@ -76,12 +77,14 @@ struct heard_list {
 // accepted.
 static int64_t stream_lost(const struct stream *stream)
 {
-	return (int64_t)(stream->replay.next - stream->first_index) - (int64_t)stream->packets;
+	uint64_t next = counter_read(&stream->replay.next);
+	return (int64_t)(next - counter_read(&stream->first_index)) -
+	       (int64_t)counter_read(&stream->packets);
 }
 
 static void heard_add(struct heard_list *list, const struct stream *stream)
 {
-	if (stream->packets == 0 || stream->source != STREAM_NONE)
+	if (counter_read(&stream->packets) == 0 || stream->source != STREAM_NONE)
 		return;
 	if (list->n == list->size) {
 		list->size = list->size ? list->size * 2 : 16;
@@ -92,9 +95,9 @@ static void heard_add(struct heard_list *list, const struct stream *stream)
 		.ssrc = stream->ssrc,
 		.jitter = jitter_value(&stream->jitter),
 		.protocol = stream->protocol,
-		.packets = stream->packets,
-		.octets = stream->octets,
-		.last_tsc = stream->last_tsc,
+		.packets = counter_read(&stream->packets),
+		.octets = counter_read(&stream->octets),
+		.last_tsc = counter_read(&stream->last_tsc),
 		.lost = rtp ? stream_lost(stream) : 0,
 	};
 }
@@ -149,7 +152,7 @@ static struct heard_list heard_on_leg(const struct relay *relay, const struct se
 	for (uint32_t s = 0; s < leg->n_streams; s++) {
 		const struct stream *stream = &streams->streams[leg->streams[s]];
 		// The leg's own were counted above; another leg's is listed here from before.
-		if (stream->leg == leg->index && !stream_scope_is_leg(stream->scope))
+		if (counter_read(&stream->leg) == leg->index && !stream_scope_is_leg(stream->scope))
 			heard_add(&list, stream);
 	}
 	if (list.n > 0)
@@ -221,7 +224,7 @@ static json_t *drops_show(const struct relay *relay, uint32_t leg)
 	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {
 		uint64_t n = 0;
 		for (unsigned w = 0; w < relay->n_workers; w++)
-			n += relay->workers[w]->legs[leg].drops[reason];
+			n += counter_read(&relay->workers[w]->legs[leg].drops[reason]);
 		if (n > 0)
 			set(out, drop_label(reason), count(n));
 	}
@@ -234,7 +237,7 @@ static json_t *copy_drops_show(const struct relay *relay, uint32_t leg)
 	for (unsigned i = 0; i < DROP_COPY_N; i++) {
 		uint64_t n = 0;
 		for (unsigned w = 0; w < relay->n_workers; w++)
-			n += relay->workers[w]->legs[leg].tx_drops[i];
+			n += counter_read(&relay->workers[w]->legs[leg].tx_drops[i]);
 		if (n > 0)
 			set(out, drop_label(DROP_COPY_FIRST + i), count(n));
 	}
@@ -247,12 +250,12 @@ struct leg_counters leg_counters_sum(const struct relay *relay, uint32_t leg)
 	struct leg_counters sum = {};
 	for (unsigned w = 0; w < relay->n_workers; w++) {
 		const struct leg_counters *c = &relay->workers[w]->legs[leg];
-		sum.rx_packets += c->rx_packets;
-		sum.rx_octets += c->rx_octets;
-		sum.tx_packets += c->tx_packets;
-		sum.tx_octets += c->tx_octets;
-		sum.last_rx_tsc = RTE_MAX(sum.last_rx_tsc, c->last_rx_tsc);
-		sum.last_tx_tsc = RTE_MAX(sum.last_tx_tsc, c->last_tx_tsc);
+		sum.rx_packets += counter_read(&c->rx_packets);
+		sum.rx_octets += counter_read(&c->rx_octets);
+		sum.tx_packets += counter_read(&c->tx_packets);
+		sum.tx_octets += counter_read(&c->tx_octets);
+		sum.last_rx_tsc = RTE_MAX(sum.last_rx_tsc, counter_read(&c->last_rx_tsc));
+		sum.last_tx_tsc = RTE_MAX(sum.last_tx_tsc, counter_read(&c->last_tx_tsc));
 	}
 	return sum;
 }

@@ -4,6 +4,7 @@
 #include <rte_common.h>
 
 #include "base/alloc.h"
+#include "base/counter.h"
 #include "base/map.h"
 #include "dataplane/worker.h"
 #include "host/relay.h"
@@ -72,9 +73,9 @@ static uint64_t leg_drops_sum(const struct relay *relay, uint32_t leg)
 	for (unsigned w = 0; w < relay->n_workers; w++) {
 		const struct leg_counters *c = &relay->workers[w]->legs[leg];
 		for (unsigned reason = 1; reason < DROP_N_REASONS; reason++)
-			n += c->drops[reason];
+			n += counter_read(&c->drops[reason]);
 		for (unsigned i = 0; i < DROP_COPY_N; i++)
-			n += c->tx_drops[i];
+			n += counter_read(&c->tx_drops[i]);
 	}
 	return n;
 }
