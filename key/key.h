@@ -115,18 +115,18 @@ struct keystore {
 	struct retire *retire;
 	struct users *users;
 	struct notices *notices;
-	struct map *slots;            // (scope, id) -> key_slot
-	struct map *domains;          // name -> key_domain
-	struct map *groups;           // scope, type, URI -> key_group
-	struct key_domain **by_scope; // of domains, for listing
-	uint32_t n_domains;
+	struct map *slots;          // (scope, id) -> key_slot
+	struct map *domains;        // name -> key_domain
+	struct map *scopes;         // number -> key_domain, of all in use
+	struct map *groups;         // scope, type, URI -> key_group
 	struct key_slot **roots;    // by index
 	struct key_secret *secrets; // by index, secmem
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;
 	uint32_t n_by_state[KEY_N_TYPES][KEY_N_STATES]; // of n_roots
 	uint64_t change_round;                          // counts changes of keys
 	uint64_t install_serial;
-	uint32_t next_scope, next_serial;
+	uint32_t next_scope; // to try
+	uint32_t next_serial;
 	time_t due; // when the next key activates or expires, 0: none does
 	struct index_spaces spaces;
 	struct key_provisional *provisional; // not proven yet, oldest first

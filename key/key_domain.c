@@ -8,27 +8,36 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
+#include "dataplane/retire.h"
 
+// One name of the second part of a key's name.
 struct key_domain {
-	char *name;
+	char *name; // NULL: a session's own
 	uint32_t scope;
 };
 
+// A number that nothing in use has: 2^32 of them are soon given to calls, and a domain keeps its own.
+static uint32_t scope_take(struct keystore *store, char *name)
+{
+	struct key_domain *domain = alloc_zero(1, sizeof(*domain));
+	do
+		domain->scope = store->next_scope++;
+	while (domain->scope == 0 || map_get(store->scopes, &domain->scope, sizeof(domain->scope)));
+	domain->name = name;
+	if (map_put(store->scopes, &domain->scope, sizeof(domain->scope), domain, NULL) != 0 ||
+		(name && map_put(store->domains, name, strlen(name), domain, NULL) != 0))
+		abort();
+	return domain->scope;
+}
+
 uint32_t keystore_domain_scope(struct keystore *store, const char *name)
 {
-	struct key_domain *domain = map_get(store->domains, name, strlen(name));
-	if (domain)
-		return domain->scope;
-	if (store->n_domains == KEY_DOMAINS_MAX)
+	uint32_t scope = keystore_domain_find(store, name);
+	if (scope != 0)
+		return scope;
+	if (map_count(store->domains) == KEY_DOMAINS_MAX)
 		return 0;
-	domain = alloc_zero(1, sizeof(*domain));
-	*domain = (struct key_domain){alloc_string(name), store->next_scope++};
-	if (map_put(store->domains, name, strlen(name), domain, NULL) != 0)
-		abort();
-	store->by_scope =
-		alloc_resize(store->by_scope, store->n_domains + 1, sizeof(*store->by_scope));
-	store->by_scope[store->n_domains++] = domain;
-	return domain->scope;
+	return scope_take(store, alloc_string(name));
 }
 
 uint32_t keystore_domain_find(const struct keystore *store, const char *name)
@@ -39,23 +48,35 @@ uint32_t keystore_domain_find(const struct keystore *store, const char *name)
 
 const char *keystore_domain_name(const struct keystore *store, uint32_t scope)
 {
-	for (uint32_t i = 0; i < store->n_domains; i++)
-		if (store->by_scope[i]->scope == scope)
-			return store->by_scope[i]->name;
-	return NULL;
+	const struct key_domain *domain = map_get(store->scopes, &scope, sizeof(scope));
+	return domain ? domain->name : NULL;
 }
 
 uint32_t keystore_session_scope(struct keystore *store)
 {
-	return store->next_scope++;
+	return scope_take(store, NULL);
+}
+
+// No worker looks for keys in it any more.
+static void scope_release(void *arg, uint32_t scope)
+{
+	struct keystore *store = arg;
+	free(map_remove(store->scopes, &scope, sizeof(scope)));
+}
+
+void keystore_session_scope_release(struct keystore *store, uint32_t scope)
+{
+	retire_later(store->retire, scope_release, store, scope);
 }
 
 void key_domains_free(struct keystore *store)
 {
-	for (uint32_t i = 0; i < store->n_domains; i++) {
-		free(store->by_scope[i]->name);
-		free(store->by_scope[i]);
+	struct map_cursor cursor = {0};
+	struct key_domain *domain;
+	while (store->scopes && (domain = map_next(store->scopes, &cursor)) != NULL) {
+		free(domain->name);
+		free(domain);
 	}
-	free(store->by_scope);
+	map_free(store->scopes);
 	map_free(store->domains);
 }

@@ -15,7 +15,9 @@ uint32_t keystore_domain_scope(struct keystore *store, const char *domain);
 uint32_t keystore_domain_find(const struct keystore *store, const char *domain);
 // The name of a domain's number, NULL if the scope is a session's.
 const char *keystore_domain_name(const struct keystore *store, uint32_t scope);
-// A number for a session's own keys.
+// A number for a session's own keys. Each needs one release, when its keys were removed: then it can
+// be another session's after a grace period.
 uint32_t keystore_session_scope(struct keystore *store);
+void keystore_session_scope_release(struct keystore *store, uint32_t scope);
 
 void key_domains_free(struct keystore *store);

@@ -27,6 +27,7 @@ int keystore_init(struct keystore *store, struct relay *relay, struct retire *re
 		.notices = notices,
 		.slots = map_new(),
 		.domains = map_new(),
+		.scopes = map_new(),
 		.groups = map_new(),
 		.max = max,
 		.next_scope = 1,
@@ -35,8 +36,8 @@ int keystore_init(struct keystore *store, struct relay *relay, struct retire *re
 	store->secrets = secmem_map(max * sizeof(*store->secrets));
 	store->free_roots = secmem_map(max * sizeof(*store->free_roots));
 	if (index_spaces_init(&store->spaces, relay->keys.size) == 0 && store->slots &&
-		store->domains && store->groups && store->roots && store->secrets &&
-		store->free_roots)
+		store->domains && store->scopes && store->groups && store->roots &&
+		store->secrets && store->free_roots)
 		return 0;
 	return -ENOMEM;
 }

@@ -407,6 +407,8 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 	struct session *target = session ? session : fresh;
 	if (!session_check_keys(sessions, target, spec, path, error) ||
 		!session_check(sessions, target, spec, path, error)) {
+		if (fresh)
+			keystore_session_scope_release(sessions->keys, fresh->scope);
 		free(fresh);
 		return false;
 	}
@@ -547,6 +549,7 @@ void session_remove(struct sessions *sessions, struct session *session)
 	session_set_legs(sessions, session, NULL, 0);
 	for (uint32_t i = 0; i < session->n_keys; i++)
 		key_remove(sessions->keys, session->scope, session->key_ids[i]);
+	keystore_session_scope_release(sessions->keys, session->scope);
 	for (unsigned kind = 0; kind < FANOUT_N; kind++)
 		retire_memory(sessions, session->fanouts[kind]);
 	map_remove(sessions->by_id, session->spec.id, strlen(session->spec.id));

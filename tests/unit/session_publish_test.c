@@ -141,6 +141,12 @@ static void leads_to_nothing_retired(void **state)
 		assert_null(leg_get(&app.relay.legs, i));
 }
 
+static size_t scopes_in_use(void)
+{
+	retire_all(&app.retire);
+	return map_count(app.keys.scopes);
+}
+
 static bool group_leads_to_leg(const char *group, uint16_t udp_port)
 {
 	struct endpoint addr = {.family = AF_INET};
@@ -230,6 +236,21 @@ static void no_more_groups_than_a_port_can_join(void **state)
 	retire_all(&app.retire);
 }
 
+// Numbers of sessions, under which their own keys are found.
+static void refused_and_removed_sessions_have_no_scope(void **state)
+{
+	(void)state;
+	size_t n = scopes_in_use();
+	refused(-32602, SESSION(LEG("a", "0", PLAIN, "")));
+	refused(2, SESSION(LEG("a", "5000", PLAIN, "") "," LEG("a", "5002", PLAIN, "")));
+	assert_int_equal(scopes_in_use(), n);
+	call("session.apply", SESSION(LEG("a", "5000", PLAIN, "")));
+	call("session.apply", SESSION(LEG("b", "5000", PLAIN, "")));
+	assert_int_equal(scopes_in_use(), n + 1);
+	call("session.remove", "{\"ids\":[\"call\"]}");
+	assert_int_equal(scopes_in_use(), n);
+}
+
 #define MUSIK(id, group, value)                                                                    \
 	"{\"keys\":[{\"id\":\"" id "\",\"groups\":[\"" group "\"],\"value\":\"" value "\"," RAND   \
 	"}]}"
@@ -296,6 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(leads_to_nothing_retired),
 		cmocka_unit_test(groups_follow_legs),
 		cmocka_unit_test(no_more_groups_than_a_port_can_join),
+		cmocka_unit_test(refused_and_removed_sessions_have_no_scope),
 		cmocka_unit_test(ring_of_a_moved_key)};
 	alarm(60); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);

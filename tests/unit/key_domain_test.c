@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+// The numbers under which keys of domains and sessions are told apart, over more of them than there are numbers.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/map.h"
+#include "dataplane/retire.h"
+#include "key/key_domain.h"
+#include "key/keystore.h"
+#include "key/users.h"
+#include "tests/unit/dataplane_lab.h"
+
+enum { KEYS = 16 };
+
+static struct lab lab;
+static struct retire retire;
+static struct users users;
+static struct keystore store;
+
+static int store_open(void **state)
+{
+	(void)state;
+	lab_open(&lab, 1);
+	retire_init(&retire, lab.relay.rcu);
+	users_init(&users);
+	return keystore_init(&store, &lab.relay, &retire, &users, NULL, KEYS);
+}
+
+static int store_close(void **state)
+{
+	(void)state;
+	keystore_fini(&store);
+	retire_fini(&retire);
+	users_fini(&users);
+	lab_close(&lab);
+	return 0;
+}
+
+// Whether a key of that id and octet could go in.
+static bool key_fits(uint32_t scope, uint8_t octet, struct key_spec *spec)
+{
+	struct rpc_error error = {};
+	*spec = (struct key_spec){.id = 0x1a000001, .type = KEY_PCK};
+	spec->secret.value_len = 16;
+	spec->secret.rand_len = 16;
+	memset(spec->secret.value, octet, 16);
+	return key_admit(&store, scope, spec, false, 0, "params", &error);
+}
+
+static void live_scope_is_nobody_elses(void **state)
+{
+	(void)state;
+	struct key_spec spec;
+	uint32_t home = keystore_domain_scope(&store, "home"), session[3];
+	assert_true(key_fits(home, 1, &spec));
+	key_install(&store, home, &spec);
+	store.next_scope = UINT32_MAX;
+	for (unsigned i = 0; i < 3; i++) {
+		session[i] = keystore_session_scope(&store);
+		assert_int_not_equal(session[i], 0);
+		assert_int_not_equal(session[i], home);
+		assert_true(key_fits(session[i], (uint8_t)(2 + i), &spec));
+		key_install(&store, session[i], &spec);
+		assert_null(keystore_domain_name(&store, session[i]));
+	}
+	assert_string_equal(keystore_domain_name(&store, home), "home");
+	store.next_scope = home;
+	assert_int_not_equal(keystore_domain_scope(&store, "away"), session[0]);
+	assert_string_equal(keystore_domain_name(&store, home), "home");
+}
+
+// A scope is free again when no worker can look for keys in it, not sooner.
+static void released_scope_comes_back(void **state)
+{
+	(void)state;
+	size_t n = map_count(store.scopes);
+	uint32_t scope = keystore_session_scope(&store), other;
+	keystore_session_scope_release(&store, scope);
+	store.next_scope = scope;
+	other = keystore_session_scope(&store);
+	assert_int_not_equal(other, scope);
+	keystore_session_scope_release(&store, other);
+	retire_all(&retire);
+	assert_int_equal(map_count(store.scopes), n);
+	store.next_scope = scope;
+	assert_int_equal(keystore_session_scope(&store), scope);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			live_scope_is_nobody_elses, store_open, store_close),
+		cmocka_unit_test_setup_teardown(released_scope_comes_back, store_open, store_close),
+	};
+	lab_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
