@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { LOG_LINE_SIZE = 1024 };
 
 static enum log_level log_threshold = LOG_LEVEL_INFO;
@@ -113,14 +115,12 @@ void log_line(enum log_level level, const char *format, ...)
 
 void log_line_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
 {
-	struct timespec now;
 	uint64_t window;
 	va_list args;
 
 	if (level > log_threshold)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	window = (uint64_t)now.tv_sec / LOG_LIMIT_SECONDS + 1;
+	window = clock_now_ms() / 1000 / LOG_LIMIT_SECONDS + 1;
 	if (window != limit->window) {
 		limit->window = window;
 		limit->n_lines = 0;

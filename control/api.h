@@ -23,7 +23,7 @@ struct api {
 	struct subscriptions *events;
 	struct request_stats *requests;
 	const struct config_limits *limits;
-	uint64_t started_ms; // of relay_now_ms()
+	uint64_t started_ms; // of clock_now_ms()
 	// Does what workers asked for and what time brings, in the middle of a long request.
 	void (*poll)(void *poll_arg);
 	// Does what workers asked for: what they said before a request shows in its answer.

@@ -5,6 +5,7 @@
 
 #include <rte_cycles.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/overload.h"
 #include "dataplane/cryptodev.h"
@@ -80,7 +81,7 @@ static void look_at_cryptodev(const struct relay *relay, bool given_up[])
 
 void app_poll(struct app *app)
 {
-	uint64_t now_ms = relay_now_ms();
+	uint64_t now_ms = clock_now_ms();
 	if (now_ms == app->polled_ms)
 		return;
 	app->polled_ms = app->notices.now_ms = now_ms;
@@ -113,7 +114,7 @@ static void read_mail_in_request(void *app)
 int app_open(struct app *app, const struct config_limits *limits)
 {
 	app->limits = *limits;
-	app->started_ms = relay_now_ms();
+	app->started_ms = clock_now_ms();
 	app->api = (struct api){
 		.relay = &app->relay,
 		.retire = &app->retire,

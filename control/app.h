@@ -30,7 +30,7 @@ struct app {
 	bool cryptodev_given_up[RELAY_WORKERS_MAX]; // the log has said so
 	struct request_stats requests;
 	struct event_base *base;
-	uint64_t started_ms, polled_ms, ticked_ms; // of relay_now_ms()
+	uint64_t started_ms, polled_ms, ticked_ms; // of clock_now_ms()
 	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far
 	struct config_limits limits;
 	struct api api; // what its methods get

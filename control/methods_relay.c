@@ -5,6 +5,7 @@
 
 #include <rte_ethdev.h>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/map.h"
 #include "control/api.h"
@@ -34,7 +35,7 @@ json_t *relay_info(void *arg, const json_t *params, struct rpc_error *error)
 		"sessions", (json_int_t)api->limits->sessions, "legs",
 		(json_int_t)api->limits->legs, "streams", (json_int_t)api->limits->streams);
 	return json_pack("{s:s,s:i,s:I,s:i,s:o,s:s,s:o}", "version", MCXRELAY_VERSION, "api", 1,
-		"uptime", (json_int_t)((relay_now_ms() - api->started_ms) / 1000), "workers",
+		"uptime", (json_int_t)((clock_now_ms() - api->started_ms) / 1000), "workers",
 		(int)api->relay->n_workers, "ports", ports, "cipher", relay_cipher_name(api->relay),
 		"limits", limits);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "host/relay.h"
 
@@ -53,7 +54,7 @@ static bool connection_is_over(const struct metrics_connection *connection)
 
 static void connections_review(struct metrics_server *server)
 {
-	uint64_t now_ms = relay_now_ms();
+	uint64_t now_ms = clock_now_ms();
 
 	for (unsigned i = 0; i < METRICS_CONNECTIONS_MAX; i++) {
 		struct metrics_connection *connection = &server->connections[i];
@@ -104,7 +105,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	bufferevent_incref(bufferevent);
 	server->connections[i] = (struct metrics_connection){
 		.bufferevent = bufferevent,
-		.until_ms = relay_now_ms() + METRICS_CONNECTION_MS,
+		.until_ms = clock_now_ms() + METRICS_CONNECTION_MS,
 	};
 	if (++server->n_connections == METRICS_CONNECTIONS_MAX)
 		evconnlistener_disable(server->listener);

@@ -17,6 +17,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/secmem.h"
 #include "confine/confine.h"
@@ -250,7 +251,7 @@ static int control_run(struct app *app, const struct config *config)
 		.requests = &app->requests,
 		.events = &app->events,
 		.limits = &config->limits,
-		.started = time(NULL) - (time_t)((relay_now_ms() - app->started_ms) / 1000),
+		.started = time(NULL) - (time_t)((clock_now_ms() - app->started_ms) / 1000),
 	};
 	struct listeners *listeners = listeners_open(app->base, config, &rpc, &metrics);
 	if (!listeners)

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "ctl/table.h"
@@ -44,13 +44,6 @@ static void signals_take(void)
 	sigaction(SIGWINCH, &action, NULL);
 }
 
-static long long now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 // Whether a key that was pressed ends it; so does the end of the terminal.
 static bool key_quits(void)
 {
@@ -59,15 +52,14 @@ static bool key_quits(void)
 }
 
 // Until then, or until the screen has another size. True if somebody pressed q or Ctrl-C.
-static bool wait_or_quit(bool keyboard, long long until_ms)
+static bool wait_or_quit(bool keyboard, uint64_t until_ms)
 {
 	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-	long long left_ms = until_ms - now_ms();
-	while (!interrupted && !resized && left_ms > 0) {
-		int n = poll(&input, keyboard ? 1 : 0, (int)left_ms);
+	uint64_t now_ms;
+	while (!interrupted && !resized && (now_ms = clock_now_ms()) < until_ms) {
+		int n = poll(&input, keyboard ? 1 : 0, (int)(until_ms - now_ms));
 		if (n > 0 && key_quits())
 			return true;
-		left_ms = until_ms - now_ms();
 	}
 	return interrupted != 0;
 }
@@ -139,7 +131,7 @@ static void result_print(const struct ctl *ctl, const json_t *result, struct scr
 static bool turn_show(const struct ctl *ctl, const json_t *result, struct screen *screen,
 	bool keyboard, bool last)
 {
-	long long until_ms = now_ms() + TOP_MS;
+	uint64_t until_ms = clock_now_ms() + TOP_MS;
 	do {
 		result_print(ctl, result, screen);
 		if (fflush(stdout) != 0 || last || wait_or_quit(keyboard, until_ms))
@@ -151,7 +143,7 @@ static bool turn_show(const struct ctl *ctl, const json_t *result, struct screen
 // False if no turn is to come.
 static bool turn_wait(bool keyboard)
 {
-	long long until_ms = now_ms() + TOP_MS;
+	uint64_t until_ms = clock_now_ms() + TOP_MS;
 	bool quit = false;
 	do {
 		resized = 0; // there is nothing on the screen

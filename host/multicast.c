@@ -9,6 +9,7 @@
 #include <rte_common.h>
 #include <rte_random.h>
 
+#include "base/clock.h"
 #include "base/secmem.h"
 #include "host/local.h"
 #include "host/relay.h"
@@ -186,7 +187,7 @@ static void group_changed(struct multicast *multicast, struct multicast_group *g
 	if (!group_is_reported(&group->addr))
 		return;
 	group->changes = MULTICAST_ROBUSTNESS;
-	host_of(multicast, &group->addr)->change_ms = relay_now_ms();
+	host_of(multicast, &group->addr)->change_ms = clock_now_ms();
 }
 
 struct multicast_group *multicast_join(
@@ -468,7 +469,7 @@ void multicast_asked(struct relay *relay, uint8_t port, const struct multicast_q
 {
 	struct multicast *multicast = &relay->multicast[port];
 	struct multicast_host *host = host_of(multicast, &query->group);
-	uint64_t now_ms = relay_now_ms(), at_ms = answer_time(query, now_ms);
+	uint64_t now_ms = clock_now_ms(), at_ms = answer_time(query, now_ms);
 	if (query->age != MULTICAST_NEWEST)
 		host->older_ms[query->age] = now_ms + MULTICAST_OLDER_MS;
 	host_update(multicast, query->group.family == AF_INET6, now_ms);
@@ -512,7 +513,7 @@ void multicast_tick(struct relay *relay, uint64_t now_ms)
 
 void multicast_leave_all(struct relay *relay)
 {
-	uint64_t now_ms = relay_now_ms();
+	uint64_t now_ms = clock_now_ms();
 	for (unsigned port = 0; port < relay->n_ports; port++) {
 		struct multicast *multicast = &relay->multicast[port];
 		for (uint32_t i = 0; i < multicast->n_groups; i++) {

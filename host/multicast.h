@@ -64,7 +64,7 @@ struct multicast_group {
 	uint8_t sources[MULTICAST_SOURCES_MAX][16];
 };
 
-// Timers of one address family, in milliseconds of relay_now_ms(); 0: not running.
+// Timers of one address family, in milliseconds of clock_now_ms(); 0: not running.
 struct multicast_host {
 	uint64_t change_ms;                // when changes are reported next
 	uint64_t answer_ms;                // when a general query is answered

@@ -9,6 +9,7 @@
 #include <rte_common.h>
 #include <rte_jhash.h>
 
+#include "base/clock.h"
 #include "base/secmem.h"
 #include "host/local.h"
 #include "host/relay.h"
@@ -108,7 +109,7 @@ uint32_t neighbour_take(struct relay *relay, uint8_t port, const struct endpoint
 		if (endpoint_is_multicast(addr))
 			neighbour_set_multicast(n);
 		else
-			neighbour_solicit(relay, n, relay_now_ms());
+			neighbour_solicit(relay, n, clock_now_ms());
 	}
 	n->users++;
 	return (uint32_t)(n - table->entries);
@@ -137,7 +138,7 @@ void neighbour_learn(struct relay *relay, uint8_t port, const struct endpoint *a
 		return;
 	neighbour_set_mac(n, mac);
 	n->probes = 0;
-	n->due_ms = relay_now_ms() + NEIGHBOUR_REACHABLE_MS;
+	n->due_ms = clock_now_ms() + NEIGHBOUR_REACHABLE_MS;
 }
 
 static void neighbour_check(struct relay *relay, struct neighbour *n, uint64_t now_ms)

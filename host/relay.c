@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -206,11 +205,4 @@ void relay_send_frame(struct relay *relay, uint8_t port, struct rte_mbuf *mbuf)
 	struct worker_mail mail = {.type = MAIL_SEND, .value = port, .mbuf = mbuf};
 	if (!worker_mail_put(relay->workers[0], &mail))
 		rte_pktmbuf_free(mbuf);
-}
-
-uint64_t relay_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

@@ -90,6 +90,3 @@ void relay_poll_network(struct relay *relay, uint64_t now_ms);
 
 // Has worker 0 transmit an Ethernet frame. Takes mbuf in any case. Control thread.
 void relay_send_frame(struct relay *relay, uint8_t port, struct rte_mbuf *mbuf);
-
-// Milliseconds of a clock that never goes back.
-uint64_t relay_now_ms(void);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/secmem.h"
 #include "dataplane/cryptodev.h"
@@ -198,7 +199,7 @@ static void provisional_add(struct keystore *store, uint32_t ctx)
 	store->provisional[store->n_provisional++] = (struct key_provisional){
 		.ctx = ctx,
 		.serial = store->relay->keys.ctxs[ctx].serial,
-		.until_ms = relay_now_ms() + PROVISIONAL_MS,
+		.until_ms = clock_now_ms() + PROVISIONAL_MS,
 	};
 }
 
@@ -309,7 +310,7 @@ void slot_review_ctxs(struct keystore *store, struct key_slot *slot)
 void provisional_review(struct keystore *store)
 {
 	struct key_table *table = &store->relay->keys;
-	uint64_t now_ms = relay_now_ms();
+	uint64_t now_ms = clock_now_ms();
 	uint32_t n = 0;
 	while (n < store->n_provisional && store->provisional[n].until_ms <= now_ms) {
 		struct key_provisional *p = &store->provisional[n++];

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "crypto/srtp.h"
 #include "host/relay.h"
@@ -100,7 +101,7 @@ void srtcp_floor_close(struct srtcp_floor *floor)
 void srtcp_floor_tick(struct srtcp_floor *floor, struct relay *relay)
 {
 	if (!atomic_load_explicit(&relay->srtcp_low, memory_order_relaxed) ||
-		relay_now_ms() < floor->retry_ms)
+		clock_now_ms() < floor->retry_ms)
 		return;
 	int rc = floor->limit > SRTCP_INDEX_MAX - SRTCP_BLOCK
 			 ? -EOVERFLOW
@@ -109,7 +110,7 @@ void srtcp_floor_tick(struct srtcp_floor *floor, struct relay *relay)
 		char path[LOG_QUOTED_SIZE];
 		log_error("srtcp_index_not_reserved path=%s reason=\"%s\"",
 			log_quoted(path, floor->path), strerror(-rc));
-		floor->retry_ms = relay_now_ms() + 10000;
+		floor->retry_ms = clock_now_ms() + 10000;
 		return;
 	}
 	atomic_store(&relay->srtcp_limit, floor->limit);

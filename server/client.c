@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/secmem.h"
 #include "server/long_line.h"
@@ -127,12 +128,11 @@ void client_close(struct client *client)
 static void failure_log(struct client *client, const char *reason)
 {
 	struct server *server = client->server;
-	struct timespec now;
+	uint64_t second = clock_now_ms() / 1000;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec != server->failure_second)
+	if (second != server->failure_second)
 		server->failure_lines = 0;
-	server->failure_second = now.tv_sec;
+	server->failure_second = second;
 	if (server->failure_lines >= SERVER_FAILURE_LINES)
 		return;
 	server->failure_lines++;

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/secmem.h"
 #include "server/rpc_line.h"
 #include "server/rpc_text.h"
@@ -76,14 +76,6 @@ static void method_refuse(const struct rpc *rpc, struct rpc_error *error)
 	rpc_fail(error, RPC_METHOD_NOT_FOUND, "method", "is not known; accepted: %s", names);
 }
 
-uint64_t rpc_clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void report(const struct rpc *rpc, const struct rpc_method *method,
 	const struct rpc_error *error, uint64_t duration_ns)
 {
@@ -99,7 +91,7 @@ static const json_t *work_request(const struct rpc_work *work)
 
 bool rpc_part_over(struct rpc_part *part, size_t next)
 {
-	if (next == part->next || rpc_clock_ns() < part->until_ns)
+	if (next == part->next || clock_now_ns() < part->until_ns)
 		return false;
 	part->next = next;
 	part->more = true;
@@ -150,7 +142,7 @@ static json_t *run_step(
 
 	if (rpc->before_call != NULL)
 		rpc->before_call(rpc->app);
-	began_ns = rpc_clock_ns();
+	began_ns = clock_now_ns();
 	run->part.work = work;
 	run->part.until_ns = until_ns;
 	run->part.more = false;
@@ -158,7 +150,7 @@ static json_t *run_step(
 		result = run->method->call_in_parts(rpc->app, run->params, &run->part, error);
 	else
 		result = run->method->call(rpc->app, run->params, error);
-	run->duration_ns += rpc_clock_ns() - began_ns;
+	run->duration_ns += clock_now_ns() - began_ns;
 	*more = result == NULL && error->code == RPC_OK && run->part.more;
 	if (result == NULL && !*more)
 		rpc_fail(error, RPC_INTERNAL_ERROR, NULL, "the method failed without saying why");
@@ -340,7 +332,7 @@ bool rpc_work_step(struct rpc_work *work, uint64_t until_ns)
 				json_array_set_new(work->line, work->next, json_null());
 			work->next++;
 		}
-		if (rpc_clock_ns() >= until_ns)
+		if (clock_now_ns() >= until_ns)
 			break;
 	}
 	return work->next == work->n;

@@ -25,7 +25,7 @@ struct rpc_part {
 	size_t next;       // element to go on with
 	int64_t count;     // of what the method counts
 	json_t *list;      // what it has collected; released with the request
-	uint64_t until_ns; // of rpc_clock_ns(): time to let others have their turn
+	uint64_t until_ns; // of clock_now_ns(): time to let others have their turn
 	bool more;         // set by rpc_part_over(): to be called again
 	const char *said;  // set by rpc_part_say()
 	struct rpc_work *work;
@@ -79,7 +79,7 @@ enum {
 // if there is no memory.
 struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t len);
 
-// Runs its requests one after the other, at least a part of one, until the time of rpc_clock_ns() is
+// Runs its requests one after the other, at least a part of one, until the time of clock_now_ns() is
 // over. True if all have run.
 bool rpc_work_step(struct rpc_work *work, uint64_t until_ns);
 
@@ -100,9 +100,6 @@ bool rpc_work_leave(struct rpc_work *work);
 // in octets in *out_len (no LF). NULL if nothing is to be answered, or if there was no memory after a
 // part was taken. Params by position are refused with RPC_INVALID_PARAMS.
 char *rpc_work_close(struct rpc_work *work, size_t *out_len);
-
-// The time that never goes back, in nanoseconds.
-uint64_t rpc_clock_ns(void);
 
 // All of it in one: opens, runs and closes.
 char *rpc_answer(const struct rpc *rpc, const char *line, size_t len, size_t *out_len);

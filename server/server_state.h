@@ -9,7 +9,6 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
-#include <time.h>
 
 #include "event/subscription.h"
 #include "server/rpc.h"
@@ -37,8 +36,8 @@ struct server {
 	struct client *long_line;      // whose long line is worked on; NULL: nobody's
 	STAILQ_HEAD(client_queue, client) waiting; // for theirs, who came first is the first
 	struct server_counters counters;
-	bool refusing;         // the log has said that there are too many clients
-	time_t failure_second; // of the clock that never goes back, and what the log told of in it
+	bool refusing;           // the log has said that there are too many clients
+	uint64_t failure_second; // of clock_now_ms(), and what the log told of in it
 	unsigned failure_lines;
 	uint64_t failures;      // handshakes
 	uint64_t failures_told; // of them

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <event2/buffer.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/secmem.h"
 #include "server/client.h"
@@ -180,7 +181,7 @@ static bool client_must_read(const struct client *client)
 // Answers what is there, up to a turn's number of lines and its time. Whether there may be more.
 static bool client_take_turn(struct client *client)
 {
-	uint64_t until_ns = rpc_clock_ns() + SERVER_TURN_NS;
+	uint64_t until_ns = clock_now_ns() + SERVER_TURN_NS;
 	bool more = true;
 
 	for (int n = 0; n < SERVER_LINES_PER_WAKEUP && more && !client->closing; n++) {
@@ -189,7 +190,7 @@ static bool client_take_turn(struct client *client)
 		more = client->work != NULL || client_next_line(client);
 		if (client->work != NULL)
 			client_go_on(client, until_ns);
-		if (rpc_clock_ns() >= until_ns)
+		if (clock_now_ns() >= until_ns)
 			break;
 	}
 	return more;
@@ -262,7 +263,7 @@ void client_work(struct client *client)
 static void leaver_work(struct client *client)
 {
 	static const struct timeval now = {0};
-	bool done = rpc_work_step(client->work, rpc_clock_ns() + SERVER_TURN_NS);
+	bool done = rpc_work_step(client->work, clock_now_ns() + SERVER_TURN_NS);
 
 	if (done || event_add(client->turn, &now) != 0)
 		client_end(client);

@@ -12,6 +12,7 @@
 #include <rte_cycles.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "base/secmem.h"
 #include "dataplane/retire.h"
@@ -589,7 +590,7 @@ void session_learn(
 {
 	struct session *session;
 	struct session_leg *leg = session_leg_by_index(sessions, index, serial, &session);
-	uint64_t now_ms = relay_now_ms();
+	uint64_t now_ms = clock_now_ms();
 	if (!leg || !leg->spec.learn || endpoint_equal(&leg->spec.remote, addr) ||
 		!address_learnable(sessions, leg, addr) || now_ms - leg->learned_ms < LEARN_MS)
 		return; // if it is only too early the next packet says so again

@@ -4,6 +4,7 @@
 #include <rte_common.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/map.h"
 #include "dataplane/worker.h"
@@ -26,7 +27,7 @@ static uint32_t per_second(uint64_t now, uint64_t before, uint64_t ms)
 // along.
 static void rate_take(const struct relay *relay, struct session *session)
 {
-	struct session_rate *before = session->rate, now = {.taken_ms = relay_now_ms()};
+	struct session_rate *before = session->rate, now = {.taken_ms = clock_now_ms()};
 	uint64_t ms = before ? now.taken_ms - before->taken_ms : 0;
 	if (before && ms < RATE_MS)
 		return;

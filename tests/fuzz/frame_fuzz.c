@@ -12,6 +12,7 @@
 #include <rte_ip.h>
 #include <rte_ring_elem.h>
 
+#include "base/clock.h"
 #include "tests/unit/dataplane_lab.h"
 
 enum {
@@ -171,7 +172,7 @@ static void control_answer(struct worker *worker)
 			worker_resume(worker, &answer);
 	}
 	relay_poll_network(&lab.relay, 1);
-	multicast_tick(&lab.relay, relay_now_ms() + LATER_MS);
+	multicast_tick(&lab.relay, clock_now_ms() + LATER_MS);
 	struct worker_mail sent; // by worker 0, whoever asked
 	while (rte_ring_dequeue_elem(lab.relay.workers[0]->from_control, &sent, sizeof(sent)) == 0)
 		if (sent.type == MAIL_SEND)

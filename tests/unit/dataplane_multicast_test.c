@@ -20,6 +20,7 @@
 #include <rte_ip.h>
 #include <rte_ring_elem.h>
 
+#include "base/clock.h"
 #include "tests/unit/dataplane_lab.h"
 
 enum { FRAME_MAX = 1600, LATER_MS = 100000, QUERY_MS = 1000 };
@@ -156,7 +157,7 @@ static void expect_silence(void)
 
 static void tick_later(void)
 {
-	multicast_tick(&lab.relay, relay_now_ms() + LATER_MS);
+	multicast_tick(&lab.relay, clock_now_ms() + LATER_MS);
 }
 
 // What was joined has been said, twice.
@@ -165,7 +166,7 @@ static void settle(void)
 	uint8_t octets[FRAME_MAX];
 	tick_later();
 	tick_later();
-	multicast_tick(&lab.relay, relay_now_ms() + 2 * LATER_MS);
+	multicast_tick(&lab.relay, clock_now_ms() + 2 * LATER_MS);
 	while (take_sent(octets) > 0)
 		;
 	for (unsigned i = 0; i < 2; i++)
@@ -290,7 +291,7 @@ static void join_and_leave_are_said_twice(void **state)
 		const struct protocol *p = &protocols[i];
 		struct multicast_host *host = &groups()->hosts[i];
 		struct multicast_group *group = join(p->group);
-		uint64_t now_ms = relay_now_ms();
+		uint64_t now_ms = clock_now_ms();
 		multicast_tick(&lab.relay, now_ms);
 		expect_sent(p->join);
 		assert_true(host->change_ms > now_ms &&
@@ -307,7 +308,7 @@ static void join_and_leave_are_said_twice(void **state)
 		tick_later();
 		expect_silence();
 		leave(group);
-		multicast_tick(&lab.relay, relay_now_ms());
+		multicast_tick(&lab.relay, clock_now_ms());
 		expect_sent(p->leave);
 		tick_later();
 		expect_sent(p->leave);
@@ -326,7 +327,7 @@ static void back_before_its_leaving_was_said(void **state)
 	assert_null(group->legs);
 	group = join("239.1.2.3");
 	assert_non_null(group->legs);
-	multicast_tick(&lab.relay, relay_now_ms());
+	multicast_tick(&lab.relay, clock_now_ms());
 	expect_sent(igmp_join);
 	expect_silence();
 }
@@ -358,17 +359,17 @@ static void queries_are_answered(void **state)
 		struct multicast_group *group = join(p->group);
 		settle();
 		struct query all = query_make(p, NULL, 0);
-		uint64_t now_ms = relay_now_ms();
+		uint64_t now_ms = clock_now_ms();
 		query_receive(&all);
 		uint64_t at_ms = groups()->hosts[i].answer_ms;
-		assert_true(at_ms >= now_ms && at_ms <= relay_now_ms() + QUERY_MS);
+		assert_true(at_ms >= now_ms && at_ms <= clock_now_ms() + QUERY_MS);
 		multicast_tick(&lab.relay, at_ms - 1);
 		expect_silence();
 		multicast_tick(&lab.relay, at_ms);
 		expect_sent(p->state);
 		struct query one = query_make(p, p->group, 0);
 		query_receive(&one);
-		assert_in_range(group->answer_ms, now_ms, relay_now_ms() + QUERY_MS);
+		assert_in_range(group->answer_ms, now_ms, clock_now_ms() + QUERY_MS);
 		tick_later();
 		expect_sent(p->state);
 		struct query sources = query_make(p, p->group, p->second ? 2 : 1);
@@ -421,11 +422,11 @@ static void long_response_times(void **state)
 		for (unsigned n = 0; n < 200; n++) {
 			groups()->hosts[i].answer_ms = 0;
 			query_receive(&q);
-			uint64_t delay_ms = groups()->hosts[i].answer_ms - relay_now_ms();
+			uint64_t delay_ms = groups()->hosts[i].answer_ms - clock_now_ms();
 			assert_true((int64_t)delay_ms <= (int64_t)longest_ms[i]);
 			latest_ms = RTE_MAX(latest_ms, groups()->hosts[i].answer_ms);
 		}
-		assert_true(latest_ms > relay_now_ms() + longest_ms[i] / 2);
+		assert_true(latest_ms > clock_now_ms() + longest_ms[i] / 2);
 	}
 }
 
@@ -504,13 +505,13 @@ static void older_queriers(void **state)
 	for (unsigned i = 0; i < RTE_DIM(protocols); i++) {
 		const struct protocol *p = &protocols[i];
 		struct multicast_group *group = join(p->group);
-		multicast_tick(&lab.relay, relay_now_ms());
+		multicast_tick(&lab.relay, clock_now_ms());
 		expect_sent(p->join);
 		// the version changes: the repetition is not sent
 		struct query q = query_make_older(p, NULL);
 		query_receive(&q);
 		assert_int_equal(groups()->hosts[i].age, MULTICAST_OLDER);
-		assert_in_range(group->answer_ms, 1, relay_now_ms() + QUERY_MS);
+		assert_in_range(group->answer_ms, 1, clock_now_ms() + QUERY_MS);
 		tick_later();
 		expect_sent(p->older_report);
 		expect_silence();
@@ -519,14 +520,14 @@ static void older_queriers(void **state)
 		tick_later();
 		expect_sent(p->older_report);
 		leave(group);
-		multicast_tick(&lab.relay, relay_now_ms());
+		multicast_tick(&lab.relay, clock_now_ms());
 		expect_sent(p->older_leave);
 		settle();
-		multicast_tick(&lab.relay, relay_now_ms() + MULTICAST_OLDER_MS + 1);
+		multicast_tick(&lab.relay, clock_now_ms() + MULTICAST_OLDER_MS + 1);
 		assert_int_equal(groups()->hosts[i].age, MULTICAST_NEWEST);
 		groups()->hosts[i].older_ms[MULTICAST_OLDER] = 0;
 		group = join(p->group);
-		multicast_tick(&lab.relay, relay_now_ms());
+		multicast_tick(&lab.relay, clock_now_ms());
 		expect_sent(p->join);
 		leave(group);
 		settle();

@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "event/subscription.h"
 #include "server/server.h"
@@ -111,7 +112,7 @@ static json_t *method_list(
 		n_turns++;
 		rpc_part_say(part, "list", method_big(app, params, error));
 		subscriptions_tell(&events, 0, event, sizeof(event) - 1);
-		while (part->until_ns != UINT64_MAX && rpc_clock_ns() < part->until_ns)
+		while (part->until_ns != UINT64_MAX && clock_now_ns() < part->until_ns)
 			;
 	}
 	return json_object();
@@ -135,7 +136,7 @@ static json_t *method_hold(
 	(void)error;
 	n_turns++;
 	if (part->next < HOLD_TURNS && part->until_ns != UINT64_MAX) {
-		while (rpc_clock_ns() < part->until_ns)
+		while (clock_now_ns() < part->until_ns)
 			;
 		if (rpc_part_over(part, part->next + 1))
 			return NULL;
