@@ -168,7 +168,9 @@ static inline const struct port_address *frame_address(
 	if (likely(!f->to_group))
 		return port_find_address(port, &destination);
 	struct endpoint group = destination;
-	return multicast_find(&relay->multicast[port - relay->ports], &group);
+	const struct multicast_table *table = atomic_load_explicit(
+		&relay->multicast_tables[port - relay->ports], memory_order_acquire);
+	return multicast_table_find(table, &group);
 }
 
 // RFC 768. The checksum is not verified: veth peers leave it to offload, and media has its tag.

@@ -40,37 +40,6 @@ static bool group_is_reported(const struct endpoint *addr)
 
 // --- table ---
 
-static int addr_compare(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->family != b->family ? (int)a->family - (int)b->family
-				      : memcmp(a->addr, b->addr, sizeof(a->addr));
-}
-
-static int address_compare(const void *a, const void *b)
-{
-	return addr_compare(
-		&((const struct port_address *)a)->addr, &((const struct port_address *)b)->addr);
-}
-
-const struct port_address *multicast_find(
-	const struct multicast *multicast, const struct endpoint *addr)
-{
-	const struct multicast_table *table =
-		atomic_load_explicit(&multicast->table, memory_order_acquire);
-	uint32_t low = 0, high = table ? table->n : 0;
-	while (low < high) {
-		uint32_t middle = (low + high) / 2;
-		int order = addr_compare(addr, &table->groups[middle].addr);
-		if (order == 0)
-			return &table->groups[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
-}
-
 static struct multicast_table *table_build(const struct multicast *multicast)
 {
 	uint32_t n = multicast_count(multicast);
@@ -82,7 +51,7 @@ static struct multicast_table *table_build(const struct multicast *multicast)
 			table->groups[table->n++] =
 				(struct port_address){.addr = group->addr, .legs = group->legs};
 	}
-	qsort(table->groups, table->n, sizeof(struct port_address), address_compare);
+	qsort(table->groups, table->n, sizeof(struct port_address), multicast_address_compare);
 	return table;
 }
 
@@ -97,16 +66,6 @@ static void table_take_gone(struct multicast_table *table, struct multicast *mul
 		table->gone[table->n_gone++] = group->legs;
 		group->legs = NULL;
 	}
-}
-
-void multicast_table_free(struct multicast_table *table)
-{
-	if (!table)
-		return;
-	for (uint32_t i = 0; i < table->n_gone; i++)
-		secmem_unmap((void *)(uintptr_t)table->gone[i], PORT_LEGS_SIZE);
-	free(table->gone);
-	free(table);
 }
 
 // --- memberships ---
@@ -125,12 +84,13 @@ static void groups_forget(struct multicast *multicast)
 	multicast->n_groups = kept;
 }
 
-struct multicast_table *multicast_publish(struct multicast *multicast)
+struct multicast_table *multicast_publish(struct relay *relay, uint8_t port)
 {
+	struct multicast *multicast = &relay->multicast[port];
 	if (!multicast->changed)
 		return NULL;
 	struct multicast_table *before = atomic_exchange_explicit(
-		&multicast->table, table_build(multicast), memory_order_acq_rel);
+		&relay->multicast_tables[port], table_build(multicast), memory_order_acq_rel);
 	if (!before) // nobody has seen what was joined and left before the first table
 		before = memory_take(1, sizeof(*before));
 	table_take_gone(before, multicast);
@@ -223,17 +183,19 @@ void multicast_open(struct relay *relay, uint8_t port)
 		if (p->addresses[i].addr.family == AF_INET6)
 			multicast_join(relay, port, &group);
 	}
-	multicast_table_free(multicast_publish(&relay->multicast[port]));
+	multicast_table_free(multicast_publish(relay, port));
 }
 
-void multicast_close(struct multicast *multicast)
+void multicast_close(struct relay *relay, uint8_t port)
 {
+	struct multicast *multicast = &relay->multicast[port];
 	for (uint32_t i = 0; i < multicast->n_groups; i++) {
 		secmem_unmap((void *)(uintptr_t)multicast->groups[i]->legs, PORT_LEGS_SIZE);
 		free(multicast->groups[i]);
 	}
 	free(multicast->groups);
-	multicast_table_free(atomic_load(&multicast->table));
+	multicast_table_free(atomic_load(&relay->multicast_tables[port]));
+	atomic_store(&relay->multicast_tables[port], NULL);
 	*multicast = (struct multicast){};
 }
 

@@ -7,11 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/port.h"
+#include "base/endpoint.h"
+#include "dataplane/multicast_table.h"
 
 // The multicast groups that a port listens to, and the host side of IGMPv3 (RFC 3376) and MLDv2
 // (RFC 3810): every group is received from all sources. The control thread joins, leaves and
-// reports; workers only look groups up. What igmp.c and mld.c write and read differs in headers and
+// reports; workers read the tables that it publishes. What igmp.c and mld.c write and read differs in headers and
 // the length of addresses alone, so memberships and timers are one.
 
 struct relay;
@@ -46,13 +47,6 @@ enum multicast_age {
 	MULTICAST_AGES,
 };
 
-// What workers see of a port's groups. Immutable; a new one takes its place.
-struct multicast_table {
-	uint32_t n, n_gone;
-	_Atomic uint32_t **gone;      // leg arrays that no later table has: freed with this one
-	struct port_address groups[]; // in the order of their addresses; prefix_len unused
-};
-
 // A group as the control thread keeps it, until its leaving has been reported.
 struct multicast_group {
 	struct endpoint addr;   // port unused
@@ -73,12 +67,11 @@ struct multicast_host {
 	enum multicast_age age;            // spoken now
 };
 
-// All of one port. Control thread, but for the table.
+// The memberships of one port. Control thread.
 struct multicast {
-	struct multicast_table *_Atomic table; // control: rw, worker: ro; NULL: no group
 	struct multicast_group **groups;
 	uint32_t n_groups, size;
-	bool changed;                   // the table is not as the groups are
+	bool changed;                   // relay->multicast_tables is not as the groups are
 	struct multicast_host hosts[2]; // IPv4, IPv6
 };
 
@@ -91,18 +84,11 @@ struct multicast_query {
 	const uint8_t *sources; // n_sources addresses of the group's family
 };
 
-// The entry of a joined group, or NULL: at most 11 comparisons. Workers, between two quiescent
-// states.
-const struct port_address *multicast_find(
-	const struct multicast *multicast, const struct endpoint *addr);
-
-// --- control thread ---
-
 // Joins the solicited-node groups (RFC 4291 2.7.1) of the port's own addresses: switches that snoop
 // on MLD would keep Neighbour Solicitations away otherwise. Before workers run.
 void multicast_open(struct relay *relay, uint8_t port);
-// Frees all. After the workers.
-void multicast_close(struct multicast *multicast);
+// Frees all of the port. After the workers.
+void multicast_close(struct relay *relay, uint8_t port);
 
 // The group if it has users, or NULL.
 struct multicast_group *multicast_member(
@@ -119,8 +105,7 @@ void multicast_leave(struct relay *relay, uint8_t port, struct multicast_group *
 
 // Has workers see the groups as they are. Returns the table that they saw before, for
 // multicast_table_free() when no worker reads it any more; NULL if there is nothing to free.
-struct multicast_table *multicast_publish(struct multicast *multicast);
-void multicast_table_free(struct multicast_table *table);
+struct multicast_table *multicast_publish(struct relay *relay, uint8_t port);
 
 // A query came: has it answered after a random part of its time.
 void multicast_asked(struct relay *relay, uint8_t port, const struct multicast_query *query);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -79,7 +80,8 @@ static int workers_open(struct relay *relay, const struct relay_options *options
 int relay_open(struct relay *relay, const struct relay_options *options, char *why, size_t why_size)
 {
 	*relay = (struct relay){.cipher = options->cipher};
-	int rc = pool_open(relay, options);
+	relay->multicast = calloc(PORT_MAX, sizeof(*relay->multicast));
+	int rc = relay->multicast ? pool_open(relay, options) : -ENOMEM;
 	if (rc == 0)
 		rc = tables_open(relay, options);
 	if (rc == 0 && options->cryptodev) {
@@ -163,8 +165,9 @@ void relay_close(struct relay *relay)
 {
 	for (unsigned i = 0; i < relay->n_ports; i++)
 		port_close(&relay->ports[i]);
-	for (unsigned i = 0; i < PORT_MAX; i++)
-		multicast_close(&relay->multicast[i]);
+	for (unsigned i = 0; i < PORT_MAX && relay->multicast; i++)
+		multicast_close(relay, (uint8_t)i);
+	free(relay->multicast);
 	for (unsigned i = 0; i < relay->n_workers; i++)
 		worker_free(relay->workers[i]);
 	void *mbuf;

@@ -44,7 +44,8 @@ struct relay {
 	struct cryptodev *cryptodev; // NULL: cipher does all AES-GCM
 	struct port ports[PORT_MAX];
 	unsigned n_ports;
-	struct multicast multicast[PORT_MAX];
+	struct multicast_table *_Atomic multicast_tables[PORT_MAX]; // control: rw, worker: ro
+	struct multicast *multicast;              // memberships by port: host/multicast.h. Control
 	uint8_t port_of_ethdev[RTE_MAX_ETHPORTS]; // mbuf->port to index in ports
 	struct worker *workers[RELAY_WORKERS_MAX];
 	unsigned n_workers;

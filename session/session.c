@@ -302,7 +302,7 @@ static void release_groups(void *table, uint32_t index)
 static void groups_publish(struct sessions *sessions)
 {
 	for (unsigned i = 0; i < sessions->relay->n_ports; i++) {
-		struct multicast_table *before = multicast_publish(&sessions->relay->multicast[i]);
+		struct multicast_table *before = multicast_publish(sessions->relay, (uint8_t)i);
 		if (before)
 			retire_later(sessions->retire, release_groups, before, 0);
 	}

@@ -336,7 +336,7 @@ static void group_connect(struct lab *lab, const struct lab_leg *spec, uint32_t 
 	struct multicast_group *group = multicast_member(multicast, &spec->remote);
 	if (!group)
 		group = multicast_join(&lab->relay, spec->port, &spec->remote);
-	multicast_table_free(multicast_publish(multicast));
+	multicast_table_free(multicast_publish(&lab->relay, spec->port));
 	atomic_store(&group->legs[ntohs(spec->remote.port)], leg + 1);
 }
 

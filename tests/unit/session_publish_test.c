@@ -39,7 +39,7 @@ static void expect_ctx_published(uint32_t ctx)
 // Of the groups that workers find, none leads to a leg that they do not.
 static void expect_groups_lead_to_legs(const struct multicast_table *what)
 {
-	const struct multicast_table *table = atomic_load(&app.relay.multicast[0].table);
+	const struct multicast_table *table = atomic_load(&app.relay.multicast_tables[0]);
 	assert_ptr_not_equal(table, what);
 	for (uint32_t i = 0; table && i < table->n && i < 4; i++)
 		for (uint32_t udp_port = 5000; udp_port < 8000; udp_port++) {
@@ -151,7 +151,8 @@ static bool group_leads_to_leg(const char *group, uint16_t udp_port)
 {
 	struct endpoint addr = {.family = AF_INET};
 	inet_pton(AF_INET, group, addr.addr);
-	const struct port_address *found = multicast_find(&app.relay.multicast[0], &addr);
+	const struct port_address *found =
+		multicast_table_find(atomic_load(&app.relay.multicast_tables[0]), &addr);
 	uint32_t leg = found ? atomic_load(&found->legs[udp_port]) : 0;
 	return leg != 0 && leg_get(&app.relay.legs, leg - 1) != NULL;
 }
