@@ -14,6 +14,8 @@
 #include "bench/bench.h"
 #include "bench/frame.h"
 #include "crypto/cipher_registry.h"
+#include "host/neighbour.h"
+#include "host/relay.h"
 #include "key/key_context.h"
 #include "key/key_domain.h"
 #include "key/key_slot.h"

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "dataplane/relay_tables.h"
 #include "dataplane/retire.h"
 #include "event/subscription.h"
-#include "host/relay.h"
 #include "key/keystore.h"
 #include "server/request_stats.h"
 #include "server/rpc.h"

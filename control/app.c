@@ -10,6 +10,7 @@
 #include "control/overload.h"
 #include "dataplane/cryptodev.h"
 #include "dataplane/worker.h"
+#include "host/relay.h"
 #include "key/key_context.h"
 #include "session/media_watch.h"
 

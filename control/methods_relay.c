@@ -11,6 +11,7 @@
 #include "control/api.h"
 #include "control/params.h"
 #include "dataplane/worker.h"
+#include "host/relay.h"
 
 static json_t *port_show(const struct port *port)
 {

@@ -16,7 +16,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "host/relay.h"
 
 enum {
 	METRICS_SWEEP_MS = 100, // as long as there are connections

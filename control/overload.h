@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "dataplane/port.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
 
 // Notices that the relay cannot do all that it is asked to: packets are dropped because something is
 // full, frames are missed at a port, a worker has no idle turn left. Control thread.

@@ -6,8 +6,8 @@
 #include <rte_cycles.h>
 
 #include "base/counter.h"
+#include "dataplane/relay_tables.h"
 #include "dataplane/retire.h"
-#include "host/relay.h"
 
 static void stream_release(void *table, uint32_t index)
 {

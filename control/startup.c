@@ -27,6 +27,7 @@
 #include "control/listeners.h"
 #include "control/watchdog.h"
 #include "crypto/cipher_registry.h"
+#include "host/relay.h"
 
 static struct endpoint endpoint_of(int family, const void *addr)
 {

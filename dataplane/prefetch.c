@@ -5,7 +5,7 @@
 
 #include <rte_prefetch.h>
 
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
 
 enum {
 	LINE = 64, // octets of a cache line

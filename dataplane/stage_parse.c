@@ -9,6 +9,7 @@
 #include <rte_udp.h>
 
 #include "dataplane/burst.h"
+#include "dataplane/punt.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
 
@@ -246,9 +247,9 @@ static enum drop_reason frame_find_punt(
 		return DROP_NONE;
 	if (f->protocol == IPPROTO_ICMP || f->protocol == IPPROTO_ICMPV6) {
 		const uint8_t *icmp = f->ip + f->l3_len;
-		// Neighbour Solicitation and Advertisement (RFC 4861 4.3, 4.4)
 		if (f->family == AF_INET6 && f->protocol == IPPROTO_ICMPV6 &&
-			f->ip_len > f->l3_len && (icmp[0] == 135 || icmp[0] == 136))
+			f->ip_len > f->l3_len &&
+			(icmp[0] == ND_SOLICITATION || icmp[0] == ND_ADVERTISEMENT))
 			return DROP_NONE;
 		struct endpoint destination = frame_destination(f);
 		*punt = PUNT_ECHO;

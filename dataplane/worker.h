@@ -18,7 +18,7 @@
 #include "dataplane/mailbox.h"
 #include "dataplane/packet.h"
 #include "dataplane/pipeline.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
 
 // A poll-mode worker: one loop on one core, no lock, no allocation, no system call.
 

@@ -7,6 +7,7 @@
 #include <rte_mbuf.h>
 
 #include "host/local.h"
+#include "host/neighbour.h"
 #include "host/relay.h"
 
 static void arp_fill(struct rte_arp_hdr *arp, uint16_t opcode)

@@ -6,6 +6,7 @@
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
+#include "dataplane/punt.h"
 #include "host/local.h"
 #include "host/multicast.h"
 #include "host/relay.h"

@@ -25,8 +25,6 @@ enum {
 	MULTICAST_OLDER_MS = 260000,   // for which an older querier counts (RFC 3376 8.12)
 	MULTICAST_REPORT_MAX = 1500,   // octets of an IP packet, if the port's MTU is no less
 	MULTICAST_REPORT_HEAD_LEN = 8, // octets before the records, in IGMPv3 as in MLDv2
-	IGMP_QUERY = 0x11,             // message types
-	MLD_QUERY = 130,
 	IGMP_IP_LEN = 24, // octets of the IP headers before a message, with router alert
 	MLD_IP_LEN = 48,
 };

@@ -7,12 +7,12 @@
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
+#include "dataplane/punt.h"
 #include "host/local.h"
+#include "host/neighbour.h"
 #include "host/relay.h"
 
 enum {
-	ND_SOLICITATION = 135,
-	ND_ADVERTISEMENT = 136,
 	ND_HOP_LIMIT = 255, // RFC 4861 11.2: it was not forwarded
 	ND_SOURCE_LINK_LAYER = 1,
 	ND_TARGET_LINK_LAYER = 2,

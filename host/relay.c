@@ -21,6 +21,8 @@
 #include "dataplane/cryptodev.h"
 #include "dataplane/worker.h"
 #include "host/local.h"
+#include "host/multicast.h"
+#include "host/neighbour.h"
 
 enum {
 	POOL_PACKETS_PER_WORKER = 12288,

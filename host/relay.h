@@ -3,31 +3,14 @@
 
 #pragma once
 
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include <rte_config.h>
-#include <rte_mempool.h>
-#include <rte_rcu_qsbr.h>
-#include <rte_ring.h>
-
-#include "base/siphash.h"
 #include "crypto/cipher.h"
-#include "dataplane/key_table.h"
-#include "dataplane/leg.h"
-#include "dataplane/port.h"
-#include "dataplane/stream_table.h"
-#include "host/multicast.h"
-#include "host/neighbour.h"
+#include "dataplane/relay_tables.h"
 
-// What workers and the control thread share: tables, ports and rings. docs/threads.md says who
-// touches what.
-
-enum { RELAY_WORKERS_MAX = 64 };
-
-struct cryptodev;
-struct worker;
+// The relay as a whole: opens and closes what workers and the control thread share, starts and stops
+// the workers.
 
 struct relay_options {
 	const struct cipher *cipher; // beside a crypto device: for what it cannot do
@@ -37,31 +20,6 @@ struct relay_options {
 	const struct port_options *ports;
 	unsigned n_ports;
 	uint32_t max_keys, max_legs, max_streams;
-};
-
-struct relay {
-	const struct cipher *cipher;
-	struct cryptodev *cryptodev; // NULL: cipher does all AES-GCM
-	struct port ports[PORT_MAX];
-	unsigned n_ports;
-	struct multicast_table *_Atomic multicast_tables[PORT_MAX]; // control: rw, worker: ro
-	struct multicast *multicast;              // memberships by port: host/multicast.h. Control
-	uint8_t port_of_ethdev[RTE_MAX_ETHPORTS]; // mbuf->port to index in ports
-	struct worker *workers[RELAY_WORKERS_MAX];
-	unsigned n_workers;
-	struct rte_mempool *pool;
-	struct rte_rcu_qsbr *rcu;
-	struct rte_ring *punt; // ARP, ND, ICMP, IGMP: mbufs from workers to control
-	// SRTCP indices that the relay sends with: none below floor or from limit on. control: rw,
-	// worker: ro
-	_Atomic uint32_t srtcp_floor, srtcp_limit;
-	_Atomic bool srtcp_low; // the limit is near. worker: sets, control: clears
-	// Random key of the names that replace CNAMEs. Written before workers run.
-	uint8_t name_key[SIPHASH_KEY_LEN];
-	struct key_table keys;
-	struct stream_table streams;
-	struct leg_table legs;
-	struct neighbour_table neighbours;
 };
 
 // Opens ports and tables; no worker runs yet. 0, or -errno with a sentence in why. Main thread.

@@ -4,7 +4,7 @@
 #include "key/key_show.h"
 
 #include "base/counter.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
 #include "key/key_domain.h"
 
 static uint64_t ctx_packets(const struct relay *relay, uint32_t ctx)

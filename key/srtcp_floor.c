@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/srtp.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
 #include "key/state_file.h"
 
 static const char srtcp_magic[8] = {'m', 'c', 'x', 's', 'r', 't', 'c', 'p'};

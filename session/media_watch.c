@@ -6,9 +6,9 @@
 #include <rte_cycles.h>
 
 #include "base/counter.h"
+#include "dataplane/relay_tables.h"
 #include "dataplane/worker.h"
 #include "event/notice.h"
-#include "host/relay.h"
 #include "key/keystore.h"
 #include "session/session.h"
 

@@ -9,7 +9,7 @@
 #include <rte_udp.h>
 
 #include "base/alloc.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
 #include "key/key_context.h"
 #include "key/key_ring.h"
 #include "key/key_user.h"

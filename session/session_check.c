@@ -9,8 +9,9 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
+#include "dataplane/relay_tables.h"
 #include "dataplane/retire.h"
-#include "host/relay.h"
+#include "host/multicast.h"
 #include "key/key_domain.h"
 #include "key/key_ring.h"
 #include "key/key_slot.h"

@@ -8,7 +8,7 @@
 #include "base/address.h"
 #include "base/alloc.h"
 #include "base/secmem.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
 #include "key/key_read.h"
 #include "key/users.h"
 #include "server/reader.h"

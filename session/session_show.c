@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
 #include "key/key_show.h"
 #include "key/key_slot.h"
 #include "session/session.h"

@@ -9,7 +9,6 @@
 #include "base/alloc.h"
 #include "base/counter.h"
 #include "dataplane/worker.h"
-#include "host/relay.h"
 #include "session/session.h"
 
 // What session.get tells of the packets of a leg: docs/control.md says what each number means.

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/map.h"
+#include "dataplane/relay_tables.h"
 #include "dataplane/worker.h"
-#include "host/relay.h"
 #include "session/session.h"
 
 // The busiest sessions, found here: nobody has to fetch all of them every second to see a few.

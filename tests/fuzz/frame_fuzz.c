@@ -13,6 +13,7 @@
 #include <rte_ring_elem.h>
 
 #include "base/clock.h"
+#include "dataplane/punt.h"
 #include "tests/unit/dataplane_lab.h"
 
 enum {

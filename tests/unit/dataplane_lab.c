@@ -18,6 +18,7 @@
 
 #include "crypto/cipher_registry.h"
 #include "dataplane/cryptodev.h"
+#include "host/neighbour.h"
 
 enum {
 	UDP_LEN = sizeof(struct rte_udp_hdr),

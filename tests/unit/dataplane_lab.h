@@ -9,6 +9,7 @@
 #include "dataplane/hold.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker.h"
+#include "host/multicast.h"
 #include "host/relay.h"
 
 // A relay in memory whose bursts the caller drives: tables and workers as relay_open() makes them,

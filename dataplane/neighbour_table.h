@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+
+#include "base/endpoint.h"
+
+// Link-layer addresses of next hops. host/neighbour.c resolves them before media needs them; workers
+// only read them.
+
+#define NEIGHBOUR_NONE     UINT32_MAX
+#define NEIGHBOUR_RESOLVED (UINT64_C(1) << 48)
+
+struct neighbour {
+	_Atomic uint64_t mac; // low 48 bits, NEIGHBOUR_RESOLVED; control: rw, worker: ro
+	struct endpoint addr; // port is not used. Control only, as all that follows
+	uint8_t port;
+	uint8_t probes;     // solicitations sent since the last answer
+	uint32_t users;     // destinations that use it; 0: free
+	uint64_t due_ms;    // when to solicit next
+	uint32_t hash_next; // + 1
+};
+
+struct neighbour_table {
+	struct neighbour *entries;
+	uint32_t *buckets; // heads + 1
+	uint32_t bucket_mask;
+	uint32_t size;
+	uint32_t n_touched;
+	uint32_t free_head; // + 1, linked by hash_next
+	uint32_t cursor;    // where the next tick goes on
+	uint64_t tick_ms;   // when it is
+};
+
+// The neighbour's address, in memory the first octets of the word; with NEIGHBOUR_RESOLVED, or it is not known. Any
+// thread.
+static inline uint64_t neighbour_word(const struct neighbour_table *table, uint32_t neighbour)
+{
+	return atomic_load_explicit(&table->entries[neighbour].mac, memory_order_relaxed);
+}
+
+static inline bool neighbour_mac(
+	const struct neighbour_table *table, uint32_t neighbour, struct rte_ether_addr *mac)
+{
+	uint64_t word = neighbour_word(table, neighbour);
+	__builtin_memcpy(mac, &word, sizeof(*mac));
+	return (word & NEIGHBOUR_RESOLVED) != 0;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_config.h>
+#include <rte_mempool.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include "base/siphash.h"
+#include "crypto/cipher.h"
+#include "dataplane/key_table.h"
+#include "dataplane/leg.h"
+#include "dataplane/multicast_table.h"
+#include "dataplane/neighbour_table.h"
+#include "dataplane/port.h"
+#include "dataplane/stream_table.h"
+
+// What workers and the control thread share: tables, ports and rings. docs/threads.md says who
+// touches what; host/relay.c opens and closes them.
+
+enum { RELAY_WORKERS_MAX = 64 };
+
+struct cryptodev;
+struct multicast;
+struct worker;
+
+struct relay {
+	const struct cipher *cipher;
+	struct cryptodev *cryptodev; // NULL: cipher does all AES-GCM
+	struct port ports[PORT_MAX];
+	unsigned n_ports;
+	struct multicast_table *_Atomic multicast_tables[PORT_MAX]; // control: rw, worker: ro
+	struct multicast *multicast;              // memberships by port: host/multicast.h. Control
+	uint8_t port_of_ethdev[RTE_MAX_ETHPORTS]; // mbuf->port to index in ports
+	struct worker *workers[RELAY_WORKERS_MAX];
+	unsigned n_workers;
+	struct rte_mempool *pool;
+	struct rte_rcu_qsbr *rcu;
+	struct rte_ring *punt; // ARP, ND, ICMP, IGMP: mbufs from workers to control
+	// SRTCP indices that the relay sends with: none below floor or from limit on. control: rw,
+	// worker: ro
+	_Atomic uint32_t srtcp_floor, srtcp_limit;
+	_Atomic bool srtcp_low; // the limit is near. worker: sets, control: clears
+	// Random key of the names that replace CNAMEs. Written before workers run.
+	uint8_t name_key[SIPHASH_KEY_LEN];
+	struct key_table keys;
+	struct stream_table streams;
+	struct leg_table legs;
+	struct neighbour_table neighbours;
+};
