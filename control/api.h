@@ -12,7 +12,7 @@
 #include "key/keystore.h"
 #include "server/request_stats.h"
 #include "server/rpc.h"
-#include "session/session.h"
+#include "session/session_types.h"
 
 // What the methods of the control API work on: struct rpc hands it to each. Control thread.
 struct api {

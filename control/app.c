@@ -13,6 +13,9 @@
 #include "host/relay.h"
 #include "key/key_context.h"
 #include "session/media_watch.h"
+#include "session/session_apply.h"
+#include "session/session_learn.h"
+#include "session/session_store.h"
 
 enum {
 	APP_MAILS = 1024, // of one worker in one poll

@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "dataplane/worker.h"
-#include "session/session.h"
+#include "session/session_types.h"
 
 // What one of each costs in memory, checked when it is compiled (docs/performance.md). Nothing to run.
 

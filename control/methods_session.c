@@ -9,6 +9,12 @@
 #include "control/api.h"
 #include "control/params.h"
 #include "server/reader.h"
+#include "session/session_apply.h"
+#include "session/session_read.h"
+#include "session/session_show.h"
+#include "session/session_spec.h"
+#include "session/session_store.h"
+#include "session/session_top.h"
 
 json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *error)
 {

@@ -17,7 +17,7 @@
 #include "host/relay.h"
 #include "key/keystore.h"
 #include "server/request_stats.h"
-#include "session/session.h"
+#include "session/session_types.h"
 
 enum { LABEL_SIZE = 2 * PORT_DEVICE_MAX + 1 };
 

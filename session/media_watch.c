@@ -10,7 +10,7 @@
 #include "dataplane/worker.h"
 #include "event/notice.h"
 #include "key/keystore.h"
-#include "session/session.h"
+#include "session/session_store.h"
 
 static uint64_t leg_heard(const struct sessions *sessions, uint32_t index)
 {

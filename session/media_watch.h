@@ -3,8 +3,9 @@
 
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
+
+#include "session/session_types.h"
 
 // Notices from what workers count that media starts on a leg, that a session has been silent for
 // its timeout, and that packets of a leg fail. Control thread.
@@ -17,17 +18,6 @@ enum {
 	MEDIA_WATCH_FAILS = 32,       // tags that fail...
 	MEDIA_WATCH_FAIL_SECONDS = 10 // ...within that time are worth a notice
 };
-
-// What was seen of a leg. Zeroed memory is a new one.
-struct leg_watch {
-	uint64_t heard_tsc;         // of the last packet before the silence
-	uint64_t fails_tsc;         // when fails was taken
-	uint32_t fails, collisions; // drops that are told, or forgotten
-	uint32_t no_key, unknown_mki;
-	bool playing; // its start was noticed
-};
-
-struct sessions;
 
 // About ten times a second. now: TSC.
 void media_watch_tick(struct sessions *sessions, uint64_t now);

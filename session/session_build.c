@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "session/session_build.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,11 +11,11 @@
 #include <rte_udp.h>
 
 #include "base/alloc.h"
+#include "dataplane/fanout.h"
 #include "dataplane/relay_tables.h"
 #include "key/key_context.h"
 #include "key/key_ring.h"
 #include "key/key_user.h"
-#include "session/session.h"
 
 enum { LEG_TTL = 64 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "session/session_read.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 #include "key/key_read.h"
 #include "key/users.h"
 #include "server/reader.h"
-#include "session/session.h"
+#include "session/session_spec.h"
 
 static bool id_read(struct reader *r, const char *name, const char **id)
 {
@@ -106,17 +108,6 @@ static void protection_read(struct reader *r, struct protection_spec *spec)
 	reader_close(r);
 }
 
-static struct protection_spec protection_copy(const struct protection_spec *spec)
-{
-	struct protection_spec copy = *spec;
-	copy.domain = spec->domain ? alloc_string(spec->domain) : NULL;
-	copy.user = spec->user ? alloc_string(spec->user) : NULL;
-	copy.accept = alloc_zero(spec->n_accept, sizeof(*copy.accept));
-	for (uint32_t i = 0; i < spec->n_accept; i++)
-		copy.accept[i] = spec->accept[i];
-	return copy;
-}
-
 static void leg_read_protections(struct reader *r, struct leg_spec *leg)
 {
 	struct reader p;
@@ -198,12 +189,6 @@ static void leg_check_source(struct reader *r, const struct leg_spec *leg)
 		reader_fail(r, RPC_INVALID_PARAMS, "remote",
 			"is missing; accepted: an address, or receive false: no key tells who "
 			"sends on this leg");
-}
-
-bool leg_spec_joins(const struct leg_spec *spec)
-{
-	return spec->receive && spec->remote.family != AF_UNSPEC &&
-	       endpoint_is_multicast(&spec->remote);
 }
 
 // A group is where it is: nobody who speaks to it moves it.
@@ -317,42 +302,4 @@ bool session_read(const struct relay *relay, const json_t *value, const char *pa
 	snprintf(legs_path, sizeof(legs_path), "%s.legs", path);
 	return error->code == RPC_OK &&
 	       session_read_legs(relay, legs, legs_path, &spec->legs, &spec->n_legs, error);
-}
-
-struct leg_spec leg_spec_copy(const struct leg_spec *spec)
-{
-	struct leg_spec copy = *spec;
-	copy.id = alloc_string(spec->id);
-	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++)
-		copy.protection[i] = protection_copy(&spec->protection[i]);
-	copy.to = alloc_zero(spec->n_to, sizeof(*copy.to));
-	for (uint32_t i = 0; i < spec->n_to; i++)
-		copy.to[i] = alloc_string(spec->to[i]);
-	return copy;
-}
-
-void leg_spec_free(struct leg_spec *spec)
-{
-	free(spec->id);
-	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++) {
-		free(spec->protection[i].domain);
-		free(spec->protection[i].user);
-		free(spec->protection[i].accept);
-	}
-	for (uint32_t i = 0; i < spec->n_to; i++)
-		free(spec->to[i]);
-	free(spec->to);
-	*spec = (struct leg_spec){};
-}
-
-void session_spec_free(struct session_spec *spec)
-{
-	free(spec->id);
-	free(spec->domain);
-	free(spec->group);
-	secmem_free(spec->keys);
-	for (uint32_t i = 0; i < spec->n_legs; i++)
-		leg_spec_free(&spec->legs[i]);
-	free(spec->legs);
-	*spec = (struct session_spec){};
 }

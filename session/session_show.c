@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "session/session_show.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +10,8 @@
 #include "dataplane/relay_tables.h"
 #include "key/key_show.h"
 #include "key/key_slot.h"
-#include "session/session.h"
+#include "session/session_build.h"
+#include "session/session_statistics.h"
 
 static const char *const service_names[] = {"mcptt", "mcvideo"};
 static const char *const type_names[] = {"group", "private"};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "session/session_statistics.h"
+
 #include <stdlib.h>
 #include <time.h>
 
@@ -9,7 +11,6 @@
 #include "base/alloc.h"
 #include "base/counter.h"
 #include "dataplane/worker.h"
-#include "session/session.h"
 
 // What session.get tells of the packets of a leg: docs/control.md says what each number means.
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "session/session_top.h"
+
 #include <rte_common.h>
 
 #include "base/alloc.h"
@@ -9,7 +11,8 @@
 #include "base/map.h"
 #include "dataplane/relay_tables.h"
 #include "dataplane/worker.h"
-#include "session/session.h"
+#include "session/session_show.h"
+#include "session/session_statistics.h"
 
 // The busiest sessions, found here: nobody has to fetch all of them every second to see a few.
 

@@ -15,6 +15,9 @@
 #include "base/log.h"
 #include "control/app.h"
 #include "dataplane/worker.h"
+#include "session/media_watch.h"
+#include "session/session_apply.h"
+#include "session/session_store.h"
 #include "tests/unit/dataplane_lab.h"
 
 // Notices of what workers count, with counters and time of the test's choice. Two sessions: legs 0 and 1 are

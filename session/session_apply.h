@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <jansson.h>
+
+#include "server/rpc.h"
+#include "session/session_types.h"
+
+// Sessions come, change and go. Control thread.
+
+// Makes the session be what spec says, or changes nothing and sets *error, with paths below path.
+// Takes what it needs out of spec. *created tells whether it is new.
+bool session_apply(struct sessions *sessions, struct session_spec *spec, const char *path,
+	bool *created, struct rpc_error *error);
+
+// As session_apply() for some legs: those with an id that exists change, the others join.
+bool session_apply_legs(struct sessions *sessions, struct session *session, struct leg_spec *legs,
+	uint32_t n, const char *path, struct rpc_error *error);
+
+// Takes legs out. Unknown ids are an error, and none leaves then.
+bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
+	const char *path, uint32_t *removed, struct rpc_error *error);
+
+void session_remove(struct sessions *sessions, struct session *session);
+
+// Removes all sessions and waits for the workers.
+void sessions_fini(struct sessions *sessions);

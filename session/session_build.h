@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "session/session_types.h"
+
+// From what a client states to what workers use. Control thread.
+
+// Crypto session identifiers of TS 33.180 table E.1.3-1 (SPK, MSCCK, MKFC: see docs) for what a
+// client behind a leg with that role sends, and for what it receives.
+uint8_t cs_id_receive(enum session_service service, enum key_type type, enum leg_role role);
+uint8_t cs_id_send(enum session_service service, enum key_type type, enum leg_role role);
+
+// Profile of a leg: what it states, over the key's.
+struct key_profile protection_profile(
+	const struct protection_spec *spec, const struct key_slot *key);
+
+// The list of all that legs of one kind send to; to NULL: all legs. Never NULL.
+struct fanout *fanout_build(struct keystore *store, const struct session *session, unsigned kind,
+	const struct leg_spec *from);
+
+// Rate of a leg's RTP timestamps in Hz: as stated, or that of the service's usual codecs.
+uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spec);
+
+// A leg as workers see it.
+struct leg *leg_build(
+	struct keystore *store, const struct session *session, const struct session_leg *leg);

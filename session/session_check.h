@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "server/rpc.h"
+#include "session/session_types.h"
+
+// Whether a session can be what a client states. Each function returns false with *error set, and
+// changes nothing but the scopes of keys, which it finds.
+
+// No two have one id.
+bool leg_specs_check_ids(
+	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error);
+// Its own keys can be installed.
+bool session_check_keys(struct sessions *sessions, const struct session *session,
+	const struct session_spec *spec, const char *path, struct rpc_error *error);
+// Its legs: limits, addresses, keys (finds the scope of each), receivers.
+bool session_check(struct sessions *sessions, const struct session *session,
+	const struct session_spec *spec, const char *path, struct rpc_error *error);

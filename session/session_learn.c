@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "session/session_learn.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "dataplane/relay_tables.h"
+#include "event/notice.h"
+#include "session/leg_bind.h"
+#include "session/session_publish.h"
+#include "session/session_store.h"
+
+enum { LEARN_MS = 100 }; // between two moves of a leg's remote address
+
+// The leg that a worker speaks of, if it still is the one that the worker saw.
+static struct session_leg *session_leg_by_index(
+	const struct sessions *sessions, uint32_t index, uint32_t serial, struct session **session)
+{
+	struct session_leg *leg = session_leg_at(sessions, index, session);
+	return leg && leg->serial == serial ? leg : NULL;
+}
+
+// Whether media can be sent to an address that a packet claims to come from.
+static bool address_learnable(
+	const struct sessions *sessions, const struct session_leg *leg, const struct endpoint *addr)
+{
+	const struct port *port = &sessions->relay->ports[leg->spec.port];
+	return addr->port != 0 && port_address_is_hosts(port, addr) &&
+	       port_next_hop(port, addr).family != AF_UNSPEC;
+}
+
+void session_learn(
+	struct sessions *sessions, uint32_t index, uint32_t serial, const struct endpoint *addr)
+{
+	struct session *session;
+	struct session_leg *leg = session_leg_by_index(sessions, index, serial, &session);
+	uint64_t now_ms = clock_now_ms();
+	if (!leg || !leg->spec.learn || endpoint_equal(&leg->spec.remote, addr) ||
+		!address_learnable(sessions, leg, addr) || now_ms - leg->learned_ms < LEARN_MS)
+		return; // if it is only too early the next packet says so again
+	leg->learned_ms = now_ms;
+	struct session_leg before = *leg;
+	leg->spec.remote = *addr;
+	leg_bind(sessions, session, leg);
+	session_rebuild(sessions, session);
+	leg_unbind(sessions, &before);
+	struct notice learned = {.type = NOTICE_LEG_LEARNED,
+		.session = session->spec.id,
+		.leg = leg->spec.id,
+		.address = &leg->spec.remote};
+	notice(sessions->notices, &learned);
+}
+
+void session_note_stream(
+	struct sessions *sessions, uint32_t index, uint32_t serial, uint32_t stream)
+{
+	struct session *session;
+	struct session_leg *found = session_leg_by_index(sessions, index, serial, &session);
+	if (!found)
+		return;
+	for (uint32_t i = 0; i < found->n_streams; i++)
+		if (found->streams[i] == stream)
+			return;
+	if (found->n_streams == found->streams_size) {
+		found->streams_size = found->streams_size ? found->streams_size * 2 : 4;
+		found->streams =
+			alloc_resize(found->streams, found->streams_size, sizeof(*found->streams));
+	}
+	found->streams[found->n_streams++] = stream;
+}

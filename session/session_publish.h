@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "session/session_types.h"
+
+// The order of publishing (docs/threads.md): what was published before is retired only when nothing
+// published leads to it any more. Control thread.
+
+// Builds and publishes anew what workers see of it, after a key changed.
+void session_rebuild(struct sessions *sessions, struct session *session);
+
+// For struct key_owner: a key that its legs name has changed.
+void session_follow_key(struct key_owner *owner);
+
+// First, before anything that it leads to is retired: no worker finds the leg any more.
+void leg_unpublish(struct sessions *sessions, struct session_leg *leg);
+// Nor at addresses that it had before it was bound anew.
+void leg_unpublish_replaced(const struct session_leg *before, const struct session_leg *now);
+
+// Workers find the groups that legs joined, and no more those that none is in: after no leg array
+// of these leads anywhere.
+void groups_publish(struct sessions *sessions);
+
+// Has memory freed when no worker can reach it. NULL is ignored.
+void retire_memory(struct sessions *sessions, void *what);

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <jansson.h>
+
+#include "session/session_types.h"
+
+// Sessions as JSON. Control thread.
+
+json_t *session_show(const struct sessions *sessions, const struct session *session);
+json_t *session_summary(const struct session *session);

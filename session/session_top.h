@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <jansson.h>
+
+#include "session/session_types.h"
+
+// The busiest sessions. Control thread.
+
+enum { SESSION_TOP_DEFAULT = 20, SESSION_TOP_MAX = 100 };
+
+// The sessions that sent and received most packets a second lately, the busiest first. give_way is
+// called now and then while all are looked at; no session comes or goes in it.
+json_t *session_top(
+	struct sessions *sessions, uint32_t limit, void (*give_way)(void *arg), void *arg);

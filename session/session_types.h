@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/leg.h"
+#include "key/key.h"
+
+// Sessions (MC calls) and their legs. What a client states is kept as spec; from it the legs and
+// fan-outs that workers use are built anew at every change and published as a whole. Control
+// thread.
+
+struct map;
+
+enum {
+	SESSION_ID_MAX = 255, // octets of a session or leg id
+	SESSION_LEGS_MAX = 10000,
+	CLOCK_RATE_MAX = 1000000, // Hz
+};
+
+enum session_service { SERVICE_MCPTT, SERVICE_MCVIDEO, SERVICE_N };
+enum session_type { SESSION_GROUP, SESSION_PRIVATE, SESSION_N_TYPES };
+enum leg_role { ROLE_NONE, ROLE_INITIATOR, ROLE_RECEIVER };
+
+// A Protection as stated; what was left out of its profile comes from the key.
+struct key_ref {
+	uint32_t id;
+	uint32_t scope; // in which it was found: the session's or a domain's
+};
+
+struct protection_spec {
+	uint8_t mode; // enum leg_mode
+	uint8_t role; // enum leg_role
+	bool has_key, verify;
+	bool has_suite, has_mki_len, has_roc_rate;
+	struct key_ref key;
+	struct key_ref *accept; // taken from as well
+	uint32_t n_accept;
+	struct key_profile profile;
+	char *domain; // NULL: the session's
+	char *user;   // NULL: not named
+};
+
+struct leg_spec {
+	char *id;
+	uint8_t port;
+	struct endpoint local, remote; // remote AF_UNSPEC: null
+	bool learn, receive, send, control, rtcp_mux;
+	bool ssrc_random;
+	bool same_protection; // rtcp_protection was not stated
+	bool stays;           // in use already
+	uint8_t dscp;
+	uint32_t clock_rate; // of RTP timestamps, Hz; 0: the service's
+	struct protection_spec protection[SRTP_N_PROTOCOLS];
+	bool has_to;
+	char **to; // leg ids, if has_to; otherwise all others
+	uint32_t n_to;
+	uint32_t position; // in the request, for errors
+};
+
+struct session_spec {
+	char *id, *domain;
+	char *group; // URI, NULL: not stated
+	enum session_service service;
+	enum session_type type;
+	uint32_t timeout; // seconds, 0: none
+	struct key_spec *keys;
+	uint32_t n_keys;
+	struct leg_spec *legs;
+	uint32_t n_legs;
+};
+
+// A leg in use.
+struct session_leg {
+	struct leg_spec spec;
+	uint32_t serial;     // tells it from other legs with the same index, before and after
+	uint64_t learned_ms; // when its remote address last moved
+	uint32_t index;      // for workers
+	struct port_address *address;     // of spec.local
+	struct multicast_group *group;    // joined: of spec.remote; or NULL
+	uint32_t neighbour;               // next hop to spec.remote, NEIGHBOUR_NONE
+	uint32_t users[SRTP_N_PROTOCOLS]; // of spec.protection[].user
+	// Of the key that spec.protection[] names, and behind it of those that it accepts; or NULL
+	struct key_use **keys[SRTP_N_PROTOCOLS];
+	struct fanout *own[SRTP_N_PROTOCOLS]; // if spec.to
+	uint32_t *streams;                    // seen on the leg; may be stale
+	uint32_t n_streams, streams_size;
+	struct leg *published; // what workers saw of it, once it is leaving
+};
+
+// What a session's legs had sent and received when its rate was last taken, and that rate: 0 the first time.
+struct session_rate {
+	uint64_t taken_ms;
+	uint64_t rx_packets, rx_octets, tx_packets;
+	uint32_t rx_packets_per_s, tx_packets_per_s;
+	uint64_t rx_octets_per_s;
+};
+
+enum { FANOUT_RTP, FANOUT_RTCP, FANOUT_CONTROL, FANOUT_N };
+
+struct session {
+	struct sessions *sessions; // in which it is
+	struct key_owner owner;    // of the keys that its legs name
+	struct session_spec spec;  // its legs and keys have moved to where they are used
+	uint32_t scope;            // of its own keys, 0: none yet
+	uint32_t *key_ids;         // of its own keys
+	uint32_t n_keys;
+	struct session_leg *legs;
+	uint32_t n_legs;
+	struct fanout *fanouts[FANOUT_N];
+	uint64_t heard_tsc;        // media_watch: when media was last accepted, or it was made
+	bool silent;               // media_watch: its timeout was noticed
+	struct session_rate *rate; // NULL: nobody asked for it yet
+};
+
+// What media_watch saw of a leg. Zeroed memory is a new one.
+struct leg_watch {
+	uint64_t heard_tsc;         // of the last packet before the silence
+	uint64_t fails_tsc;         // when fails was taken
+	uint32_t fails, collisions; // drops that are told, or forgotten
+	uint32_t no_key, unknown_mki;
+	bool playing; // its start was noticed
+};
+
+struct sessions {
+	struct relay *relay;
+	struct keystore *keys;
+	struct retire *retire;
+	struct users *users;
+	struct notices *notices;
+	uint32_t max_sessions, max_legs;
+	struct map *by_id;
+	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];
+	uint32_t n_silent;         // sessions whose timeout was noticed
+	struct session **by_leg;   // by leg index; secmem_map'd, touched as used
+	uint32_t *positions;       // by leg index: where it is among its session's legs
+	struct leg_watch *watches; // by leg index
+	uint32_t watch_cursor;     // leg that media_watch looked at last
+	uint32_t n_legs;           // in use
+	uint32_t next_serial;
+	uint32_t n_touched;
+	uint32_t *free_legs, n_free;
+};
+
+// The key that a leg names, or NULL.
+static inline struct key_slot *leg_key_slot(const struct session_leg *leg, unsigned protocol)
+{
+	return leg->keys[protocol] ? leg->keys[protocol][0]->slot : NULL;
+}
