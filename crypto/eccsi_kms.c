@@ -65,7 +65,7 @@ enum eccsi_status eccsi_ksak_make(uint8_t ksak[ECCSI_SCALAR_LEN], uint8_t kpak[E
 	return status == ECCSI_KSAK ? ECCSI_LIBRARY : status;
 }
 
-// The numbers are of ctx; v, product and sum are secret.
+// The numbers are of ctx; all but hs are secret.
 struct giving {
 	BN_CTX *ctx;
 	BIGNUM *ksak, *v, *hs, *sum;
