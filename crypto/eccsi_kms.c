@@ -125,8 +125,8 @@ enum eccsi_status eccsi_ssk_make(const uint8_t ksak[ECCSI_SCALAR_LEN], const uin
 	status = ECCSI_LIBRARY;
 	if (!public_make(giving.ksak, giving.kpak, giving.ctx))
 		goto out;
-	for (uint8_t attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-		if (!key_set_make(&giving, ksak, attempt, id, id_len))
+	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		if (!key_set_make(&giving, ksak, (uint8_t)attempt, id, id_len))
 			goto out;
 		// 5.1.1: neither may be zero; another v then.
 		if (BN_is_zero(giving.hs) || BN_is_zero(giving.sum))
