@@ -8,6 +8,8 @@
 #include <jansson.h>
 
 #include "control/app.h"
+#include "dataplane/loop.h"
+#include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 
 // A whole relay in one process, as an MCX server would set it up: keys and sessions come in by the

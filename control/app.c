@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "control/overload.h"
 #include "dataplane/cryptodev.h"
+#include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 #include "host/relay.h"
 #include "key/key_context.h"

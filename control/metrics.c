@@ -12,6 +12,7 @@
 
 #include "base/counter.h"
 #include "config/config.h"
+#include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 #include "event/subscription.h"
 #include "host/relay.h"

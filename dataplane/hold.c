@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "base/counter.h"
-#include "dataplane/worker.h"
+#include "dataplane/tokens.h"
+#include "dataplane/worker_state.h"
 
 static uint16_t *hold_head(struct worker *worker, const struct key_name *name)
 {

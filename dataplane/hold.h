@@ -8,7 +8,7 @@
 
 #include "dataplane/drop.h"
 #include "dataplane/key_table.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 // Packets whose key context does not exist yet wait here while the control thread derives it; none
 // is lost for being the first. Bounded for each context, each leg and each worker.

@@ -8,7 +8,8 @@
 
 #include "crypto/packet_index.h"
 #include "dataplane/stream_count.h"
-#include "dataplane/worker.h"
+#include "dataplane/tokens.h"
+#include "dataplane/worker_state.h"
 
 static_assert(RELAY_WORKERS_MAX <= (STREAM_OPAQUE >> STREAM_LEG_BITS), "a scope has room for both");
 

@@ -40,7 +40,8 @@ struct protect_state {
 	uint32_t claimed_space; // in which its packet index was claimed last; UINT32_MAX: none
 	enum drop_reason untranslated; // why there is no translation
 	uint64_t claimed_index;        // in claimed_space
-	struct rte_mbuf *translated;   // RTCP beside plain media, for protected groups; NULL: none yet
+	struct rte_mbuf
+		*translated; // RTCP beside plain media, for protected groups; NULL: none yet
 };
 
 // At the first group of a packet.

@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
+#include <rte_mbuf.h>
+
 #include "base/endpoint.h"
 #include "crypto/srtp.h"
 #include "dataplane/fanout.h"
@@ -13,7 +16,6 @@
 #include "dataplane/leg.h"
 
 struct port_address;
-struct rte_mbuf;
 struct stream;
 
 #define NO_INDEX UINT64_MAX
@@ -102,4 +104,34 @@ static inline bool packet_passes(
 		return false;
 	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(p->data));
 	return roc == p->trailer.has_roc;
+}
+
+// Shortens a buffer of one segment to len octets, no more than it has.
+static inline void mbuf_cut(struct rte_mbuf *mbuf, uint16_t len)
+{
+	mbuf->data_len = len;
+	mbuf->pkt_len = len;
+}
+
+// Most packets have no buffer left when they end: not worth a call.
+static inline void buffer_free(struct rte_mbuf *mbuf)
+{
+	if (unlikely(mbuf != NULL))
+		rte_pktmbuf_free(mbuf);
+}
+
+// Frees the buffers that the packet still has.
+static inline void packet_free(struct packet *packet)
+{
+	if (packet->clear != packet->mbuf)
+		buffer_free(packet->clear);
+	buffer_free(packet->mbuf);
+}
+
+// The frame again as it was received, to start anew: puts back the headers that stage_parse took
+// off.
+static inline struct rte_mbuf *packet_unparse(struct packet *packet)
+{
+	rte_pktmbuf_prepend(packet->mbuf, packet->headers_len);
+	return packet->mbuf;
 }

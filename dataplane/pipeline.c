@@ -15,7 +15,7 @@
 #include "base/counter.h"
 #include "dataplane/cryptodev.h"
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 enum {
 	DEVICE_BURST = 64,

@@ -5,7 +5,8 @@
 
 #include "base/counter.h"
 #include "dataplane/stream_table.h"
-#include "dataplane/worker.h"
+#include "dataplane/tokens.h"
+#include "dataplane/worker_state.h"
 
 struct stream *plain_stream_get(
 	struct worker *worker, const struct leg *leg, uint8_t protocol, uint32_t ssrc)

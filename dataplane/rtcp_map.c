@@ -5,7 +5,7 @@
 
 #include "dataplane/plain_stream.h"
 #include "dataplane/rtcp_translate.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 static struct rte_mbuf *packet_translate(struct worker *worker, const struct packet *p,
 	rtcp_map_ssrc *map, void *arg, enum drop_reason *reason)

@@ -6,7 +6,8 @@
 #include "dataplane/opaque.h"
 #include "dataplane/stages.h"
 #include "dataplane/stream_count.h"
-#include "dataplane/worker.h"
+#include "dataplane/tokens.h"
+#include "dataplane/worker_state.h"
 
 // The stream of an authentic packet whose SSRC was new when the burst began. Another packet of the
 // burst, or another worker, may have given birth to it since.

@@ -4,7 +4,7 @@
 #include "dataplane/burst.h"
 #include "dataplane/hold.h"
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 // Reads the trailer in one layout; true if its MKI is one of the key. There is no length of
 // the MKI on the wire, nor a mark that a ROC follows (RFC 3711 3.1, RFC 4771 2).

@@ -4,7 +4,7 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 static inline const struct leg *leg_of_packet(const struct relay *relay, const struct packet *p)
 {

@@ -10,7 +10,8 @@
 #include "base/counter.h"
 #include "dataplane/checksum.h"
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/transmit.h"
+#include "dataplane/worker_state.h"
 
 enum {
 	COPIES_AT_ONCE = 16, // with more the first would have left the cache when they are sent

@@ -11,7 +11,7 @@
 #include "dataplane/burst.h"
 #include "dataplane/punt.h"
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 #define NOINLINE __attribute__((noinline))
 

@@ -7,7 +7,8 @@
 #include "dataplane/plain_stream.h"
 #include "dataplane/rtcp_map.h"
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/tokens.h"
+#include "dataplane/worker_state.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 

@@ -5,7 +5,7 @@
 #include "dataplane/hold.h"
 #include "dataplane/prefetch.h"
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 // Who speaks: the user whose GUK-ID the packet's MKI has, or whom the leg names. A leg's user does
 // not stand for somebody else whose media comes over it.

@@ -6,7 +6,7 @@
 #include "dataplane/plain_stream.h"
 #include "dataplane/rtcp_map.h"
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 // The name of the context that the packet's talker has under another key of the leg; false if it is
 // not known who that is.

@@ -2,7 +2,7 @@
 // Copyright (c) 2026 The mcxrelay authors
 
 #include "dataplane/stages.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 // Where the clear packet goes: over the protected one, or beside it if that is still needed.
 static bool packet_clear_place(struct worker *worker, struct packet *p)

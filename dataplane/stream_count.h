@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/counter.h"
-#include "dataplane/worker.h"
+#include "dataplane/worker_state.h"
 
 // The numbers of a stream: what was accepted of it, since it began or began anew. Its owner writes
 // them.

@@ -19,6 +19,8 @@
 #include "base/secmem.h"
 #include "crypto/srtp.h"
 #include "dataplane/cryptodev.h"
+#include "dataplane/loop.h"
+#include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 #include "host/local.h"
 #include "host/multicast.h"

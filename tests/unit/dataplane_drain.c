@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "dataplane/worker.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/worker_state.h"
 
 // Packets with a crypto device end within their burst, as without one, for tests that look at what became of them.
 // Linked in place of pipeline_take().

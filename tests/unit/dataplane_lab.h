@@ -7,7 +7,10 @@
 #include <stdint.h>
 
 #include "dataplane/hold.h"
+#include "dataplane/loop.h"
+#include "dataplane/pipeline.h"
 #include "dataplane/stages.h"
+#include "dataplane/transmit.h"
 #include "dataplane/worker.h"
 #include "host/multicast.h"
 #include "host/relay.h"

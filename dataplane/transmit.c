@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "dataplane/transmit.h"
+
+#include <rte_ethdev.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "dataplane/worker_state.h"
+
+enum { TX_TRIES = 4 };
+
+// A copy that was counted as sent to its leg and was not. The frame is the relay's own: Ethernet, IP without
+// options, UDP.
+static void tx_refuse(struct worker *worker, const struct port *port, const struct rte_mbuf *mbuf)
+{
+	counter_add(&worker->counters.drops[DROP_TX_FULL], 1);
+	if (mbuf->hash.usr == LEG_NONE)
+		return;
+	uint16_t headers = port->l2_len;
+	bool ipv4 = *rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, headers) >> 4 == 4;
+	headers += (ipv4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr)) +
+		   sizeof(struct rte_udp_hdr);
+	struct leg_counters *counters = &worker->legs[mbuf->hash.usr];
+	counter_add(&counters->tx_drops[DROP_TX_FULL - DROP_COPY_FIRST], 1);
+	counter_add(&counters->tx_packets, -1);
+	counter_set(&counters->tx_octets, counters->tx_octets - (mbuf->pkt_len - headers));
+}
+
+void tx_flush(struct worker *worker, uint8_t port)
+{
+	struct tx_queue *queue = &worker->tx[port];
+	uint64_t octets = 0;
+	for (uint16_t i = 0; i < queue->n; i++)
+		octets += queue->packets[i]->pkt_len;
+	uint16_t ethdev = worker->relay->ports[port].ethdev, sent = 0;
+	// A full ring empties at line rate: a few tries are worth it, waiting is not.
+	for (unsigned tries = 0; tries < TX_TRIES && sent < queue->n; tries++)
+		sent += rte_eth_tx_burst(
+			ethdev, worker->id, queue->packets + sent, queue->n - sent);
+	for (uint16_t i = sent; i < queue->n; i++) {
+		octets -= queue->packets[i]->pkt_len;
+		tx_refuse(worker, &worker->relay->ports[port], queue->packets[i]);
+	}
+	counter_add(&worker->counters.tx_packets, sent);
+	counter_add(&worker->counters.tx_octets, octets);
+	rte_pktmbuf_free_bulk(queue->packets + sent, queue->n - sent);
+	queue->n = 0;
+}
+
+void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf)
+{
+	worker_send_copy(worker, port, mbuf, LEG_NONE);
+}
+
+void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg)
+{
+	struct tx_queue *queue = &worker->tx[port];
+	mbuf->hash.usr = leg;
+	queue->packets[queue->n++] = mbuf;
+	if (queue->n == WORKER_TX_BURST)
+		tx_flush(worker, port);
+}

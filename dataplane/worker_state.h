@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ring.h>
+
+#include "base/counter.h"
+#include "dataplane/drop.h"
+#include "dataplane/mailbox.h"
+#include "dataplane/packet.h"
+#include "dataplane/relay_tables.h"
+
+// What the stages need of a worker.
+
+struct pipeline;
+
+enum {
+	WORKER_BURST = 32,      // packets taken from a queue at once
+	WORKER_GROUP = 8,       // of them that go through the stages together: with their keys they
+				// fit into the first-level cache
+	WORKER_TX_BURST = 64,   // packets collected for a port before they are sent
+	HOLD_SLOTS = 256,       // key contexts for which packets wait
+	HOLD_PACKETS = 64,      // packets that wait for one of them: a video frame
+	HOLD_TOTAL = 4096,      // packets that wait in all
+	HOLD_SLOTS_PER_LEG = 4, // of these contexts, on account of one leg
+	LEG_TOKENS =
+		64, // what a leg may ask for unauthenticated at once: derivations, plain streams
+	LEG_TOKENS_PER_SECOND = 64, // and in the long run
+	RESYNC_PER_SECOND = 1000,   // packets that get a second try with the ROC they carry
+};
+
+// What one worker counts of one leg. Written by the worker, read relaxed by control, zeroed by
+// control when no worker can reach the leg.
+struct leg_counters {
+	alignas(64) uint64_t rx_packets, rx_octets; // accepted; octets from the RTP header on
+	uint64_t tx_packets, tx_octets; // handed to the port; octets from the RTP header on
+	uint64_t last_rx_tsc;
+	uint64_t token_tsc;  // when tokens was brought up to date
+	uint32_t tokens;     // LEG_TOKENS at most
+	uint32_t held_slots; // hold slots that wait on its account
+	uint64_t last_tx_tsc;
+	uint32_t drops[DROP_N_REASONS]; // of what it sent
+	uint32_t tx_drops[DROP_COPY_N]; // of copies to it, from DROP_COPY_FIRST on
+};
+
+// Packets that wait for a key context.
+struct hold_slot {
+	struct key_name name;
+	uint32_t leg;
+	uint16_t n;    // 0: free
+	uint16_t next; // in its chain, or of the free ones, + 1; 0: none
+	struct rte_mbuf *packets[HOLD_PACKETS];
+};
+
+struct tx_queue {
+	uint16_t n;
+	struct rte_mbuf *packets[WORKER_TX_BURST];
+};
+
+struct worker_counters {
+	uint64_t rx_packets, rx_octets; // frames received, octets of frames
+	uint64_t rx_bursts;             // in which ports gave them
+	uint64_t tx_packets, tx_octets; // frames handed to ports
+	uint64_t loops, busy_loops;     // turns of the loop, and those that had anything to do
+	uint64_t handoffs;              // packets given to the worker that owns their stream
+	uint64_t held;                  // packets that waited for a key context
+	uint64_t drops[DROP_N_REASONS];
+};
+
+// What worker_handoff() writes to mbuf->hash.usr.
+enum { HANDOFF_FRESH, HANDOFF_HELD };
+
+struct worker {
+	alignas(64) struct relay *relay;
+	unsigned lcore;
+	uint8_t id;
+	_Atomic int started; // worker: 1 forwards, -1 could not; control: ro
+	_Atomic bool quit;   // control: wo, worker: ro
+	uint64_t now;        // TSC at the begin of the burst
+	uint64_t tsc_hz;
+	uint64_t resync_tsc;       // when a packet last got a second try
+	struct pipeline *pipeline; // NULL: there is no crypto device
+	struct leg_counters *legs; // by leg
+	struct tx_queue tx[PORT_MAX];
+	uint32_t ssrcs[SSRC_POOL_SIZE];
+	uint32_t n_ssrcs;
+	_Atomic uint32_t ssrcs_taken; // so far; worker: wo, control: ro
+	struct packet packets[WORKER_BURST];
+	uint32_t n_held;                 // packets that wait
+	uint16_t hold_heads[HOLD_SLOTS]; // chains by hash of the name: slot + 1; 0: none
+	uint16_t hold_unused;            // first of the slots to use again + 1
+	uint16_t hold_touched;           // slots ever used
+	struct hold_slot hold[HOLD_SLOTS];
+	struct rte_ring *from_control;               // struct worker_mail
+	struct rte_ring *to_control;                 // struct control_mail
+	struct rte_ring *handoff;                    // mbufs; any worker puts, this one takes
+	alignas(64) struct worker_counters counters; // worker: rw, control: relaxed reads
+};
+
+// Posts to control; false if the mailbox is full. Control's side of it.
+bool worker_post(struct worker *worker, const struct control_mail *mail);
+bool worker_mail_put(struct worker *worker, const struct worker_mail *mail);
+bool worker_mail_take(struct worker *worker, struct control_mail *mail);
+
+// Counts a drop of reason, by packet's leg too if it is known, and frees its buffers.
+void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason reason);
+
+// Gives a packet, as it was received, to the worker that owns its stream, or drops it. It has no clear buffer.
+void worker_handoff(struct worker *worker, struct packet *packet);
+
+// Counts one copy, or one frame, that is dropped; leg may be NULL.
+static inline void worker_count_drop(
+	struct worker *worker, const struct leg *leg, enum drop_reason reason)
+{
+	counter_add(&worker->counters.drops[reason], 1);
+	if (leg)
+		counter_add(&worker->legs[leg->index].drops[reason], 1);
+}
+
+// Counts one copy to a leg that is dropped for a reason of stage_output.
+static inline void worker_count_copy_drop(
+	struct worker *worker, uint32_t leg, enum drop_reason reason)
+{
+	counter_add(&worker->counters.drops[reason], 1);
+	counter_add(&worker->legs[leg].tx_drops[reason - DROP_COPY_FIRST], 1);
+}
