@@ -220,7 +220,7 @@ void rig_learn_gateways(struct rig *rig)
 	workers_go(rig, true);
 	// What control has for the workers: solicitations, one a second while the keys were made.
 	for (unsigned i = 0; i < rig->n_workers; i++)
-		while (!rte_ring_empty(rig->app.relay.workers[i]->from_control))
+		while (!rte_ring_empty(rig->app.relay.workers[i]->mailbox.to_worker))
 			worker_turn(rig->app.relay.workers[i]);
 }
 

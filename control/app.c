@@ -31,13 +31,13 @@ static void answer_derive(
 		.value = mail->derive.slot,
 		.refused = key_ctx_derive(keys, &mail->derive.name),
 	};
-	worker_mail_put(worker, &answer);
+	worker_mail_put(&worker->mailbox, &answer);
 }
 
 static void read_mail(struct keystore *keys, struct sessions *sessions, struct worker *worker)
 {
 	struct control_mail mail;
-	for (unsigned n = 0; n < APP_MAILS && worker_mail_take(worker, &mail); n++) {
+	for (unsigned n = 0; n < APP_MAILS && control_mail_take(&worker->mailbox, &mail); n++) {
 		switch (mail.type) {
 		case MAIL_DERIVE:
 			answer_derive(keys, worker, &mail);
@@ -58,7 +58,7 @@ static void fill_ssrcs(struct ssrc_source *source, struct worker *worker, uint32
 	uint32_t taken = atomic_load_explicit(&worker->ssrcs_taken, memory_order_relaxed);
 	while (*given - taken < SSRC_POOL_SIZE) {
 		struct worker_mail mail = {.type = MAIL_SSRC, .value = ssrc_source_take(source)};
-		if (mail.value == 0 || !worker_mail_put(worker, &mail))
+		if (mail.value == 0 || !worker_mail_put(&worker->mailbox, &mail))
 			return;
 		(*given)++;
 	}

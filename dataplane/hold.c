@@ -71,7 +71,7 @@ static enum drop_reason hold_ask(
 		.leg = leg,
 		.derive = {.name = *name, .slot = (uint32_t)(slot - worker->hold)},
 	};
-	if (!worker_post(worker, &mail))
+	if (!control_mail_put(&worker->mailbox, &mail))
 		return DROP_DERIVE_LIMIT;
 	counters->held_slots++;
 	slot->name = *name;

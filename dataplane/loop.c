@@ -5,7 +5,7 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
-#include <rte_ring_elem.h>
+#include <rte_ring.h>
 
 #include "crypto/cipher.h"
 #include "dataplane/burst.h"
@@ -120,7 +120,7 @@ static unsigned mail_process(struct worker *worker, unsigned most)
 {
 	struct worker_mail mail;
 	unsigned n = 0;
-	while (n < most && rte_ring_dequeue_elem(worker->from_control, &mail, sizeof(mail)) == 0) {
+	while (n < most && worker_mail_take(&worker->mailbox, &mail)) {
 		n++;
 		switch (mail.type) {
 		case MAIL_RESUME:

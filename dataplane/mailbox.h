@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/endpoint.h"
@@ -10,6 +11,7 @@
 #include "dataplane/key_table.h"
 
 struct rte_mbuf;
+struct rte_ring;
 
 // Messages between a worker and the control thread: one ring each way for each worker, one
 // producer, one consumer, never blocking. What finds a ring full is dropped (and counted) or tried
@@ -49,8 +51,27 @@ struct control_mail {
 };
 
 enum {
-	MAILBOX_SIZE = 4096,  // messages
-	PUNT_SIZE = 512,      // packets for the control thread
-	HANDOFF_SIZE = 4096,  // packets for another worker
-	SSRC_POOL_SIZE = 256, // fresh SSRCs of a worker
+	MAILBOX_SIZE = 4096,   // messages
+	MAILBOX_ANSWERS = 256, // of them, room that only answers to held packets may take
+	PUNT_SIZE = 512,       // packets for the control thread
+	HANDOFF_SIZE = 4096,   // packets for another worker
+	SSRC_POOL_SIZE = 256,  // fresh SSRCs of a worker
 };
+
+struct mailbox {
+	struct rte_ring *to_worker, *to_control;
+};
+
+// Makes the rings of a worker; false if memory is short. Main thread.
+bool mailbox_init(struct mailbox *mailbox, uint8_t worker);
+
+// Frees them, and the frames in them.
+void mailbox_fini(struct mailbox *mailbox);
+
+// Control thread puts, worker takes. False: the ring is full, or empty.
+bool worker_mail_put(struct mailbox *mailbox, const struct worker_mail *mail);
+bool worker_mail_take(struct mailbox *mailbox, struct worker_mail *mail);
+
+// Worker puts, control thread takes.
+bool control_mail_put(struct mailbox *mailbox, const struct control_mail *mail);
+bool control_mail_take(struct mailbox *mailbox, struct control_mail *mail);

@@ -76,7 +76,7 @@ static void stream_report(struct worker *worker, const struct leg *leg, struct s
 		.serial = leg->serial,
 		.stream = stream_index(&worker->relay->streams, s),
 	};
-	s->reported = worker_post(worker, &mail);
+	s->reported = control_mail_put(&worker->mailbox, &mail);
 }
 
 static void stream_note(struct worker *worker, struct packet *p)
@@ -101,7 +101,8 @@ static void leg_learn(struct worker *worker, const struct packet *p)
 		.serial = p->leg->serial,
 		.addr = p->source,
 	};
-	worker_post(worker, &mail); // if the mailbox is full the next packet tries again
+	control_mail_put(
+		&worker->mailbox, &mail); // if the mailbox is full the next packet tries again
 }
 
 // Plain RTCP has no index. Beside media it is none of the packets that its stream counts.

@@ -8,7 +8,7 @@
 #include <rte_cycles.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
-#include <rte_ring_elem.h>
+#include <rte_ring.h>
 
 #include "base/secmem.h"
 #include "dataplane/hold.h"
@@ -19,19 +19,11 @@ static size_t counters_size(const struct relay *relay)
 	return relay->legs.size * sizeof(struct leg_counters);
 }
 
-static struct rte_ring *ring_new(
-	const char *what, uint8_t id, unsigned element_size, unsigned size, unsigned flags)
+static struct rte_ring *handoff_new(uint8_t id)
 {
 	char name[RTE_RING_NAMESIZE];
-	snprintf(name, sizeof(name), "%s_%u", what, id);
-	return rte_ring_create_elem(name, element_size, size, SOCKET_ID_ANY, flags);
-}
-
-// Whether worker_new() got all that it asked for.
-static bool worker_is_whole(const struct worker *worker)
-{
-	return worker->legs && worker->from_control && worker->to_control && worker->handoff &&
-	       (worker->pipeline || !worker->relay->cryptodev);
+	snprintf(name, sizeof(name), "handoff_%u", id);
+	return rte_ring_create(name, HANDOFF_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
 }
 
 struct worker *worker_new(struct relay *relay, uint8_t id, unsigned lcore)
@@ -40,20 +32,16 @@ struct worker *worker_new(struct relay *relay, uint8_t id, unsigned lcore)
 		"worker", sizeof(*worker), RTE_CACHE_LINE_SIZE, (int)rte_lcore_to_socket_id(lcore));
 	if (!worker)
 		return NULL;
-	unsigned one_to_one = RING_F_SP_ENQ | RING_F_SC_DEQ;
 	worker->relay = relay;
 	worker->id = id;
 	worker->lcore = lcore;
 	worker->tsc_hz = rte_get_tsc_hz();
 	worker->legs = secmem_map(counters_size(relay));
-	worker->from_control =
-		ring_new("from_control", id, sizeof(struct worker_mail), MAILBOX_SIZE, one_to_one);
-	worker->to_control =
-		ring_new("to_control", id, sizeof(struct control_mail), MAILBOX_SIZE, one_to_one);
-	worker->handoff = ring_new("handoff", id, sizeof(void *), HANDOFF_SIZE, RING_F_SC_DEQ);
+	worker->handoff = handoff_new(id);
+	bool whole = mailbox_init(&worker->mailbox, id) && worker->legs && worker->handoff;
 	if (relay->cryptodev)
 		worker->pipeline = pipeline_new(worker);
-	if (!worker_is_whole(worker)) {
+	if (!whole || (relay->cryptodev && !worker->pipeline)) {
 		worker_free(worker);
 		return NULL;
 	}
@@ -71,19 +59,13 @@ void worker_free(struct worker *worker)
 {
 	if (!worker)
 		return;
-	struct worker_mail mail;
-	while (worker->from_control &&
-		rte_ring_dequeue_elem(worker->from_control, &mail, sizeof(mail)) == 0)
-		if (mail.type == MAIL_SEND)
-			rte_pktmbuf_free(mail.mbuf);
+	mailbox_fini(&worker->mailbox);
 	ring_free_mbufs(worker->handoff);
 	hold_clear(worker);
 	pipeline_free(worker->pipeline);
 	for (unsigned i = 0; i < PORT_MAX; i++)
 		rte_pktmbuf_free_bulk(worker->tx[i].packets, worker->tx[i].n);
 	secmem_unmap(worker->legs, counters_size(worker->relay));
-	rte_ring_free(worker->from_control);
-	rte_ring_free(worker->to_control);
 	rte_ring_free(worker->handoff);
 	rte_free(worker);
 }

@@ -21,14 +21,14 @@
 struct pipeline;
 
 enum {
-	WORKER_BURST = 32,      // packets taken from a queue at once
-	WORKER_GROUP = 8,       // of them that go through the stages together: with their keys they
-				// fit into the first-level cache
-	WORKER_TX_BURST = 64,   // packets collected for a port before they are sent
-	HOLD_SLOTS = 256,       // key contexts for which packets wait
-	HOLD_PACKETS = 64,      // packets that wait for one of them: a video frame
-	HOLD_TOTAL = 4096,      // packets that wait in all
-	HOLD_SLOTS_PER_LEG = 4, // of these contexts, on account of one leg
+	WORKER_BURST = 32,    // packets taken from a queue at once
+	WORKER_GROUP = 8,     // of them that go through the stages together: with their keys they
+			      // fit into the first-level cache
+	WORKER_TX_BURST = 64, // packets collected for a port before they are sent
+	HOLD_SLOTS = MAILBOX_ANSWERS, // key contexts for which packets wait
+	HOLD_PACKETS = 64,            // packets that wait for one of them: a video frame
+	HOLD_TOTAL = 4096,            // packets that wait in all
+	HOLD_SLOTS_PER_LEG = 4,       // of these contexts, on account of one leg
 	LEG_TOKENS =
 		64, // what a leg may ask for unauthenticated at once: derivations, plain streams
 	LEG_TOKENS_PER_SECOND = 64, // and in the long run
@@ -97,16 +97,10 @@ struct worker {
 	uint16_t hold_unused;            // first of the slots to use again + 1
 	uint16_t hold_touched;           // slots ever used
 	struct hold_slot hold[HOLD_SLOTS];
-	struct rte_ring *from_control;               // struct worker_mail
-	struct rte_ring *to_control;                 // struct control_mail
+	struct mailbox mailbox;
 	struct rte_ring *handoff;                    // mbufs; any worker puts, this one takes
 	alignas(64) struct worker_counters counters; // worker: rw, control: relaxed reads
 };
-
-// Posts to control; false if the mailbox is full. Control's side of it.
-bool worker_post(struct worker *worker, const struct control_mail *mail);
-bool worker_mail_put(struct worker *worker, const struct worker_mail *mail);
-bool worker_mail_take(struct worker *worker, struct control_mail *mail);
 
 // Counts a drop of reason, by packet's leg too if it is known, and frees its buffers.
 void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason reason);

@@ -150,7 +150,7 @@ static void relay_flush(struct relay *relay)
 {
 	if (atomic_load(&relay->workers[0]->started) != 1)
 		return;
-	while (!rte_ring_empty(relay->workers[0]->from_control))
+	while (!rte_ring_empty(relay->workers[0]->mailbox.to_worker))
 		relay_wait_workers(relay);
 	relay_wait_workers(relay);
 }
@@ -210,6 +210,6 @@ void relay_poll_network(struct relay *relay, uint64_t now_ms)
 void relay_send_frame(struct relay *relay, uint8_t port, struct rte_mbuf *mbuf)
 {
 	struct worker_mail mail = {.type = MAIL_SEND, .value = port, .mbuf = mbuf};
-	if (!worker_mail_put(relay->workers[0], &mail))
+	if (!worker_mail_put(&relay->workers[0]->mailbox, &mail))
 		rte_pktmbuf_free(mbuf);
 }

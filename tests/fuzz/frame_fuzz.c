@@ -166,7 +166,7 @@ static unsigned mbufs_read(const uint8_t *data, size_t size, struct rte_mbuf *mb
 static void control_answer(struct worker *worker)
 {
 	struct control_mail mail;
-	while (worker_mail_take(worker, &mail)) {
+	while (control_mail_take(&worker->mailbox, &mail)) {
 		struct worker_mail answer = {
 			.type = MAIL_RESUME, .value = mail.derive.slot, .refused = DROP_NO_KEY};
 		if (mail.type == MAIL_DERIVE)
@@ -175,7 +175,7 @@ static void control_answer(struct worker *worker)
 	relay_poll_network(&lab.relay, 1);
 	multicast_tick(&lab.relay, clock_now_ms() + LATER_MS);
 	struct worker_mail sent; // by worker 0, whoever asked
-	while (rte_ring_dequeue_elem(lab.relay.workers[0]->from_control, &sent, sizeof(sent)) == 0)
+	while (worker_mail_take(&lab.relay.workers[0]->mailbox, &sent))
 		if (sent.type == MAIL_SEND)
 			rte_pktmbuf_free(sent.mbuf);
 }

@@ -207,9 +207,9 @@ static void bears_stream_of_whole_burst(void **state)
 	assert_int_equal(stream->packets, WORKER_BURST);
 	assert_int_equal(stream->first_index, 500);
 	struct control_mail mail;
-	assert_true(worker_mail_take(worker(0), &mail));
+	assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 	assert_int_equal(mail.type, MAIL_STREAM);
-	assert_false(worker_mail_take(worker(0), &mail));
+	assert_false(control_mail_take(&worker(0)->mailbox, &mail));
 }
 
 static void forged_first_packet_bears_nothing(void **state)
@@ -224,7 +224,7 @@ static void forged_first_packet_bears_nothing(void **state)
 	worker_process_burst(worker(0), &mbuf, 1);
 	expect_one_drop(DROP_AUTH_FAIL);
 	assert_null(stream_find(&lab.relay.streams, alice_key->ctx[SRTP_RTP], SSRC));
-	assert_false(worker_mail_take(worker(0), &mail));
+	assert_false(control_mail_take(&worker(0)->mailbox, &mail));
 	assert_int_equal(worker(0)->legs[ALICE].rx_packets, 0);
 	assert_int_equal(lab.relay.keys.ctxs[alice_key->ctx[SRTP_RTP]].proven, 0);
 }
@@ -427,11 +427,11 @@ static void holds_until_context_is_there(void **state)
 	assert_int_equal(lab_drops(&lab, 0), 0);
 	assert_int_equal(lab_take(&lab, 0, copies), 0);
 	assert_int_equal(worker(0)->counters.held, 3);
-	assert_true(worker_mail_take(worker(0), &mail));
+	assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 	assert_int_equal(mail.type, MAIL_DERIVE);
 	assert_int_equal(mail.derive.name.mki, (uint64_t)gmk->id << 32 | GUK_ID);
 	uint32_t slot = mail.derive.slot;
-	assert_false(worker_mail_take(worker(0), &mail)); // asked once for all three
+	assert_false(control_mail_take(&worker(0)->mailbox, &mail)); // asked once for all three
 	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
 	resume(slot, DROP_NONE);
 	expect_bob((uint64_t[]){1, 2, 3}, 3);
@@ -448,7 +448,7 @@ static void held_and_handed_over_counts_in_no_jitter(void **state)
 	group_call_open();
 	struct rte_mbuf *mbuf = talker_frame(GUK_ID, SSRC, 2);
 	worker_process_burst(worker(1), &mbuf, 1);
-	assert_true(worker_mail_take(worker(1), &mail));
+	assert_true(control_mail_take(&worker(1)->mailbox, &mail));
 	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
 	struct lab_packet packet = {
 		.len = 160, .ssrc = SSRC, .ctx = ctx[SRTP_RTP], .index = 1, .mki_len = 8};
@@ -477,14 +477,14 @@ static void drops_what_control_refused(void **state)
 	group_call_open();
 	push_talker(GUK_ID, 1);
 	push_talker(GUK_ID, 2);
-	assert_true(worker_mail_take(worker(0), &mail));
+	assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 	resume(mail.derive.slot, DROP_UNKNOWN_USER);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_UNKNOWN_USER), 2);
 	assert_int_equal(lab_drops(&lab, 0), 2);
 	assert_int_equal(worker(0)->legs[ALICE].held_slots, 0);
-	assert_false(worker_mail_take(worker(0), &mail)); // not asked for again by those
-	push_talker(GUK_ID, 3);                           // but by a new one
-	assert_true(worker_mail_take(worker(0), &mail));
+	assert_false(control_mail_take(&worker(0)->mailbox, &mail)); // not asked for again by those
+	push_talker(GUK_ID, 3);                                      // but by a new one
+	assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 }
 
 static void holds_so_many_for_one_context(void **state)
@@ -511,7 +511,7 @@ static void holds_for_so_many_contexts_of_leg(void **state)
 	// Those that wait already still take packets; an answer makes room for another.
 	push_talker(GUK_ID, 2);
 	assert_int_equal(lab_drops(&lab, 0), 1);
-	assert_true(worker_mail_take(worker(0), &mail));
+	assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 	resume(mail.derive.slot, DROP_UNKNOWN_USER);
 	push_talker(GUK_ID + HOLD_SLOTS_PER_LEG, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_DERIVE_LIMIT), 1);
@@ -533,7 +533,7 @@ static void holds_for_so_many_contexts(void **state)
 	group_call_open();
 	for (unsigned i = 0; i < HOLD_SLOTS; i++) {
 		push_new_talker(i);
-		assert_true(worker_mail_take(worker(0), &mail));
+		assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 		assert_false(taken[mail.derive.slot]);
 		taken[mail.derive.slot] = true;
 	}
@@ -541,12 +541,12 @@ static void holds_for_so_many_contexts(void **state)
 	expect_one_drop(DROP_HOLD_FULL);
 	for (unsigned i = 0; i < HOLD_SLOTS; i++)
 		push_talker(GUK_ID + i, 2);
-	assert_false(worker_mail_take(worker(0), &mail)); // each was found waiting
+	assert_false(control_mail_take(&worker(0)->mailbox, &mail)); // each was found waiting
 	assert_int_equal(worker(0)->n_held, 2 * HOLD_SLOTS);
 	for (unsigned slot = 0; slot < HOLD_SLOTS; slot += 2) {
 		resume(slot, DROP_UNKNOWN_USER);
 		push_new_talker(HOLD_SLOTS + slot);
-		assert_true(worker_mail_take(worker(0), &mail));
+		assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 		assert_int_equal(mail.derive.slot, slot);
 	}
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_HOLD_FULL), 1);
@@ -559,13 +559,13 @@ static void asks_for_so_many_contexts_at_once(void **state)
 	group_call_open();
 	for (unsigned i = 0; i < LEG_TOKENS; i++) {
 		push_talker(GUK_ID + i, 1);
-		assert_true(worker_mail_take(worker(0), &mail));
+		assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 		resume(mail.derive.slot, DROP_UNKNOWN_USER);
 	}
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_DERIVE_LIMIT), 0);
 	push_talker(GUK_ID + LEG_TOKENS, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_DERIVE_LIMIT), 1);
-	assert_false(worker_mail_take(worker(0), &mail));
+	assert_false(control_mail_take(&worker(0)->mailbox, &mail));
 }
 
 // Bob hears a GMK: the context is that of the user whom Alice's leg names.
@@ -580,7 +580,7 @@ static void holds_for_talker_of_receivers(void **state)
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = gmk});
 	lab_connect(&lab);
 	push_from_alice(1);
-	assert_true(worker_mail_take(worker(0), &mail));
+	assert_true(control_mail_take(&worker(0)->mailbox, &mail));
 	assert_int_equal(mail.type, MAIL_DERIVE);
 	assert_int_equal(mail.derive.name.kind, KEY_BY_TALKER);
 	assert_int_equal(mail.derive.name.mki, (uint64_t)gmk->root << 32 | USER);
@@ -1147,7 +1147,7 @@ static void learns_from_newest_packet_only(void **state)
 		rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 20 + 1] = (uint8_t)i;
 		worker_process_burst(worker(0), &mbuf, 1);
 	}
-	while (worker_mail_take(worker(0), &mail))
+	while (control_mail_take(&worker(0)->mailbox, &mail))
 		if (mail.type == MAIL_LEARN) {
 			learned++;
 			assert_int_equal(mail.leg, ALICE);

@@ -133,7 +133,7 @@ static void leave(struct multicast_group *group)
 static uint16_t take_sent(uint8_t octets[FRAME_MAX])
 {
 	struct worker_mail mail;
-	if (rte_ring_dequeue_elem(lab.relay.workers[0]->from_control, &mail, sizeof(mail)) != 0)
+	if (!worker_mail_take(&lab.relay.workers[0]->mailbox, &mail))
 		return 0;
 	assert_int_equal(mail.type, MAIL_SEND);
 	assert_int_equal(mail.value, 0);

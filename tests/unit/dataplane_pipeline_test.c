@@ -307,7 +307,7 @@ static void takes_no_more_than_there_is_room_for(void **state)
 	assert_true(before < PIPELINE_PACKETS && before >= PIPELINE_PACKETS / 2);
 	// Mail is read all the same.
 	struct worker_mail mail = {.type = MAIL_SSRC, .value = 1};
-	assert_true(worker_mail_put(worker(), &mail));
+	assert_true(worker_mail_put(&worker()->mailbox, &mail));
 	worker_turn(worker());
 	assert_int_equal(worker()->n_ssrcs, 1);
 	device.gives = 8;
@@ -336,7 +336,7 @@ static void held_packets_count_in_no_jitter(void **state)
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	lab_talker_remove(&lab, ctx);
 	worker_process_burst(worker(), &mbuf, 1);
-	assert_true(worker_mail_take(worker(), &mail));
+	assert_true(control_mail_take(&worker()->mailbox, &mail));
 	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
 	struct worker_mail answer = {.type = MAIL_RESUME, .value = mail.derive.slot};
 	worker_resume(worker(), &answer);
