@@ -221,7 +221,7 @@ void rig_learn_gateways(struct rig *rig)
 	// What control has for the workers: solicitations, one a second while the keys were made.
 	for (unsigned i = 0; i < rig->n_workers; i++)
 		while (!rte_ring_empty(rig->app.relay.workers[i]->mailbox.to_worker))
-			worker_turn(rig->app.relay.workers[i]);
+			loop_turn(rig->app.relay.workers[i]);
 }
 
 // --- key contexts

@@ -167,7 +167,7 @@ static uint64_t frames_process(struct traffic *t, uint32_t n)
 	uint64_t start = rte_rdtsc_precise();
 	while (!rte_ring_empty(t->rx) ||
 		(worker->pipeline && pipeline_in_flight(worker->pipeline) > 0))
-		worker_turn(worker);
+		loop_turn(worker);
 	uint64_t cycles = rte_rdtsc_precise() - start;
 	drops = drops_count(worker) - drops;
 	sent = worker->counters.tx_packets - sent;

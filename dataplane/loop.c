@@ -69,7 +69,7 @@ static void vector_end(struct worker *worker, struct packet *packets[], uint16_t
 	packets_output(worker, packets, n);
 }
 
-void worker_process_vector(struct worker *worker, const struct burst_origin *origin,
+void loop_process_vector(struct worker *worker, const struct burst_origin *origin,
 	struct rte_mbuf *mbufs[], uint16_t n)
 {
 	struct packet *packets[WORKER_GROUP];
@@ -86,17 +86,17 @@ static void burst_process(struct worker *worker, const struct burst_origin *orig
 {
 	worker->now = rte_rdtsc();
 	for (uint16_t at = 0; at < n; at += WORKER_GROUP)
-		worker_process_vector(
+		loop_process_vector(
 			worker, origin, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_GROUP));
 }
 
-void worker_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
+void loop_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)
 {
 	const struct burst_origin received = {.source = BURST_RECEIVED};
 	burst_process(worker, &received, mbufs, n);
 }
 
-void worker_resume(struct worker *worker, const struct worker_mail *mail)
+void loop_resume(struct worker *worker, const struct worker_mail *mail)
 {
 	struct rte_mbuf *mbufs[HOLD_PACKETS];
 	struct burst_origin origin = {
@@ -106,7 +106,7 @@ void worker_resume(struct worker *worker, const struct worker_mail *mail)
 		burst_process(worker, &origin, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_BURST));
 }
 
-unsigned worker_take_handed_over(struct worker *worker)
+unsigned loop_take_handed_over(struct worker *worker)
 {
 	const struct burst_origin handed_over = {.source = BURST_HANDED_OVER};
 	struct rte_mbuf *mbufs[WORKER_BURST];
@@ -124,10 +124,10 @@ static unsigned mail_process(struct worker *worker, unsigned most)
 		n++;
 		switch (mail.type) {
 		case MAIL_RESUME:
-			worker_resume(worker, &mail);
+			loop_resume(worker, &mail);
 			break;
 		case MAIL_SEND:
-			worker_send(worker, (uint8_t)mail.value, mail.mbuf);
+			transmit_frame(worker, (uint8_t)mail.value, mail.mbuf);
 			break;
 		case MAIL_SSRC:
 			if (worker->n_ssrcs < SSRC_POOL_SIZE)
@@ -154,7 +154,7 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 	counter_add(&worker->counters.rx_octets, octets);
 	counter_add(&worker->counters.rx_packets, n);
 	counter_add(&worker->counters.rx_bursts, 1);
-	worker_process_burst(worker, mbufs, n);
+	loop_process_burst(worker, mbufs, n);
 	return n;
 }
 
@@ -162,7 +162,7 @@ static void turn_end(struct worker *worker, unsigned work)
 {
 	for (unsigned i = 0; i < worker->relay->n_ports; i++)
 		if (worker->tx[i].n > 0)
-			tx_flush(worker, (uint8_t)i);
+			transmit_flush(worker, (uint8_t)i);
 	counter_add(&worker->counters.loops, 1);
 	counter_add(&worker->counters.busy_loops, work > 0);
 }
@@ -182,7 +182,7 @@ static unsigned turn_with_pipeline(struct worker *worker)
 	unsigned mails = pipeline_room(pipeline) / HOLD_PACKETS;
 	unsigned work = mail_process(worker, RTE_MIN(mails, (unsigned)WORKER_BURST));
 	if (pipeline_room(pipeline) >= HANDOFF_ROOM)
-		work += worker_take_handed_over(worker);
+		work += loop_take_handed_over(worker);
 	for (unsigned i = 0; i < relay->n_ports; i++) {
 		unsigned port = (unsigned)((worker->counters.loops + i) % relay->n_ports);
 		if (pipeline_room(pipeline) >= PORT_ROOM)
@@ -194,12 +194,12 @@ static unsigned turn_with_pipeline(struct worker *worker)
 	return work;
 }
 
-unsigned worker_turn(struct worker *worker)
+unsigned loop_turn(struct worker *worker)
 {
 	if (worker->pipeline)
 		return turn_with_pipeline(worker);
 	struct relay *relay = worker->relay;
-	unsigned work = mail_process(worker, WORKER_BURST) + worker_take_handed_over(worker);
+	unsigned work = mail_process(worker, WORKER_BURST) + loop_take_handed_over(worker);
 	for (unsigned i = 0; i < relay->n_ports; i++)
 		work += port_process(worker, &relay->ports[i]);
 	turn_end(worker, work);
@@ -214,7 +214,7 @@ static void worker_drain(struct worker *worker)
 		turn_end(worker, pipeline_turn(worker));
 }
 
-int worker_run(void *arg)
+int loop_run(void *arg)
 {
 	struct worker *worker = arg;
 	struct relay *relay = worker->relay;
@@ -225,7 +225,7 @@ int worker_run(void *arg)
 	worker_online(worker);
 	atomic_store(&worker->started, 1);
 	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed))
-		worker_turn(worker);
+		loop_turn(worker);
 	worker_drain(worker);
 	worker_offline(worker);
 	cipher_thread_fini(relay->cipher);

@@ -120,7 +120,7 @@ static inline void output_end(struct worker *worker, const struct output *output
 	ethernet_write(output->port, output->next_hop, dest_is_ipv4(dest), frame);
 	ip_udp_write(dest, payload, frame + output->port->l2_len);
 	copy_count(worker, dest->leg, payload->len);
-	worker_send_copy(worker, dest->port, mbuf, dest->leg);
+	transmit_copy(worker, dest->port, mbuf, dest->leg);
 }
 
 // The payload in the buffer where it is. Takes mbuf.

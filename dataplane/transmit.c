@@ -28,7 +28,7 @@ static void tx_refuse(struct worker *worker, const struct port *port, const stru
 	counter_set(&counters->tx_octets, counters->tx_octets - (mbuf->pkt_len - headers));
 }
 
-void tx_flush(struct worker *worker, uint8_t port)
+void transmit_flush(struct worker *worker, uint8_t port)
 {
 	struct tx_queue *queue = &worker->tx[port];
 	uint64_t octets = 0;
@@ -49,16 +49,16 @@ void tx_flush(struct worker *worker, uint8_t port)
 	queue->n = 0;
 }
 
-void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf)
+void transmit_frame(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf)
 {
-	worker_send_copy(worker, port, mbuf, LEG_NONE);
+	transmit_copy(worker, port, mbuf, LEG_NONE);
 }
 
-void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg)
+void transmit_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg)
 {
 	struct tx_queue *queue = &worker->tx[port];
 	mbuf->hash.usr = leg;
 	queue->packets[queue->n++] = mbuf;
 	if (queue->n == WORKER_TX_BURST)
-		tx_flush(worker, port);
+		transmit_flush(worker, port);
 }

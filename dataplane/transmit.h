@@ -8,10 +8,13 @@
 struct rte_mbuf;
 struct worker;
 
-// Queues an Ethernet frame for a port; sends when a burst is full. Takes mbuf.
-void worker_send(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf);
-// The same of a copy for a leg, which has counted it as sent: if the port refuses it, the leg takes that back.
-void worker_send_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg);
+// What a worker sends is queued for its port and goes out in bursts.
 
-// Has a port send what is queued for it.
-void tx_flush(struct worker *worker, uint8_t port);
+// Queues an Ethernet frame; flushes when a burst is full. Takes mbuf.
+void transmit_frame(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf);
+
+// Queues a copy for a leg, which has counted it as sent: if the port refuses it, that is taken back.
+void transmit_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg);
+
+// Hands what is queued to the port, and drops what it refuses.
+void transmit_flush(struct worker *worker, uint8_t port);

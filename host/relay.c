@@ -131,7 +131,7 @@ int relay_start(struct relay *relay)
 {
 	for (unsigned i = 0; i < relay->n_workers; i++) {
 		int rc = rte_eal_remote_launch(
-			worker_run, relay->workers[i], relay->workers[i]->lcore);
+			loop_run, relay->workers[i], relay->workers[i]->lcore);
 		if (rc != 0)
 			return rc;
 	}

@@ -170,7 +170,7 @@ static void control_answer(struct worker *worker)
 		struct worker_mail answer = {
 			.type = MAIL_RESUME, .value = mail.derive.slot, .refused = DROP_NO_KEY};
 		if (mail.type == MAIL_DERIVE)
-			worker_resume(worker, &answer);
+			loop_resume(worker, &answer);
 	}
 	relay_poll_network(&lab.relay, 1);
 	multicast_tick(&lab.relay, clock_now_ms() + LATER_MS);
@@ -220,11 +220,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		tail_guard(first);
 	// The first frame goes to the other worker: the rest of its stream is handed over.
 	if (n > 0)
-		worker_process_burst(lab.relay.workers[1], mbufs, 1);
+		loop_process_burst(lab.relay.workers[1], mbufs, 1);
 	if (guarded)
 		tail_unguard(first);
 	if (n > 1)
-		worker_process_burst(lab.relay.workers[0], mbufs + 1, (uint16_t)(n - 1));
+		loop_process_burst(lab.relay.workers[0], mbufs + 1, (uint16_t)(n - 1));
 	for (uint8_t i = 0; i < lab.relay.n_workers; i++) {
 		control_answer(lab.relay.workers[i]);
 		while (lab_push_handed_over(&lab, i) > 0)

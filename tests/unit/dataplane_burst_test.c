@@ -94,7 +94,7 @@ static void push_burst(const uint64_t *indices, uint16_t n)
 		struct lab_packet packet = from_alice(indices[i]);
 		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
 	}
-	worker_process_burst(worker(0), mbufs, n);
+	loop_process_burst(worker(0), mbufs, n);
 }
 
 // That Bob got these, in this order, and nobody anything else.
@@ -183,7 +183,7 @@ static void keeps_order_among_forged(void **state)
 		else
 			good[n_good++] = 100 + i;
 	}
-	worker_process_burst(worker(0), mbufs, WORKER_BURST);
+	loop_process_burst(worker(0), mbufs, WORKER_BURST);
 	expect_bob(good, n_good);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_AUTH_FAIL), WORKER_BURST - n_good);
 	// A forged packet changed nothing: the one it stood for is still welcome.
@@ -221,7 +221,7 @@ static void forged_first_packet_bears_nothing(void **state)
 	struct lab_packet packet = from_alice(1);
 	mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 28 + 20] ^= 1;
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_one_drop(DROP_AUTH_FAIL);
 	assert_null(stream_find(&lab.relay.streams, alice_key->ctx[SRTP_RTP], SSRC));
 	assert_false(control_mail_take(&worker(0)->mailbox, &mail));
@@ -244,7 +244,7 @@ static void hands_over_whole(void **state)
 	mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	uint16_t len = mbuf->data_len;
 	memcpy(before, rte_pktmbuf_mtod(mbuf, void *), len);
-	worker_process_burst(worker(1), &mbuf, 1);
+	loop_process_burst(worker(1), &mbuf, 1);
 	assert_int_equal(worker(1)->counters.handoffs, 1);
 	assert_int_equal(lab_drops(&lab, 1), 0);
 	assert_int_equal(worker(1)->legs[ALICE].rx_packets, 0);
@@ -252,12 +252,12 @@ static void hands_over_whole(void **state)
 	assert_ptr_equal(handed, mbuf);
 	assert_int_equal(handed->data_len, len);
 	assert_memory_equal(rte_pktmbuf_mtod(handed, void *), before, len);
-	worker_process_burst(worker(0), &handed, 1);
+	loop_process_burst(worker(0), &handed, 1);
 	expect_bob((uint64_t[]){2}, 1);
 	assert_int_equal(worker(0)->legs[ALICE].rx_packets, 2);
 }
 
-// The stages up to the decrypted packet, as worker_process_burst() has them.
+// The stages up to the decrypted packet, as loop_process_burst() has them.
 static uint16_t stages_before_commit(
 	struct worker *w, struct rte_mbuf **mbufs, uint16_t n, struct packet **packets)
 {
@@ -338,7 +338,7 @@ static void ignores_corrupted_roc_in_sync(void **state)
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	for (unsigned i = 1; i <= SRTP_ROC_LEN; i++)
 		rte_pktmbuf_mtod(mbuf, uint8_t *)[mbuf->data_len - i] ^= 0xa5;
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_bob((uint64_t[]){1, 2}, 2);
 	assert_int_equal(lab_drops(&lab, 0), 0);
 	push_from_alice(3);
@@ -369,7 +369,7 @@ static void no_second_try_for_forged_roc(void **state)
 	struct lab_packet packet = from_alice(3 * ROC_1 + 2);
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	rte_pktmbuf_mtod(mbuf, uint8_t *)[mbuf->data_len - 1] ^= 1;
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_one_drop(DROP_AUTH_FAIL);
 	push_from_alice(2);
 	expect_bob((uint64_t[]){2}, 1);
@@ -407,13 +407,13 @@ static struct rte_mbuf *talker_frame(uint32_t guk_id, uint32_t ssrc, uint64_t in
 static void push_talker(uint32_t guk_id, uint64_t index)
 {
 	struct rte_mbuf *mbuf = talker_frame(guk_id, SSRC, index);
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 }
 
 static void resume(uint32_t slot, enum drop_reason refused)
 {
 	struct worker_mail mail = {.type = MAIL_RESUME, .value = slot, .refused = refused};
-	worker_resume(worker(0), &mail);
+	loop_resume(worker(0), &mail);
 }
 
 static void holds_until_context_is_there(void **state)
@@ -447,7 +447,7 @@ static void held_and_handed_over_counts_in_no_jitter(void **state)
 	(void)state;
 	group_call_open();
 	struct rte_mbuf *mbuf = talker_frame(GUK_ID, SSRC, 2);
-	worker_process_burst(worker(1), &mbuf, 1);
+	loop_process_burst(worker(1), &mbuf, 1);
 	assert_true(control_mail_take(&worker(1)->mailbox, &mail));
 	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
 	struct lab_packet packet = {
@@ -458,7 +458,7 @@ static void held_and_handed_over_counts_in_no_jitter(void **state)
 	struct jitter before = s->jitter;
 	assert_true(before.known);
 	struct worker_mail answer = {.type = MAIL_RESUME, .value = mail.derive.slot};
-	worker_resume(worker(1), &answer);
+	loop_resume(worker(1), &answer);
 	assert_int_equal(lab_push_handed_over(&lab, 0), 1);
 	assert_int_equal(s->packets, 2);
 	assert_int_equal(s->jitter.transit, before.transit);
@@ -670,7 +670,7 @@ static void carries_of_checksum_end_around(void **state)
 		uint16_t octets_len = lab_packet_write(&lab, &packet, octets);
 		sum_carry_twice(octets, octets_len);
 		struct rte_mbuf *mbuf = lab_frame(&lab, ALICE, octets, octets_len);
-		worker_process_burst(worker(0), &mbuf, 1);
+		loop_process_burst(worker(0), &mbuf, 1);
 		assert_int_equal(lab_take(&lab, 0, copies), 2);
 		assert_memory_equal(copies[0].payload, octets, octets_len);
 	}
@@ -774,7 +774,7 @@ static void counts_copies_without_buffers(void **state)
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	while (n < RTE_DIM(taken) && (taken[n] = rte_pktmbuf_alloc(lab.relay.pool)) != NULL)
 		n++;
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	rte_pktmbuf_free_bulk(taken, n);
 	// A crypto device that does not compare tags needs one before there are copies; else the last one gets the
 	// packet's own.
@@ -810,7 +810,7 @@ static void push_beginnings(uint32_t leg, const struct lab_packet *packet)
 	uint64_t before = lab_drops(&lab, 0);
 	for (uint16_t i = 0; i < len; i++) {
 		struct rte_mbuf *mbuf = lab_raw_frame(&lab, lab.specs[leg].port, frame, i);
-		worker_process_burst(worker(0), &mbuf, 1);
+		loop_process_burst(worker(0), &mbuf, 1);
 		assert_int_equal(lab_drops(&lab, 0), before + i + 1);
 	}
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_FRAME_SHORT) + lab_drops_of(&lab, 0, DROP_VLAN),
@@ -825,7 +825,7 @@ static void push_short_payloads(uint32_t leg, const struct lab_packet *packet)
 	uint64_t before = lab_drops(&lab, 0);
 	for (uint16_t i = 0; i < len; i++) {
 		struct rte_mbuf *mbuf = lab_frame(&lab, leg, octets, i);
-		worker_process_burst(worker(0), &mbuf, 1);
+		loop_process_burst(worker(0), &mbuf, 1);
 		assert_int_equal(lab_drops(&lab, 0), before + i + 1);
 	}
 }
@@ -903,7 +903,7 @@ static void drops_malformed_headers(void **state)
 			memcpy(ip + 10, &sum, 2);
 		}
 		uint64_t before = lab_drops_of(&lab, 0, change->reason);
-		worker_process_burst(worker(0), &mbuf, 1);
+		loop_process_burst(worker(0), &mbuf, 1);
 		if (lab_drops_of(&lab, 0, change->reason) != before + 1)
 			print_error("%s\n", change->what);
 		assert_int_equal(lab_drops_of(&lab, 0, change->reason), before + 1);
@@ -938,11 +938,11 @@ static void skips_ipv4_options(void **state)
 	(void)state;
 	call_open(4, 0);
 	struct rte_mbuf *mbuf = frame_with_options(1);
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_bob((uint64_t[]){1}, 1);
 	mbuf = frame_with_options(2);
 	rte_pktmbuf_mtod(mbuf, uint8_t *)[34] ^= 1; // an option: the sum is over all of the header
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_one_drop(DROP_IP_HEADER);
 	assert_int_equal(lab_take(&lab, 0, copies), 0);
 }
@@ -954,11 +954,11 @@ static void drops_other_vlan_and_other_types(void **state)
 	struct lab_packet packet = from_alice(1);
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	mbuf->port = lab.relay.ports[1].ethdev; // untagged on a port with a VLAN
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_one_drop(DROP_VLAN);
 	mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	rte_pktmbuf_mtod(mbuf, uint8_t *)[13] = 0x01;
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_ETHERTYPE), 1);
 }
 
@@ -969,7 +969,7 @@ static void takes_frame_with_padding(void **state)
 	struct lab_packet packet = from_alice(1);
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	memset(rte_pktmbuf_append(mbuf, 18), 0xee, 18);
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_bob((uint64_t[]){1}, 1);
 }
 
@@ -989,7 +989,7 @@ static void takes_tag_that_the_device_stripped(void **state)
 	rte_pktmbuf_adj(mbuf, 4);
 	mbuf->ol_flags = RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
 	mbuf->vlan_tci = 0xe000 | LAB_VLAN; // with a priority
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	assert_int_equal(lab_take(&lab, 0, copies), 2);
 }
 
@@ -1020,7 +1020,7 @@ static void returns_external_buffer(void **state)
 		whole->data_len);
 	mbuf->port = whole->port;
 	rte_pktmbuf_free(whole);
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_bob((uint64_t[]){1, 2}, 2);
 	assert_int_equal(freed, 1);
 }
@@ -1032,7 +1032,7 @@ static void passes_arp_to_control(void **state)
 	call_open(4, 0);
 	for (unsigned i = 0; i < PUNT_SIZE; i++) {
 		struct rte_mbuf *mbuf = lab_raw_frame(&lab, 0, frame, sizeof(frame));
-		worker_process_burst(worker(0), &mbuf, 1);
+		loop_process_burst(worker(0), &mbuf, 1);
 	}
 	assert_int_equal(rte_ring_count(lab.relay.punt), PUNT_SIZE - 1);
 	expect_one_drop(DROP_PUNT_FULL);
@@ -1108,7 +1108,7 @@ static void drops_other_source_where_no_tag_tells(void **state)
 	struct lab_packet packet = rtp_under(NULL, 1);
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, 0, &packet);
 	rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 20 + 1] ^= 1; // UDP source port
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 	expect_one_drop(DROP_SOURCE);
 	lab_push(&lab, 0, 0, &packet);
 	assert_int_equal(lab_take(&lab, 0, copies), 1);
@@ -1145,7 +1145,7 @@ static void learns_from_newest_packet_only(void **state)
 		struct lab_packet packet = from_alice(10 - i);
 		struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 		rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 20 + 1] = (uint8_t)i;
-		worker_process_burst(worker(0), &mbuf, 1);
+		loop_process_burst(worker(0), &mbuf, 1);
 	}
 	while (control_mail_take(&worker(0)->mailbox, &mail))
 		if (mail.type == MAIL_LEARN) {
@@ -1269,7 +1269,7 @@ static void expect_report(const struct lab_copy *copy, uint32_t leg, const struc
 static void push_octets(uint32_t leg, const uint8_t *octets, uint16_t len)
 {
 	struct rte_mbuf *mbuf = lab_frame(&lab, leg, octets, len);
-	worker_process_burst(worker(0), &mbuf, 1);
+	loop_process_burst(worker(0), &mbuf, 1);
 }
 
 // Whichever comes first draws the SSRC.
@@ -1560,7 +1560,7 @@ static void plain_sender_restarts_within_burst_after_wrap(void **state)
 		struct lab_packet packet = rtp_under(NULL, 50 + i);
 		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
 	}
-	worker_process_burst(worker(0), mbufs, 4);
+	loop_process_burst(worker(0), mbufs, 4);
 	assert_int_equal(lab_take(&lab, 0, copies), 3);
 	for (unsigned i = 0; i < 3; i++)
 		expect_plain_copy(&copies[i], 222, 51 + i);
@@ -1577,7 +1577,7 @@ static void plain_stream_wraps_within_its_first_burst(void **state)
 		struct lab_packet packet = rtp_under(NULL, 65534 + i);
 		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
 	}
-	worker_process_burst(worker(0), mbufs, 4);
+	loop_process_burst(worker(0), mbufs, 4);
 	assert_int_equal(lab_take(&lab, 0, copies), 4);
 	for (unsigned i = 0; i < 4; i++)
 		expect_plain_copy(&copies[i], 111, 65534 + i);

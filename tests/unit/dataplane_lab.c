@@ -488,12 +488,12 @@ struct rte_mbuf *lab_packet_frame(struct lab *lab, uint32_t leg, const struct la
 void lab_push(struct lab *lab, uint8_t worker, uint32_t leg, const struct lab_packet *packet)
 {
 	struct rte_mbuf *mbuf = lab_packet_frame(lab, leg, packet);
-	worker_process_burst(lab->relay.workers[worker], &mbuf, 1);
+	loop_process_burst(lab->relay.workers[worker], &mbuf, 1);
 }
 
 unsigned lab_push_handed_over(struct lab *lab, uint8_t worker)
 {
-	return worker_take_handed_over(lab->relay.workers[worker]);
+	return loop_take_handed_over(lab->relay.workers[worker]);
 }
 
 // --- what the relay sent ---

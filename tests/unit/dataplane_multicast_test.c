@@ -275,7 +275,7 @@ static struct query query_make_older(const struct protocol *p, const char *group
 static void query_receive(const struct query *q)
 {
 	struct rte_mbuf *mbuf = lab_raw_frame(&lab, 0, q->frame, q->len);
-	worker_process_burst(lab.relay.workers[0], &mbuf, 1);
+	loop_process_burst(lab.relay.workers[0], &mbuf, 1);
 	relay_poll_network(&lab.relay, 1);
 }
 
@@ -683,7 +683,7 @@ static void media_to_a_group(void **state)
 				uint16_t sum = (uint16_t)~rte_raw_cksum(frame + 14, 20);
 				memcpy(frame + 24, &sum, 2);
 			}
-			worker_process_burst(lab.relay.workers[0], &mbuf, 1);
+			loop_process_burst(lab.relay.workers[0], &mbuf, 1);
 			assert_int_equal(lab_drops_of(&lab, 0, cases[i].reason), before + 1);
 			assert_int_equal(lab_take(&lab, 0, copies), 0);
 		}
@@ -701,19 +701,19 @@ static void queries_do_not_crowd_out_others(void **state)
 	struct query q = query_make(&protocols[0], NULL, 0);
 	for (unsigned i = 0; i < PUNT_SIZE; i++) {
 		mbuf = lab_raw_frame(&lab, 0, q.frame, q.len);
-		worker_process_burst(worker, &mbuf, 1);
+		loop_process_burst(worker, &mbuf, 1);
 	}
 	assert_int_equal(rte_ring_count(lab.relay.punt), PUNT_SIZE / 4 * 3 + 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_PUNT_FULL), PUNT_SIZE / 4 - 1);
 	static const uint8_t arp[60] = {[12] = 0x08, 0x06};
 	mbuf = lab_raw_frame(&lab, 0, arp, sizeof(arp));
-	worker_process_burst(worker, &mbuf, 1);
+	loop_process_burst(worker, &mbuf, 1);
 	assert_int_equal(rte_ring_count(lab.relay.punt), PUNT_SIZE / 4 * 3 + 2);
 	// what is no query goes nowhere
 	q.frame[q.message] = 0x16;
 	query_seal(&q);
 	mbuf = lab_raw_frame(&lab, 0, q.frame, q.len);
-	worker_process_burst(worker, &mbuf, 1);
+	loop_process_burst(worker, &mbuf, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_IP_PROTOCOL), 1);
 }
 

@@ -23,14 +23,12 @@ uint16_t __real_cryptodev_enqueue(
 	struct cryptodev *device, uint16_t queue_pair, struct rte_crypto_op *ops[], uint16_t n);
 uint16_t __real_cryptodev_dequeue(
 	struct cryptodev *device, uint16_t queue_pair, struct rte_crypto_op *ops[], uint16_t n);
-void __real_worker_send_copy(
-	struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg);
+void __real_transmit_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg);
 uint16_t __wrap_cryptodev_enqueue(
 	struct cryptodev *device, uint16_t queue_pair, struct rte_crypto_op *ops[], uint16_t n);
 uint16_t __wrap_cryptodev_dequeue(
 	struct cryptodev *device, uint16_t queue_pair, struct rte_crypto_op *ops[], uint16_t n);
-void __wrap_worker_send_copy(
-	struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg);
+void __wrap_transmit_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg);
 
 enum {
 	SSRC = 0x11223344,
@@ -94,8 +92,7 @@ uint16_t __wrap_cryptodev_dequeue(
 	return n;
 }
 
-void __wrap_worker_send_copy(
-	struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg)
+void __wrap_transmit_copy(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf, uint32_t leg)
 {
 	(void)worker;
 	(void)leg;
@@ -178,7 +175,7 @@ static struct rte_mbuf *frame_of(uint64_t index)
 static void push(uint64_t index)
 {
 	struct rte_mbuf *mbuf = frame_of(index);
-	worker_process_burst(worker(), &mbuf, 1);
+	loop_process_burst(worker(), &mbuf, 1);
 }
 
 // Does what a worker does from burst to burst, but for its ports.
@@ -199,7 +196,7 @@ static unsigned sent_take(void)
 {
 	unsigned n = RTE_MIN(sent.n - sent.taken, (unsigned)RING_MAX);
 	for (unsigned i = 0; i < n; i++, sent.taken++)
-		__real_worker_send_copy(
+		__real_transmit_copy(
 			worker(), sent.ports[sent.taken], sent.mbufs[sent.taken], LEG_NONE);
 	assert_int_equal(lab_take(&lab, 0, copies), n);
 	return n;
@@ -302,17 +299,17 @@ static void takes_no_more_than_there_is_room_for(void **state)
 	receive(1, N);
 	do {
 		before = worker()->counters.rx_packets;
-		worker_turn(worker());
+		loop_turn(worker());
 	} while (worker()->counters.rx_packets > before);
 	assert_true(before < PIPELINE_PACKETS && before >= PIPELINE_PACKETS / 2);
 	// Mail is read all the same.
 	struct worker_mail mail = {.type = MAIL_SSRC, .value = 1};
 	assert_true(worker_mail_put(&worker()->mailbox, &mail));
-	worker_turn(worker());
+	loop_turn(worker());
 	assert_int_equal(worker()->n_ssrcs, 1);
 	device.gives = 8;
 	while (worker()->counters.rx_packets < N)
-		worker_turn(worker());
+		loop_turn(worker());
 	finish();
 	expect_in_order(1, N);
 }
@@ -335,11 +332,11 @@ static void held_packets_count_in_no_jitter(void **state)
 		.len = 160, .ssrc = SSRC, .ctx = ctx[SRTP_RTP], .index = 1, .mki_len = 8};
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	lab_talker_remove(&lab, ctx);
-	worker_process_burst(worker(), &mbuf, 1);
+	loop_process_burst(worker(), &mbuf, 1);
 	assert_true(control_mail_take(&worker()->mailbox, &mail));
 	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
 	struct worker_mail answer = {.type = MAIL_RESUME, .value = mail.derive.slot};
-	worker_resume(worker(), &answer);
+	loop_resume(worker(), &answer);
 	finish();
 	const struct stream *s = stream_find(&lab.relay.streams, ctx[SRTP_RTP], SSRC);
 	assert_non_null(s);
@@ -393,7 +390,7 @@ static void push_forged(uint64_t index, uint16_t at)
 	struct rte_mbuf *mbuf = frame_of(index);
 	uint16_t headers = mbuf->data_len - (RTP_HEADER_MIN + 160 + SRTP_GCM_TAG_LEN + 4);
 	rte_pktmbuf_mtod(mbuf, uint8_t *)[headers + at] ^= 1;
-	worker_process_burst(worker(), &mbuf, 1);
+	loop_process_burst(worker(), &mbuf, 1);
 }
 
 static void drops_forged_among_others(void **state)

@@ -69,7 +69,7 @@ static void push_at(uint8_t id, uint64_t tsc, uint32_t ssrc, uint64_t index)
 	struct lab_packet packet = packet_of(ssrc, index);
 	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	w->now = tsc;
-	worker_process_vector(w, &received, &mbuf, 1);
+	loop_process_vector(w, &received, &mbuf, 1);
 }
 
 static void push(uint64_t index)
@@ -431,7 +431,8 @@ static void refused_frame_is_no_copy(void **state)
 	opaque_call_open();
 	uint8_t frame[60] = {};
 	for (unsigned i = 0; i < 1536; i++)
-		worker_send(lab.relay.workers[0], 0, lab_raw_frame(&lab, 0, frame, sizeof(frame)));
+		transmit_frame(
+			lab.relay.workers[0], 0, lab_raw_frame(&lab, 0, frame, sizeof(frame)));
 	assert_true(lab_drops_of(&lab, 0, DROP_TX_FULL) > 0);
 	for (uint32_t leg = 0; leg < lab.n_legs; leg++)
 		assert_int_equal(
