@@ -4,6 +4,8 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
 
+enum { RESYNC_PER_SECOND = 1000 }; // packets that get a second try with the ROC they carry
+
 // Where the clear packet goes: over the protected one, or beside it if that is still needed.
 static bool packet_clear_place(struct worker *worker, struct packet *p)
 {

@@ -8,9 +8,16 @@
 
 struct worker;
 
-// Takes one of the leg's tokens; false if there is none. Invariant 5: what costs the relay
-// something before a tag verified is bounded per source.
+// What a leg may ask for unauthenticated (derivations, plain streams) costs it a token: what costs the relay
+// something before a tag verified is bounded per source (docs/security.md, invariant 5).
+
+enum {
+	LEG_TOKENS = 64,            // at once
+	LEG_TOKENS_PER_SECOND = 64, // in the long run
+};
+
+// False if there is none.
 bool leg_token_take(struct worker *worker, uint32_t leg);
 
-// The same for what can do without: half of the tokens stay for what cannot.
+// For what can do without: half of the tokens stay for what cannot.
 bool leg_token_take_spare(struct worker *worker, uint32_t leg);

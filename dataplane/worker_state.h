@@ -21,18 +21,14 @@
 struct pipeline;
 
 enum {
-	WORKER_BURST = 32,    // packets taken from a queue at once
-	WORKER_GROUP = 8,     // of them that go through the stages together: with their keys they
-			      // fit into the first-level cache
-	WORKER_TX_BURST = 64, // packets collected for a port before they are sent
+	WORKER_BURST = 32, // packets taken from a queue at once
+	// Of them that go through the stages together: with their keys they fit into the first-level cache.
+	WORKER_GROUP = 8,
+	WORKER_TX_BURST = 64,         // packets collected for a port before they are sent
 	HOLD_SLOTS = MAILBOX_ANSWERS, // key contexts for which packets wait
 	HOLD_PACKETS = 64,            // packets that wait for one of them: a video frame
 	HOLD_TOTAL = 4096,            // packets that wait in all
 	HOLD_SLOTS_PER_LEG = 4,       // of these contexts, on account of one leg
-	LEG_TOKENS =
-		64, // what a leg may ask for unauthenticated at once: derivations, plain streams
-	LEG_TOKENS_PER_SECOND = 64, // and in the long run
-	RESYNC_PER_SECOND = 1000,   // packets that get a second try with the ROC they carry
 };
 
 // What one worker counts of one leg. Written by the worker, read relaxed by control, zeroed by

@@ -10,6 +10,7 @@
 #include "dataplane/loop.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/stages.h"
+#include "dataplane/tokens.h"
 #include "dataplane/transmit.h"
 #include "dataplane/worker.h"
 #include "host/multicast.h"
