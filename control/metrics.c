@@ -12,6 +12,7 @@
 
 #include "base/counter.h"
 #include "config/config.h"
+#include "dataplane/device_queue.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 #include "event/subscription.h"
@@ -102,7 +103,7 @@ static void write_cryptodev(struct evbuffer *out, const struct relay *relay)
 {
 #define COUNTER(member, name, help)                                                                \
 	{                                                                                          \
-		"mcxrelay_cryptodev_" name, "", help, offsetof(struct pipeline_counters, member)   \
+		"mcxrelay_cryptodev_" name, "", help, offsetof(struct device_counters, member)     \
 	}
 	static const struct counter counters[] = {
 		COUNTER(device_ops, "operations",

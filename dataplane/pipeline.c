@@ -14,35 +14,17 @@
 
 #include "base/counter.h"
 #include "dataplane/cryptodev.h"
+#include "dataplane/device_queue.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
 
 enum {
-	DEVICE_BURST = 64,
+	FLIGHTS_AT_ONCE = 64, // taken back from the device
 	JOBS_PER_TURN = 128,
-	PATIENCE_TURNS = 1000,
 	PHASES = 2,
-	QUEUE_SIZE = 2048, // a power of two; each flight is in it once at most
 };
 
-static_assert((int)QUEUE_SIZE >= (int)PIPELINE_OPS, "all flights at once");
-
-enum flight_state {
-	FLIGHT_READY,  // needs the device no more: ends when it is its turn
-	FLIGHT_DIRECT, // the worker's own cipher does it when it is its turn
-	FLIGHT_QUEUED, // waits to be taken by the device
-	FLIGHT_DEVICE, // the device has it
-};
-
-// What a packet and a job have in common.
-struct flight {
-	struct rte_crypto_op *op; // its own for good, but for one that the device never gave back
-	struct srtp_op *srtp;
-	uint8_t state; // enum flight_state
-	uint8_t phase;
-	bool is_job;
-	bool again; // a packet that was decrypted, and is encrypted again to learn its tag
-};
+static_assert((int)DEVICE_QUEUE_SIZE >= (int)PIPELINE_OPS, "all flights at once");
 
 struct packet_flight {
 	struct flight flight;
@@ -52,23 +34,14 @@ struct packet_flight {
 
 // Positions count on without end; a slot is the position modulo the size.
 struct pipeline {
-	struct cryptodev *device;
 	const struct relay *relay;
-	uint8_t queue_pair;
 	uint8_t phase; // of what is taken in now
-	_Atomic bool stalled;
 	uint32_t in_flight[PHASES];
-	uint32_t at_device;    // operations it has
-	uint64_t progress_tsc; // when it last finished something, or first got something
-	uint32_t turns;        // since then
-	uint64_t patience;     // cycles
 	// First line: [served, verified) have passed stage_commit, [verified, taken) wait for the cipher.
 	uint32_t served, verified, taken;
 	struct protect_state protecting; // of the packet at served
 	uint32_t jobs_ended, jobs_taken; // second line
-	uint32_t offered, queued;        // operations that the device has taken of those queued
-	struct pipeline_counters counters;
-	struct flight *queue[QUEUE_SIZE];
+	struct device_queue queue;
 	struct packet_flight packets[PIPELINE_PACKETS];
 	struct flight job_flights[PIPELINE_JOBS];
 	struct output_job jobs[PIPELINE_JOBS];
@@ -89,16 +62,6 @@ static struct flight *job_flight_at(struct pipeline *pipeline, uint32_t position
 	return &pipeline->job_flights[position % PIPELINE_JOBS];
 }
 
-static int flight_init(
-	struct pipeline *pipeline, struct flight *flight, struct srtp_op *srtp, bool is_job)
-{
-	*flight = (struct flight){.srtp = srtp, .is_job = is_job};
-	if (cryptodev_ops_take(pipeline->device, &flight->op, 1) != 0)
-		return -1;
-	cryptodev_area_of(flight->op)->user = flight;
-	return 0;
-}
-
 struct pipeline *pipeline_new(struct worker *worker)
 {
 	struct pipeline *pipeline = rte_zmalloc_socket("pipeline", sizeof(*pipeline),
@@ -106,17 +69,15 @@ struct pipeline *pipeline_new(struct worker *worker)
 	if (!pipeline)
 		return NULL;
 	pipeline->relay = worker->relay;
-	pipeline->device = worker->relay->cryptodev;
-	pipeline->queue_pair = worker->id;
+	device_queue_init(&pipeline->queue, worker->relay->cryptodev, worker->id, worker->tsc_hz);
 	pipeline->protecting = protect_state_none;
-	pipeline->patience = worker->tsc_hz / 1000 * CRYPTODEV_TIMEOUT_MS;
 	int rc = 0;
 	for (uint32_t i = 0; i < PIPELINE_PACKETS; i++)
-		rc |= flight_init(pipeline, &pipeline->packets[i].flight,
+		rc |= flight_init(&pipeline->queue, &pipeline->packets[i].flight,
 			&pipeline->packets[i].packet.op, false);
 	for (uint32_t i = 0; i < PIPELINE_JOBS; i++)
-		rc |= flight_init(
-			pipeline, job_flight_at(pipeline, i), &job_at(pipeline, i)->op, true);
+		rc |= flight_init(&pipeline->queue, job_flight_at(pipeline, i),
+			&job_at(pipeline, i)->op, true);
 	if (rc == 0)
 		return pipeline;
 	rte_free(pipeline);
@@ -157,60 +118,15 @@ unsigned pipeline_in_flight(const struct pipeline *pipeline)
 
 bool pipeline_has_stalled(const struct pipeline *pipeline)
 {
-	return atomic_load_explicit(&pipeline->stalled, memory_order_relaxed);
+	return device_queue_has_stalled(&pipeline->queue);
 }
 
-const struct pipeline_counters *pipeline_counters(const struct pipeline *pipeline)
+const struct device_counters *pipeline_counters(const struct pipeline *pipeline)
 {
-	return &pipeline->counters;
+	return &pipeline->queue.counters;
 }
 
 // --- to the device
-
-static bool device_is_idle(const struct pipeline *pipeline)
-{
-	return pipeline->at_device == 0 && pipeline->offered == pipeline->queued;
-}
-
-// The device has its time from here on.
-static void patience_renew(struct pipeline *pipeline, uint64_t now)
-{
-	pipeline->progress_tsc = now;
-	pipeline->turns = 0;
-}
-
-// Has the device encrypt or decrypt what flight->srtp was prepared for. Its src begins where the data of from
-// does. to NULL: in place.
-static void flight_queue(struct pipeline *pipeline, struct flight *flight, void *session,
-	struct rte_mbuf *from, struct rte_mbuf *to)
-{
-	const struct cipher_op *cipher = &flight->srtp->cipher;
-	struct rte_crypto_op *op = flight->op;
-	struct cryptodev_area *area = cryptodev_area_of(op);
-	memcpy(area->iv, cipher->iv, CIPHER_IV_LEN);
-	memcpy(area->aad, cipher->aad, CRYPTODEV_AAD_LEN);
-	op->status = RTE_CRYPTO_OP_STATUS_NOT_PROCESSED;
-	op->sym->session = session;
-	op->sym->m_src = from;
-	op->sym->m_dst = to;
-	op->sym->aead.data.offset = (uint32_t)(cipher->src - flight->srtp->src);
-	op->sym->aead.data.length = cipher->len;
-	flight->state = FLIGHT_QUEUED;
-	if (device_is_idle(pipeline))
-		patience_renew(pipeline, rte_rdtsc());
-	pipeline->queue[pipeline->queued++ % QUEUE_SIZE] = flight;
-}
-
-// Whether the device can do it. A session of a device has one length of AAD, and not every device knows what
-// to do with a text of no octets, or with a buffer that is not of the pool.
-static bool flight_suits_device(
-	const struct pipeline *pipeline, const struct flight *flight, const struct rte_mbuf *mbuf)
-{
-	const struct srtp_op *op = flight->srtp;
-	return srtp_suite_is_aead((enum srtp_suite)op->suite) &&
-	       op->cipher.aad_len == CRYPTODEV_AAD_LEN && op->cipher.len > 0 &&
-	       !RTE_MBUF_HAS_EXTBUF(mbuf) && !pipeline_has_stalled(pipeline);
-}
 
 // A packet is decrypted beside its original where the device's comparison of tags is not relied on: encrypted
 // again, over the original, the clear text becomes what it was and the tag what it should be.
@@ -218,14 +134,14 @@ static void packet_queue(struct pipeline *pipeline, struct packet_flight *slot)
 {
 	struct packet *p = &slot->packet;
 	struct flight *flight = &slot->flight;
-	const struct cryptodev_key *key = &pipeline->device->keys[p->ctx_index];
+	const struct cryptodev_key *key = &pipeline->queue.device->keys[p->ctx_index];
 	struct rte_mbuf *to = p->clear != p->mbuf ? p->clear : NULL;
 	flight->again = false;
-	if (pipeline->device->compares) {
+	if (pipeline->queue.device->compares) {
 		memcpy(cryptodev_area_of(flight->op)->tag, p->op.tag, SRTP_GCM_TAG_LEN);
-		flight_queue(pipeline, flight, key->decrypt, p->mbuf, to);
+		device_queue_put(&pipeline->queue, flight, key->decrypt, p->mbuf, to);
 	} else {
-		flight_queue(pipeline, flight, key->encrypt, p->mbuf, to);
+		device_queue_put(&pipeline->queue, flight, key->encrypt, p->mbuf, to);
 	}
 }
 
@@ -234,7 +150,7 @@ static void packet_prepare(struct pipeline *pipeline, struct packet_flight *slot
 	struct srtp_op *op = &slot->packet.op;
 	if (srtp_unprotect_prepare_burst(&op, 1) == 0)
 		slot->flight.state = FLIGHT_READY; // and failed
-	else if (flight_suits_device(pipeline, &slot->flight, slot->packet.mbuf))
+	else if (device_queue_suits(&pipeline->queue, &slot->flight, slot->packet.mbuf))
 		packet_queue(pipeline, slot);
 	else
 		slot->flight.state = FLIGHT_DIRECT;
@@ -249,7 +165,7 @@ static bool packet_take(
 	struct srtp_op *ops[1];
 	uint16_t n_ops = 0;
 	memcpy(p, packet, offsetof(struct packet, op));
-	if (p->decrypt && !pipeline->device->compares)
+	if (p->decrypt && !pipeline->queue.device->compares)
 		p->keep_original = true;
 	if (stage_unprotect(worker, &p, 1, ops, &n_ops) == 0)
 		return false;
@@ -284,34 +200,11 @@ static void job_begin(struct pipeline *pipeline, uint32_t position, uint8_t phas
 	pipeline->in_flight[phase]++;
 	if (job->ctx == KEY_NONE || srtp_protect_prepare_burst(&op, 1) == 0)
 		return; // needs no cipher, or failed
-	if (flight_suits_device(pipeline, flight, job->mbuf))
-		flight_queue(pipeline, flight, pipeline->device->keys[job->ctx].encrypt, job->mbuf,
-			NULL);
+	if (device_queue_suits(&pipeline->queue, flight, job->mbuf))
+		device_queue_put(&pipeline->queue, flight,
+			pipeline->queue.device->keys[job->ctx].encrypt, job->mbuf, NULL);
 	else
 		flight->state = FLIGHT_DIRECT;
-}
-
-static unsigned device_offer(struct worker *worker)
-{
-	struct pipeline *pipeline = worker->pipeline;
-	struct rte_crypto_op *ops[DEVICE_BURST];
-	unsigned n = 0, all = 0;
-	do {
-		n = RTE_MIN(pipeline->queued - pipeline->offered, (uint32_t)DEVICE_BURST);
-		for (unsigned i = 0; i < n; i++)
-			ops[i] = pipeline->queue[(pipeline->offered + i) % QUEUE_SIZE]->op;
-		uint16_t taken = n == 0 ? 0
-					: cryptodev_enqueue(pipeline->device, pipeline->queue_pair,
-						  ops, (uint16_t)n);
-		for (unsigned i = 0; i < taken; i++)
-			pipeline->queue[pipeline->offered++ % QUEUE_SIZE]->state = FLIGHT_DEVICE;
-		pipeline->at_device += taken;
-		counter_add(&pipeline->counters.waits, taken < n);
-		all += taken;
-		if (taken < n)
-			break;
-	} while (n == DEVICE_BURST);
-	return all;
 }
 
 // --- from the device
@@ -320,8 +213,8 @@ static void packet_again(struct pipeline *pipeline, struct packet_flight *slot)
 {
 	struct packet *p = &slot->packet;
 	slot->flight.again = true;
-	flight_queue(pipeline, &slot->flight, pipeline->device->keys[p->ctx_index].encrypt,
-		p->clear, p->mbuf);
+	device_queue_put(&pipeline->queue, &slot->flight,
+		pipeline->queue.device->keys[p->ctx_index].encrypt, p->clear, p->mbuf);
 }
 
 // What the device says of a tag that it compared itself, in the words of srtp_unprotect_finish_burst().
@@ -340,7 +233,7 @@ static void flight_back(struct pipeline *pipeline, struct flight *flight)
 	bool good = status == RTE_CRYPTO_OP_STATUS_SUCCESS;
 	struct packet_flight *slot = (struct packet_flight *)flight;
 	flight->state = FLIGHT_READY;
-	if (!flight->is_job && pipeline->device->compares) {
+	if (!flight->is_job && pipeline->queue.device->compares) {
 		packet_take_verdict(&slot->packet, status);
 	} else if (!good) {
 		flight->srtp->cipher.failed = true;
@@ -352,37 +245,22 @@ static void flight_back(struct pipeline *pipeline, struct flight *flight)
 	}
 }
 
-static unsigned device_take(struct worker *worker)
+static unsigned flights_take_back(struct worker *worker)
 {
 	struct pipeline *pipeline = worker->pipeline;
-	struct rte_crypto_op *ops[DEVICE_BURST];
+	struct flight *flights[FLIGHTS_AT_ONCE];
 	unsigned all = 0;
 	uint16_t n;
 	do {
-		n = cryptodev_dequeue(pipeline->device, pipeline->queue_pair, ops, DEVICE_BURST);
+		n = device_queue_take(&pipeline->queue, flights, FLIGHTS_AT_ONCE, worker->now);
 		for (uint16_t i = 0; i < n; i++)
-			flight_back(pipeline, cryptodev_area_of(ops[i])->user);
-		pipeline->at_device -= n;
+			flight_back(pipeline, flights[i]);
 		all += n;
-	} while (n == DEVICE_BURST && all < PIPELINE_OPS);
-	counter_add(&pipeline->counters.device_ops, all);
-	if (all > 0)
-		patience_renew(pipeline, worker->now);
+	} while (n == FLIGHTS_AT_ONCE && all < PIPELINE_OPS);
 	return all;
 }
 
 // --- a device that does not answer
-
-// What it has been given stays with it: it may still write there. The rest goes on without it.
-static void flight_abandon(struct flight *flight)
-{
-	if (flight->state == FLIGHT_QUEUED) {
-		flight->state = FLIGHT_DIRECT;
-	} else if (flight->state == FLIGHT_DEVICE) {
-		flight->srtp->cipher.failed = true;
-		flight->state = FLIGHT_READY;
-	}
-}
 
 static void pipeline_abandon(struct pipeline *pipeline)
 {
@@ -398,9 +276,7 @@ static void pipeline_abandon(struct pipeline *pipeline)
 			job_at(pipeline, i)->mbuf = NULL;
 		flight_abandon(flight);
 	}
-	pipeline->offered = pipeline->queued;
-	pipeline->at_device = 0;
-	atomic_store_explicit(&pipeline->stalled, true, memory_order_relaxed);
+	device_queue_abandon(&pipeline->queue);
 }
 
 // --- the second line
@@ -417,7 +293,7 @@ static void flight_run_direct(struct pipeline *pipeline, struct flight *flight)
 	else
 		cipher->decrypt_burst(&cipher_op, 1);
 	flight->state = FLIGHT_READY;
-	counter_add(&pipeline->counters.direct_ops, 1);
+	counter_add(&pipeline->queue.counters.direct_ops, 1);
 }
 
 static void job_end(struct worker *worker, struct output_job *job, struct flight *flight)
@@ -523,13 +399,6 @@ static unsigned packets_go_on(struct worker *worker)
 	return n;
 }
 
-// Turns count as well: it is not the device's fault when the worker itself stood still.
-static bool patience_ends(struct pipeline *pipeline, uint64_t now)
-{
-	return ++pipeline->turns > PATIENCE_TURNS &&
-	       now - pipeline->progress_tsc > pipeline->patience;
-}
-
 unsigned pipeline_turn(struct worker *worker)
 {
 	struct pipeline *pipeline = worker->pipeline;
@@ -537,12 +406,12 @@ unsigned pipeline_turn(struct worker *worker)
 	unsigned work = 0;
 	worker->now = rte_rdtsc();
 	if (asks)
-		work += device_take(worker);
+		work += flights_take_back(worker);
 	work += packets_go_on(worker);
 	work += jobs_go_on(worker);
 	if (asks) {
-		work += device_offer(worker);
-		if (!device_is_idle(pipeline) && patience_ends(pipeline, worker->now))
+		work += device_queue_offer(&pipeline->queue);
+		if (device_queue_timed_out(&pipeline->queue, worker->now))
 			pipeline_abandon(pipeline);
 	}
 	return work;

@@ -10,6 +10,7 @@
 // verified, and what is to leave waits in a second one until it is protected. Each line ends in the order in
 // which it began, whatever the device does and whatever needs no device. The worker's own.
 
+struct device_counters;
 struct packet;
 struct pipeline;
 struct worker;
@@ -20,12 +21,6 @@ enum {
 	PIPELINE_OPS = PIPELINE_PACKETS + PIPELINE_JOBS,
 	// mbufs that a full pipeline holds: two of a packet, one of a job
 	PIPELINE_MBUFS = 2 * PIPELINE_PACKETS + PIPELINE_JOBS,
-};
-
-struct pipeline_counters {
-	uint64_t device_ops; // that the device has finished
-	uint64_t direct_ops; // that went to the worker's own cipher: AES-CM, AAD of another length
-	uint64_t waits;      // offers of which the device did not take all
 };
 
 // For a worker of a relay with a crypto device. NULL if memory is short. Main thread.
@@ -57,4 +52,4 @@ unsigned pipeline_reader(const struct worker *worker, unsigned phase);
 bool pipeline_has_stalled(const struct pipeline *pipeline);
 
 // Of the worker; anybody may read relaxed.
-const struct pipeline_counters *pipeline_counters(const struct pipeline *pipeline);
+const struct device_counters *pipeline_counters(const struct pipeline *pipeline);

@@ -14,6 +14,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "dataplane/cryptodev.h"
+#include "dataplane/device_queue.h"
 #include "tests/unit/dataplane_lab.h"
 
 // A worker with a crypto device that does the work and keeps the results for as long as a test wants: in front
