@@ -59,7 +59,7 @@ static void packets_output(struct worker *worker, struct packet *packets[], uint
 // Without a crypto device.
 static void vector_end(struct worker *worker, struct packet *packets[], uint16_t n)
 {
-	struct srtp_op *ops[WORKER_GROUP];
+	struct srtp_op *ops[WORKER_VECTOR];
 	uint16_t n_ops = 0;
 	n = stage_unprotect(worker, packets, n, ops, &n_ops);
 	srtp_unprotect_burst(worker->relay->cipher, ops, n_ops);
@@ -72,7 +72,7 @@ static void vector_end(struct worker *worker, struct packet *packets[], uint16_t
 void loop_process_vector(struct worker *worker, const struct burst_origin *origin,
 	struct rte_mbuf *mbufs[], uint16_t n)
 {
-	struct packet *packets[WORKER_GROUP];
+	struct packet *packets[WORKER_VECTOR];
 	n = vector_look_up(worker, origin, mbufs, n, packets);
 	// With a crypto device pipeline_turn() ends them.
 	if (worker->pipeline)
@@ -85,9 +85,9 @@ static void burst_process(struct worker *worker, const struct burst_origin *orig
 	struct rte_mbuf *mbufs[], uint16_t n)
 {
 	worker->now = rte_rdtsc();
-	for (uint16_t at = 0; at < n; at += WORKER_GROUP)
+	for (uint16_t at = 0; at < n; at += WORKER_VECTOR)
 		loop_process_vector(
-			worker, origin, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_GROUP));
+			worker, origin, mbufs + at, (uint16_t)RTE_MIN(n - at, WORKER_VECTOR));
 }
 
 void loop_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n)

@@ -37,10 +37,10 @@ struct pipeline {
 	const struct relay *relay;
 	uint8_t phase; // of what is taken in now
 	uint32_t in_flight[PHASES];
-	// First line: [served, verified) have passed stage_commit, [verified, taken) wait for the cipher.
+	// Inbound FIFO: [served, verified) have passed stage_commit, [verified, taken) wait for the cipher.
 	uint32_t served, verified, taken;
 	struct protect_state protecting; // of the packet at served
-	uint32_t jobs_ended, jobs_taken; // second line
+	uint32_t jobs_ended, jobs_taken; // outbound FIFO
 	struct device_queue queue;
 	struct packet_flight packets[PIPELINE_PACKETS];
 	struct flight job_flights[PIPELINE_JOBS];
@@ -279,7 +279,7 @@ static void pipeline_abandon(struct pipeline *pipeline)
 	device_queue_abandon(&pipeline->queue);
 }
 
-// --- the second line
+// --- the outbound FIFO
 
 // The cipher itself, for one that the device is not for.
 static void flight_run_direct(struct pipeline *pipeline, struct flight *flight)
@@ -322,7 +322,7 @@ static unsigned jobs_go_on(struct worker *worker)
 	return n;
 }
 
-// --- the first line
+// --- the inbound FIFO
 
 static void packet_finish(struct pipeline *pipeline, struct packet_flight *slot)
 {
@@ -337,9 +337,9 @@ static void packet_finish(struct pipeline *pipeline, struct packet_flight *slot)
 static unsigned packets_verify(struct worker *worker)
 {
 	struct pipeline *pipeline = worker->pipeline;
-	struct packet *packets[WORKER_GROUP];
+	struct packet *packets[WORKER_VECTOR];
 	uint16_t n = 0;
-	while (n < WORKER_GROUP && pipeline->verified != pipeline->taken) {
+	while (n < WORKER_VECTOR && pipeline->verified != pipeline->taken) {
 		struct packet_flight *slot = packet_at(pipeline, pipeline->verified);
 		if (slot->flight.state > FLIGHT_DIRECT)
 			break;
@@ -357,7 +357,7 @@ static unsigned packets_verify(struct worker *worker)
 	return n;
 }
 
-// Room for jobs at one place of the second line.
+// Contiguous room in the outbound FIFO.
 static struct output_list jobs_list(struct pipeline *pipeline)
 {
 	unsigned at = pipeline->jobs_taken % PIPELINE_JOBS, room = jobs_room(pipeline);
@@ -367,7 +367,7 @@ static struct output_list jobs_list(struct pipeline *pipeline)
 	};
 }
 
-// False if the second line is full: it goes on with this packet.
+// False if the outbound FIFO is full: the next call goes on with this packet.
 static bool packet_serve(struct worker *worker, struct packet_flight *slot)
 {
 	struct pipeline *pipeline = worker->pipeline;

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// What a worker has on its way through a crypto device. Packets wait in one line until their tags are
-// verified, and what is to leave waits in a second one until it is protected. Each line ends in the order in
-// which it began, whatever the device does and whatever needs no device. The worker's own.
+// What a worker has on its way through a crypto device. Packets wait in the inbound FIFO until their tags are
+// verified, and the jobs made of them in the outbound FIFO until they are protected. Each FIFO is emptied in the order
+// in which it was filled, whatever order the device finishes in and whatever needs no device. The worker's own.
 
 struct device_counters;
 struct packet;
@@ -16,8 +16,8 @@ struct pipeline;
 struct worker;
 
 enum {
-	PIPELINE_PACKETS = 512, // in the first line
-	PIPELINE_JOBS = 1024,   // in the second
+	PIPELINE_PACKETS = 512, // in the inbound FIFO
+	PIPELINE_JOBS = 1024,   // in the outbound FIFO
 	PIPELINE_OPS = PIPELINE_PACKETS + PIPELINE_JOBS,
 	// mbufs that a full pipeline holds: two of a packet, one of a job
 	PIPELINE_MBUFS = 2 * PIPELINE_PACKETS + PIPELINE_JOBS,
@@ -35,7 +35,7 @@ unsigned pipeline_room(const struct pipeline *pipeline);
 // Takes packets that passed stage_stream, as many as there is room for at most.
 void pipeline_take(struct worker *worker, struct packet *packets[], uint16_t n);
 
-// Takes what the device has finished, brings both lines on, and offers the device what waits for it. Never
+// Takes what the device has finished, moves both FIFOs on, and offers the device what waits for it. Never
 // waits itself. Returns how many packets and jobs moved.
 unsigned pipeline_turn(struct worker *worker);
 

@@ -23,7 +23,7 @@ struct pipeline;
 enum {
 	WORKER_BURST = 32, // packets taken from a queue at once
 	// Of them that go through the stages together: with their keys they fit into the first-level cache.
-	WORKER_GROUP = 8,
+	WORKER_VECTOR = 8,
 	WORKER_TX_BURST = 64,         // packets collected for a port before they are sent
 	HOLD_SLOTS = MAILBOX_ANSWERS, // key contexts for which packets wait
 	HOLD_PACKETS = 64,            // packets that wait for one of them: a video frame

@@ -257,12 +257,12 @@ static void keeps_order_whatever_the_device_gives_first(void **state)
 	expect_in_order(1, N);
 }
 
-// More is made of the packets than the second line has room for.
+// More is made of the packets than the outbound FIFO has room for.
 static void serves_many_groups_with_a_small_queue(void **state)
 {
 	enum { N = 400, OTHERS = 7 };
 	(void)state;
-	static_assert((int)N * OTHERS > (int)PIPELINE_JOBS, "the line becomes full");
+	static_assert((int)N * OTHERS > (int)PIPELINE_JOBS, "the FIFO becomes full");
 	static_assert((int)PIPELINE_JOBS % OTHERS != 0, "in the middle of a packet");
 	call_open(OTHERS);
 	device.takes = 3;
@@ -495,7 +495,7 @@ static void frees_what_is_in_flight(void **state)
 	assert_int_equal(pipeline_in_flight(worker()->pipeline), 20);
 }
 
-// The first line is served already, and stands in the second one.
+// The packet has left the inbound FIFO, its copies are in the outbound one.
 static void frees_copies_in_flight(void **state)
 {
 	(void)state;
