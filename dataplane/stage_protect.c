@@ -44,12 +44,12 @@ static enum drop_reason rtp_index_claim(const struct worker *worker, const struc
 
 // A sender who roamed and then got a new key comes through another worker than before: an outbound stream is used by
 // whoever has it at the moment. Nobody waits for it.
-static bool stream_try(struct stream *out)
+static bool stream_trylock(struct stream *out)
 {
 	return !atomic_exchange_explicit(&out->in_use, true, memory_order_acquire);
 }
 
-static void stream_leave(struct stream *out)
+static void stream_unlock(struct stream *out)
 {
 	atomic_store_explicit(&out->in_use, false, memory_order_release);
 }
@@ -108,7 +108,7 @@ static ALWAYS_INLINE enum drop_reason index_claim(struct worker *worker, const s
 		return DROP_STREAM_LIMIT;
 	if (out && out->source == STREAM_NONE)
 		return DROP_SSRC_COLLISION; // a client has that SSRC under this key
-	bool have = out && stream_try(out);
+	bool have = out && stream_trylock(out);
 	if (!have && rtp)
 		return DROP_STREAM_BUSY;
 	enum drop_reason reason =
@@ -119,7 +119,7 @@ static ALWAYS_INLINE enum drop_reason index_claim(struct worker *worker, const s
 	counter_set(&out->fresh, !p->ctx);
 	if (reason == DROP_NONE || counter_read(&out->last_tsc) == 0)
 		counter_set(&out->last_tsc, worker->now); // 0 is being born
-	stream_leave(out);
+	stream_unlock(out);
 	return reason;
 }
 
