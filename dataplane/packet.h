@@ -46,7 +46,7 @@ struct packet {
 	uint32_t first_out;     // context of the first group that is protected anew; KEY_NONE: none
 	// The local address, or joined group, that it came to.
 	const struct port_address *address;
-	const _Atomic uint32_t *leg_place; // leg + 1 behind that address and udp_dst; 0: none
+	const _Atomic uint32_t *leg_slot; // leg + 1 behind that address and udp_dst; 0: none
 	const struct leg *leg;
 	const struct leg_protection *in; // of the leg, for its protocol
 	const struct fanout *fanout;     // the same

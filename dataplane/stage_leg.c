@@ -8,7 +8,7 @@
 
 static inline const struct leg *leg_of_packet(const struct relay *relay, const struct packet *p)
 {
-	uint32_t leg = atomic_load_explicit(p->leg_place, memory_order_acquire);
+	uint32_t leg = atomic_load_explicit(p->leg_slot, memory_order_acquire);
 	return leg == 0 ? NULL : leg_get(&relay->legs, leg - 1);
 }
 
@@ -16,7 +16,7 @@ static inline const struct leg *leg_of_packet(const struct relay *relay, const s
 static inline void burst_find_legs(const struct relay *relay, struct packet *packets[], uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		uint32_t leg = atomic_load_explicit(packets[i]->leg_place, memory_order_relaxed);
+		uint32_t leg = atomic_load_explicit(packets[i]->leg_slot, memory_order_relaxed);
 		if (leg != 0)
 			rte_prefetch0((const void *)&relay->legs.legs[leg - 1]);
 	}

@@ -192,8 +192,8 @@ static inline enum drop_reason parse_udp(
 	p->address = address;
 	p->to_group = f->to_group;
 	p->udp_dst = srtp_read16(udp + 2);
-	p->leg_place = &address->legs[p->udp_dst];
-	rte_prefetch0((const void *)p->leg_place); // for stage_leg
+	p->leg_slot = &address->legs[p->udp_dst];
+	rte_prefetch0((const void *)p->leg_slot); // for stage_leg
 	// Member by member: a structure put together in memory is not read again before all of it is stored.
 	p->source.words[0] = f->source[0];
 	p->source.words[1] = f->source[1];
