@@ -95,7 +95,7 @@ static inline uint32_t packet_out_ctx(
 
 // Whether a group that gets the packet under the context out gets the very octets that came: opaque, or the same key
 // in the same layout.
-static inline bool packet_passes(
+static inline bool packet_forwards_verbatim(
 	const struct packet *p, const struct fanout_group *group, uint32_t out)
 {
 	if (group->mode != LEG_SRTP || p->ctx_index == KEY_NONE)

@@ -317,7 +317,7 @@ static inline enum drop_reason packet_serve_group(struct worker *worker, struct 
 	const struct fanout_group *group = job->group;
 	const uint8_t mode = p->in->mode;
 	uint32_t ctx = packet_out_ctx(p, p->fanout, group);
-	if (packet_passes(p, group, ctx))
+	if (packet_forwards_verbatim(p, group, ctx))
 		return mode == LEG_PLAIN ? DROP_NO_CONVERSION : packet_output_own(p, p->mbuf, job);
 	if (mode == LEG_OPAQUE)
 		return DROP_NO_CONVERSION;

@@ -89,7 +89,7 @@ static inline void packet_plan(struct packet *p)
 		if (group->only_leg == self)
 			continue;
 		uint32_t out = packet_out_ctx_at(p, fanout, i);
-		if (packet_passes(p, group, out)) {
+		if (packet_forwards_verbatim(p, group, out)) {
 			keep_original = true;
 			continue;
 		}
