@@ -11,7 +11,7 @@
 
 // The stream of an authentic packet whose SSRC was new when the burst began. Another packet of the
 // burst, or another worker, may have given birth to it since.
-static enum drop_reason packet_bear_stream(struct worker *worker, struct packet *p)
+static enum drop_reason stream_create_verified(struct worker *worker, struct packet *p)
 {
 	p->stream =
 		stream_create(&worker->relay->streams, &worker->relay->keys.streams[p->ctx->space],
@@ -139,7 +139,7 @@ uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t 
 		struct packet *p = packets[i];
 		enum drop_reason reason = DROP_NONE;
 		if (p->decrypt && !p->stream)
-			reason = packet_bear_stream(worker, p);
+			reason = stream_create_verified(worker, p);
 		if (reason == DROP_NONE && p->stream && p->stream->worker != worker->id) {
 			packet_give_up(worker, p);
 			continue;
