@@ -19,7 +19,7 @@ enum {
 
 // Whether a packet may go on in an outbound stream that another inbound stream began: the sender
 // goes on under a new key with the SSRC it had, or the one before has been silent for long.
-static bool stream_passes_on(
+static bool stream_may_take_over(
 	const struct worker *worker, const struct packet *p, const struct stream *out)
 {
 	return (out->leg == p->leg->index && out->talker == p->talker) ||
@@ -31,7 +31,7 @@ static enum drop_reason rtp_index_claim(const struct worker *worker, const struc
 	struct protect_state *state, struct stream *out)
 {
 	uint32_t source = stream_index(&worker->relay->streams, p->stream);
-	if (out->source != source && !stream_passes_on(worker, p, out))
+	if (out->source != source && !stream_may_take_over(worker, p, out))
 		return DROP_SSRC_COLLISION;
 	if (replay_commit(&out->replay, p->index) != REPLAY_NEW)
 		return DROP_REPLAYED;
