@@ -32,6 +32,12 @@ struct cipher_op {
 	uint8_t tag[SRTP_GCM_TAG_LEN]; // out
 };
 
+// What a cipher reads of an expanded key for one packet, for who has it prefetched: octets at its begin, and at
+// its end; the latter for a packet shorter than short_len octets, and for a longer one.
+struct cipher_reads {
+	uint16_t first, last, last_of_long, short_len;
+};
+
 // An implementation of AES-GCM, or of AES-CM with HMAC-SHA1: of both suites. Immutable after
 // cipher_open() (crypto/cipher_registry.h); its burst functions may run in any number of threads at once, and neither allocate
 // nor block (docs/security.md says what libsrtp2 does).
@@ -42,6 +48,7 @@ struct cipher {
 	int (*expand)(enum srtp_suite suite, const uint8_t *session_key, void *expanded);
 	void (*encrypt_burst)(struct cipher_op *ops[], uint16_t n);
 	void (*decrypt_burst)(struct cipher_op *ops[], uint16_t n);
+	struct cipher_reads reads;
 	// Called once in each thread before its first burst; 0 or -ENOMEM. And once after its last.
 	int (*thread_init)(void);
 	void (*thread_fini)(void);

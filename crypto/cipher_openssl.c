@@ -119,6 +119,7 @@ const struct cipher *cipher_openssl_open(const char **why)
 		.expand = openssl_expand,
 		.encrypt_burst = openssl_encrypt_burst,
 		.decrypt_burst = openssl_decrypt_burst,
+		.reads = {.first = SRTP_KEY_MAX},
 		.thread_init = openssl_thread_init,
 		.thread_fini = openssl_thread_fini,
 	};

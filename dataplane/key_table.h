@@ -177,7 +177,7 @@ static inline uint32_t key_table_find_likely(
 	return key_table_find(table, name, hash);
 }
 
-// A look-up in three steps, each for all packets of a burst before the next: what one reads, the one before asked for.
+// A look-up in three steps, each for all packets of a burst before the next: what one reads, the one before prefetched.
 struct key_lookup {
 	struct key_name name; // set before the first step
 	uint64_t hash;

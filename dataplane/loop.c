@@ -25,7 +25,7 @@ static inline uint16_t vector_look_up(struct worker *worker, const struct burst_
 	n = stage_parse(worker, origin, mbufs, n, packets);
 	n = stage_leg(worker, packets, n);
 	n = stage_key(worker, origin, packets, n);
-	prefetch_inbound_keys(packets, n);
+	prefetch_inbound_keys(worker->relay, packets, n);
 	n = stage_route(worker, origin, packets, n);
 	prefetch_outbound_keys(worker->relay, packets, n);
 	return stage_stream(worker, packets, n);

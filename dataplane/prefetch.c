@@ -7,30 +7,17 @@
 
 #include "dataplane/relay_tables.h"
 
-enum {
-	LINE = 64, // octets of a cache line
-	BLOCK = 16,
-	ROUND_KEYS_LEN = 11 * BLOCK, // AES-128; the last four of AES-256 come when they are used
-	// Octets of a packet for whose blocks the last two lines of an expanded key have powers enough; up to 200 octets
-	// need two lines more.
-	SHORT_LEN = 96,
-};
+enum { LINE = 64 }; // octets of a cache line
 
-// IPsec-MB keeps the round keys at the front of an expanded key and the powers of the hash key at its
-// end, the lowest last; a packet needs as many as it has blocks.
-static inline void key_prefetch(const struct key_ctx *ctx, uint16_t len)
+static inline void key_prefetch(
+	const struct cipher_reads *reads, const struct key_ctx *ctx, uint16_t len)
 {
-	const uint8_t *last = ctx->key + CIPHER_KEY_SIZE - 1;
-	for (unsigned at = 0; at < ROUND_KEYS_LEN && at < CIPHER_KEY_SIZE; at += LINE)
+	const uint8_t *end = ctx->key + CIPHER_KEY_SIZE;
+	unsigned last = len < reads->short_len ? reads->last : reads->last_of_long;
+	for (unsigned at = 0; at < reads->first; at += LINE)
 		rte_prefetch0(ctx->key + at);
-	if (!CRYPTO_IPSEC_MB)
-		return;
-	rte_prefetch0(last);
-	rte_prefetch0(last - LINE);
-	if (len < SHORT_LEN)
-		return;
-	rte_prefetch0(last - 2 * (size_t)LINE);
-	rte_prefetch0(last - 3 * (size_t)LINE);
+	for (unsigned at = 0; at < last; at += LINE)
+		rte_prefetch0(end - 1 - at);
 }
 
 // The stream at the head of a chain: its first line, the highest index, and the word of the replay
@@ -47,14 +34,15 @@ static inline void stream_prefetch(
 	rte_prefetch0(&stream->replay.seen[index / 64 % (REPLAY_LIST_LEN / 64)]);
 }
 
-void prefetch_inbound_keys(struct packet *packets[], uint16_t n)
+void prefetch_inbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n)
 {
+	const struct cipher_reads reads = relay->cipher->reads;
 	for (uint16_t i = 0; i < n; i++) {
 		const struct packet *p = packets[i];
 		if (!p->ctx)
 			continue;
 		rte_prefetch0((const void *)p->bucket);
-		key_prefetch(p->ctx, p->len);
+		key_prefetch(&reads, p->ctx, p->len);
 	}
 }
 
@@ -69,12 +57,13 @@ void prefetch_inbound_streams(const struct relay *relay, struct packet *packets[
 
 void prefetch_outbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n)
 {
+	const struct cipher_reads reads = relay->cipher->reads;
 	for (uint16_t i = 0; i < n; i++) {
 		const struct packet *p = packets[i];
 		if (p->first_out == KEY_NONE)
 			continue;
 		rte_prefetch0((const void *)p->out_bucket);
-		key_prefetch(&relay->keys.ctxs[p->first_out], p->len);
+		key_prefetch(&reads, &relay->keys.ctxs[p->first_out], p->len);
 	}
 }
 

@@ -8,13 +8,13 @@
 #include "dataplane/packet.h"
 
 // Between the stages of a burst: what the next ones read at random in tables larger than any cache is
-// asked for, for the whole burst at once, while other work is done. They change nothing and decide nothing.
+// prefetched, for the whole burst at once, while other work is done. They change nothing and decide nothing.
 // docs/performance.md says what each is worth. The worker's thread.
 
 struct relay;
 
 // After stage_key: session keys to decrypt with, and the buckets of streams.
-void prefetch_inbound_keys(struct packet *packets[], uint16_t n);
+void prefetch_inbound_keys(const struct relay *relay, struct packet *packets[], uint16_t n);
 
 // In stage_route, whose first half gave the stream's buckets time to come: the streams.
 void prefetch_inbound_streams(const struct relay *relay, struct packet *packets[], uint16_t n);

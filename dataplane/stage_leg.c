@@ -12,7 +12,7 @@ static inline const struct leg *leg_of_packet(const struct relay *relay, const s
 	return leg == 0 ? NULL : leg_get(&relay->legs, leg - 1);
 }
 
-// Look-ups that hang on each other: each is asked for, for the whole burst, before the next; the first in stage_parse.
+// Look-ups that hang on each other: each is prefetched, for the whole burst, before the next; the first in stage_parse.
 static inline void burst_find_legs(const struct relay *relay, struct packet *packets[], uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
