@@ -20,46 +20,67 @@ struct stream;
 
 #define NO_INDEX UINT64_MAX
 
-// One packet on its way through the stages of a burst, in the worker's own memory. Valid for one
-// burst.
+// One packet on its way through the stages, in the worker's own memory. Each member has the stages that write it
+// as a heading, and behind it those that read it; "all" are all that come later. With a crypto device the packet is
+// copied, up to op, between stage_stream and stage_unprotect.
 struct packet {
-	struct rte_mbuf *mbuf;  // as received; data begins at the RTP header after stage_parse
-	struct rte_mbuf *clear; // decrypted: mbuf itself, a second buffer, or NULL
-	const uint8_t *data;    // RTP or RTCP header in mbuf
-	uint16_t len;           // octets at data
-	uint16_t headers_len;   // octets that stage_parse took off in front of data
-	uint16_t head_len;      // octets of the header that stays in clear
-	uint16_t clear_len;     // octets at clear's data
-	uint8_t protocol;       // enum srtp_protocol
-	uint8_t port;           // on which it came
-	uint16_t udp_dst;       // host byte order
-	bool keep_original;     // a receiver gets the octets as they came
-	bool decrypt;           // its tag is to be verified, and was after stage_unprotect
-	uint8_t clear_uses; // groups of receivers that need the clear packet, at most 255 counted
-	bool to_group;      // address is a multicast group
-	bool held;          // it waited for a key context: later than it came
-	uint32_t ssrc;
-	uint32_t ctx_index;     // KEY_NONE: none
-	uint32_t talker;        // index of the user who speaks, 0: unknown
-	uint64_t index;         // packet index or SRTCP index
-	uint64_t carried_index; // by the packet's ROC, if it differs from index; NO_INDEX: none
-	uint32_t first_out;     // context of the first group that is protected anew; KEY_NONE: none
-	// The local address, or joined group, that it came to.
-	const struct port_address *address;
-	const _Atomic uint32_t *leg_slot; // leg + 1 behind that address and udp_dst; 0: none
-	const struct leg *leg;
-	const struct leg_protection *in; // of the leg, for its protocol
-	const struct fanout *fanout;     // the same
-	const struct leg_key *key;       // of the leg, whose MKI the packet has; NULL: none
-	struct key_ctx *ctx;
-	struct stream *stream; // NULL: not born yet
-	// Where its stream is, if it has a ctx; and the outbound one, if it has a first_out and its own SSRC.
-	const _Atomic uint32_t *bucket, *out_bucket;
-	struct srtp_trailer trailer;
-	struct endpoint source;
-	// Context under which each talker group gets it, its own if it stays under its key; KEY_NONE: cannot be had.
+	// stage_parse
+	struct rte_mbuf *mbuf; // as received, data begins at the RTP header; NULL: given away. all
+	const uint8_t *data;   // RTP or RTCP header in mbuf. all
+	uint16_t len;          // octets at data. all
+	uint16_t headers_len;  // octets in front of data. packet_unparse()
+	uint16_t udp_dst;      // host byte order. leg
+	bool to_group;         // address is a multicast group. leg
+	bool held; // it waited for a key context: later than it came. commit, worker_handoff()
+	const struct port_address *address; // local, or of a joined group, that it came to. leg
+	const _Atomic uint32_t *leg_slot;   // leg + 1 behind address and udp_dst; 0: none. leg
+	struct endpoint source;             // leg, commit
+
+	// stage_leg
+	const struct leg *leg;           // all
+	const struct leg_protection *in; // of leg, for protocol. all
+	const struct fanout *fanout;     // of leg, for protocol. route, stream, protect
+	uint8_t protocol;                // enum srtp_protocol. all
+	uint16_t head_len; // octets of the header that is not encrypted. key, unprotect, protect
+	uint32_t ssrc;     // key, route, stream, commit, protect
+
+	// stage_key
+	// Of leg, whose MKI the packet has; NULL: none. route, stream, protect
+	const struct leg_key *key;
+	struct key_ctx *ctx;            // under which it came; NULL: none. all
+	uint32_t ctx_index;             // of ctx; KEY_NONE: none. route, protect, crypto device
+	const _Atomic uint32_t *bucket; // of its stream, if it has a ctx. route, stream
+	struct srtp_trailer trailer;    // route, stream, unprotect, protect
+
+	// stage_route
+	uint32_t talker; // index of the user who speaks, 0: unknown. protect
+	// Context under which each talker group gets it, its own if it stays under its key; KEY_NONE: cannot be
+	// had. protect
 	uint32_t out_ctx[FANOUT_TALKER_GROUPS_MAX];
-	struct srtp_op op;
+	// Context of the first group that is protected anew; KEY_NONE: none. protect
+	uint32_t first_out;
+	const _Atomic uint32_t *out_bucket; // of the outbound stream with its SSRC. protect
+	bool decrypt;              // its tag is to be verified. stream, unprotect, verify, commit
+	uint8_t n_plaintext_users; // groups that need the plaintext, at most 255 counted. protect
+
+	// stage_route, stage_stream
+	bool keep_original; // mbuf is needed after decryption. unprotect, protect
+
+	// stage_stream, stage_commit
+	struct stream *stream; // NULL: none, or not born yet. commit, protect
+
+	// stage_stream; stage_verify if the second try succeeds; stage_commit if there was no tag
+	uint64_t index; // packet index or SRTCP index. unprotect, commit, protect
+
+	// stage_stream
+	// By the packet's ROC, if it differs from index; NO_INDEX: none. verify
+	uint64_t carried_index;
+
+	// stage_unprotect (NULL since stage_parse); lengths and status: stage_verify and the cipher
+	// mbuf itself or a second buffer; NULL: none, or given away. verify, protect
+	struct rte_mbuf *plaintext;
+	uint16_t plaintext_len; // octets there. protect
+	struct srtp_op op;      // verify; e_flag: protect
 };
 
 static inline bool fanout_group_knows(const struct fanout_group *group, uint32_t root)
@@ -123,8 +144,8 @@ static inline void buffer_free(struct rte_mbuf *mbuf)
 // Frees the buffers that the packet still has.
 static inline void packet_free(struct packet *packet)
 {
-	if (packet->clear != packet->mbuf)
-		buffer_free(packet->clear);
+	if (packet->plaintext != packet->mbuf)
+		buffer_free(packet->plaintext);
 	buffer_free(packet->mbuf);
 }
 

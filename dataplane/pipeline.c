@@ -129,13 +129,13 @@ const struct device_counters *pipeline_counters(const struct pipeline *pipeline)
 // --- to the device
 
 // A packet is decrypted beside its original where the device's comparison of tags is not relied on: encrypted
-// again, over the original, the clear text becomes what it was and the tag what it should be.
+// again, over the original, the plaintext becomes what it was and the tag what it should be.
 static void packet_queue(struct pipeline *pipeline, struct packet_flight *slot)
 {
 	struct packet *p = &slot->packet;
 	struct flight *flight = &slot->flight;
 	const struct cryptodev_key *key = &pipeline->queue.device->keys[p->ctx_index];
-	struct rte_mbuf *to = p->clear != p->mbuf ? p->clear : NULL;
+	struct rte_mbuf *to = p->plaintext != p->mbuf ? p->plaintext : NULL;
 	flight->again = false;
 	if (pipeline->queue.device->compares) {
 		memcpy(cryptodev_area_of(flight->op)->tag, p->op.tag, SRTP_GCM_TAG_LEN);
@@ -214,7 +214,7 @@ static void packet_again(struct pipeline *pipeline, struct packet_flight *slot)
 	struct packet *p = &slot->packet;
 	slot->flight.again = true;
 	device_queue_put(&pipeline->queue, &slot->flight,
-		pipeline->queue.device->keys[p->ctx_index].encrypt, p->clear, p->mbuf);
+		pipeline->queue.device->keys[p->ctx_index].encrypt, p->plaintext, p->mbuf);
 }
 
 // What the device says of a tag that it compared itself, in the words of srtp_unprotect_finish_burst().
@@ -267,7 +267,7 @@ static void pipeline_abandon(struct pipeline *pipeline)
 	for (uint32_t i = pipeline->verified; i != pipeline->taken; i++) {
 		struct packet_flight *slot = packet_at(pipeline, i);
 		if (slot->flight.state == FLIGHT_DEVICE)
-			slot->packet.mbuf = slot->packet.clear = NULL;
+			slot->packet.mbuf = slot->packet.plaintext = NULL;
 		flight_abandon(&slot->flight);
 	}
 	for (uint32_t i = pipeline->jobs_ended; i != pipeline->jobs_taken; i++) {

@@ -21,8 +21,8 @@ static struct rte_mbuf *packet_translate(struct worker *worker, const struct pac
 		.name_key = worker->relay->name_key,
 	};
 	uint16_t room = rte_pktmbuf_tailroom(mbuf) - SRTP_OVERHEAD_MAX;
-	uint16_t len = rtcp_translate(&translation, rte_pktmbuf_mtod(p->clear, const uint8_t *),
-		p->clear_len, rte_pktmbuf_mtod(mbuf, uint8_t *), room);
+	uint16_t len = rtcp_translate(&translation, rte_pktmbuf_mtod(p->plaintext, const uint8_t *),
+		p->plaintext_len, rte_pktmbuf_mtod(mbuf, uint8_t *), room);
 	if (len > 0 && rte_pktmbuf_append(mbuf, len))
 		return mbuf;
 	rte_pktmbuf_free(mbuf);

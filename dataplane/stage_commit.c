@@ -26,8 +26,8 @@ static enum drop_reason stream_create_verified(struct worker *worker, struct pac
 // Another worker owns the stream after all: it gets the packet as it came.
 static void packet_give_up(struct worker *worker, struct packet *p)
 {
-	rte_pktmbuf_free(p->clear);
-	p->clear = NULL;
+	rte_pktmbuf_free(p->plaintext);
+	p->plaintext = NULL;
 	worker_handoff(worker, p);
 }
 

@@ -301,10 +301,9 @@ uint16_t stage_parse(struct worker *worker, const struct burst_origin *origin,
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *mbuf = mbufs[i];
 		p->mbuf = mbuf;
-		p->clear = NULL;
+		p->plaintext = NULL;
 		p->held = frame_was_held(origin, mbuf);
-		p->port = relay->port_of_ethdev[mbuf->port];
-		const struct port *port = &relay->ports[p->port];
+		const struct port *port = &relay->ports[relay->port_of_ethdev[mbuf->port]];
 		struct frame frame;
 		enum drop_reason reason = parse_headers(mbuf, port, &frame);
 		if (reason == DROP_NONE && frame.protocol == IPPROTO_UDP) {

@@ -129,27 +129,28 @@ static __rte_noinline enum drop_reason index_claim_rtcp(struct worker *worker,
 	return index_claim(worker, p, state, ctx, ssrc, false);
 }
 
-// The packet's own clear buffer, which is the packet's no more. Nobody else needs it.
-static struct rte_mbuf *packet_take_clear_buffer(struct packet *p)
+// The packet's own plaintext buffer, which is the packet's no more. Nobody else needs it.
+static struct rte_mbuf *packet_take_plaintext_buffer(struct packet *p)
 {
-	struct rte_mbuf *clear = p->clear;
-	if (rte_pktmbuf_tailroom(clear) < SRTP_OVERHEAD_MAX)
+	struct rte_mbuf *plaintext = p->plaintext;
+	if (rte_pktmbuf_tailroom(plaintext) < SRTP_OVERHEAD_MAX)
 		return NULL;
-	mbuf_cut(clear, (uint16_t)(clear->data_len + SRTP_OVERHEAD_MAX));
-	if (clear == p->mbuf)
+	mbuf_cut(plaintext, (uint16_t)(plaintext->data_len + SRTP_OVERHEAD_MAX));
+	if (plaintext == p->mbuf)
 		p->mbuf = NULL;
-	p->clear = p->mbuf;
-	return clear;
+	p->plaintext = p->mbuf;
+	return plaintext;
 }
 
-// A buffer with the packet to protect in place: the clear one, or what was made of it.
+// A buffer with the packet to protect in place: the plaintext, or what was made of it.
 static struct rte_mbuf *job_buffer(
 	struct worker *worker, struct packet *p, const struct rte_mbuf *translated)
 {
-	const struct rte_mbuf *source = translated ? translated : p->clear;
-	uint16_t len = translated ? translated->data_len : p->clear_len;
-	if (!translated && p->clear_uses == 1 && (p->clear != p->mbuf || !p->keep_original))
-		return packet_take_clear_buffer(p);
+	const struct rte_mbuf *source = translated ? translated : p->plaintext;
+	uint16_t len = translated ? translated->data_len : p->plaintext_len;
+	if (!translated && p->n_plaintext_users == 1 &&
+		(p->plaintext != p->mbuf || !p->keep_original))
+		return packet_take_plaintext_buffer(p);
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->relay->pool);
 	if (!mbuf)
 		return NULL;
@@ -177,7 +178,7 @@ static void job_fill_op(struct worker *worker, struct output_job *job, const str
 	op->dst = data;
 	op->index = state->claimed_index;
 	op->mki = ctx->by_mki.mki;
-	op->len = state->translated ? state->translated->data_len : p->clear_len;
+	op->len = state->translated ? state->translated->data_len : p->plaintext_len;
 	op->head_len = p->head_len;
 	op->suite = job->group->suite;
 	op->protocol = p->protocol;
@@ -303,8 +304,8 @@ static enum drop_reason packet_output_own(
 		rte_mbuf_refcnt_update(mbuf, 1);
 		return DROP_NONE;
 	}
-	if (p->clear == mbuf)
-		p->clear = NULL;
+	if (p->plaintext == mbuf)
+		p->plaintext = NULL;
 	if (p->mbuf == mbuf)
 		p->mbuf = NULL;
 	return DROP_NONE;
@@ -327,7 +328,7 @@ static inline enum drop_reason packet_serve_group(struct worker *worker, struct 
 	}
 	if (p->protocol == SRTP_RTCP && mode == LEG_SRTP && !p->leg->control)
 		return packet_output_original(worker, p, job);
-	return packet_output_own(p, p->clear, job);
+	return packet_output_own(p, p->plaintext, job);
 }
 
 static inline void packet_end(

@@ -75,13 +75,13 @@ static inline bool packet_find_contexts(struct worker *worker, const struct burs
 	return true;
 }
 
-// What the receivers need of the packet: the octets as they came, the clear ones, or both; and the
-// context that prefetch.c asks for.
+// What the receivers need of the packet: the octets as they came, the plaintext, or both; and the
+// context that prefetch.c prefetches.
 static inline void packet_plan(struct packet *p)
 {
 	const struct fanout *fanout = p->fanout;
 	const uint32_t self = p->leg->index;
-	unsigned clear_uses = 0;
+	unsigned n_plaintext_users = 0;
 	uint32_t first_out = KEY_NONE;
 	bool keep_original = false;
 	for (unsigned i = 0; i < fanout->n_groups; i++) {
@@ -93,14 +93,14 @@ static inline void packet_plan(struct packet *p)
 			keep_original = true;
 			continue;
 		}
-		clear_uses++;
+		n_plaintext_users++;
 		if (first_out == KEY_NONE && group->mode == LEG_SRTP)
 			first_out = out;
 	}
 	p->keep_original = keep_original;
-	p->clear_uses = (uint8_t)RTE_MIN(clear_uses, (unsigned)UINT8_MAX);
+	p->n_plaintext_users = (uint8_t)RTE_MIN(n_plaintext_users, (unsigned)UINT8_MAX);
 	p->first_out = first_out;
-	p->decrypt = p->ctx && (p->in->verify || clear_uses > 0);
+	p->decrypt = p->ctx && (p->in->verify || n_plaintext_users > 0);
 }
 
 // Has what the look-ups of a burst are going to read on its way: the buckets of the talkers' names, then

@@ -6,14 +6,14 @@
 
 enum { RESYNC_PER_SECOND = 1000 }; // packets that get a second try with the ROC they carry
 
-// Where the clear packet goes: over the protected one, or beside it if that is still needed.
-static bool packet_clear_place(struct worker *worker, struct packet *p)
+// Where the plaintext goes: over the protected one, or beside it if that is still needed.
+static bool packet_plaintext_place(struct worker *worker, struct packet *p)
 {
-	p->clear = p->mbuf;
+	p->plaintext = p->mbuf;
 	if (!p->keep_original)
 		return true;
-	p->clear = rte_pktmbuf_alloc(worker->relay->pool);
-	return p->clear && rte_pktmbuf_append(p->clear, p->len);
+	p->plaintext = rte_pktmbuf_alloc(worker->relay->pool);
+	return p->plaintext && rte_pktmbuf_append(p->plaintext, p->len);
 }
 
 // Member by member: assigned as a whole the op would be cleared first, with all that only the cipher writes.
@@ -23,7 +23,7 @@ static void packet_fill_op(struct packet *p)
 	op->key = p->ctx->key;
 	op->salt = p->ctx->salt;
 	op->src = p->data;
-	op->dst = rte_pktmbuf_mtod(p->clear, uint8_t *);
+	op->dst = rte_pktmbuf_mtod(p->plaintext, uint8_t *);
 	op->index = p->index;
 	op->len = p->trailer.body;
 	op->head_len = p->head_len;
@@ -64,12 +64,12 @@ static enum drop_reason op_reason(const struct srtp_op *op)
 	}
 }
 
-static bool packet_take_clear(struct packet *p)
+static bool packet_take_plaintext(struct packet *p)
 {
-	p->clear_len = p->op.len;
-	mbuf_cut(p->clear, p->clear_len); // it had p->len octets
+	p->plaintext_len = p->op.len;
+	mbuf_cut(p->plaintext, p->plaintext_len); // it had p->len octets
 	return p->protocol == SRTP_RTP ||
-	       rtcp_compound_ok(rte_pktmbuf_mtod(p->clear, const uint8_t *), p->clear_len);
+	       rtcp_compound_ok(rte_pktmbuf_mtod(p->plaintext, const uint8_t *), p->plaintext_len);
 }
 
 uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n,
@@ -79,10 +79,10 @@ uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		if (!p->decrypt) {
-			// Plain packets are clear as they came; opaque ones never are.
-			p->clear = p->in->mode == LEG_PLAIN ? p->mbuf : NULL;
-			p->clear_len = p->len;
-		} else if (packet_clear_place(worker, p)) {
+			// Plain packets are plaintext as they came; of opaque ones there is none.
+			p->plaintext = p->in->mode == LEG_PLAIN ? p->mbuf : NULL;
+			p->plaintext_len = p->len;
+		} else if (packet_plaintext_place(worker, p)) {
 			packet_fill_op(p);
 			ops[(*n_ops)++] = &p->op;
 		} else {
@@ -102,7 +102,7 @@ uint16_t stage_verify(struct worker *worker, struct packet *packets[], uint16_t 
 		enum drop_reason reason = DROP_NONE;
 		if (p->decrypt && p->op.status != SRTP_OK && !packet_try_carried_index(worker, p))
 			reason = op_reason(&p->op);
-		else if (p->decrypt && !packet_take_clear(p))
+		else if (p->decrypt && !packet_take_plaintext(p))
 			reason = DROP_MALFORMED_CLEAR;
 		if (reason == DROP_NONE)
 			packets[out++] = p;

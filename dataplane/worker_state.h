@@ -101,7 +101,7 @@ struct worker {
 // Counts a drop of reason, by packet's leg too if it is known, and frees its buffers.
 void worker_drop(struct worker *worker, struct packet *packet, enum drop_reason reason);
 
-// Gives a packet, as it was received, to the worker that owns its stream, or drops it. It has no clear buffer.
+// Gives a packet, as it was received, to the worker that owns its stream, or drops it. It has no plaintext buffer.
 void worker_handoff(struct worker *worker, struct packet *packet);
 
 // Counts one copy, or one frame, that is dropped; leg may be NULL.
