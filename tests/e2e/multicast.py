@@ -62,6 +62,7 @@ class Decoder:
         fields = [option for field in FIELDS for option in ("-e", field)]
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", lab.namespace(side), "tshark", "-i", device, "-f", "igmp or ip6", "-l", "-n",
+             "--log-level=info",  # of which "Capture started" is since tshark 4.4
              "-o", "ip.check_checksum:TRUE", "-T", "fields", *fields],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_rows, self._read_errors)]
