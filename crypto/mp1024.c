@@ -63,7 +63,6 @@ void mp1024_multiply(struct mp1024 *r, const struct mp1024 *a, const struct mp10
 	uint64_t u[LIMBS], t[LIMBS];
 	struct accumulator acc = {0, 0};
 
-#pragma GCC unroll 16
 	for (int i = 0; i < LIMBS; i++) {
 #pragma GCC unroll 16
 		for (int j = 0; j < i; j++) {
@@ -75,7 +74,6 @@ void mp1024_multiply(struct mp1024 *r, const struct mp1024 *a, const struct mp10
 		accumulate(&acc, u[i], m->m[0]);
 		accumulator_shift(&acc);
 	}
-#pragma GCC unroll 16
 	for (int i = LIMBS; i < 2 * LIMBS; i++) {
 #pragma GCC unroll 16
 		for (int j = i - LIMBS + 1; j < LIMBS; j++) {
@@ -93,7 +91,6 @@ static inline __attribute__((always_inline)) void square_column(
 {
 	struct accumulator half = {0, 0};
 
-#pragma GCC unroll 16
 	for (int j = i < LIMBS ? 0 : i - LIMBS + 1; 2 * j < i; j++)
 		accumulate(&half, a[j], a[i - j]);
 	// 2 half, at most 2 * 8 * 2^128, carries into the accumulator's high limb.
@@ -110,7 +107,6 @@ void mp1024_square(struct mp1024 *r, const struct mp1024 *a, const struct mp1024
 	uint64_t u[LIMBS], t[LIMBS];
 	struct accumulator acc = {0, 0};
 
-#pragma GCC unroll 16
 	for (int i = 0; i < LIMBS; i++) {
 		square_column(&acc, a->l, i);
 #pragma GCC unroll 16
@@ -120,7 +116,6 @@ void mp1024_square(struct mp1024 *r, const struct mp1024 *a, const struct mp1024
 		accumulate(&acc, u[i], m->m[0]);
 		accumulator_shift(&acc);
 	}
-#pragma GCC unroll 16
 	for (int i = LIMBS; i < 2 * LIMBS; i++) {
 		if (i < 2 * LIMBS - 1)
 			square_column(&acc, a->l, i);
@@ -138,7 +133,6 @@ void mp1024_multiply_add(struct mp1024 *r, const struct mp1024 *a, const struct 
 	uint64_t u[LIMBS], t[LIMBS];
 	struct accumulator acc = {0, 0};
 
-#pragma GCC unroll 16
 	for (int i = 0; i < LIMBS; i++) {
 #pragma GCC unroll 16
 		for (int j = 0; j < i; j++) {
@@ -152,7 +146,6 @@ void mp1024_multiply_add(struct mp1024 *r, const struct mp1024 *a, const struct 
 		accumulate(&acc, u[i], m->m[0]);
 		accumulator_shift(&acc);
 	}
-#pragma GCC unroll 16
 	for (int i = LIMBS; i < 2 * LIMBS; i++) {
 #pragma GCC unroll 16
 		for (int j = i - LIMBS + 1; j < LIMBS; j++) {
