@@ -68,7 +68,7 @@ void sakke_kms_free(struct sakke_kms *kms)
 }
 
 // r = HashToIntegerRange(SSV || b, q).
-static bool r_make(
+static STACK_WIPED bool r_make(
 	struct exchange *x, const uint8_t ssv[SAKKE_SSV_LEN], const uint8_t *id, size_t id_len)
 {
 	memcpy(x->hashed, ssv, SAKKE_SSV_LEN);
@@ -80,7 +80,7 @@ static bool r_make(
 }
 
 // out = in xor HashToIntegerRange(w, 2^n), w as octets without the first skip ones.
-static bool mask_apply(struct exchange *x, size_t skip, const uint8_t in[SAKKE_SSV_LEN],
+static STACK_WIPED bool mask_apply(struct exchange *x, size_t skip, const uint8_t in[SAKKE_SSV_LEN],
 	uint8_t out[SAKKE_SSV_LEN])
 {
 	if (!sakke_hash_to_mask(x->w_octets + skip, sizeof(x->w_octets) - skip, x->mask))
@@ -91,15 +91,15 @@ static bool mask_apply(struct exchange *x, size_t skip, const uint8_t in[SAKKE_S
 }
 
 // w to w_octets.
-static void w_write(struct exchange *x)
+static STACK_WIPED void w_write(struct exchange *x)
 {
 	sakke_fp2_normalise(&x->w, &x->f);
 	mp1024_write(&x->w, x->w_octets, &sakke_p);
 }
 
 // R = [rb]P + [r]Z, H = SSV xor HashToIntegerRange(g^r, 2^n).
-static bool encapsulate(struct exchange *x, const struct sakke_kms *kms, const struct mp1024 *b,
-	const uint8_t ssv[SAKKE_SSV_LEN], uint8_t sed[SAKKE_SED_LEN])
+static STACK_WIPED bool encapsulate(struct exchange *x, const struct sakke_kms *kms,
+	const struct mp1024 *b, const uint8_t ssv[SAKKE_SSV_LEN], uint8_t sed[SAKKE_SED_LEN])
 {
 	mp1024_multiply(&x->rb, &x->r, b, &sakke_q);
 	mp1024_from_plain(&x->rb, &x->rb, &sakke_q);
@@ -144,7 +144,7 @@ static bool receiver_point(
 }
 
 // Table of an RSK, of secmem_map(); NULL with *status if there is none.
-static struct sakke_miller *rsk_table_make(
+static STACK_WIPED struct sakke_miller *rsk_table_make(
 	const uint8_t rsk[SAKKE_POINT_LEN], enum sakke_status *status)
 {
 	struct sakke_miller *table = secmem_map(sizeof(*table));
@@ -170,7 +170,7 @@ static struct sakke_miller *rsk_table_make(
 
 // Whether <point, RSK> = g. False answers leave nothing that is secret: the result is one of a
 // false RSK.
-static bool rsk_valid(const struct sakke_miller *table, const struct sakke_point *point)
+static STACK_WIPED bool rsk_valid(const struct sakke_miller *table, const struct sakke_point *point)
 {
 	struct sakke_fp2 f;
 	struct mp1024 w;
@@ -221,8 +221,8 @@ void sakke_receiver_free(struct sakke_receiver *receiver)
 
 // SSV to x->hashed, with w of which the first skip octets are left out. SAKKE_TEST if
 // TEST = [HashToIntegerRange(SSV || b, q)] ([b]P + Z) is not R.
-static enum sakke_status ssv_try(struct exchange *x, const struct sakke_receiver *receiver,
-	const uint8_t sed[SAKKE_SED_LEN], size_t skip)
+static STACK_WIPED enum sakke_status ssv_try(struct exchange *x,
+	const struct sakke_receiver *receiver, const uint8_t sed[SAKKE_SED_LEN], size_t skip)
 {
 	uint8_t ssv[SAKKE_SSV_LEN];
 
@@ -236,7 +236,7 @@ static enum sakke_status ssv_try(struct exchange *x, const struct sakke_receiver
 }
 
 // Leading zero octets of w.
-static size_t w_zeros(const struct exchange *x)
+static STACK_WIPED size_t w_zeros(const struct exchange *x)
 {
 	size_t n = 0;
 

@@ -29,7 +29,7 @@ static void making_end(struct making *making)
 }
 
 // z in [2, q - 1], plain.
-static bool z_read(struct mp1024 *z, const uint8_t octets[SAKKE_SCALAR_LEN])
+static STACK_WIPED bool z_read(struct mp1024 *z, const uint8_t octets[SAKKE_SCALAR_LEN])
 {
 	struct mp1024 high;
 
@@ -40,7 +40,7 @@ static bool z_read(struct mp1024 *z, const uint8_t octets[SAKKE_SCALAR_LEN])
 }
 
 // [scalar]P for making->scalar, as octets.
-static bool point_make(struct making *making, uint8_t octets[SAKKE_POINT_LEN])
+static STACK_WIPED bool point_make(struct making *making, uint8_t octets[SAKKE_POINT_LEN])
 {
 	sakke_digits_make(&making->digits, &making->scalar);
 	sakke_comb_multiply(&making->product, sakke_base_comb(), &making->digits);
