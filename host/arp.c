@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "host/arp.h"
+
 #include <string.h>
 
 #include <rte_arp.h>
 #include <rte_mbuf.h>
 
-#include "host/local.h"
-#include "host/neighbour.h"
-#include "host/relay.h"
+#include "host/frame.h"
 
 static void arp_fill(struct rte_arp_hdr *arp, uint16_t opcode)
 {
@@ -26,34 +26,39 @@ static struct endpoint arp_endpoint(rte_be32_t ip)
 	return addr;
 }
 
-void arp_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t len)
+bool arp_read(const uint8_t *packet, uint16_t len, struct arp_message *message)
 {
-	struct rte_arp_hdr request, expected = {};
-	if (len < sizeof(request))
-		return;
-	memcpy(&request, packet, sizeof(request));
-	arp_fill(&expected, rte_be_to_cpu_16(request.arp_opcode));
-	if (memcmp(&request, &expected, offsetof(struct rte_arp_hdr, arp_data)) != 0)
-		return;
-	struct endpoint sender = arp_endpoint(request.arp_data.arp_sip);
-	struct endpoint target = arp_endpoint(request.arp_data.arp_tip);
-	neighbour_learn(relay, port, &sender, &request.arp_data.arp_sha);
-	if (request.arp_opcode != RTE_BE16(RTE_ARP_OP_REQUEST) ||
-		!port_find_address(&relay->ports[port], &target))
-		return;
+	struct rte_arp_hdr arp, expected = {};
+	if (len < sizeof(arp))
+		return false;
+	memcpy(&arp, packet, sizeof(arp));
+	arp_fill(&expected, rte_be_to_cpu_16(arp.arp_opcode));
+	if (memcmp(&arp, &expected, offsetof(struct rte_arp_hdr, arp_data)) != 0)
+		return false;
+	*message = (struct arp_message){
+		.sender = arp_endpoint(arp.arp_data.arp_sip),
+		.target = arp_endpoint(arp.arp_data.arp_tip),
+		.sender_mac = arp.arp_data.arp_sha,
+		.request = arp.arp_opcode == RTE_BE16(RTE_ARP_OP_REQUEST),
+	};
+	return true;
+}
+
+void arp_answer(struct relay *relay, uint8_t port, const struct arp_message *request)
+{
 	uint8_t *payload;
-	struct rte_mbuf *mbuf = local_frame(relay, port, &request.arp_data.arp_sha,
-		RTE_ETHER_TYPE_ARP, sizeof(struct rte_arp_hdr), &payload);
+	struct rte_mbuf *mbuf = frame_new(relay, port, &request->sender_mac, RTE_ETHER_TYPE_ARP,
+		sizeof(struct rte_arp_hdr), &payload);
 	if (!mbuf)
 		return;
-	struct rte_arp_hdr reply;
+	struct rte_arp_hdr reply = {};
 	arp_fill(&reply, RTE_ARP_OP_REPLY);
 	reply.arp_data.arp_sha = relay->ports[port].mac;
-	reply.arp_data.arp_sip = request.arp_data.arp_tip;
-	reply.arp_data.arp_tha = request.arp_data.arp_sha;
-	reply.arp_data.arp_tip = request.arp_data.arp_sip;
+	reply.arp_data.arp_tha = request->sender_mac;
+	memcpy(&reply.arp_data.arp_sip, request->target.addr, 4);
+	memcpy(&reply.arp_data.arp_tip, request->sender.addr, 4);
 	memcpy(payload, &reply, sizeof(reply));
-	relay_send_frame(relay, port, mbuf);
+	frame_send(relay, port, mbuf);
 }
 
 void arp_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
@@ -64,7 +69,7 @@ void arp_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	if (!source)
 		return;
 	uint8_t *payload;
-	struct rte_mbuf *mbuf = local_frame(relay, port, to ? to : &broadcast, RTE_ETHER_TYPE_ARP,
+	struct rte_mbuf *mbuf = frame_new(relay, port, to ? to : &broadcast, RTE_ETHER_TYPE_ARP,
 		sizeof(struct rte_arp_hdr), &payload);
 	if (!mbuf)
 		return;
@@ -74,5 +79,5 @@ void arp_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	memcpy(&request.arp_data.arp_sip, source->addr, 4);
 	memcpy(&request.arp_data.arp_tip, addr->addr, 4);
 	memcpy(payload, &request, sizeof(request));
-	relay_send_frame(relay, port, mbuf);
+	frame_send(relay, port, mbuf);
 }

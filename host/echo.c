@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "host/echo.h"
+
 #include <string.h>
 
 #include <rte_icmp.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
-#include "host/local.h"
-#include "host/relay.h"
+#include "host/frame.h"
 
 enum {
 	ECHO_TTL = 64,
@@ -36,7 +37,7 @@ static void echo_answer_v4(struct relay *relay, uint8_t port, const struct rte_e
 	if (icmp[0] != ICMP_ECHO_REQUEST || icmp[1] != 0 || rte_raw_cksum(icmp, icmp_len) != 0xffff)
 		return;
 	uint8_t *out;
-	struct rte_mbuf *mbuf = local_frame(
+	struct rte_mbuf *mbuf = frame_new(
 		relay, port, from, RTE_ETHER_TYPE_IPV4, (uint16_t)(sizeof(ip) + icmp_len), &out);
 	if (!mbuf)
 		return;
@@ -56,7 +57,7 @@ static void echo_answer_v4(struct relay *relay, uint8_t port, const struct rte_e
 	memset(body + 2, 0, 2);
 	uint16_t sum = (uint16_t)~rte_raw_cksum(body, icmp_len);
 	memcpy(body + 2, &sum, 2);
-	relay_send_frame(relay, port, mbuf);
+	frame_send(relay, port, mbuf);
 }
 
 static void echo_answer_v6(struct relay *relay, uint8_t port, const struct rte_ether_addr *from,
@@ -71,10 +72,10 @@ static void echo_answer_v6(struct relay *relay, uint8_t port, const struct rte_e
 		icmp_len + sizeof(ip) > len || !port_find_address(&relay->ports[port], &to))
 		return;
 	const uint8_t *icmp = packet + sizeof(ip);
-	if (icmp[0] != ICMP6_ECHO_REQUEST || icmp[1] != 0 || !local_icmp6_checksum_ok(&ip, icmp))
+	if (icmp[0] != ICMP6_ECHO_REQUEST || icmp[1] != 0 || !frame_icmp6_checksum_ok(&ip, icmp))
 		return;
 	uint8_t *out;
-	struct rte_mbuf *mbuf = local_frame(
+	struct rte_mbuf *mbuf = frame_new(
 		relay, port, from, RTE_ETHER_TYPE_IPV6, (uint16_t)(sizeof(ip) + icmp_len), &out);
 	if (!mbuf)
 		return;
@@ -93,10 +94,10 @@ static void echo_answer_v6(struct relay *relay, uint8_t port, const struct rte_e
 	memset(body + 2, 0, 2);
 	uint16_t sum = rte_ipv6_udptcp_cksum(&reply, body);
 	memcpy(body + 2, &sum, 2);
-	relay_send_frame(relay, port, mbuf);
+	frame_send(relay, port, mbuf);
 }
 
-void echo_input(struct relay *relay, uint8_t port, const struct rte_ether_addr *from,
+void echo_answer(struct relay *relay, uint8_t port, const struct rte_ether_addr *from,
 	const uint8_t *packet, uint16_t len)
 {
 	if (len >= sizeof(struct rte_ipv6_hdr) && packet[0] >> 4 == 6)

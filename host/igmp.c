@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "host/igmp.h"
+
 #include <string.h>
 
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
 #include "dataplane/punt.h"
-#include "host/local.h"
-#include "host/multicast.h"
-#include "host/relay.h"
+#include "host/frame.h"
 
 // RFC 3376, and what it says of older queriers. Reports of other hosts are not listened to: nobody
 // can silence the relay with one.
@@ -81,8 +81,8 @@ static bool query_read(const uint8_t *igmp, uint16_t len, struct multicast_query
 
 // The group that a query asks for is 0.0.0.0 or one that can be joined, and where it was sent is
 // where such a query goes (RFC 3376 4.1.12; an address of the relay serves, too).
-static bool query_is_for_us(const struct relay *relay, uint8_t port, const uint8_t *ip,
-	const struct multicast_query *query)
+static bool query_is_for_us(
+	const struct port *port, const uint8_t *ip, const struct multicast_query *query)
 {
 	struct endpoint to = {.family = AF_INET}, all = {.family = AF_INET};
 	memcpy(to.addr, ip + 16, 4);
@@ -92,31 +92,28 @@ static bool query_is_for_us(const struct relay *relay, uint8_t port, const uint8
 	if (general && query->n_sources > 0)
 		return false;
 	return memcmp(to.addr, all_systems, 4) == 0 ||
-	       (!general && endpoint_same_addr(&to, &query->group)) ||
-	       port_find_address(&relay->ports[port], &to);
+	       (!general && endpoint_same_addr(&to, &query->group)) || port_find_address(port, &to);
 }
 
-void igmp_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t len)
+bool igmp_read(
+	const struct port *port, const uint8_t *packet, uint16_t len, struct multicast_query *query)
 {
 	if (len < sizeof(struct rte_ipv4_hdr) || packet[9] != IPPROTO_IGMP)
-		return;
+		return false;
 	uint16_t header_len = (uint16_t)((packet[0] & 0x0f) * 4);
 	uint16_t total = (uint16_t)(packet[2] << 8 | packet[3]);
 	if (header_len < sizeof(struct rte_ipv4_hdr) || total > len ||
 		total < header_len + IGMP_OLDER_LEN || packet[8] != IGMP_TTL)
-		return;
+		return false;
 	const uint8_t *igmp = packet + header_len;
 	uint16_t igmp_len = total - header_len;
-	struct multicast_query query = {};
+	*query = (struct multicast_query){};
 	if (igmp[0] != IGMP_QUERY || rte_raw_cksum(igmp, igmp_len) != 0xffff ||
-		!query_read(igmp, igmp_len, &query) ||
-		!query_is_for_us(relay, port, packet, &query))
-		return;
+		!query_read(igmp, igmp_len, query) || !query_is_for_us(port, packet, query))
+		return false;
 	// Version 1 came before the option (RFC 3376 9.1).
-	if (query.age != MULTICAST_OLDEST && !options_alert(packet + sizeof(struct rte_ipv4_hdr),
-						     header_len - sizeof(struct rte_ipv4_hdr)))
-		return;
-	multicast_asked(relay, port, &query);
+	return query->age == MULTICAST_OLDEST || options_alert(packet + sizeof(struct rte_ipv4_hdr),
+							 header_len - sizeof(struct rte_ipv4_hdr));
 }
 
 // The port's first IPv4 address; 0.0.0.0 if it has none.
@@ -156,13 +153,13 @@ static void igmp_send(
 	memcpy(igmp + 2, &sum, sizeof(sum));
 	struct rte_ether_addr mac = {{0x01, 0x00, 0x5e, to[1] & 0x7f, to[2], to[3]}};
 	uint8_t *payload;
-	struct rte_mbuf *mbuf = local_frame(
+	struct rte_mbuf *mbuf = frame_new(
 		relay, port, &mac, RTE_ETHER_TYPE_IPV4, (uint16_t)(sizeof(head) + len), &payload);
 	if (!mbuf)
 		return;
 	memcpy(payload, &head, sizeof(head));
 	memcpy(payload + sizeof(head), igmp, len);
-	relay_send_frame(relay, port, mbuf);
+	frame_send(relay, port, mbuf);
 }
 
 void igmp_send_report(struct relay *relay, uint8_t port, uint8_t *report, uint16_t len)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "host/mld.h"
+
 #include <string.h>
 
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
 #include "dataplane/punt.h"
-#include "host/local.h"
-#include "host/multicast.h"
-#include "host/relay.h"
+#include "host/frame.h"
 
 // RFC 3810, and what it says of queriers of RFC 2710. Reports of other nodes are not listened to:
 // nobody can silence the relay with one.
@@ -87,8 +87,8 @@ static bool query_read(const uint8_t *mld, uint16_t len, struct multicast_query 
 }
 
 // As in IGMP (RFC 3810 5.1.15).
-static bool query_is_for_us(const struct relay *relay, uint8_t port, const struct rte_ipv6_hdr *ip,
-	const struct multicast_query *query)
+static bool query_is_for_us(
+	const struct port *port, const struct rte_ipv6_hdr *ip, const struct multicast_query *query)
 {
 	struct endpoint to = {.family = AF_INET6}, all = {.family = AF_INET6};
 	memcpy(to.addr, &ip->dst_addr, 16);
@@ -98,8 +98,7 @@ static bool query_is_for_us(const struct relay *relay, uint8_t port, const struc
 	if (general && query->n_sources > 0)
 		return false;
 	return memcmp(to.addr, all_nodes, 16) == 0 ||
-	       (!general && endpoint_same_addr(&to, &query->group)) ||
-	       port_find_address(&relay->ports[port], &to);
+	       (!general && endpoint_same_addr(&to, &query->group)) || port_find_address(port, &to);
 }
 
 // The ICMPv6 message behind the hop-by-hop header, NULL if there is none; its length in *mld_len.
@@ -121,24 +120,24 @@ static const uint8_t *mld_find(
 	return hop + hop_len;
 }
 
-void mld_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t len)
+bool mld_read(
+	const struct port *port, const uint8_t *packet, uint16_t len, struct multicast_query *query)
 {
 	struct rte_ipv6_hdr ip;
 	uint16_t mld_len;
 	if (len < sizeof(ip))
-		return;
+		return false;
 	memcpy(&ip, packet, sizeof(ip));
 	const uint8_t *mld = mld_find(&ip, packet, len, &mld_len);
 	if (!mld || mld[0] != MLD_QUERY || mld[1] != 0)
-		return;
+		return false;
 	// The pseudo header is of the message alone (RFC 8200 8.1).
 	struct rte_ipv6_hdr pseudo = ip;
 	pseudo.proto = IPPROTO_ICMPV6;
 	pseudo.payload_len = rte_cpu_to_be_16(mld_len);
-	struct multicast_query query = {};
-	if (local_icmp6_checksum_ok(&pseudo, mld) && query_read(mld, mld_len, &query) &&
-		query_is_for_us(relay, port, &ip, &query))
-		multicast_asked(relay, port, &query);
+	*query = (struct multicast_query){};
+	return frame_icmp6_checksum_ok(&pseudo, mld) && query_read(mld, mld_len, query) &&
+	       query_is_for_us(port, &ip, query);
 }
 
 // A link-local address: the port's, or else that of its MAC (RFC 4291 appendix A).
@@ -177,14 +176,14 @@ static void mld_send(
 	ip.payload_len = rte_cpu_to_be_16((uint16_t)(sizeof(hop) + len));
 	struct rte_ether_addr mac = {{0x33, 0x33, to[12], to[13], to[14], to[15]}};
 	uint8_t *payload;
-	struct rte_mbuf *mbuf = local_frame(
+	struct rte_mbuf *mbuf = frame_new(
 		relay, port, &mac, RTE_ETHER_TYPE_IPV6, (uint16_t)(MLD_IP_LEN + len), &payload);
 	if (!mbuf)
 		return;
 	memcpy(payload, &ip, sizeof(ip));
 	memcpy(payload + sizeof(ip), hop, sizeof(hop));
 	memcpy(payload + MLD_IP_LEN, mld, len);
-	relay_send_frame(relay, port, mbuf);
+	frame_send(relay, port, mbuf);
 }
 
 void mld_send_report(struct relay *relay, uint8_t port, uint8_t *report, uint16_t len)

@@ -11,8 +11,9 @@
 
 #include "base/clock.h"
 #include "base/secmem.h"
-#include "host/local.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
+#include "host/igmp.h"
+#include "host/mld.h"
 
 static void *memory_take(size_t n, size_t size)
 {

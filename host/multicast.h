@@ -9,6 +9,7 @@
 
 #include "base/endpoint.h"
 #include "dataplane/multicast_table.h"
+#include "host/multicast_query.h"
 
 // The multicast groups that a port listens to, and the host side of IGMPv3 (RFC 3376) and MLDv2
 // (RFC 3810): every group is received from all sources. The control thread joins, leaves and
@@ -25,8 +26,6 @@ enum {
 	MULTICAST_OLDER_MS = 260000,   // for which an older querier counts (RFC 3376 8.12)
 	MULTICAST_REPORT_MAX = 1500,   // octets of an IP packet, if the port's MTU is no less
 	MULTICAST_REPORT_HEAD_LEN = 8, // octets before the records, in IGMPv3 as in MLDv2
-	IGMP_IP_LEN = 24, // octets of the IP headers before a message, with router alert
-	MLD_IP_LEN = 48,
 };
 
 // Record types, the same numbers in both protocols (RFC 3376 4.2.12, RFC 3810 5.2.12).
@@ -35,14 +34,6 @@ enum multicast_record {
 	MULTICAST_IS_EXCLUDE = 2,
 	MULTICAST_TO_INCLUDE = 3,
 	MULTICAST_TO_EXCLUDE = 4,
-};
-
-// How old the protocol is that a querier speaks.
-enum multicast_age {
-	MULTICAST_NEWEST, // IGMPv3, MLDv2
-	MULTICAST_OLDER,  // IGMPv2, MLDv1
-	MULTICAST_OLDEST, // IGMPv1
-	MULTICAST_AGES,
 };
 
 // A group as the control thread keeps it, until its leaving has been reported.
@@ -71,15 +62,6 @@ struct multicast {
 	uint32_t n_groups, size;
 	bool changed;                   // relay->multicast_tables is not as the groups are
 	struct multicast_host hosts[2]; // IPv4, IPv6
-};
-
-// A query that was well formed and came as its RFC demands.
-struct multicast_query {
-	struct endpoint group; // the unspecified address: all groups
-	enum multicast_age age;
-	uint32_t max_ms;        // within which it is to be answered
-	uint32_t n_sources;     // 0: all
-	const uint8_t *sources; // n_sources addresses of the group's family
 };
 
 // Joins the solicited-node groups (RFC 4291 2.7.1) of the port's own addresses: switches that snoop

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "host/nd.h"
+
 #include <string.h>
 
 #include <rte_icmp.h>
@@ -8,9 +10,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/punt.h"
-#include "host/local.h"
-#include "host/neighbour.h"
-#include "host/relay.h"
+#include "host/frame.h"
 
 enum {
 	ND_HOP_LIMIT = 255, // RFC 4861 11.2: it was not forwarded
@@ -22,7 +22,7 @@ enum {
 
 // The message as sent and looked for: fixed part of RFC 4861 4.3 and 4.4, and one link-layer
 // option.
-struct nd_message {
+struct nd_packet {
 	uint8_t type, code;
 	rte_be16_t checksum;
 	uint8_t flags, reserved[3];
@@ -52,10 +52,10 @@ static bool nd_find_option(
 }
 
 static void nd_send(struct relay *relay, uint8_t port, const struct rte_ether_addr *to,
-	const uint8_t source[16], const uint8_t destination[16], struct nd_message *message)
+	const uint8_t source[16], const uint8_t destination[16], struct nd_packet *message)
 {
 	uint8_t *payload;
-	struct rte_mbuf *mbuf = local_frame(relay, port, to, RTE_ETHER_TYPE_IPV6,
+	struct rte_mbuf *mbuf = frame_new(relay, port, to, RTE_ETHER_TYPE_IPV6,
 		sizeof(struct rte_ipv6_hdr) + sizeof(*message), &payload);
 	if (!mbuf)
 		return;
@@ -73,59 +73,53 @@ static void nd_send(struct relay *relay, uint8_t port, const struct rte_ether_ad
 	message->checksum = rte_ipv6_udptcp_cksum(&ip, message);
 	memcpy(payload, &ip, sizeof(ip));
 	memcpy(payload + sizeof(ip), message, sizeof(*message));
-	relay_send_frame(relay, port, mbuf);
+	frame_send(relay, port, mbuf);
 }
 
-static void nd_answer(struct relay *relay, uint8_t port, const struct rte_ipv6_hdr *ip,
-	const struct nd_message *solicitation, const struct rte_ether_addr *to)
+bool nd_read(const uint8_t *packet, uint16_t len, struct nd_message *message)
+{
+	struct rte_ipv6_hdr ip;
+	struct nd_packet nd;
+	if (len < sizeof(ip) + ND_FIXED_LEN)
+		return false;
+	memcpy(&ip, packet, sizeof(ip));
+	memcpy(&nd, packet + sizeof(ip), ND_FIXED_LEN);
+	uint16_t nd_len = rte_be_to_cpu_16(ip.payload_len);
+	if (ip.proto != IPPROTO_ICMPV6 || ip.hop_limits != ND_HOP_LIMIT || nd.code != 0 ||
+		(nd.type != ND_SOLICITATION && nd.type != ND_ADVERTISEMENT) ||
+		nd_len < ND_FIXED_LEN || nd_len + sizeof(ip) > len ||
+		!frame_icmp6_checksum_ok(&ip, packet + sizeof(ip)))
+		return false;
+	*message = (struct nd_message){
+		.source = {.family = AF_INET6},
+		.target = {.family = AF_INET6},
+		.solicitation = nd.type == ND_SOLICITATION,
+	};
+	memcpy(message->source.addr, &ip.src_addr, 16);
+	memcpy(message->target.addr, nd.target, 16);
+	message->has_mac = nd_find_option(packet + sizeof(ip) + ND_FIXED_LEN, nd_len - ND_FIXED_LEN,
+		message->solicitation ? ND_SOURCE_LINK_LAYER : ND_TARGET_LINK_LAYER, &message->mac);
+	return true;
+}
+
+void nd_answer(struct relay *relay, uint8_t port, const struct nd_message *solicitation)
 {
 	static const uint8_t unspecified[16], all_nodes[16] = {0xff, 0x02, [15] = 1};
-	static const struct rte_ether_addr all_nodes_mac = {{0x33, 0x33, 0, 0, 0, 1}};
+	const uint8_t *source = solicitation->source.addr;
 	// Whoever checks for a duplicate has no address yet and listens to all nodes (RFC
 	// 4861 7.2.4).
-	bool duplicate_check = memcmp(&ip->src_addr, unspecified, 16) == 0;
-	struct nd_message answer = {
+	bool duplicate_check = memcmp(source, unspecified, 16) == 0;
+	const uint8_t *to = duplicate_check ? all_nodes : source;
+	struct rte_ether_addr mac = {{0x33, 0x33, to[12], to[13], to[14], to[15]}};
+	if (solicitation->has_mac && !duplicate_check)
+		mac = solicitation->mac;
+	struct nd_packet answer = {
 		.type = ND_ADVERTISEMENT,
 		.flags = duplicate_check ? ND_OVERRIDE : ND_SOLICITED_OVERRIDE,
 		.option_type = ND_TARGET_LINK_LAYER,
 	};
-	memcpy(answer.target, solicitation->target, 16);
-	nd_send(relay, port, duplicate_check ? &all_nodes_mac : to, answer.target,
-		duplicate_check ? all_nodes : (const uint8_t *)&ip->src_addr, &answer);
-}
-
-void nd_input(struct relay *relay, uint8_t port, const uint8_t *packet, uint16_t len)
-{
-	struct rte_ipv6_hdr ip;
-	struct nd_message message;
-	if (len < sizeof(ip) + ND_FIXED_LEN)
-		return;
-	memcpy(&ip, packet, sizeof(ip));
-	memcpy(&message, packet + sizeof(ip), ND_FIXED_LEN);
-	uint16_t nd_len = rte_be_to_cpu_16(ip.payload_len);
-	if (ip.proto != IPPROTO_ICMPV6 || ip.hop_limits != ND_HOP_LIMIT || message.code != 0 ||
-		nd_len < ND_FIXED_LEN || nd_len + sizeof(ip) > len ||
-		!local_icmp6_checksum_ok(&ip, packet + sizeof(ip)))
-		return;
-	const uint8_t *options = packet + sizeof(ip) + ND_FIXED_LEN;
-	uint16_t options_len = nd_len - ND_FIXED_LEN;
-	struct endpoint target = {.family = AF_INET6}, source = {.family = AF_INET6};
-	memcpy(target.addr, message.target, 16);
-	memcpy(source.addr, &ip.src_addr, 16);
-	struct rte_ether_addr mac;
-	if (message.type == ND_ADVERTISEMENT) {
-		if (nd_find_option(options, options_len, ND_TARGET_LINK_LAYER, &mac))
-			neighbour_learn(relay, port, &target, &mac);
-	} else if (message.type == ND_SOLICITATION) {
-		bool known = nd_find_option(options, options_len, ND_SOURCE_LINK_LAYER, &mac);
-		if (known)
-			neighbour_learn(relay, port, &source, &mac);
-		else
-			mac = (struct rte_ether_addr){{0x33, 0x33, source.addr[12], source.addr[13],
-				source.addr[14], source.addr[15]}};
-		if (port_find_address(&relay->ports[port], &target))
-			nd_answer(relay, port, &ip, &message, &mac);
-	}
+	memcpy(answer.target, solicitation->target.addr, 16);
+	nd_send(relay, port, &mac, answer.target, to, &answer);
 }
 
 void nd_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
@@ -138,7 +132,7 @@ void nd_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	// The solicited-node multicast address and its Ethernet group (RFC 4291 2.7.1, RFC 2464 7).
 	uint8_t group[16] = {0xff, 0x02, [11] = 1, 0xff, a[13], a[14], a[15]};
 	struct rte_ether_addr group_mac = {{0x33, 0x33, 0xff, a[13], a[14], a[15]}};
-	struct nd_message message = {
+	struct nd_packet message = {
 		.type = ND_SOLICITATION,
 		.option_type = ND_SOURCE_LINK_LAYER,
 	};

@@ -11,8 +11,9 @@
 
 #include "base/clock.h"
 #include "base/secmem.h"
-#include "host/local.h"
-#include "host/relay.h"
+#include "dataplane/relay_tables.h"
+#include "host/arp.h"
+#include "host/nd.h"
 
 enum {
 	NEIGHBOUR_TICK_MS = 100,

@@ -22,7 +22,7 @@
 #include "dataplane/loop.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
-#include "host/local.h"
+#include "host/host.h"
 #include "host/multicast.h"
 #include "host/neighbour.h"
 
@@ -200,16 +200,9 @@ void relay_poll_network(struct relay *relay, uint64_t now_ms)
 	void *mbufs[PUNT_BATCH] = {};
 	unsigned n = rte_ring_dequeue_burst(relay->punt, mbufs, PUNT_BATCH, NULL);
 	for (unsigned i = 0; i < n; i++) {
-		local_input(relay, mbufs[i]);
+		host_input(relay, mbufs[i]);
 		rte_pktmbuf_free(mbufs[i]);
 	}
 	neighbour_tick(relay, now_ms);
 	multicast_tick(relay, now_ms);
-}
-
-void relay_send_frame(struct relay *relay, uint8_t port, struct rte_mbuf *mbuf)
-{
-	struct worker_mail mail = {.type = MAIL_SEND, .value = port, .mbuf = mbuf};
-	if (!worker_mail_put(&relay->workers[0]->mailbox, &mail))
-		rte_pktmbuf_free(mbuf);
 }

@@ -46,6 +46,3 @@ void relay_wait_workers(struct relay *relay);
 // Does the relay's own network work: answers ARP, ND and echo requests, resolves next hops, reports
 // group memberships. Control thread, about once a millisecond.
 void relay_poll_network(struct relay *relay, uint64_t now_ms);
-
-// Has worker 0 transmit an Ethernet frame. Takes mbuf in any case. Control thread.
-void relay_send_frame(struct relay *relay, uint8_t port, struct rte_mbuf *mbuf);
