@@ -14,6 +14,7 @@
 
 #include "base/devargs.h"
 #include "base/secmem.h"
+#include "dataplane/port_reason.h"
 
 // Software ports make as many queues as they are told to; the relay wants one for each worker.
 static void device_add_queues(char device[PORT_DEVICE_MAX], unsigned n_workers)
@@ -30,8 +31,10 @@ static int device_probe(struct port *port, char *why, size_t why_size)
 	int rc = rte_dev_probe(port->device);
 	// A PCI device was probed by the EAL already.
 	if (rc != 0 && rc != -EEXIST) {
+		char reason[PORT_REASON_SIZE];
+		port_reason(port->device, rc, reason, sizeof(reason));
 		snprintf(why, why_size, "port %s: device \"%s\" cannot be opened: %s", port->name,
-			port->device, strerror(-rc));
+			port->device, reason);
 		return rc;
 	}
 	char name[PORT_DEVICE_MAX];
@@ -116,8 +119,10 @@ static int device_start(struct port *port, struct rte_mempool *pool, char *why, 
 	if (rc == 0)
 		rc = rte_eth_macaddr_get(port->ethdev, &mac);
 	if (rc != 0) {
+		char reason[PORT_REASON_SIZE];
+		port_reason(port->device, rc, reason, sizeof(reason));
 		snprintf(why, why_size, "port %s: device \"%s\" does not start: %s", port->name,
-			port->device, strerror(-rc));
+			port->device, reason);
 		return rc;
 	}
 	port_set_mac(port, &mac);

@@ -378,3 +378,29 @@ def test_af_xdp(tmp_path, monkeypatch):
         pass_through(relay)
         for side in lab.sides:
             assert "prog/xdp" in lab.ip("relay", "-d", "link", "show", f"veth-{side}")
+
+
+# Why a port does not open: DPDK's drivers give the same error for every cause.
+
+NO_LOCKED_MEMORY = ("prlimit", "--memlock=65536", "setpriv", "--bounding-set=-ipc_lock")
+
+
+@pytest.mark.parametrize("driver", ["net_af_packet", "net_af_xdp"])
+@pytest.mark.parametrize("interface, launcher, reason", [
+    ("nosuch0", (), 'there is no interface \\"nosuch0\\"'),
+    ("veth-core", ("setpriv", "--bounding-set=-net_raw"), "it needs CAP_NET_RAW"),
+    ("veth-core", NO_LOCKED_MEMORY,
+     "it needs more locked memory than RLIMIT_MEMLOCK allows (64 KiB), or CAP_IPC_LOCK"),
+], ids=["interface", "capability", "memory"])
+def test_says_why_a_port_does_not_open(tmp_path, lab, driver, interface, launcher, reason):
+    if driver == "net_af_xdp":
+        need_af_xdp()
+    config = tmp_path / "mcxrelay.conf"
+    config.write_text(config_text(tmp_path, device=f"{driver}0,iface={interface}"))
+    ended = subprocess.run(["ip", "netns", "exec", lab.namespace("relay"), *launcher,
+                            lab_module.build_directory() / "mcxrelay", "-c", config],
+                           capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                           timeout=lab_module.START_SECONDS)
+    refusal = [line for line in ended.stderr.splitlines() + ended.stdout.splitlines() if "relay_not_opened" in line]
+    assert ended.returncode != 0
+    assert len(refusal) == 1 and refusal[0].endswith(f': {reason}"'), refusal
