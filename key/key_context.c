@@ -263,7 +263,7 @@ enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *n
 
 // What a key that has become usable needs for those who speak under another one of its groups is
 // derived before anything leads to it: at a roll-over nobody's media has to wait.
-static void slot_derive_talkers(struct keystore *store, struct key_slot *other, void *arg)
+static void slot_prederive_from(struct keystore *store, struct key_slot *other, void *arg)
 {
 	const struct key_table *table = &store->relay->keys;
 	struct key_slot *slot = arg;
@@ -280,14 +280,14 @@ static void slot_derive_talkers(struct keystore *store, struct key_slot *other, 
 	}
 }
 
-void slot_follow_talkers(struct keystore *store, struct key_slot *slot)
+void slot_prederive(struct keystore *store, struct key_slot *slot)
 {
 	if (slot->type == KEY_GMK && key_usable(slot))
-		key_groups_visit(store, &slot->groups, slot_derive_talkers, slot);
+		key_groups_visit(store, &slot->groups, slot_prederive_from, slot);
 }
 
 // After the users changed: contexts of users who may no longer speak go, others learn their talker.
-void slot_review_ctxs(struct keystore *store, struct key_slot *slot)
+void slot_revalidate(struct keystore *store, struct key_slot *slot)
 {
 	struct key_table *table = &store->relay->keys;
 	for (uint32_t i = slot->n_ctxs; i-- > 0;) {

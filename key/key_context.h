@@ -20,9 +20,9 @@ enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *n
 void slot_retire_ctxs(struct keystore *store, struct key_slot *slot);
 // Derives what a key that has become usable needs for those who speak under another one of its
 // groups.
-void slot_follow_talkers(struct keystore *store, struct key_slot *slot);
+void slot_prederive(struct keystore *store, struct key_slot *slot);
 // After the users changed: contexts of users who may no longer speak go, others learn their talker.
-void slot_review_ctxs(struct keystore *store, struct key_slot *slot);
+void slot_revalidate(struct keystore *store, struct key_slot *slot);
 
 // Forgets contexts that no tag verified under in time.
 void provisional_review(struct keystore *store);

@@ -142,19 +142,19 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	slot_set_users(store, slot, spec);
 	slot->state = state_at(slot, time(NULL));
 	store_count(store, slot, +1);
-	slot_follow_talkers(store, slot);
+	slot_prederive(store, slot);
 	slot_changed(store, slot);
 	key_groups_visit(store, &before, slot_tell_owners, NULL);
 	key_groups_leave(store, slot, &before);
 	if (slot->state != KEY_ACTIVE)
 		slot_retire_ctxs(store, slot);
 	else if (slot->type == KEY_GMK)
-		slot_review_ctxs(store, slot);
+		slot_revalidate(store, slot);
 	store_note_due(store, slot);
 }
 
 // Takes a key's octets and contexts out of use.
-static void slot_disarm(struct keystore *store, struct key_slot *slot)
+static void slot_wipe(struct keystore *store, struct key_slot *slot)
 {
 	slot_changed(store, slot);
 	slot_retire_ctxs(store, slot);
@@ -175,7 +175,7 @@ bool key_remove(struct keystore *store, uint32_t scope, uint32_t id)
 		return false;
 	store_count(store, slot, -1);
 	slot->installed = false;
-	slot_disarm(store, slot);
+	slot_wipe(store, slot);
 	slot_clear_users(store, slot);
 	store->roots[slot->index] = NULL;
 	store->n_roots--;
@@ -211,9 +211,9 @@ static void slot_advance(struct keystore *store, struct key_slot *slot, time_t n
 		.key = &key};
 	notice(store->notices, &advanced);
 	if (state == KEY_EXPIRED)
-		slot_disarm(store, slot);
+		slot_wipe(store, slot);
 	else {
-		slot_follow_talkers(store, slot);
+		slot_prederive(store, slot);
 		slot_changed(store, slot);
 	}
 }
