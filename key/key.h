@@ -23,6 +23,12 @@ struct users;
 // Purpose tags of TS 33.180 Annex G: the top four bits of a key id.
 enum key_type { KEY_GMK, KEY_PCK, KEY_CSK, KEY_SPK, KEY_MKFC, KEY_MSCCK, KEY_MUSIK, KEY_N_TYPES };
 
+// By the purpose tag of an id. Tags without a type give KEY_N_TYPES and above.
+static inline enum key_type key_id_type(uint32_t id)
+{
+	return (enum key_type)(id >> 28);
+}
+
 extern const char *const key_type_names[KEY_N_TYPES + 1]; // "gmk" ..., NULL
 
 enum key_state { KEY_PENDING, KEY_ACTIVE, KEY_EXPIRED, KEY_N_STATES };

@@ -235,7 +235,7 @@ static enum drop_reason ctx_derive_by_mki(struct keystore *store, const struct k
 	uint32_t guk_id = (uint32_t)name->mki;
 	if (!slot || !key_usable(slot) || slot->type != KEY_GMK)
 		return DROP_UNKNOWN_MKI;
-	if (guk_id >> 28 != KEY_GMK || (slot->closed && !slot_find_user(slot, guk_id)))
+	if (key_id_type(guk_id) != KEY_GMK || (slot->closed && !slot_find_user(slot, guk_id)))
 		return DROP_UNKNOWN_USER;
 	return ctx_derive_gmk(store, slot, *name, slot_user_named(slot, guk_id));
 }

@@ -80,7 +80,7 @@ bool key_profile_read(
 
 static void key_read_type(struct reader *r, struct key_spec *spec)
 {
-	unsigned tag = spec->id >> 28, type = tag;
+	unsigned tag = key_id_type(spec->id), type = tag;
 	bool stated = reader_choice(r, "type", READER_OPTIONAL, key_type_names, &type);
 	if (tag >= KEY_N_TYPES)
 		reader_fail(r, RPC_KEY_REFUSED, "id",

@@ -25,7 +25,7 @@ static uint8_t *group_name(const struct key_slot *slot, const char *uri, size_t 
 	*len = GROUP_HEAD_LEN + strlen(uri);
 	uint8_t *name = alloc_zero(*len, 1);
 	memcpy(name, &slot->scope, sizeof(slot->scope));
-	name[GROUP_HEAD_LEN - 1] = (uint8_t)(slot->id >> 28);
+	name[GROUP_HEAD_LEN - 1] = (uint8_t)key_id_type(slot->id);
 	memcpy(name + GROUP_HEAD_LEN, uri, *len - GROUP_HEAD_LEN);
 	return name;
 }

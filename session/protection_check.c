@@ -118,7 +118,7 @@ static void check_key_use(const struct sessions *sessions, const struct session 
 	const char *path, const char *member, struct rpc_error *error)
 {
 	const struct protection_spec *protection = &leg->protection[protocol];
-	enum key_type type = (enum key_type)(protection->key.id >> 28);
+	enum key_type type = key_id_type(protection->key.id);
 	char full[64];
 	const char *objection = purpose_objection(leg, protocol, type);
 	snprintf(full, sizeof(full), "%s.key", member);
@@ -140,7 +140,7 @@ static void check_key_use(const struct sessions *sessions, const struct session 
 			"for each");
 	for (uint32_t i = 0; i < protection->n_accept; i++) {
 		snprintf(full, sizeof(full), "%s.accept[%u]", member, i);
-		if (protection->accept[i].id >> 28 != type)
+		if (key_id_type(protection->accept[i].id) != type)
 			leg_fail(error, RPC_KEY_REFUSED, path, leg, full,
 				"has another purpose tag than `key`; accepted: the same");
 	}
@@ -177,7 +177,7 @@ void protection_check_gmks(
 		uint32_t n_seen = 0;
 		for (uint32_t i = 0; i < n && error->code == RPC_OK; i++) {
 			const struct protection_spec *p = &legs[i].protection[protocol];
-			if (p->mode != LEG_SRTP || !p->has_key || p->key.id >> 28 != KEY_GMK)
+			if (p->mode != LEG_SRTP || !p->has_key || key_id_type(p->key.id) != KEY_GMK)
 				continue;
 			uint32_t s = 0;
 			while (s < n_seen && (seen[s]->key.id != p->key.id ||

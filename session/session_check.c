@@ -122,7 +122,7 @@ static void count_new(const struct session *session, const struct map *by_id, ui
 	while (*n_new > 0 && (leg = map_next(by_id, &cursor)) != NULL)
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			if (leg->protection[protocol].has_key &&
-				leg->protection[protocol].key.id >> 28 != KEY_GMK)
+				key_id_type(leg->protection[protocol].key.id) != KEY_GMK)
 				*n_ctxs += 2 + leg->protection[protocol].n_accept;
 }
 

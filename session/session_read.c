@@ -45,7 +45,7 @@ static bool uri_read(struct reader *r, const char *name, const char **uri)
 static void protection_read_profile(struct reader *r, struct protection_spec *spec)
 {
 	struct reader p;
-	enum key_type type = (enum key_type)(spec->key.id >> 28);
+	enum key_type type = key_id_type(spec->key.id);
 	spec->profile = key_profile_default(type);
 	if (!reader_object(r, "profile", READER_OPTIONAL, &p))
 		return;
