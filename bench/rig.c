@@ -245,7 +245,7 @@ const struct key_ctx *rig_ctx_in(
 	bench_require(leg->in[protocol].n_keys == 1);
 	const struct leg_key *key = &leg->in[protocol].keys[0];
 	struct key_name name = {
-		.mki = (uint64_t)key->id << 32 | guk_id,
+		.mki = key_name_mki(key->id, guk_id),
 		.scope = key->scope,
 		.cs_id = key->cs_id,
 		.protocol = protocol,
@@ -266,7 +266,7 @@ void rig_derive_out(
 		if (group->root == talker->root)
 			continue;
 		struct key_name name = {
-			.mki = (uint64_t)group->root << 32 | (uint32_t)talker->by_talker.mki,
+			.mki = key_name_mki(group->root, (uint32_t)talker->by_talker.mki),
 			.cs_id = group->cs_id,
 			.protocol = protocol,
 			.suite = group->suite,

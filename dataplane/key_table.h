@@ -84,6 +84,12 @@ struct key_table {
 int key_table_init(struct key_table *table, uint32_t size);
 void key_table_fini(struct key_table *table);
 
+// mki of a name: of a key id and the GUK-ID under it, or the indices of a root key and a user. 0: none.
+static inline uint64_t key_name_mki(uint32_t root, uint32_t user)
+{
+	return (uint64_t)root << 32 | user;
+}
+
 // A name made of two words. Written member by member and read as words at once, to be hashed, it
 // would wait for the stores: a load that several stores feed does not get their values forwarded.
 static inline struct key_name key_name_make(enum key_name_kind kind, uint64_t mki, uint32_t scope,

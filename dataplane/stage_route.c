@@ -32,9 +32,8 @@ static inline uint32_t talker_group_next(struct packet *p, unsigned i, struct ke
 		if (packet_keeps_key(p, group)) {
 			p->out_ctx[i] = p->ctx_index;
 		} else if (known) {
-			*name = key_name_make(KEY_BY_TALKER,
-				(uint64_t)group->root << 32 | p->talker, 0, group->cs_id,
-				p->protocol, group->suite);
+			*name = key_name_make(KEY_BY_TALKER, key_name_mki(group->root, p->talker),
+				0, group->cs_id, p->protocol, group->suite);
 			return i;
 		}
 	}

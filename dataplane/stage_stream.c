@@ -19,7 +19,7 @@ static bool talker_key_name(
 		return key->own_mki != 0;
 	}
 	uint32_t user = (uint32_t)p->ctx->by_talker.mki;
-	*name = key_name_make(KEY_BY_TALKER, (uint64_t)key->root << 32 | user, 0, key->cs_id,
+	*name = key_name_make(KEY_BY_TALKER, key_name_mki(key->root, user), 0, key->cs_id,
 		p->protocol, key->suite);
 	return p->ctx->by_talker.kind == KEY_BY_TALKER;
 }

@@ -126,7 +126,7 @@ static struct key_name name_by_talker(
 	const struct key_slot *slot, const struct key_name *by_mki, uint32_t user)
 {
 	return (struct key_name){
-		.mki = (uint64_t)slot->index << 32 | user,
+		.mki = key_name_mki(slot->index, user),
 		.cs_id = by_mki->cs_id,
 		.protocol = by_mki->protocol,
 		.suite = by_mki->suite,
@@ -177,7 +177,7 @@ uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs
 	uint8_t protocol, uint8_t suite)
 {
 	struct key_name name = {
-		.mki = (uint64_t)slot->id << 32,
+		.mki = key_name_mki(slot->id, 0),
 		.scope = slot->scope,
 		.cs_id = cs_id,
 		.protocol = protocol,
@@ -250,7 +250,7 @@ static enum drop_reason ctx_derive_by_talker(struct keystore *store, const struc
 	if (!uri || !key_guk_id(store, slot, uri, &guk_id))
 		return DROP_UNKNOWN_TALKER;
 	struct key_name by_mki = *name;
-	by_mki.mki = (uint64_t)slot->id << 32 | guk_id;
+	by_mki.mki = key_name_mki(slot->id, guk_id);
 	by_mki.scope = slot->scope;
 	return ctx_derive_gmk(store, slot, by_mki, user);
 }
@@ -275,7 +275,7 @@ static void slot_prederive_from(struct keystore *store, struct key_slot *other, 
 			(slot->closed && !slot_find_user(slot, guk_id)))
 			continue;
 		struct key_name name = ctx->by_mki;
-		name.mki = (uint64_t)slot->id << 32 | guk_id;
+		name.mki = key_name_mki(slot->id, guk_id);
 		ctx_derive_gmk(store, slot, name, user);
 	}
 }

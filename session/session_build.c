@@ -313,10 +313,10 @@ static struct leg_key leg_key_build(struct keystore *store, const struct session
 	};
 	uint32_t guk_id;
 	if (!out.is_gmk) {
-		out.own_mki = (uint64_t)key->id << 32;
+		out.own_mki = key_name_mki(key->id, 0);
 		key_ctx_fixed(store, key, out.cs_id, protocol, out.suite);
 	} else if (spec->user && key_guk_id(store, key, spec->user, &guk_id)) {
-		out.own_mki = (uint64_t)key->id << 32 | guk_id;
+		out.own_mki = key_name_mki(key->id, guk_id);
 	}
 	return out;
 }

@@ -155,7 +155,7 @@ static uint32_t ctx_publish(
 	ctx->by_mki = (struct key_name){
 		.mki = mki, .scope = key->scope, .protocol = protocol, .kind = KEY_BY_MKI};
 	if (user != 0)
-		ctx->by_talker = (struct key_name){.mki = (uint64_t)key->root << 32 | user,
+		ctx->by_talker = (struct key_name){.mki = key_name_mki(key->root, user),
 			.protocol = protocol,
 			.kind = KEY_BY_TALKER};
 	ctx->root = key->root;
@@ -183,7 +183,7 @@ const struct lab_key *lab_key_add(struct lab *lab, uint8_t mki_len, uint16_t roc
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		key->ctx[protocol] =
 			gmk ? KEY_NONE
-			    : ctx_publish(lab, key, protocol, (uint64_t)key->id << 32, 0);
+			    : ctx_publish(lab, key, protocol, key_name_mki(key->id, 0), 0);
 	return key;
 }
 
@@ -192,7 +192,7 @@ void lab_talker_add(struct lab *lab, const struct lab_key *key, uint32_t guk_id,
 {
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		ctx[protocol] =
-			ctx_publish(lab, key, protocol, (uint64_t)key->id << 32 | guk_id, user);
+			ctx_publish(lab, key, protocol, key_name_mki(key->id, guk_id), user);
 }
 
 void lab_talker_remove(struct lab *lab, const uint32_t ctx[SRTP_N_PROTOCOLS])
@@ -240,7 +240,7 @@ static struct leg_protection protection_of(const struct lab_leg *spec, struct le
 		.roc_rate = key->roc_rate,
 		.scope = key->scope,
 		.id = key->id,
-		.own_mki = key->gmk ? 0 : (uint64_t)key->id << 32,
+		.own_mki = key->gmk ? 0 : key_name_mki(key->id, 0),
 	};
 	in.named_key = true;
 	in.keys = leg_key;
