@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/alloc.h"
+
 enum { MAP_BUCKETS_MIN = 16 };
 
 struct map_entry {
@@ -206,6 +208,20 @@ int map_put(struct map *map, const void *key, size_t len, void *value, void **ol
 	if (old != NULL)
 		*old = replaced;
 	return 0;
+}
+
+struct map *map_make_in(const char *function)
+{
+	struct map *map = map_new();
+	if (!map)
+		alloc_failed(function, sizeof(*map) + MAP_BUCKETS_MIN * sizeof(*map->buckets));
+	return map;
+}
+
+void map_add_in(const char *function, struct map *map, const void *key, size_t len, void *value)
+{
+	if (map_put(map, key, len, value, NULL) != 0)
+		alloc_failed(function, sizeof(struct map_entry) + len);
 }
 
 void *map_remove(struct map *map, const void *key, size_t len)

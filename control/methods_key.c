@@ -4,7 +4,6 @@
 #include "control/methods_key.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/secmem.h"
 #include "control/api.h"
@@ -19,8 +18,10 @@ static bool key_install_one(struct keystore *keys, const json_t *value, const ch
 	bool replace, struct rpc_error *error)
 {
 	struct key_spec *spec = secmem_malloc(sizeof(*spec));
-	if (!spec)
-		abort();
+	if (!spec) {
+		rpc_fail_memory(error, path);
+		return false;
+	}
 	if (key_read(value, path, spec, error)) {
 		uint32_t scope = keystore_domain_find(keys, spec->domain);
 		if (key_admit(keys, scope, spec, replace, 0, path, error)) {

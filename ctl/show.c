@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "ctl/table.h"
@@ -39,9 +40,7 @@ static int by_id(const void *a, const void *b)
 static json_t *sorted(const json_t *array, int (*order)(const void *, const void *))
 {
 	size_t n = json_array_size(array);
-	json_t **items = calloc(n + 1, sizeof(json_t *)), *out = json_array();
-	if (!items)
-		abort();
+	json_t **items = alloc_zero(n + 1, sizeof(json_t *)), *out = json_array();
 	for (size_t i = 0; i < n; i++)
 		items[i] = json_array_get(array, i);
 	qsort(items, n, sizeof(json_t *), order);

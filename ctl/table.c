@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/alloc.h"
+
 enum {
 	TABLE_GAP = 2,       // between columns
 	TABLE_FIRST_MIN = 8, // what the first column keeps where the screen is narrow
@@ -21,9 +23,7 @@ struct table {
 
 struct table *table_new(const char *const titles[])
 {
-	struct table *table = calloc(1, sizeof(*table));
-	if (!table)
-		abort();
+	struct table *table = alloc_zero(1, sizeof(*table));
 	table->titles = titles;
 	while (titles[table->n_columns])
 		table->n_columns++;
@@ -47,9 +47,7 @@ static void text_escape(const char *text, char *out)
 
 void text_print(const char *text)
 {
-	char *out = malloc(4 * strlen(text) + 1);
-	if (!out)
-		abort();
+	char *out = alloc_zero(4 * strlen(text) + 1, 1);
 	text_escape(text, out);
 	fputs(out, stdout);
 	free(out);
@@ -59,14 +57,9 @@ void table_add(struct table *table, const char *text)
 {
 	if (table->n_cells == table->size) {
 		table->size = table->size ? 2 * table->size : 256;
-		char **cells = realloc(table->cells, table->size * sizeof(*cells));
-		if (!cells)
-			abort();
-		table->cells = cells;
+		table->cells = alloc_resize(table->cells, table->size, sizeof(*table->cells));
 	}
-	char *cell = malloc(4 * strlen(text) + 1);
-	if (!cell)
-		abort();
+	char *cell = alloc_zero(4 * strlen(text) + 1, 1);
 	text_escape(text, cell);
 	table->cells[table->n_cells++] = cell;
 }
@@ -168,9 +161,7 @@ static void widths_fit(const struct table *table, int *widths, int room)
 
 void table_print(struct table *table, size_t rows, size_t columns)
 {
-	int *widths = calloc(table->n_columns, sizeof(*widths));
-	if (!widths)
-		abort();
+	int *widths = alloc_zero(table->n_columns, sizeof(*widths));
 	widths_measure(table, widths);
 	if (columns > 0)
 		widths_fit(table, widths, (int)columns);

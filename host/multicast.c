@@ -9,19 +9,12 @@
 #include <rte_common.h>
 #include <rte_random.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/secmem.h"
 #include "dataplane/relay_tables.h"
 #include "host/igmp.h"
 #include "host/mld.h"
-
-static void *memory_take(size_t n, size_t size)
-{
-	void *memory = calloc(n ? n : 1, size);
-	if (!memory)
-		abort();
-	return memory;
-}
 
 static struct multicast_host *host_of(struct multicast *multicast, const struct endpoint *addr)
 {
@@ -45,7 +38,7 @@ static struct multicast_table *table_build(const struct multicast *multicast)
 {
 	uint32_t n = multicast_count(multicast);
 	struct multicast_table *table =
-		memory_take(1, sizeof(*table) + n * sizeof(struct port_address));
+		alloc_zero(1, sizeof(*table) + n * sizeof(struct port_address));
 	for (uint32_t i = 0; i < multicast->n_groups; i++) {
 		const struct multicast_group *group = multicast->groups[i];
 		if (group->users > 0)
@@ -59,7 +52,7 @@ static struct multicast_table *table_build(const struct multicast *multicast)
 // The leg arrays of groups that were left end with the last table that has them.
 static void table_take_gone(struct multicast_table *table, struct multicast *multicast)
 {
-	table->gone = memory_take(multicast->n_groups, sizeof(*table->gone));
+	table->gone = alloc_zero(multicast->n_groups, sizeof(*table->gone));
 	for (uint32_t i = 0; i < multicast->n_groups; i++) {
 		struct multicast_group *group = multicast->groups[i];
 		if (group->users > 0 || !group->legs)
@@ -93,7 +86,7 @@ struct multicast_table *multicast_publish(struct relay *relay, uint8_t port)
 	struct multicast_table *before = atomic_exchange_explicit(
 		&relay->multicast_tables[port], table_build(multicast), memory_order_acq_rel);
 	if (!before) // nobody has seen what was joined and left before the first table
-		before = memory_take(1, sizeof(*before));
+		before = alloc_zero(1, sizeof(*before));
 	table_take_gone(before, multicast);
 	multicast->changed = false;
 	groups_forget(multicast);
@@ -128,12 +121,10 @@ static struct multicast_group *group_add(struct multicast *multicast, const stru
 {
 	if (multicast->n_groups == multicast->size) {
 		multicast->size = multicast->size ? multicast->size * 2 : 16;
-		multicast->groups = realloc(
-			multicast->groups, multicast->size * sizeof(struct multicast_group *));
-		if (!multicast->groups)
-			abort();
+		multicast->groups = alloc_resize(
+			multicast->groups, multicast->size, sizeof(*multicast->groups));
 	}
-	struct multicast_group *group = memory_take(1, sizeof(*group));
+	struct multicast_group *group = alloc_zero(1, sizeof(*group));
 	group->addr = *addr;
 	group->addr.port = 0;
 	multicast->groups[multicast->n_groups++] = group;
@@ -163,7 +154,7 @@ struct multicast_group *multicast_join(
 	if (!group->legs)
 		group->legs = secmem_map(PORT_LEGS_SIZE);
 	if (!group->legs)
-		abort();
+		alloc_failed(__func__, PORT_LEGS_SIZE);
 	group_changed(multicast, group);
 	return group;
 }

@@ -4,7 +4,6 @@
 #include "key/index_space.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -49,12 +48,16 @@ uint32_t index_space_take(struct index_spaces *spaces, const struct srtp_session
 	if (space == 0 && index_spaces_full(spaces))
 		return UINT32_MAX;
 	if (space == 0) {
-		space = spaces->n_unused > 0 ? spaces->unused[--spaces->n_unused]
-					     : spaces->n_touched++;
-		memcpy(spaces->digests[space], mac, INDEX_SPACE_DIGEST_LEN);
+		space = spaces->n_unused > 0 ? spaces->unused[spaces->n_unused - 1]
+					     : spaces->n_touched;
 		void *value = (void *)(uintptr_t)(space + 1);
 		if (map_put(spaces->by_digest, mac, INDEX_SPACE_DIGEST_LEN, value, NULL) != 0)
-			abort();
+			return UINT32_MAX;
+		if (spaces->n_unused > 0)
+			spaces->n_unused--;
+		else
+			spaces->n_touched++;
+		memcpy(spaces->digests[space], mac, INDEX_SPACE_DIGEST_LEN);
 	} else {
 		space--;
 	}

@@ -24,9 +24,9 @@ static uint32_t scope_take(struct keystore *store, char *name)
 		domain->scope = store->next_scope++;
 	while (domain->scope == 0 || map_get(store->scopes, &domain->scope, sizeof(domain->scope)));
 	domain->name = name;
-	if (map_put(store->scopes, &domain->scope, sizeof(domain->scope), domain, NULL) != 0 ||
-		(name && map_put(store->domains, name, strlen(name), domain, NULL) != 0))
-		abort();
+	map_add(store->scopes, &domain->scope, sizeof(domain->scope), domain);
+	if (name)
+		map_add(store->domains, name, strlen(name), domain);
 	return domain->scope;
 }
 

@@ -53,8 +53,7 @@ static struct key_group *group_take(
 	group->name_len = len;
 	memcpy(group->name, name, len);
 	free(name);
-	if (map_put(store->groups, group->name, len, group, NULL) != 0)
-		abort();
+	map_add(store->groups, group->name, len, group);
 	return group;
 }
 

@@ -24,8 +24,7 @@ struct key_slot *slot_take(struct keystore *store, uint32_t scope, uint32_t id)
 	slot = alloc_zero(1, sizeof(*slot));
 	slot->scope = scope;
 	slot->id = id;
-	if (map_put(store->slots, name, sizeof(name), slot, NULL) != 0)
-		abort();
+	map_add(store->slots, name, sizeof(name), slot);
 	return slot;
 }
 

@@ -51,8 +51,7 @@ uint32_t user_take(struct users *users, const char *uri)
 	if (user == 0) {
 		user = user_new(users);
 		users->entries[user] = (struct user){.uri = alloc_string(uri)};
-		if (map_put(users->by_uri, uri, strlen(uri), (void *)(uintptr_t)user, NULL) != 0)
-			abort();
+		map_add(users->by_uri, uri, strlen(uri), (void *)(uintptr_t)user);
 	}
 	users->entries[user].takers++;
 	return user;

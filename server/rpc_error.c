@@ -40,3 +40,8 @@ void rpc_fail(
 	utf8_trim(error->path);
 	utf8_trim(error->message);
 }
+
+void rpc_fail_memory(struct rpc_error *error, const char *path)
+{
+	rpc_fail(error, RPC_LIMIT, path, "there is no memory for it; accepted: less, or later");
+}

@@ -24,11 +24,9 @@
 // Legs by id. Values are the legs' own.
 static struct map *legs_by_id(struct session_leg *legs, uint32_t n)
 {
-	struct map *by_id = map_new();
+	struct map *by_id = map_make();
 	for (uint32_t i = 0; i < n; i++)
-		if (!by_id || map_put(by_id, legs[i].spec.id, strlen(legs[i].spec.id), &legs[i],
-				      NULL) != 0)
-			abort();
+		map_add(by_id, legs[i].spec.id, strlen(legs[i].spec.id), &legs[i]);
 	return by_id;
 }
 
@@ -140,15 +138,19 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 		fresh->scope = keystore_session_scope(sessions->keys);
 	}
 	struct session *target = session ? session : fresh;
-	if (!session_check_keys(sessions, target, spec, path, error) ||
-		!session_check(sessions, target, spec, path, error)) {
+	bool good = session_check_keys(sessions, target, spec, path, error) &&
+		    session_check(sessions, target, spec, path, error);
+	if (good && fresh &&
+		map_put(sessions->by_id, spec->id, strlen(spec->id), fresh, NULL) != 0) {
+		rpc_fail_memory(error, path);
+		good = false;
+	}
+	if (!good) {
 		if (fresh)
 			keystore_session_scope_release(sessions->keys, fresh->scope);
 		free(fresh);
 		return false;
 	}
-	if (fresh && map_put(sessions->by_id, spec->id, strlen(spec->id), fresh, NULL) != 0)
-		abort();
 	if (session)
 		sessions_count(sessions, session, -1);
 	// The description changes first: legs and keys are rebuilt under it.
@@ -173,13 +175,16 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 	return true;
 }
 
-// A spec with all legs of the session as they are.
-static struct session_spec session_copy_legs(const struct session *session, uint32_t n_more)
+// A spec with all legs of the session as they are. False with *error set if there is no memory.
+static bool session_copy_legs(const struct session *session, uint32_t n_more,
+	struct session_spec *copy, const char *path, struct rpc_error *error)
 {
 	struct session_spec spec = session->spec;
 	spec.keys = secmem_malloc(session->n_keys * sizeof(*spec.keys) + 1);
-	if (!spec.keys)
-		abort();
+	if (!spec.keys) {
+		rpc_fail_memory(error, path);
+		return false;
+	}
 	spec.n_keys = session->n_keys;
 	for (uint32_t i = 0; i < session->n_keys; i++)
 		spec.keys[i] = (struct key_spec){.id = session->key_ids[i]};
@@ -189,7 +194,8 @@ static struct session_spec session_copy_legs(const struct session *session, uint
 		spec.legs[i] = leg_spec_copy(&session->legs[i].spec);
 		spec.legs[i].stays = true;
 	}
-	return spec;
+	*copy = spec;
+	return true;
 }
 
 static void session_copy_free(struct session_spec *spec)
@@ -216,12 +222,14 @@ bool session_apply_legs(struct sessions *sessions, struct session *session, stru
 {
 	if (!leg_specs_check_ids(legs, n, path, error))
 		return false;
-	struct session_spec spec = session_copy_legs(session, n);
-	struct map *by_id = leg_specs_by_id(spec.legs, spec.n_legs);
-	for (uint32_t i = 0; i < n; i++)
+	struct session_spec spec;
+	if (!session_copy_legs(session, n, &spec, path, error))
+		return false;
+	struct map *by_id = leg_specs_by_id(spec.legs, spec.n_legs, path, error);
+	for (uint32_t i = 0; by_id && i < n; i++)
 		copy_put_leg(&spec, by_id, &legs[i]);
 	map_free(by_id);
-	bool ok = session_check(sessions, session, &spec, path, error);
+	bool ok = by_id && session_check(sessions, session, &spec, path, error);
 	if (ok)
 		session_set_legs(sessions, session, spec.legs, spec.n_legs);
 	session_copy_free(&spec);
@@ -248,10 +256,12 @@ static void copy_drop_leg(struct session_spec *spec, uint32_t leg)
 bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
 	const char *path, uint32_t *removed, struct rpc_error *error)
 {
-	struct session_spec spec = session_copy_legs(session, 0);
+	struct session_spec spec;
 	size_t i;
 	json_t *item;
 	*removed = 0;
+	if (!session_copy_legs(session, 0, &spec, path, error))
+		return false;
 	json_array_foreach ((json_t *)(uintptr_t)ids, i, item) {
 		const char *id = json_string_value(item);
 		char full[128];

@@ -275,7 +275,8 @@ struct fanout *fanout_build(struct keystore *store, const struct session *sessio
 	}
 	struct fanout *fanout = fanout_alloc(n_dests, list.n);
 	if (!fanout)
-		abort();
+		alloc_failed(__func__, sizeof(*fanout) + list.n * sizeof(*fanout->groups) +
+					       n_dests * sizeof(*fanout->dests));
 	fanout->n_dests = n_dests;
 	fanout->n_groups = list.n;
 	fanout_place_groups(store, fanout, &list, place);

@@ -185,7 +185,9 @@ bool session_check(struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, const char *path, struct rpc_error *error)
 {
 	struct leg_spec *legs = spec->legs;
-	struct map *by_id = leg_specs_by_id(legs, spec->n_legs);
+	struct map *by_id = leg_specs_by_id(legs, spec->n_legs, path, error);
+	if (!by_id)
+		return false;
 	check_unique(legs, spec->n_legs, path, compare_ids, "id", ID_TWICE, error);
 	check_unique(legs, spec->n_legs, path, compare_locals, "local",
 		"is the local address of two legs; accepted: one leg for each address and port",

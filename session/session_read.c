@@ -259,8 +259,10 @@ static void session_read_keys(
 	const json_t *array, const char *path, struct session_spec *spec, struct rpc_error *error)
 {
 	spec->keys = secmem_malloc(json_array_size(array) * sizeof(*spec->keys) + 1);
-	if (!spec->keys)
-		abort();
+	if (!spec->keys) {
+		rpc_fail_memory(error, path);
+		return;
+	}
 	for (size_t i = 0; i < json_array_size(array) && error->code == RPC_OK; i++) {
 		char element[128];
 		snprintf(element, sizeof(element), "%s.keys[%zu]", path, i);

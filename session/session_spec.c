@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "base/secmem.h"
+#include "server/rpc.h"
 
 struct protection_spec protection_copy(const struct protection_spec *spec)
 {
@@ -65,12 +66,17 @@ void session_spec_free(struct session_spec *spec)
 	*spec = (struct session_spec){};
 }
 
-// Leg specs by id. Values are the specs' own.
-struct map *leg_specs_by_id(struct leg_spec *legs, uint32_t n)
+struct map *leg_specs_by_id(
+	struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
 {
 	struct map *by_id = map_new();
-	for (uint32_t i = 0; i < n; i++)
-		if (!by_id || map_put(by_id, legs[i].id, strlen(legs[i].id), &legs[i], NULL) != 0)
-			abort();
+	for (uint32_t i = 0; by_id && i < n; i++) {
+		if (map_put(by_id, legs[i].id, strlen(legs[i].id), &legs[i], NULL) == 0)
+			continue;
+		map_free(by_id);
+		by_id = NULL;
+	}
+	if (!by_id)
+		rpc_fail_memory(error, path);
 	return by_id;
 }

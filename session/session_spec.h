@@ -5,6 +5,8 @@
 
 #include "session/session_types.h"
 
+struct rpc_error;
+
 // What a client states of a session and its legs, as one value. Control thread.
 
 // Of a protection; whoever gets the copy frees it with its leg.
@@ -16,5 +18,7 @@ struct leg_spec leg_spec_copy(const struct leg_spec *spec);
 // Whether the leg receives from a multicast group: its remote is one, and it may receive.
 bool leg_spec_joins(const struct leg_spec *spec);
 
-// Leg specs by id. Values are the specs' own; the caller frees the map.
-struct map *leg_specs_by_id(struct leg_spec *legs, uint32_t n);
+// Leg specs by id. Values are the specs' own; the caller frees the map. NULL with *error set if there
+// is no memory.
+struct map *leg_specs_by_id(
+	struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error);

@@ -20,12 +20,28 @@
 #include "base/secmem.h"
 #include "control/app.h"
 #include "crypto/cipher_registry.h"
+#include "session/session_store.h"
 #include "tests/unit/dataplane_lab.h"
 
 static struct app app;
 static unsigned n_retired;
 
 void __real_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
+#define MUSIK(id, group, value)                                                                    \
+	"{\"keys\":[{\"id\":\"" id "\",\"groups\":[\"" group "\"],\"value\":\"" value "\"," RAND   \
+	"}]}"
+#define MUSIK_VALUE "77777777777777777777777777777777"
+
+static unsigned fail_at; // that call of secmem_malloc() from now on gets no memory; 0: none
+
+void *__real_secmem_malloc(size_t size);
+void *__wrap_secmem_malloc(size_t size);
+
+void *__wrap_secmem_malloc(size_t size)
+{
+	return fail_at > 0 && --fail_at == 0 ? NULL : __real_secmem_malloc(size);
+}
+
 void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
 
 // A group's fixed context can still be found under its name: it has not been taken out of use.
@@ -100,6 +116,9 @@ static void call(const char *method, const char *params)
 #define GROUP_LEG(id, port, group, more)                                                           \
 	"{\"id\":\"" id "\",\"port\":\"ran\",\"local\":\"10.0.0.1:" port "\",\"remote\":\"" group  \
 	"\"," more "\"protection\":{\"mode\":\"plain\"}}"
+#define SESSION_WITH_KEY                                                                           \
+	"{\"session\":{\"id\":\"call\",\"service\":\"mcptt\",\"type\":\"private\",\"keys\":["      \
+	"{\"id\":\"2a000001\",\"value\":\"" MUSIK_VALUE "\"," RAND "}],\"legs\":[]}}"
 #define PLAIN  "{\"mode\":\"plain\",\"user\":\"sip:a@x\"}"
 #define GROUP  "{\"mode\":\"srtp\",\"key\":\"0a000001\"}"
 #define CALLER "{\"mode\":\"srtp\",\"key\":\"1a000001\",\"role\":\"initiator\"}"
@@ -158,20 +177,50 @@ static bool group_leads_to_leg(const char *group, uint16_t udp_port)
 }
 
 // A request that must fail with that code.
-static void refused(int code, const char *params)
+static void refused(int code, const char *method, const char *params)
 {
 	struct rpc rpc = {.methods = control_methods, .app = &app.api};
 	char line[8192], expected[32];
 	size_t len;
 	int n = snprintf(line, sizeof(line),
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.apply\",\"params\":%s}",
-		params);
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}", method, params);
 	snprintf(expected, sizeof(expected), "\"code\":%d", code);
 	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
 	assert_non_null(answer);
 	if (!strstr(answer, expected))
 		fail_msg("%s", answer);
 	secmem_free(answer);
+}
+
+// The session keeps the legs that it has.
+static void expect_leg(const char *id, bool there)
+{
+	const struct session *session = session_find(&app.sessions, "call");
+	bool found = false;
+	assert_non_null(session);
+	for (uint32_t i = 0; i < session->n_legs; i++)
+		found |= strcmp(session->legs[i].spec.id, id) == 0;
+	assert_int_equal(found, there);
+}
+
+static void what_there_is_no_memory_for_is_refused(void **state)
+{
+	(void)state;
+	fail_at = 1;
+	refused(3, "session.apply", SESSION_WITH_KEY);
+	assert_null(session_find(&app.sessions, "call"));
+	fail_at = 1;
+	refused(3, "key.install", MUSIK("6a000001", "sip:g1", MUSIK_VALUE));
+	call("session.apply", SESSION(LEG("a", "5000", PLAIN, "")));
+	fail_at = 1;
+	refused(3, "leg.apply",
+		"{\"session\":\"call\",\"legs\":[" LEG("b", "5002", PLAIN, "") "]}");
+	expect_leg("b", false);
+	fail_at = 1;
+	refused(3, "leg.remove", "{\"session\":\"call\",\"ids\":[\"a\"]}");
+	expect_leg("a", true);
+	call("session.remove", "{\"ids\":[\"call\"]}");
+	retire_all(&app.retire);
 }
 
 static void groups_follow_legs(void **state)
@@ -193,11 +242,12 @@ static void groups_follow_legs(void **state)
 	assert_true(group_leads_to_leg("239.0.0.1", 7000));
 	assert_true(group_leads_to_leg("239.0.0.2", 7000));
 	// what is refused changes nothing
-	refused(2, SESSION(GROUP_LEG("a", "5000", "239.0.0.9:7000", "") "," GROUP_LEG(
-			   "b", "5002", "239.0.0.9:7000", "")));
-	refused(-32602,
+	refused(2, "session.apply",
+		SESSION(GROUP_LEG("a", "5000", "239.0.0.9:7000", "") "," GROUP_LEG(
+			"b", "5002", "239.0.0.9:7000", "")));
+	refused(-32602, "session.apply",
 		SESSION(GROUP_LEG("a", "5000", "239.0.0.9:7000", "\"learn\":\"authenticated\",")));
-	refused(-32602,
+	refused(-32602, "session.apply",
 		SESSION(LEG("a", "5000", PLAIN, "") "," GROUP_LEG("b", "0", "239.0.0.9:7000", "")));
 	assert_int_equal(multicast_count(&app.relay.multicast[0]), 2);
 	assert_true(group_leads_to_leg("239.0.0.1", 7000));
@@ -226,8 +276,9 @@ static void no_more_groups_than_a_port_can_join(void **state)
 			.family = AF_INET, .addr = {239, 1, (uint8_t)(i >> 8), (uint8_t)i}};
 		joined[i] = multicast_join(&app.relay, 0, &addr);
 	}
-	refused(3, SESSION(GROUP_LEG("a", "5000", "239.0.0.1:7000", "") "," GROUP_LEG(
-			   "b", "5002", "239.0.0.2:7000", "")));
+	refused(3, "session.apply",
+		SESSION(GROUP_LEG("a", "5000", "239.0.0.1:7000", "") "," GROUP_LEG(
+			"b", "5002", "239.0.0.2:7000", "")));
 	assert_int_equal(multicast_count(&app.relay.multicast[0]), MULTICAST_GROUPS_MAX - 1);
 	call("session.apply", SESSION(GROUP_LEG("a", "5000", "239.0.0.1:7000", "") "," GROUP_LEG(
 				      "b", "5002", "239.0.0.1:7002", "")));
@@ -242,8 +293,9 @@ static void refused_and_removed_sessions_have_no_scope(void **state)
 {
 	(void)state;
 	size_t n = scopes_in_use();
-	refused(-32602, SESSION(LEG("a", "0", PLAIN, "")));
-	refused(2, SESSION(LEG("a", "5000", PLAIN, "") "," LEG("a", "5002", PLAIN, "")));
+	refused(-32602, "session.apply", SESSION(LEG("a", "0", PLAIN, "")));
+	refused(2, "session.apply",
+		SESSION(LEG("a", "5000", PLAIN, "") "," LEG("a", "5002", PLAIN, "")));
 	assert_int_equal(scopes_in_use(), n);
 	call("session.apply", SESSION(LEG("a", "5000", PLAIN, "")));
 	call("session.apply", SESSION(LEG("b", "5000", PLAIN, "")));
@@ -251,11 +303,6 @@ static void refused_and_removed_sessions_have_no_scope(void **state)
 	call("session.remove", "{\"ids\":[\"call\"]}");
 	assert_int_equal(scopes_in_use(), n);
 }
-
-#define MUSIK(id, group, value)                                                                    \
-	"{\"keys\":[{\"id\":\"" id "\",\"groups\":[\"" group "\"],\"value\":\"" value "\"," RAND   \
-	"}]}"
-#define MUSIK_VALUE "77777777777777777777777777777777"
 
 // The named key is moved to another group: the other key of the session's group is revoked.
 static void ring_of_a_moved_key(void **state)
@@ -316,6 +363,7 @@ static int app_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(leads_to_nothing_retired),
+		cmocka_unit_test(what_there_is_no_memory_for_is_refused),
 		cmocka_unit_test(groups_follow_legs),
 		cmocka_unit_test(no_more_groups_than_a_port_can_join),
 		cmocka_unit_test(refused_and_removed_sessions_have_no_scope),
