@@ -3,36 +3,24 @@
 # shellcheck shell=bash
 #
 # For the findings beside this file, which source it: a temporary Debian with pinned packages in it, removed at the
-# end. Needs root, debootstrap, and a mirror in apt's own sources.
+# end. Needs root and debootstrap.
 
 set -euo pipefail
-
-# finding_mirror: the archive that this machine's apt uses.
-finding_mirror() {
-	apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' | sort -u |
-		awk '$2 ~ /^[a-z]+$/ && $1 ~ /\/debian\/?$/ { print $1; exit }'
-}
 
 # finding_root SUITE PACKAGE=VERSION...: makes the root and says in $root where it is. A version that the mirror has
 # no more is an error of apt's.
 finding_root() {
-	local suite=$1 mirror log
+	local suite=$1 base
 	shift
-	mirror=$(finding_mirror)
-	mirror=${mirror%/}
-	[ -n "$mirror" ] || { echo "apt has no Debian mirror in its sources" >&2; exit 1; }
-	root=$(mktemp -d /var/tmp/finding.XXXXXX)
-	trap 'rm -rf "$root"' EXIT
-	log=$root.log
+	base=$(mktemp -d /var/tmp/finding.XXXXXX)
+	trap "rm -rf '$base'" EXIT
+	root=$base/root
 	{
-		debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-			"$suite" "$root" "$mirror" &&
-			echo "deb $mirror-security $suite-security main" >>"$root/etc/apt/sources.list" &&
+		"$(dirname "${BASH_SOURCE[0]}")/../tests/debian/root" "$suite" "$root" &&
 			chroot "$root" apt-get -q update &&
 			chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y \
 				--no-install-recommends "$@"
-	} >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; exit 1; }
-	rm -f "$log"
+	} >"$base/log" 2>&1 || { cat "$base/log" >&2; exit 1; }
 }
 
 # finding_expect TEXT: standard input is TEXT to the letter, or the behaviour has changed.
