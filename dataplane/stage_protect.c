@@ -151,7 +151,8 @@ static struct rte_mbuf *job_buffer(
 	if (!translated && p->n_plaintext_users == 1 &&
 		(p->plaintext != p->mbuf || !p->keep_original))
 		return packet_take_plaintext_buffer(p);
-	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->relay->pool);
+	// Only the one user of a plaintext takes its buffer away, so there is a source.
+	struct rte_mbuf *mbuf = source ? rte_pktmbuf_alloc(worker->relay->pool) : NULL;
 	if (!mbuf)
 		return NULL;
 	uint8_t *data = (uint8_t *)rte_pktmbuf_append(mbuf, (uint16_t)(len + SRTP_OVERHEAD_MAX));
