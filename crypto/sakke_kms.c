@@ -36,7 +36,8 @@ static STACK_WIPED bool z_read(struct mp1024 *z, const uint8_t octets[SAKKE_SCAL
 	mp1024_plain_read(z, octets);
 	high = *z;
 	high.l[0] &= ~UINT64_C(1);
-	return !mp1024_is_zero(&high) & mp1024_plain_below(z, &sakke_q);
+	int small = mp1024_is_zero(&high);
+	return ((small ^ 1) & mp1024_plain_below(z, &sakke_q)) != 0;
 }
 
 // [scalar]P for making->scalar, as octets.

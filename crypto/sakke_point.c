@@ -128,10 +128,12 @@ bool sakke_jacobian_is(const struct sakke_jacobian *p, const struct sakke_point 
 
 	square(&zz, &p->z);
 	multiply(&t, &q->x, &zz);
-	bool same_x = mp1024_equal(&t, &p->x);
+	int same = mp1024_equal(&t, &p->x);
 	multiply(&zz, &zz, &p->z);
 	multiply(&t, &q->y, &zz);
-	return !mp1024_is_zero(&p->z) & same_x & mp1024_equal(&t, &p->y);
+	same &= mp1024_equal(&t, &p->y);
+	same &= !mp1024_is_zero(&p->z);
+	return same != 0;
 }
 
 bool sakke_jacobian_normalise(struct sakke_point *r, const struct sakke_jacobian *p)
