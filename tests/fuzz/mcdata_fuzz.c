@@ -52,7 +52,7 @@ static void payload_round_trip(uint8_t variant, const uint8_t *data, size_t size
 		.algorithm = variant & 1 ? MCDATA_DP_AES_128_GCM : MCDATA_DP_AES_256_GCM,
 		.signalling_algorithm = variant % 3,
 	};
-	size_t len, room = mcdata_protected_len(&header, size);
+	size_t len = 0, room = mcdata_protected_len(&header, size);
 	uint8_t *out = malloc(room), *plaintext;
 	enum mcdata_status status;
 
