@@ -134,12 +134,13 @@ static void row_print(const struct table *table, char *const *row, const int *wi
 // What each column takes.
 static void widths_measure(const struct table *table, int *widths)
 {
-	for (size_t c = 0; c < table->n_columns; c++)
+	for (size_t c = 0; c < table->n_columns; c++) {
 		widths[c] = text_width(table->titles[c] + (table->titles[c][0] == '>'));
-	for (size_t i = 0; i < table->n_cells; i++) {
-		int width = text_width(table->cells[i]);
-		if (width > widths[i % table->n_columns])
-			widths[i % table->n_columns] = width;
+		for (size_t i = c; i < table->n_cells; i += table->n_columns) {
+			int width = text_width(table->cells[i]);
+			if (width > widths[c])
+				widths[c] = width;
+		}
 	}
 }
 

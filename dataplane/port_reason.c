@@ -52,23 +52,22 @@ static bool memory_lock_denied(size_t size)
 void port_reason(const char *device, int error, char *reason, size_t reason_size)
 {
 	char interface[IF_NAMESIZE];
+	bool named = device_interface(device, interface);
 	bool xdp = strncmp(device, "net_af_xdp", strlen("net_af_xdp")) == 0;
 	size_t locked = xdp ? AF_XDP_UMEM_SIZE : AF_PACKET_RINGS_SIZE;
 	struct rlimit limit;
-	if (!device_interface(device, interface)) {
-		snprintf(reason, reason_size, "%s", strerror(-error));
-	} else if (if_nametoindex(interface) == 0) {
+	if (named && if_nametoindex(interface) == 0) {
 		snprintf(reason, reason_size, "there is no interface \"%s\"", interface);
-	} else if (raw_sockets_denied()) {
+	} else if (named && raw_sockets_denied()) {
 		snprintf(reason, reason_size, "it needs CAP_NET_RAW");
-	} else if (memory_lock_denied(locked) && getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
+	} else if (named && memory_lock_denied(locked) && getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
 		snprintf(reason, reason_size,
 			"it needs more locked memory than RLIMIT_MEMLOCK allows (%llu KiB), or "
 			"CAP_IPC_LOCK",
 			(unsigned long long)limit.rlim_cur / 1024);
-	} else if (error == -1) { // of the driver, no errno
-		snprintf(reason, reason_size, "DPDK's driver fails");
 	} else {
-		snprintf(reason, reason_size, "%s", strerror(-error));
+		// -1 is a driver's that says no more, not EPERM.
+		snprintf(reason, reason_size, "%s",
+			error == -1 ? "DPDK's driver fails" : strerror(-error));
 	}
 }
