@@ -18,4 +18,4 @@ void *alloc_resize_in(const char *function, void *p, size_t n, size_t size);
 char *alloc_string_in(const char *function, const char *text);
 
 // Ends the process for other memory that was not to be had.
-_Noreturn void alloc_failed(const char *function, size_t octets);
+__attribute__((noreturn)) void alloc_failed(const char *function, size_t octets);

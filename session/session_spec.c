@@ -70,13 +70,15 @@ struct map *leg_specs_by_id(
 	struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
 {
 	struct map *by_id = map_new();
-	for (uint32_t i = 0; by_id && i < n; i++) {
-		if (map_put(by_id, legs[i].id, strlen(legs[i].id), &legs[i], NULL) == 0)
-			continue;
-		map_free(by_id);
-		by_id = NULL;
-	}
 	if (!by_id)
-		rpc_fail_memory(error, path);
+		goto no_memory;
+	for (uint32_t i = 0; i < n; i++)
+		if (map_put(by_id, legs[i].id, strlen(legs[i].id), &legs[i], NULL) != 0)
+			goto no_memory;
 	return by_id;
+
+no_memory:
+	map_free(by_id);
+	rpc_fail_memory(error, path);
+	return NULL;
 }
