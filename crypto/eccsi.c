@@ -82,6 +82,20 @@ enum eccsi_status eccsi_kpak_check(const uint8_t kpak[ECCSI_POINT_LEN])
 	return status;
 }
 
+// The points of a signer and of his PVT, which the caller frees, whatever the status.
+static enum eccsi_status signer_read(const struct eccsi_signer *signer,
+	const uint8_t pvt[ECCSI_POINT_LEN], EC_POINT **kpak_point, EC_POINT **pvt_point,
+	BN_CTX *ctx)
+{
+	if (!id_ok(signer->id_len))
+		return ECCSI_ID;
+	*kpak_point = p256_point_read(signer->kpak, ctx);
+	if (!*kpak_point)
+		return ECCSI_KPAK;
+	*pvt_point = p256_point_read(pvt, ctx);
+	return *pvt_point ? ECCSI_OK : ECCSI_PVT;
+}
+
 enum eccsi_status eccsi_ssk_validate(const struct eccsi_signer *signer,
 	const uint8_t ssk[ECCSI_SCALAR_LEN], const uint8_t pvt[ECCSI_POINT_LEN])
 {
@@ -93,16 +107,8 @@ enum eccsi_status eccsi_ssk_validate(const struct eccsi_signer *signer,
 	BIGNUM *scalar = ctx ? BN_CTX_get(ctx) : NULL, *hs = ctx ? BN_CTX_get(ctx) : NULL;
 	if (!hs)
 		goto out;
-	status = ECCSI_ID;
-	if (!id_ok(signer->id_len))
-		goto out;
-	status = ECCSI_KPAK;
-	kpak_point = p256_point_read(signer->kpak, ctx);
-	if (!kpak_point)
-		goto out;
-	status = ECCSI_PVT;
-	pvt_point = p256_point_read(pvt, ctx);
-	if (!pvt_point)
+	status = signer_read(signer, pvt, &kpak_point, &pvt_point, ctx);
+	if (status != ECCSI_OK)
 		goto out;
 	status = ECCSI_SSK;
 	if (!p256_scalar_read(ssk, scalar))
@@ -294,16 +300,8 @@ enum eccsi_status eccsi_verify(const struct eccsi_signer *signer, const uint8_t 
 	BIGNUM *r = BN_CTX_get(ctx), *s = BN_CTX_get(ctx);
 	if (!s)
 		goto out;
-	status = ECCSI_ID;
-	if (!id_ok(signer->id_len))
-		goto out;
-	status = ECCSI_KPAK;
-	kpak_point = p256_point_read(signer->kpak, ctx);
-	if (!kpak_point)
-		goto out;
-	status = ECCSI_PVT;
-	pvt_point = p256_point_read(pvt, ctx);
-	if (!pvt_point)
+	status = signer_read(signer, pvt, &kpak_point, &pvt_point, ctx);
+	if (status != ECCSI_OK)
 		goto out;
 	status = ECCSI_SCALAR;
 	if (!p256_scalar_read(signature, r) || !p256_scalar_read(signature + ECCSI_SCALAR_LEN, s))
