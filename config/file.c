@@ -12,6 +12,22 @@
 // Of numbers, names and keywords.
 #define WORD_CHARACTERS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.*-"
 
+// libconfig takes neither the mark that some editors put in front of UTF-8 nor a comment that ends with the file.
+static char *text_adapt(struct check *c, char *text, size_t len)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	size_t skipped = strncmp(text, mark, strlen(mark)) == 0 ? strlen(mark) : 0;
+	char *adapted = check_calloc(c, len - skipped + 2, 1);
+
+	if (adapted) {
+		memcpy(adapted, text + skipped, len - skipped);
+		if (len > skipped && text[len - 1] != '\n')
+			adapted[len - skipped] = '\n';
+	}
+	free(text);
+	return adapted;
+}
+
 char *file_read(struct check *c)
 {
 	FILE *file = fopen(c->path, "re");
@@ -34,6 +50,8 @@ char *file_read(struct check *c)
 		complain_file(c, NULL, line, "has a NUL octet; accepted: text");
 		free(text);
 		text = NULL;
+	} else {
+		text = text_adapt(c, text, (size_t)len);
 	}
 	fclose(file);
 	return text;

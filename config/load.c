@@ -260,8 +260,9 @@ static void text_read(struct check *c, const char *text, struct config *config)
 		root_read(c, config_root_setting(&file), config);
 	else
 		complain_file(c, config_error_file(&file), (unsigned)config_error_line(&file),
-			"%s; accepted: the syntax of libconfig, each setting once",
-			config_error_text(&file));
+			"%s; accepted: the syntax of libconfig, each setting once%s",
+			config_error_text(&file),
+			config_error_file(&file) ? ", no comment without a newline" : "");
 	config_destroy(&file);
 	if (config->control_group != NULL && config->control_group[0] == '\0') {
 		free(config->control_group);

@@ -257,6 +257,54 @@ static void mistakes_of_the_file(void **state)
 	free(errors);
 }
 
+// What editors leave, and libconfig alone does not read.
+static void begin_and_end_of_a_file_are_free(void **state)
+{
+	static const char *const texts[] = {
+		PORTS CONTROL "# end",
+		PORTS CONTROL "// end",
+		PORTS CONTROL "#",
+		PORTS CONTROL "workers = 1; # end\r",
+		PORTS CONTROL "/* end */",
+		PORTS CONTROL "workers = 1",
+		"\xef\xbb\xbf" PORTS CONTROL,
+		"\xef\xbb\xbf# begin\n" PORTS CONTROL "# end",
+	};
+	char *errors;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct config *config = load(texts[i], &errors);
+		assert_string_equal(errors, "");
+		assert_non_null(config);
+		config_free(config);
+		free(errors);
+	}
+	check_errors("# only a comment",
+		"1: ports: is missing; accepted: a list of 1 to 16 groups { name, device, "
+		"addresses, ... }\n"
+		"1: control: is missing; accepted: a group { unix, ... }\n");
+	check_errors("\xef\xbb\xbf" PORTS CONTROL "workers = 0; # end",
+		"3: workers: is 0; accepted: an integer from 1 to 64\n");
+}
+
+// It is libconfig that reads these.
+static void comment_at_the_end_of_an_included_file(void **state)
+{
+	char included[sizeof(path) + 4], text[512];
+
+	(void)state;
+	snprintf(included, sizeof(included), "%s.inc", path);
+	FILE *file = fopen(included, "w");
+	assert_non_null(file);
+	fputs("workers = 1; # end", file);
+	fclose(file);
+	snprintf(text, sizeof(text), "%s@include \"%s\"\n", PORTS CONTROL, included);
+	check_errors(text, "inc:1: file: syntax error; accepted: the syntax of libconfig, each "
+			   "setting once, no comment without a newline\n");
+	unlink(included);
+}
+
 static void mistakes_of_workers_and_cipher(void **state)
 {
 	static const struct mistake mistakes[] = {
@@ -668,6 +716,8 @@ int main(void)
 		cmocka_unit_test(every_setting_is_read),
 		cmocka_unit_test(an_empty_group_name_is_none),
 		cmocka_unit_test(mistakes_of_the_file),
+		cmocka_unit_test(begin_and_end_of_a_file_are_free),
+		cmocka_unit_test(comment_at_the_end_of_an_included_file),
 		cmocka_unit_test(mistakes_of_workers_and_cipher),
 		cmocka_unit_test(mistakes_of_a_port),
 		cmocka_unit_test(mistakes_of_addresses),
