@@ -47,6 +47,14 @@ const char *devargs_queues_missing(const char *device)
 	return driver->argument;
 }
 
+unsigned devargs_frame_size(const char *device)
+{
+	const struct driver *driver = driver_find(device);
+	bool has_frames = driver && strcmp(driver->name, "net_af_packet") == 0;
+	const char *value = has_frames ? argument_find(device, "framesz") : NULL;
+	return value ? (unsigned)strtoul(value, NULL, 10) : 0;
+}
+
 bool devargs_queues(const char *device, const char **name, unsigned *n)
 {
 	const struct driver *driver = driver_find(device);

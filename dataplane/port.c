@@ -14,6 +14,7 @@
 
 #include "base/devargs.h"
 #include "base/secmem.h"
+#include "dataplane/port_mtu.h"
 #include "dataplane/port_reason.h"
 
 // Software ports make as many queues as they are told to; the relay wants one for each worker.
@@ -62,6 +63,14 @@ static int device_configure(struct port *port, unsigned n_workers, char *why, si
 			"port %s: device \"%s\" has %u transmit queues, %u workers need one each",
 			port->name, port->device, info.max_tx_queues, n_workers);
 		return -ENOSPC;
+	}
+	const char *whose;
+	uint32_t limit = port_mtu_limit(port->device, &info, &whose);
+	if (port->mtu > limit) {
+		snprintf(why, why_size,
+			"port %s: mtu is %u; accepted by device \"%s\": no more than %u, %s",
+			port->name, port->mtu, port->device, limit, whose);
+		return -EINVAL;
 	}
 	port->n_tx_queues = (uint16_t)n_workers;
 	port->n_rx_queues = (uint16_t)RTE_MIN(n_workers, (unsigned)info.max_rx_queues);

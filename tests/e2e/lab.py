@@ -273,7 +273,8 @@ class Relay:
     """The program under test, running in the lab's relay namespace.
 
     anchored: sessions that name every host stay in place, so that next hops are known before a test speaks;
-    in these families. ports: more settings of a port by its name; `addresses` there come on top of its two.
+    in these families. ports: more settings of a port by its name; `addresses` there come on top of its two, `arguments`
+    at the end of its device.
     """
 
     ANCHORS = ("anchor4", "anchor6")
@@ -312,8 +313,9 @@ class Relay:
         for n, side in enumerate(self.lab.sides.values()):
             settings = dict(self.port_settings.get(side.name, {}))
             addresses = [f"{side.relay4}/24", f"{side.relay6}/64", *settings.pop("addresses", [])]
+            arguments = qpairs + settings.pop("arguments", "")
             more = "".join(f" {k} = {json.dumps(v)};" for k, v in settings.items())
-            vdevs.append(f'{{ name = "{side.name}"; device = "net_af_packet{n},iface=veth-{side.name}{qpairs}"; '
+            vdevs.append(f'{{ name = "{side.name}"; device = "net_af_packet{n},iface=veth-{side.name}{arguments}"; '
                          f'addresses = {json.dumps(addresses)}; vlan = {side.vlan};{more} }}')
         limits = "".join(f" {name} = {value};" for name, value in self.limits.items())
         state = self.directory / "state"

@@ -29,10 +29,10 @@ def program(*arguments, lab=None):
 
 
 def config_text(directory, device="net_af_packet0,iface=veth-core", cipher="ipsec-mb", state="state",
-                unix="control.sock"):
+                unix="control.sock", mtu=1500):
     """A relay of one port, whose files are in directory."""
     return (f'eal = [ "--no-huge", "-m", "256", "--no-telemetry" ];\ncipher = "{cipher}";\n'
-            f'ports = ( {{ name = "core"; device = "{device}"; addresses = [ "10.77.2.1/24" ]; }} );\n'
+            f'ports = ( {{ name = "core"; device = "{device}"; addresses = [ "10.77.2.1/24" ]; mtu = {mtu}; }} );\n'
             f'control = {{ unix = "{directory / unix}"; }};\nstate_directory = "{directory / state}";\n'
             "limits = { keys = 1000; sessions = 100; legs = 1000; streams = 1000; };\n")
 
@@ -157,6 +157,23 @@ def test_device_that_does_not_exist(quiet_lab, tmp_path, device):
     refuses_to_start(quiet_lab, tmp_path, device.split(",")[0], device=device)
 
 
+@pytest.mark.parametrize("device, mtu, interface, limit, whose", [
+    ("net_af_packet0,iface=veth-core", 9000, 9000, 1500, "its driver"),
+    ("net_af_packet0,iface=veth-core", 1501, 1501, 1500, "its driver"),
+    ("net_af_packet0,iface=veth-core", 1500, 1400, 1400, "its interface"),
+    ("net_af_packet0,iface=veth-core,framesz=1024", 1280, 1500, 944, "its framesz"),
+    ("net_memif0", 2000, 1500, 1500, "its driver"),
+])
+def test_mtu_that_the_device_does_not_take(quiet_lab, tmp_path, device, mtu, interface, limit, whose):
+    quiet_lab.ip("relay", "link", "set", "veth-core", "mtu", str(interface))
+    try:
+        refuses_to_start(quiet_lab, tmp_path, f"port core: mtu is {mtu}; accepted by device \\\"{device}\\\": "
+                         f"no more than {limit}, ", device=device, mtu=mtu)
+        refuses_to_start(quiet_lab, tmp_path, whose, device=device, mtu=mtu)
+    finally:
+        quiet_lab.ip("relay", "link", "set", "veth-core", "mtu", "1500")
+
+
 def test_cipher_that_is_not_there(quiet_lab, tmp_path):
     refuses_to_start(quiet_lab, tmp_path, "cryptodev:x", cipher="cryptodev:x")
     assert contents(tmp_path).keys() == {"mcxrelay.conf"}
@@ -260,6 +277,11 @@ def pass_through(relay):
                 assert core.recv(lab_module.PATIENCE / 50)[12:] == b"through"
                 return
     raise AssertionError("nothing gets through")
+
+
+def test_frames_larger_than_packet_buffers_by_default(quiet_lab):
+    with lab_module.Relay(quiet_lab, anchored=False, ports={"core": {"arguments": ",framesz=4096"}}) as relay:
+        pass_through(relay)
 
 
 def test_stale_socket_is_replaced(quiet_lab):

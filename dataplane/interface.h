@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdint.h>
+
+// The kernel's interface below a port. Drivers that have one (net_af_packet, net_af_xdp, net_tap, those of
+// NVIDIA) tell its index; 0: there is none. Control thread.
+
+// Octets of an IP packet that the interface takes; UINT32_MAX if there is none or it does not say.
+uint32_t interface_mtu(unsigned index);
