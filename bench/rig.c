@@ -261,15 +261,15 @@ void rig_derive_out(
 	struct rig *rig, const struct leg *leg, uint8_t protocol, const struct key_ctx *talker)
 {
 	const struct fanout *fanout = leg->fanout[protocol];
-	for (unsigned i = 0; i < fanout->n_talker_groups; i++) {
-		const struct fanout_group *group = &fanout->groups[i];
-		if (group->root == talker->root)
+	for (unsigned i = 0; i < fanout->n_talker_variants; i++) {
+		const struct fanout_variant *variant = &fanout->variants[i];
+		if (variant->root == talker->root)
 			continue;
 		struct key_name name = {
-			.mki = key_name_mki(group->root, (uint32_t)talker->by_talker.mki),
-			.cs_id = group->cs_id,
+			.mki = key_name_mki(variant->root, (uint32_t)talker->by_talker.mki),
+			.cs_id = variant->cs_id,
 			.protocol = protocol,
-			.suite = group->suite,
+			.suite = variant->suite,
 			.kind = KEY_BY_TALKER,
 		};
 		bench_require(ctx_find_or_derive(rig, &name) != KEY_NONE);

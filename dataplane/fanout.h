@@ -32,7 +32,7 @@ enum {
 };
 
 // Receivers that get the same octets: protected once, copied n_dests times.
-struct fanout_group {
+struct fanout_variant {
 	uint8_t mode;    // enum leg_mode
 	bool by_talker;  // GMK: one key context per talker, found by name
 	uint8_t mki_len; // octets
@@ -49,23 +49,23 @@ struct fanout_group {
 	uint32_t others[FANOUT_RING_MAX - 1 + FANOUT_ACCEPT_MAX];
 };
 
-enum { FANOUT_TALKER_GROUPS_MAX = 8 }; // groups with by_talker, the first in the list
+enum { FANOUT_TALKER_VARIANTS_MAX = 8 }; // variants with by_talker, the first in the list
 
-// What is read of every packet comes first: of one with a single group, one cache line.
+// What is read of every packet comes first: of one with a single variant, one cache line.
 struct fanout {
 	alignas(64) uint32_t n_dests;
-	uint32_t n_groups;
-	uint8_t n_talker_groups;      // these come first
-	struct fanout_dest *dests;    // behind the groups, in the same allocation
-	struct fanout_group groups[]; // those of one key stand together
+	uint32_t n_variants;
+	uint8_t n_talker_variants;        // these come first
+	struct fanout_dest *dests;        // behind the variants, in the same allocation
+	struct fanout_variant variants[]; // those of one key stand together
 };
 
 // Room for that many; all but dests is the caller's to fill, and the whole to free(). NULL if there is no memory.
 // Control thread.
-static inline struct fanout *fanout_alloc(uint32_t n_dests, uint32_t n_groups)
+static inline struct fanout *fanout_alloc(uint32_t n_dests, uint32_t n_variants)
 {
 	const size_t line = alignof(struct fanout);
-	size_t head = sizeof(struct fanout) + n_groups * sizeof(struct fanout_group);
+	size_t head = sizeof(struct fanout) + n_variants * sizeof(struct fanout_variant);
 	head = (head + line - 1) / line * line;
 	struct fanout *fanout =
 		(struct fanout *)aligned_alloc(line, head + n_dests * sizeof(struct fanout_dest));

@@ -12,14 +12,14 @@
 // What stage_protect makes of packets, and stage_output sends. A job needs nothing of its packet.
 
 struct fanout;
-struct fanout_group;
+struct fanout_variant;
 struct leg;
 struct rte_mbuf;
 
 struct output_job {
 	const struct leg *leg; // from which the packet came
 	const struct fanout *fanout;
-	const struct fanout_group *group; // of fanout: the receivers
+	const struct fanout_variant *variant; // of fanout: the receivers
 	// The RTP or RTCP packet alone. With a ctx, before op is run: without tag, but as long as the result can be.
 	struct rte_mbuf *mbuf;
 	uint32_t ctx;      // key context to protect under with op; KEY_NONE: it goes as it is
@@ -35,16 +35,16 @@ struct output_list {
 
 // What stage_protect remembers of the packet that it is at.
 struct protect_state {
-	uint32_t next_group;
-	uint32_t n_served;      // groups that are not the sender alone
+	uint32_t next_variant;
+	uint32_t n_served;      // variants that are not the sender alone
 	uint32_t claimed_space; // in which its packet index was claimed last; UINT32_MAX: none
 	enum drop_reason untranslated; // why there is no translation
 	uint64_t claimed_index;        // in claimed_space
 	struct rte_mbuf
-		*translated; // RTCP beside plain media, for protected groups; NULL: none yet
+		*translated; // RTCP beside plain media, for protected variants; NULL: none yet
 };
 
-// At the first group of a packet.
+// At the first variant of a packet.
 static const struct protect_state protect_state_none = {.claimed_space = UINT32_MAX};
 
 // Forgets a packet that is not at its end.

@@ -54,14 +54,14 @@ struct packet {
 
 	// stage_route
 	uint32_t talker; // index of the user who speaks, 0: unknown. protect
-	// Context under which each talker group gets it, its own if it stays under its key; KEY_NONE: cannot be
+	// Context under which each talker variant gets it, its own if it stays under its key; KEY_NONE: cannot be
 	// had. protect
-	uint32_t out_ctx[FANOUT_TALKER_GROUPS_MAX];
-	// Context of the first group that is protected anew; KEY_NONE: none. protect
+	uint32_t out_ctx[FANOUT_TALKER_VARIANTS_MAX];
+	// Context of the first variant that is protected anew; KEY_NONE: none. protect
 	uint32_t first_out;
 	const _Atomic uint32_t *out_bucket; // of the outbound stream with its SSRC. protect
 	bool decrypt;              // its tag is to be verified. stream, unprotect, verify, commit
-	uint8_t n_plaintext_users; // groups that need the plaintext, at most 255 counted. protect
+	uint8_t n_plaintext_users; // variants that need the plaintext, at most 255 counted. protect
 
 	// stage_route, stage_stream
 	bool keep_original; // mbuf is needed after decryption. unprotect, protect
@@ -83,47 +83,47 @@ struct packet {
 	struct srtp_op op;      // verify; e_flag: protect
 };
 
-static inline bool fanout_group_knows(const struct fanout_group *group, uint32_t root)
+static inline bool fanout_variant_knows(const struct fanout_variant *variant, uint32_t root)
 {
-	bool knows = group->root == root;
-	for (unsigned i = 0; i < group->n_others; i++)
-		knows |= group->others[i] == root;
+	bool knows = variant->root == root;
+	for (unsigned i = 0; i < variant->n_others; i++)
+		knows |= variant->others[i] == root;
 	return knows;
 }
 
-// Whether a group knows the key under which the packet came: it stays under it.
-static inline bool packet_keeps_key(const struct packet *p, const struct fanout_group *group)
+// Whether a variant knows the key under which the packet came: it stays under it.
+static inline bool packet_keeps_key(const struct packet *p, const struct fanout_variant *variant)
 {
-	return group->mode == LEG_SRTP && p->ctx && fanout_group_knows(group, p->ctx->root) &&
-	       p->ctx->by_mki.cs_id == group->cs_id && p->ctx->by_mki.suite == group->suite;
+	return variant->mode == LEG_SRTP && p->ctx && fanout_variant_knows(variant, p->ctx->root) &&
+	       p->ctx->by_mki.cs_id == variant->cs_id && p->ctx->by_mki.suite == variant->suite;
 }
 
-// The key context under which a group gets this packet, KEY_NONE if none. After stage_route has looked up out_ctx.
+// The key context under which a variant gets this packet, KEY_NONE if none. After stage_route has looked up out_ctx.
 static inline uint32_t packet_out_ctx_at(
 	const struct packet *p, const struct fanout *fanout, unsigned at)
 {
-	const struct fanout_group *group = &fanout->groups[at];
-	if (group->by_talker)
+	const struct fanout_variant *variant = &fanout->variants[at];
+	if (variant->by_talker)
 		return p->out_ctx[at];
-	return packet_keeps_key(p, group) ? p->ctx_index : group->ctx;
+	return packet_keeps_key(p, variant) ? p->ctx_index : variant->ctx;
 }
 
 static inline uint32_t packet_out_ctx(
-	const struct packet *p, const struct fanout *fanout, const struct fanout_group *group)
+	const struct packet *p, const struct fanout *fanout, const struct fanout_variant *variant)
 {
-	return packet_out_ctx_at(p, fanout, (unsigned)(group - fanout->groups));
+	return packet_out_ctx_at(p, fanout, (unsigned)(variant - fanout->variants));
 }
 
-// Whether a group that gets the packet under the context out gets the very octets that came: opaque, or the same key
+// Whether a variant that gets the packet under the context out gets the very octets that came: opaque, or the same key
 // in the same layout.
 static inline bool packet_forwards_verbatim(
-	const struct packet *p, const struct fanout_group *group, uint32_t out)
+	const struct packet *p, const struct fanout_variant *variant, uint32_t out)
 {
-	if (group->mode != LEG_SRTP || p->ctx_index == KEY_NONE)
-		return group->mode == LEG_OPAQUE;
-	if (out != p->ctx_index || group->mki_len != p->trailer.mki_len)
+	if (variant->mode != LEG_SRTP || p->ctx_index == KEY_NONE)
+		return variant->mode == LEG_OPAQUE;
+	if (out != p->ctx_index || variant->mki_len != p->trailer.mki_len)
 		return false;
-	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(group->roc_rate, rtp_seq(p->data));
+	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(variant->roc_rate, rtp_seq(p->data));
 	return roc == p->trailer.has_roc;
 }
 

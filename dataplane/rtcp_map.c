@@ -107,12 +107,12 @@ static uint32_t original_of(void *arg, uint32_t ssrc, bool sender)
 }
 
 struct rte_mbuf *rtcp_map_to_original(struct worker *worker, const struct packet *p,
-	const struct fanout_group *group, enum drop_reason *reason)
+	const struct fanout_variant *variant, enum drop_reason *reason)
 {
-	const struct fanout_dest *dests = &p->leg->fanout[p->protocol]->dests[group->first_dest];
+	const struct fanout_dest *dests = &p->leg->fanout[p->protocol]->dests[variant->first_dest];
 	struct original_map map = {.n = 0};
 	unsigned steps = ORIGINALS_MAX;
-	for (uint32_t i = 0; i < group->n_dests && i < ORIGINAL_LEGS_MAX && steps > 0; i++)
+	for (uint32_t i = 0; i < variant->n_dests && i < ORIGINAL_LEGS_MAX && steps > 0; i++)
 		original_map_add_leg(&map, worker->relay, dests[i].leg, &steps);
 	return packet_translate(worker, p, original_of, &map, reason);
 }

@@ -26,7 +26,7 @@ static inline bool leg_is_plain_media(const struct leg *leg)
 struct rte_mbuf *rtcp_map_to_fresh(
 	struct worker *worker, const struct packet *p, enum drop_reason *reason);
 
-// Decrypted RTCP for a group of plain legs, with the original SSRCs of their streams. NULL: dropped
+// Decrypted RTCP for a variant of plain legs, with the original SSRCs of their streams. NULL: dropped
 // for *reason.
 struct rte_mbuf *rtcp_map_to_original(struct worker *worker, const struct packet *p,
-	const struct fanout_group *group, enum drop_reason *reason);
+	const struct fanout_variant *variant, enum drop_reason *reason);

@@ -200,7 +200,7 @@ static __rte_noinline void copies_send(struct worker *worker, const struct fanou
 {
 	uint32_t last = n - 1;
 	if (dests[last].leg == self && last > 0)
-		last--; // the group is not the leg alone, or nobody would have come here
+		last--; // the variant is not the leg alone, or nobody would have come here
 	struct copies copies;
 	copies.n = 0;
 	copies.wanted = n - (own != NULL);
@@ -217,16 +217,16 @@ static __rte_noinline void copies_send(struct worker *worker, const struct fanou
 
 static inline void job_send(struct worker *worker, const struct output_job *job)
 {
-	const struct fanout_group *group = job->group;
-	const struct fanout_dest *dests = &job->fanout->dests[group->first_dest];
+	const struct fanout_variant *variant = job->variant;
+	const struct fanout_dest *dests = &job->fanout->dests[variant->first_dest];
 	struct payload payload = payload_of(job->mbuf);
 	if (job->shared) {
-		copies_send(worker, dests, group->n_dests, job->leg->index, &payload, NULL);
+		copies_send(worker, dests, variant->n_dests, job->leg->index, &payload, NULL);
 		rte_pktmbuf_free(job->mbuf);
-	} else if (group->n_dests == 1) { // and it is not the leg
+	} else if (variant->n_dests == 1) { // and it is not the leg
 		output_count_drop(worker, dests, own_send(worker, dests, &payload, job->mbuf));
 	} else {
-		copies_send(worker, dests, group->n_dests, job->leg->index, &payload, job->mbuf);
+		copies_send(worker, dests, variant->n_dests, job->leg->index, &payload, job->mbuf);
 	}
 }
 

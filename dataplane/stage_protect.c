@@ -85,7 +85,7 @@ static ALWAYS_INLINE struct stream *outbound_stream(
 {
 	struct stream_table *streams = &worker->relay->streams;
 	uint32_t space = worker->relay->keys.ctxs[ctx].space;
-	// stage_route knows where that of the first group is.
+	// stage_route knows where that of the first variant is.
 	const _Atomic uint32_t *bucket = ctx == p->first_out && ssrc == p->ssrc
 						 ? p->out_bucket
 						 : stream_bucket(streams, space, ssrc);
@@ -181,17 +181,17 @@ static void job_fill_op(struct worker *worker, struct output_job *job, const str
 	op->mki = ctx->by_mki.mki;
 	op->len = state->translated ? state->translated->data_len : p->plaintext_len;
 	op->head_len = p->head_len;
-	op->suite = job->group->suite;
+	op->suite = job->variant->suite;
 	op->protocol = p->protocol;
-	op->mki_len = job->group->mki_len;
+	op->mki_len = job->variant->mki_len;
 	op->append_roc =
-		p->protocol == SRTP_RTP && srtp_carries_roc(job->group->roc_rate, rtp_seq(data));
+		p->protocol == SRTP_RTP && srtp_carries_roc(job->variant->roc_rate, rtp_seq(data));
 	op->e_flag = p->protocol == SRTP_RTCP && (!p->ctx || p->op.e_flag);
 	if (!atomic_load_explicit(&ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
 }
 
-// RTCP beside plain media is translated for the first group that gets it protected.
+// RTCP beside plain media is translated for the first variant that gets it protected.
 static enum drop_reason packet_translate(
 	struct worker *worker, const struct packet *p, struct protect_state *state)
 {
@@ -217,25 +217,25 @@ static __rte_noinline enum drop_reason plain_find_out_ssrc(
 	return reason;
 }
 
-// Whether the group's key is another one that the sender's leg may come under: that client protects
+// Whether the variant's key is another one that the sender's leg may come under: that client protects
 // under it, with the same SSRC and indices of his own.
-static bool group_has_senders_key(const struct packet *p, const struct fanout_group *group)
+static bool variant_has_senders_key(const struct packet *p, const struct fanout_variant *variant)
 {
 	const struct leg_protection *in = p->in;
 	for (unsigned i = 0; p->ctx && i < in->n_keys; i++)
-		if (&in->keys[i] != p->key && in->keys[i].root == group->root &&
-			in->keys[i].cs_id == group->cs_id && in->keys[i].suite == group->suite)
+		if (&in->keys[i] != p->key && in->keys[i].root == variant->root &&
+			in->keys[i].cs_id == variant->cs_id && in->keys[i].suite == variant->suite)
 			return true;
 	return false;
 }
 
 // What can be said of a job before it is known what its octets are.
 static inline void job_begin(
-	struct output_job *job, const struct packet *p, const struct fanout_group *group)
+	struct output_job *job, const struct packet *p, const struct fanout_variant *variant)
 {
 	job->leg = p->leg;
 	job->fanout = p->fanout;
-	job->group = group;
+	job->variant = variant;
 	job->ctx = KEY_NONE;
 	job->shared = false;
 }
@@ -248,8 +248,9 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	uint32_t ctx = job->ctx, ssrc = p->ssrc;
 	enum drop_reason reason = DROP_NONE;
 	if (ctx == KEY_NONE)
-		return job->group->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER : DROP_NO_KEY;
-	if (ctx != p->ctx_index && group_has_senders_key(p, job->group))
+		return job->variant->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER
+								 : DROP_NO_KEY;
+	if (ctx != p->ctx_index && variant_has_senders_key(p, job->variant))
 		return DROP_SENDERS_KEY;
 	if (p->in->mode == LEG_PLAIN)
 		reason = plain_find_out_ssrc(worker, p, state, &ssrc);
@@ -281,16 +282,16 @@ static enum drop_reason packet_output_original(
 	struct worker *worker, const struct packet *p, struct output_job *job)
 {
 	enum drop_reason reason = DROP_NONE;
-	job->mbuf = rtcp_map_to_original(worker, p, job->group, &reason);
+	job->mbuf = rtcp_map_to_original(worker, p, job->variant, &reason);
 	return reason;
 }
 
-// Whether nobody comes after a group. Self is no receiver.
-static bool group_is_last(const struct packet *p, const struct fanout_group *group)
+// Whether nobody comes after a variant. Self is no receiver.
+static bool variant_is_last(const struct packet *p, const struct fanout_variant *variant)
 {
 	const struct fanout *fanout = p->fanout;
-	while (++group < fanout->groups + fanout->n_groups)
-		if (group->only_leg != p->leg->index)
+	while (++variant < fanout->variants + fanout->n_variants)
+		if (variant->only_leg != p->leg->index)
 			return false;
 	return true;
 }
@@ -300,7 +301,7 @@ static enum drop_reason packet_output_own(
 	struct packet *p, struct rte_mbuf *mbuf, struct output_job *job)
 {
 	job->mbuf = mbuf;
-	if (!group_is_last(p, job->group)) {
+	if (!variant_is_last(p, job->variant)) {
 		job->shared = true;
 		rte_mbuf_refcnt_update(mbuf, 1);
 		return DROP_NONE;
@@ -312,18 +313,18 @@ static enum drop_reason packet_output_own(
 	return DROP_NONE;
 }
 
-// Makes a job of the packet for the group that job_begin() was told.
-static inline enum drop_reason packet_serve_group(struct worker *worker, struct packet *p,
+// Makes a job of the packet for the variant that job_begin() was told.
+static inline enum drop_reason packet_serve_variant(struct worker *worker, struct packet *p,
 	struct protect_state *state, struct output_job *job)
 {
-	const struct fanout_group *group = job->group;
+	const struct fanout_variant *variant = job->variant;
 	const uint8_t mode = p->in->mode;
-	uint32_t ctx = packet_out_ctx(p, p->fanout, group);
-	if (packet_forwards_verbatim(p, group, ctx))
+	uint32_t ctx = packet_out_ctx(p, p->fanout, variant);
+	if (packet_forwards_verbatim(p, variant, ctx))
 		return mode == LEG_PLAIN ? DROP_NO_CONVERSION : packet_output_own(p, p->mbuf, job);
 	if (mode == LEG_OPAQUE)
 		return DROP_NO_CONVERSION;
-	if (group->mode == LEG_SRTP) {
+	if (variant->mode == LEG_SRTP) {
 		job->ctx = ctx;
 		return packet_protect(worker, p, state, job);
 	}
@@ -342,25 +343,25 @@ static inline void packet_end(
 	*state = protect_state_none;
 }
 
-// Serves the groups of receivers until one has no room. True if the packet has ended. n: jobs in the list.
+// Serves the variants of receivers until one has no room. True if the packet has ended. n: jobs in the list.
 static inline bool packet_serve(struct worker *worker, struct packet *p,
 	struct protect_state *state, const struct output_list *list, uint16_t *n)
 {
 	const struct fanout *fanout = p->fanout;
-	const uint32_t n_groups = fanout->n_groups;
+	const uint32_t n_variants = fanout->n_variants;
 	uint32_t n_served = state->n_served;
-	for (uint32_t i = state->next_group; i < n_groups; i++) {
-		const struct fanout_group *group = &fanout->groups[i];
-		if (group->only_leg == p->leg->index)
+	for (uint32_t i = state->next_variant; i < n_variants; i++) {
+		const struct fanout_variant *variant = &fanout->variants[i];
+		if (variant->only_leg == p->leg->index)
 			continue;
 		if (*n == list->room) {
-			state->next_group = i;
+			state->next_variant = i;
 			state->n_served = n_served;
 			return false;
 		}
 		struct output_job *job = &list->jobs[*n];
-		job_begin(job, p, group);
-		enum drop_reason reason = packet_serve_group(worker, p, state, job);
+		job_begin(job, p, variant);
+		enum drop_reason reason = packet_serve_variant(worker, p, state, job);
 		if (reason == DROP_NONE)
 			(*n)++;
 		else

@@ -16,38 +16,38 @@ static uint32_t packet_talker(const struct packet *p)
 	return p->in->user;
 }
 
-#define TALKER_GROUP_NONE UINT32_MAX
+#define TALKER_VARIANT_NONE UINT32_MAX
 
-// The first group from i on whose context has to be looked up, and its name; those before it have
-// none, or the packet stays under its own key. TALKER_GROUP_NONE: there is no such group any more.
-static inline uint32_t talker_group_next(struct packet *p, unsigned i, struct key_name *name)
+// The first variant from i on whose context has to be looked up, and its name; those before it have
+// none, or the packet stays under its own key. TALKER_VARIANT_NONE: there is no such variant any more.
+static inline uint32_t talker_variant_next(struct packet *p, unsigned i, struct key_name *name)
 {
 	const struct fanout *fanout = p->fanout;
 	bool known = p->talker != 0 && p->in->mode != LEG_OPAQUE;
-	for (; i < fanout->n_talker_groups; i++) {
-		const struct fanout_group *group = &fanout->groups[i];
+	for (; i < fanout->n_talker_variants; i++) {
+		const struct fanout_variant *variant = &fanout->variants[i];
 		p->out_ctx[i] = KEY_NONE;
-		if (group->only_leg == p->leg->index)
+		if (variant->only_leg == p->leg->index)
 			continue;
-		if (packet_keeps_key(p, group)) {
+		if (packet_keeps_key(p, variant)) {
 			p->out_ctx[i] = p->ctx_index;
 		} else if (known) {
-			*name = key_name_make(KEY_BY_TALKER, key_name_mki(group->root, p->talker),
-				0, group->cs_id, p->protocol, group->suite);
+			*name = key_name_make(KEY_BY_TALKER, key_name_mki(variant->root, p->talker),
+				0, variant->cs_id, p->protocol, variant->suite);
 			return i;
 		}
 	}
-	return TALKER_GROUP_NONE;
+	return TALKER_VARIANT_NONE;
 }
 
 // A context of a packet's talker to look up.
 struct talker_lookup {
 	struct key_lookup key;
-	uint32_t group; // or TALKER_GROUP_NONE
+	uint32_t variant; // or TALKER_VARIANT_NONE
 };
 
-// Finds all contexts of the talker, from that of the first group on. False if the packet is held
-// because one has to be derived first. A group whose context cannot be had gets no copy, and keeps
+// Finds all contexts of the talker, from that of the first variant on. False if the packet is held
+// because one has to be derived first. A variant whose context cannot be had gets no copy, and keeps
 // the others from nothing.
 static inline bool packet_find_contexts(struct worker *worker, const struct burst_origin *origin,
 	struct packet *p, struct talker_lookup *lookup)
@@ -57,16 +57,16 @@ static inline bool packet_find_contexts(struct worker *worker, const struct burs
 	// Groups are asked for in their order: up to the one that was refused just now all have
 	// been.
 	bool ask = origin->refused == DROP_NONE;
-	while (lookup->group != TALKER_GROUP_NONE) {
+	while (lookup->variant != TALKER_VARIANT_NONE) {
 		uint32_t ctx = key_lookup_find(keys, &lookup->key);
-		p->out_ctx[lookup->group] = ctx;
+		p->out_ctx[lookup->variant] = ctx;
 		if (ctx == KEY_NONE || (origin->source != BURST_HELD && hold_waits(worker, name))) {
 			if (ask && hold_packet(worker, p, name) == DROP_NONE)
 				return false;
 			ask = ask || key_name_equal(name, &origin->name);
 		}
-		lookup->group = talker_group_next(p, lookup->group + 1, &lookup->key.name);
-		if (lookup->group == TALKER_GROUP_NONE)
+		lookup->variant = talker_variant_next(p, lookup->variant + 1, &lookup->key.name);
+		if (lookup->variant == TALKER_VARIANT_NONE)
 			break;
 		lookup->key.hash = key_name_hash(keys, name);
 		lookup->key.likely = KEY_NONE;
@@ -83,17 +83,17 @@ static inline void packet_plan(struct packet *p)
 	unsigned n_plaintext_users = 0;
 	uint32_t first_out = KEY_NONE;
 	bool keep_original = false;
-	for (unsigned i = 0; i < fanout->n_groups; i++) {
-		const struct fanout_group *group = &fanout->groups[i];
-		if (group->only_leg == self)
+	for (unsigned i = 0; i < fanout->n_variants; i++) {
+		const struct fanout_variant *variant = &fanout->variants[i];
+		if (variant->only_leg == self)
 			continue;
 		uint32_t out = packet_out_ctx_at(p, fanout, i);
-		if (packet_forwards_verbatim(p, group, out)) {
+		if (packet_forwards_verbatim(p, variant, out)) {
 			keep_original = true;
 			continue;
 		}
 		n_plaintext_users++;
-		if (first_out == KEY_NONE && group->mode == LEG_SRTP)
+		if (first_out == KEY_NONE && variant->mode == LEG_SRTP)
 			first_out = out;
 	}
 	p->keep_original = keep_original;
@@ -103,19 +103,19 @@ static inline void packet_plan(struct packet *p)
 }
 
 // Has what the look-ups of a burst are going to read on its way: the buckets of the talkers' names, then
-// the contexts. Of the first group that has to be looked up; few legs have more.
+// the contexts. Of the first variant that has to be looked up; few legs have more.
 static inline void burst_prefetch_contexts(const struct key_table *keys, struct packet *packets[],
 	uint16_t n, struct talker_lookup lookups[])
 {
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		p->talker = packet_talker(p);
-		lookups[i].group = talker_group_next(p, 0, &lookups[i].key.name);
-		if (lookups[i].group != TALKER_GROUP_NONE)
+		lookups[i].variant = talker_variant_next(p, 0, &lookups[i].key.name);
+		if (lookups[i].variant != TALKER_VARIANT_NONE)
 			key_lookup_hash(keys, &lookups[i].key);
 	}
 	for (uint16_t i = 0; i < n; i++)
-		if (lookups[i].group != TALKER_GROUP_NONE)
+		if (lookups[i].variant != TALKER_VARIANT_NONE)
 			key_lookup_prefetch(keys, &lookups[i].key);
 }
 

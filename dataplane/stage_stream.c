@@ -117,8 +117,8 @@ static enum drop_reason packet_check_protected(const struct worker *worker, stru
 static bool packet_is_to_protect(const struct packet *p)
 {
 	const struct fanout *fanout = p->fanout;
-	for (unsigned i = 0; i < fanout->n_groups; i++)
-		if (fanout->groups[i].mode == LEG_SRTP)
+	for (unsigned i = 0; i < fanout->n_variants; i++)
+		if (fanout->variants[i].mode == LEG_SRTP)
 			return true;
 	return false;
 }

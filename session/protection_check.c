@@ -173,7 +173,7 @@ void protection_check_gmks(
 	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
 {
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
-		const struct protection_spec *seen[FANOUT_TALKER_GROUPS_MAX];
+		const struct protection_spec *seen[FANOUT_TALKER_VARIANTS_MAX];
 		uint32_t n_seen = 0;
 		for (uint32_t i = 0; i < n && error->code == RPC_OK; i++) {
 			const struct protection_spec *p = &legs[i].protection[protocol];
@@ -190,7 +190,7 @@ void protection_check_gmks(
 				s++;
 			if (s < n_seen)
 				continue;
-			if (n_seen == FANOUT_TALKER_GROUPS_MAX)
+			if (n_seen == FANOUT_TALKER_VARIANTS_MAX)
 				leg_fail(error, RPC_LIMIT, path, &legs[i], "protection",
 					"is the ninth way to use a gmk in the session; accepted: "
 					"8");

@@ -93,39 +93,39 @@ static bool leg_is_receiver(
 	return kind == FANOUT_RTP ? !leg->spec.control : leg->spec.control || leg->spec.rtcp_mux;
 }
 
-static struct fanout_group group_of_leg(struct keystore *store, const struct session *session,
+static struct fanout_variant variant_of_leg(struct keystore *store, const struct session *session,
 	const struct session_leg *leg, uint8_t protocol)
 {
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
-	struct fanout_group group = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
+	struct fanout_variant variant = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
 	struct key_slot *named = leg_key_slot(leg, protocol);
 	if (spec->mode != LEG_SRTP || !named)
-		return group;
+		return variant;
 	struct key_ring ring = key_ring_of(store, named, session->spec.group);
 	if (ring.n == 0)
-		return group; // nothing can be sent to it until a key is there
+		return variant; // nothing can be sent to it until a key is there
 	struct key_slot *key = ring.keys[0];
-	group.n_others = (uint8_t)(ring.n - 1);
+	variant.n_others = (uint8_t)(ring.n - 1);
 	for (uint32_t i = 1; i < ring.n; i++)
-		group.others[i - 1] = ring.keys[i]->index;
+		variant.others[i - 1] = ring.keys[i]->index;
 	for (uint32_t i = 0; i < spec->n_accept; i++) {
 		const struct key_slot *accepted = leg->keys[protocol][1 + i]->slot;
 		if (key_usable(accepted))
-			group.others[group.n_others++] = accepted->index;
+			variant.others[variant.n_others++] = accepted->index;
 	}
 	struct key_profile profile = protection_profile(spec, key);
-	group.root = key->index;
-	group.suite = profile.suite;
-	group.mki_len = profile.mki_len;
-	group.roc_rate = protocol == SRTP_RTP ? profile.roc_rate : 0;
-	group.cs_id = cs_id_send(session->spec.service, key->type, spec->role);
-	group.by_talker = key->type == KEY_GMK;
-	if (!group.by_talker)
-		group.ctx = key_ctx_fixed(store, key, group.cs_id, protocol, group.suite);
-	return group;
+	variant.root = key->index;
+	variant.suite = profile.suite;
+	variant.mki_len = profile.mki_len;
+	variant.roc_rate = protocol == SRTP_RTP ? profile.roc_rate : 0;
+	variant.cs_id = cs_id_send(session->spec.service, key->type, spec->role);
+	variant.by_talker = key->type == KEY_GMK;
+	if (!variant.by_talker)
+		variant.ctx = key_ctx_fixed(store, key, variant.cs_id, protocol, variant.suite);
+	return variant;
 }
 
-static bool group_same(const struct fanout_group *a, const struct fanout_group *b)
+static bool variant_same(const struct fanout_variant *a, const struct fanout_variant *b)
 {
 	return a->mode == b->mode && a->root == b->root && a->suite == b->suite &&
 	       a->cs_id == b->cs_id && a->ctx == b->ctx && a->by_talker == b->by_talker &&
@@ -133,10 +133,10 @@ static bool group_same(const struct fanout_group *a, const struct fanout_group *
 	       a->mki_len == b->mki_len && a->roc_rate == b->roc_rate;
 }
 
-// Whether two groups get a packet under one session key: that of one talker under one GMK, whose key
+// Whether two variants get a packet under one session key: that of one talker under one GMK, whose key
 // both AES-CM suites share, or one that was derived for both.
-static bool group_same_space(
-	const struct keystore *store, const struct fanout_group *a, const struct fanout_group *b)
+static bool variant_same_space(const struct keystore *store, const struct fanout_variant *a,
+	const struct fanout_variant *b)
 {
 	const struct key_ctx *ctxs = store->relay->keys.ctxs;
 	if (a->ctx != KEY_NONE && b->ctx != KEY_NONE)
@@ -146,18 +146,18 @@ static bool group_same_space(
 }
 
 // Groups while they are being collected: those by talker first.
-struct group_list {
-	struct fanout_group *groups;
+struct variant_list {
+	struct fanout_variant *variants;
 	uint32_t n, n_by_talker;
 };
 
-static uint32_t group_list_add(struct group_list *list, const struct fanout_group *group)
+static uint32_t variant_list_add(struct variant_list *list, const struct fanout_variant *variant)
 {
 	for (uint32_t i = 0; i < list->n; i++)
-		if (group_same(&list->groups[i], group))
+		if (variant_same(&list->variants[i], variant))
 			return i;
-	list->groups[list->n] = *group;
-	list->n_by_talker += group->by_talker;
+	list->variants[list->n] = *variant;
+	list->n_by_talker += variant->by_talker;
 	return list->n++;
 }
 
@@ -215,82 +215,86 @@ static void dest_fill(struct fanout_dest *dest, const struct session_leg *leg)
 	dest->header_len += sizeof(pseudo.udp);
 }
 
-// A leg finds out by it that a group is itself alone.
+// A leg finds out by it that a variant is itself alone.
 static void fanout_note_only_legs(struct fanout *fanout)
 {
-	for (uint32_t i = 0; i < fanout->n_groups; i++) {
-		struct fanout_group *group = &fanout->groups[i];
-		bool alone = group->n_dests == 1;
-		group->only_leg = alone ? fanout->dests[group->first_dest].leg : LEG_NONE;
+	for (uint32_t i = 0; i < fanout->n_variants; i++) {
+		struct fanout_variant *variant = &fanout->variants[i];
+		bool alone = variant->n_dests == 1;
+		variant->only_leg = alone ? fanout->dests[variant->first_dest].leg : LEG_NONE;
 	}
 }
 
-static void fanout_place_group(struct fanout *fanout, const struct fanout_group *group, uint32_t at)
+static void fanout_place_variant(
+	struct fanout *fanout, const struct fanout_variant *variant, uint32_t at)
 {
-	uint32_t first_dest = at == 0 ? 0 : fanout->groups[at - 1].first_dest;
-	fanout->groups[at] = *group;
-	fanout->groups[at].first_dest = first_dest + (at == 0 ? 0 : fanout->groups[at - 1].n_dests);
+	uint32_t first_dest = at == 0 ? 0 : fanout->variants[at - 1].first_dest;
+	fanout->variants[at] = *variant;
+	fanout->variants[at].first_dest =
+		first_dest + (at == 0 ? 0 : fanout->variants[at - 1].n_dests);
 }
 
-// Lays the groups out with their receivers behind each other: those by talker first, those of one
+// Lays the variants out with their receivers behind each other: those by talker first, those of one
 // session key next to each other (stage_protect claims its packet index once).
-static void fanout_place_groups(const struct keystore *store, struct fanout *fanout,
-	const struct group_list *list, uint32_t *place)
+static void fanout_place_variants(const struct keystore *store, struct fanout *fanout,
+	const struct variant_list *list, uint32_t *place)
 {
 	uint32_t at = 0;
 	for (int by_talker = 1; by_talker >= 0; by_talker--) {
 		for (uint32_t i = 0; i < list->n; i++) {
-			if (list->groups[i].by_talker != by_talker || place[i] != UINT32_MAX)
+			if (list->variants[i].by_talker != by_talker || place[i] != UINT32_MAX)
 				continue;
 			for (uint32_t j = i; j < list->n; j++) {
-				if (!group_same_space(store, &list->groups[i], &list->groups[j]) ||
+				if (!variant_same_space(
+					    store, &list->variants[i], &list->variants[j]) ||
 					place[j] != UINT32_MAX)
 					continue;
-				fanout_place_group(fanout, &list->groups[j], at);
+				fanout_place_variant(fanout, &list->variants[j], at);
 				place[j] = at++;
 			}
 		}
 	}
-	fanout->n_talker_groups = (uint8_t)list->n_by_talker;
+	fanout->n_talker_variants = (uint8_t)list->n_by_talker;
 }
 
 struct fanout *fanout_build(struct keystore *store, const struct session *session, unsigned kind,
 	const struct leg_spec *from)
 {
 	uint8_t protocol = kind == FANOUT_RTP ? SRTP_RTP : SRTP_RTCP;
-	struct group_list list = {
-		.groups = alloc_zero(session->n_legs, sizeof(struct fanout_group))};
-	uint32_t *group_of = alloc_zero(session->n_legs, sizeof(*group_of));
+	struct variant_list list = {
+		.variants = alloc_zero(session->n_legs, sizeof(struct fanout_variant))};
+	uint32_t *variant_of = alloc_zero(session->n_legs, sizeof(*variant_of));
 	uint32_t *place = alloc_zero(session->n_legs, sizeof(*place));
 	uint32_t n_dests = 0;
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		const struct session_leg *leg = &session->legs[i];
-		group_of[i] = place[i] = UINT32_MAX;
+		variant_of[i] = place[i] = UINT32_MAX;
 		if (!leg_is_receiver(kind, from, leg))
 			continue;
-		struct fanout_group group = group_of_leg(store, session, leg, protocol);
-		group_of[i] = group_list_add(&list, &group);
-		list.groups[group_of[i]].n_dests++;
+		struct fanout_variant variant = variant_of_leg(store, session, leg, protocol);
+		variant_of[i] = variant_list_add(&list, &variant);
+		list.variants[variant_of[i]].n_dests++;
 		n_dests++;
 	}
 	struct fanout *fanout = fanout_alloc(n_dests, list.n);
 	if (!fanout)
-		alloc_failed(__func__, sizeof(*fanout) + list.n * sizeof(*fanout->groups) +
+		alloc_failed(__func__, sizeof(*fanout) + list.n * sizeof(*fanout->variants) +
 					       n_dests * sizeof(*fanout->dests));
 	fanout->n_dests = n_dests;
-	fanout->n_groups = list.n;
-	fanout_place_groups(store, fanout, &list, place);
-	for (uint32_t g = 0; g < fanout->n_groups; g++)
-		fanout->groups[g].n_dests = 0; // counted again as they are filled
+	fanout->n_variants = list.n;
+	fanout_place_variants(store, fanout, &list, place);
+	for (uint32_t g = 0; g < fanout->n_variants; g++)
+		fanout->variants[g].n_dests = 0; // counted again as they are filled
 	for (uint32_t i = 0; i < session->n_legs; i++) {
-		if (group_of[i] == UINT32_MAX)
+		if (variant_of[i] == UINT32_MAX)
 			continue;
-		struct fanout_group *group = &fanout->groups[place[group_of[i]]];
-		dest_fill(&fanout->dests[group->first_dest + group->n_dests++], &session->legs[i]);
+		struct fanout_variant *variant = &fanout->variants[place[variant_of[i]]];
+		dest_fill(&fanout->dests[variant->first_dest + variant->n_dests++],
+			&session->legs[i]);
 	}
 	fanout_note_only_legs(fanout);
-	free(list.groups);
-	free(group_of);
+	free(list.variants);
+	free(variant_of);
 	free(place);
 	return fanout;
 }

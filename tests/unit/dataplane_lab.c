@@ -271,48 +271,49 @@ static void dest_fill(struct fanout_dest *dest, uint32_t leg, const struct lab_l
 	dest->l4_sum = rte_raw_cksum(pseudo, sizeof(pseudo));
 }
 
-static bool legs_share_group(const struct lab_leg *a, const struct lab_leg *b)
+static bool legs_share_variant(const struct lab_leg *a, const struct lab_leg *b)
 {
 	return a->mode == b->mode && (a->mode != LEG_SRTP || a->key == b->key);
 }
 
-static struct fanout_group group_of(const struct lab_leg *spec, uint8_t protocol)
+static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t protocol)
 {
-	struct fanout_group group = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
+	struct fanout_variant variant = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
 	if (spec->mode != LEG_SRTP)
-		return group;
-	group.by_talker = spec->key->gmk;
-	group.mki_len = spec->key->mki_len;
-	group.roc_rate = protocol == SRTP_RTP ? spec->key->roc_rate : 0;
-	group.root = spec->key->root;
-	group.ctx = spec->key->ctx[protocol];
-	return group;
+		return variant;
+	variant.by_talker = spec->key->gmk;
+	variant.mki_len = spec->key->mki_len;
+	variant.roc_rate = protocol == SRTP_RTP ? spec->key->roc_rate : 0;
+	variant.root = spec->key->root;
+	variant.ctx = spec->key->ctx[protocol];
+	return variant;
 }
 
-static void fanout_add_group(
+static void fanout_add_variant(
 	struct lab *lab, struct fanout *fanout, uint32_t first, uint8_t protocol)
 {
 	const struct lab_leg *head = &lab->specs[first];
-	struct fanout_group *group = &fanout->groups[fanout->n_groups++];
-	*group = group_of(head, protocol);
-	group->first_dest = fanout->n_dests;
+	struct fanout_variant *variant = &fanout->variants[fanout->n_variants++];
+	*variant = variant_of(head, protocol);
+	variant->first_dest = fanout->n_dests;
 	for (uint32_t i = first; i < lab->n_legs; i++) {
-		if (lab->specs[i].deaf || !legs_share_group(head, &lab->specs[i]))
+		if (lab->specs[i].deaf || !legs_share_variant(head, &lab->specs[i]))
 			continue;
 		dest_fill(&fanout->dests[fanout->n_dests++], i, &lab->specs[i]);
-		group->n_dests++;
+		variant->n_dests++;
 	}
-	group->only_leg = group->n_dests == 1 ? fanout->dests[group->first_dest].leg : LEG_NONE;
-	fanout->n_talker_groups += group->by_talker;
+	variant->only_leg =
+		variant->n_dests == 1 ? fanout->dests[variant->first_dest].leg : LEG_NONE;
+	fanout->n_talker_variants += variant->by_talker;
 }
 
-static bool leg_heads_group(const struct lab *lab, uint32_t leg, bool by_talker)
+static bool leg_heads_variant(const struct lab *lab, uint32_t leg, bool by_talker)
 {
 	const struct lab_leg *spec = &lab->specs[leg];
 	if (spec->deaf || (spec->mode == LEG_SRTP && spec->key->gmk) != by_talker)
 		return false;
 	for (uint32_t i = 0; i < leg; i++)
-		if (!lab->specs[i].deaf && legs_share_group(&lab->specs[i], spec))
+		if (!lab->specs[i].deaf && legs_share_variant(&lab->specs[i], spec))
 			return false;
 	return true;
 }
@@ -322,12 +323,12 @@ static struct fanout *fanout_make(struct lab *lab, uint8_t protocol)
 	struct fanout *fanout = fanout_alloc(LAB_LEGS, LAB_LEGS);
 	lab_require(fanout != NULL);
 	fanout->n_dests = 0;
-	fanout->n_groups = 0;
-	fanout->n_talker_groups = 0;
+	fanout->n_variants = 0;
+	fanout->n_talker_variants = 0;
 	for (int by_talker = 1; by_talker >= 0; by_talker--)
 		for (uint32_t i = 0; i < lab->n_legs; i++)
-			if (leg_heads_group(lab, i, by_talker))
-				fanout_add_group(lab, fanout, i, protocol);
+			if (leg_heads_variant(lab, i, by_talker))
+				fanout_add_variant(lab, fanout, i, protocol);
 	return fanout;
 }
 

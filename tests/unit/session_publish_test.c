@@ -75,9 +75,9 @@ static void expect_nothing_leads_to(const void *what)
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 			const struct fanout *fanout = leg->fanout[protocol];
 			assert_ptr_not_equal(fanout, what);
-			for (uint32_t g = 0; g < fanout->n_groups; g++)
-				if (fanout->groups[g].ctx != KEY_NONE)
-					expect_ctx_published(fanout->groups[g].ctx);
+			for (uint32_t g = 0; g < fanout->n_variants; g++)
+				if (fanout->variants[g].ctx != KEY_NONE)
+					expect_ctx_published(fanout->variants[g].ctx);
 		}
 	}
 }
