@@ -25,7 +25,8 @@ void retire_memory(struct sessions *sessions, void *what)
 		retire_later(sessions->retire, release_memory, what, 0);
 }
 
-static void address_lead_to(_Atomic uint32_t *legs, const struct endpoint *at, uint32_t leg)
+// UDP port -> leg, of one address of a port or of one multicast group.
+static void udp_map_set(_Atomic uint32_t *legs, const struct endpoint *at, uint32_t leg)
 {
 	atomic_store_explicit(&legs[ntohs(at->port)], leg + 1, memory_order_release);
 }
@@ -36,9 +37,9 @@ static void publish_leg(
 	struct leg *built = leg_build(sessions->keys, session, leg);
 	struct leg *before = atomic_exchange_explicit(
 		&sessions->relay->legs.legs[leg->index], built, memory_order_acq_rel);
-	address_lead_to(leg->address->legs, &leg->spec.local, leg->index);
+	udp_map_set(leg->address->legs, &leg->spec.local, leg->index);
 	if (leg->group)
-		address_lead_to(leg->group->legs, &leg->spec.remote, leg->index);
+		udp_map_set(leg->group->legs, &leg->spec.remote, leg->index);
 	retire_memory(sessions, before);
 }
 
@@ -82,7 +83,7 @@ void session_follow_key(struct key_owner *owner)
 }
 
 // Another leg may have got the address in the same change.
-static void address_clear(_Atomic uint32_t *legs, const struct endpoint *at, uint32_t leg)
+static void udp_map_unset(_Atomic uint32_t *legs, const struct endpoint *at, uint32_t leg)
 {
 	uint32_t mine = leg + 1;
 	atomic_compare_exchange_strong(&legs[ntohs(at->port)], &mine, 0);
@@ -91,13 +92,13 @@ static void address_clear(_Atomic uint32_t *legs, const struct endpoint *at, uin
 static void leg_clear_group(const struct session_leg *leg)
 {
 	if (leg->group)
-		address_clear(leg->group->legs, &leg->spec.remote, leg->index);
+		udp_map_unset(leg->group->legs, &leg->spec.remote, leg->index);
 }
 
 // First, before anything that it leads to is retired: no worker finds the leg any more.
 void leg_unpublish(struct sessions *sessions, struct session_leg *leg)
 {
-	address_clear(leg->address->legs, &leg->spec.local, leg->index);
+	udp_map_unset(leg->address->legs, &leg->spec.local, leg->index);
 	leg_clear_group(leg);
 	leg->published = atomic_exchange_explicit(
 		&sessions->relay->legs.legs[leg->index], NULL, memory_order_acq_rel);
@@ -107,7 +108,7 @@ void leg_unpublish(struct sessions *sessions, struct session_leg *leg)
 void leg_unpublish_replaced(const struct session_leg *before, const struct session_leg *now)
 {
 	if (before->address != now->address || before->spec.local.port != now->spec.local.port)
-		address_clear(before->address->legs, &before->spec.local, before->index);
+		udp_map_unset(before->address->legs, &before->spec.local, before->index);
 	if (before->group != now->group || before->spec.remote.port != now->spec.remote.port)
 		leg_clear_group(before);
 }
