@@ -201,10 +201,10 @@ static size_t client_answers_len(const struct client *client)
 	return client_output_len(client) + (client->work != NULL ? rpc_work_size(client->work) : 0);
 }
 
-// Whoever has the most answers; *len is what all have.
-static struct client *server_find_deafest(const struct server *server, size_t *len)
+// The client with the largest backlog of answers; *len is what all have, in octets.
+static struct client *server_largest_backlog(const struct server *server, size_t *len)
 {
-	struct client *client, *deafest = NULL;
+	struct client *client, *largest = NULL;
 	size_t most = 0;
 
 	*len = 0;
@@ -214,23 +214,23 @@ static struct client *server_find_deafest(const struct server *server, size_t *l
 		*len += answers_len;
 		if (answers_len > most) {
 			most = answers_len;
-			deafest = client;
+			largest = client;
 		}
 	}
-	return deafest;
+	return largest;
 }
 
 // Each has a bound, but there are many: together they must not take all the memory either.
 static void server_bound_answers(struct server *server)
 {
 	size_t len;
-	struct client *deafest = server_find_deafest(server, &len);
+	struct client *largest = server_largest_backlog(server, &len);
 
 	if (len <= SERVER_ANSWERS_MAX)
 		return;
 	log_limited(LOG_LEVEL_WARNING, "client.dropped %s reason=\"answers are not read\"",
-		deafest->name);
-	client_close(deafest);
+		largest->name);
+	client_close(largest);
 }
 
 void client_work(struct client *client)
