@@ -40,7 +40,7 @@ static void stranger_admit(struct client *client)
 	LIST_REMOVE(client, entry);
 	server->counters.handshakes--;
 	LIST_INSERT_HEAD(&server->clients, client, entry);
-	client_hears(client);
+	client_enable_events(client);
 	server->counters.clients++;
 	server->counters.accepted++;
 	tls_subject(bufferevent_openssl_get_ssl(client->bufferevent), subject, sizeof(subject));
@@ -135,7 +135,7 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	snprintf(client->name, sizeof(client->name), "pid=%d uid=%u gid=%u", (int)peer.pid,
 		(unsigned)peer.uid, (unsigned)peer.gid);
 	LIST_INSERT_HEAD(&server->clients, client, entry);
-	client_hears(client);
+	client_enable_events(client);
 	server->counters.clients++;
 	server->counters.accepted++;
 	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);

@@ -199,7 +199,7 @@ static void server_wake(void *arg)
 		event_add(server->flush, &now);
 }
 
-void client_hears(struct client *client)
+void client_enable_events(struct client *client)
 {
 	if (client->server->rpc->events != NULL)
 		subscription_open(

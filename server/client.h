@@ -36,6 +36,6 @@ void client_end_events(struct client *client);
 void server_flush(evutil_socket_t fd, short what, void *arg);
 
 // From here on the client may ask for events.
-void client_hears(struct client *client);
+void client_enable_events(struct client *client);
 
 void client_drop_without_memory(struct client *client);
