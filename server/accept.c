@@ -24,7 +24,7 @@ enum {
 };
 
 // A certificate was shown that is good: what follows is as with any client.
-static void stranger_admit(struct client *client)
+static void client_authenticated(struct client *client)
 {
 	struct server *server = client->server;
 	size_t len = strlen(client->name);
@@ -32,11 +32,11 @@ static void stranger_admit(struct client *client)
 
 	if (server->counters.clients >= SERVER_CLIENTS_MAX) {
 		server->counters.refused++;
-		stranger_close(client, TLS_TOO_MANY, "too many clients are connected");
+		unauthenticated_close(client, TLS_TOO_MANY, "too many clients are connected");
 		return;
 	}
 	event_del(client->turn);
-	client->stranger = false;
+	client->unauthenticated = false;
 	LIST_REMOVE(client, entry);
 	server->counters.handshakes--;
 	LIST_INSERT_HEAD(&server->clients, client, entry);
@@ -49,15 +49,15 @@ static void stranger_admit(struct client *client)
 	bufferevent_enable(client->bufferevent, EV_READ);
 }
 
-static void stranger_event(struct client *client, short what)
+static void handshake_event(struct client *client, short what)
 {
 	unsigned long error = bufferevent_get_openssl_error(client->bufferevent);
 	const SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
 
 	if (what & BEV_EVENT_CONNECTED)
-		stranger_admit(client);
+		client_authenticated(client);
 	else
-		stranger_close(
+		unauthenticated_close(
 			client, tls_failure_kind(ssl, error), tls_failure_reason(ssl, error));
 }
 
@@ -65,8 +65,8 @@ static void client_event(struct bufferevent *bufferevent, short what, void *arg)
 {
 	struct client *client = arg;
 
-	if (client->stranger) {
-		stranger_event(client, what);
+	if (client->unauthenticated) {
+		handshake_event(client, what);
 	} else if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING)) {
 		client->at_eof = true; // it may have shut down its sending half only
 		bufferevent_enable(bufferevent, EV_WRITE); // TLS paused with the input's end
@@ -174,17 +174,17 @@ void server_accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
 	server->refusing = true;
 }
 
-// If there are many strangers the oldest one goes, not the newest: a handshake takes a client a few
+// If there are many handshakes the oldest one is ended, not the newest: a handshake takes a client a few
 // round trips, so who means it gets through a flood of those who do not.
-static void strangers_make_room(struct server *server)
+static void handshakes_make_room(struct server *server)
 {
-	struct client *oldest = LIST_FIRST(&server->strangers);
+	struct client *oldest = LIST_FIRST(&server->unauthenticated);
 
 	if (server->counters.handshakes < SERVER_HANDSHAKES_MAX)
 		return;
 	while (LIST_NEXT(oldest, entry) != NULL)
 		oldest = LIST_NEXT(oldest, entry);
-	stranger_close(oldest, TLS_TOO_MANY, "too many handshakes at once");
+	unauthenticated_close(oldest, TLS_TOO_MANY, "too many handshakes at once");
 }
 
 void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
@@ -197,19 +197,19 @@ void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
 
 	(void)listener;
 	accept_in_turns(server);
-	strangers_make_room(server);
+	handshakes_make_room(server);
 	tcp_options_set(fd);
 	client = client_new(server, fd);
 	if (client == NULL)
 		return;
-	client->stranger = true;
+	client->unauthenticated = true;
 	snprintf(client->name, sizeof(client->name), "address=");
 	address_format(address, (socklen_t)address_len, client->name + strlen(client->name),
 		CLIENT_NAME_SIZE - strlen(client->name));
-	LIST_INSERT_HEAD(&server->strangers, client, entry);
+	LIST_INSERT_HEAD(&server->unauthenticated, client, entry);
 	server->counters.handshakes++;
 	if (event_add(client->turn, &limit) != 0)
-		stranger_close(client, TLS_TOO_MANY, "out of memory");
+		unauthenticated_close(client, TLS_TOO_MANY, "out of memory");
 }
 
 void server_accept_failed(struct evconnlistener *listener, void *arg)

@@ -34,7 +34,7 @@ static void client_say_end(struct client *client)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
 
-	if (ssl == NULL || client->stranger)
+	if (ssl == NULL || client->unauthenticated)
 		return;
 	SSL_shutdown(ssl);
 	ERR_clear_error();
@@ -141,7 +141,7 @@ static void failure_log(struct client *client, const char *reason)
 	server->failures_told = server->failures;
 }
 
-void stranger_close(struct client *client, enum tls_failure failure, const char *reason)
+void unauthenticated_close(struct client *client, enum tls_failure failure, const char *reason)
 {
 	client->server->counters.handshakes--;
 	client->server->counters.failed[failure]++;

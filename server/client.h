@@ -23,7 +23,7 @@ void client_end(struct client *client);
 
 void client_close(struct client *client);
 
-void stranger_close(struct client *client, enum tls_failure failure, const char *reason);
+void unauthenticated_close(struct client *client, enum tls_failure failure, const char *reason);
 
 size_t client_output_len(const struct client *client);
 

@@ -26,7 +26,7 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 		return NULL;
 	LIST_INIT(&server->clients);
 	LIST_INIT(&server->leavers);
-	LIST_INIT(&server->strangers);
+	LIST_INIT(&server->unauthenticated);
 	STAILQ_INIT(&server->waiting);
 	server->counters.limit = SERVER_CLIENTS_MAX;
 	server->base = base;
@@ -144,8 +144,9 @@ void server_close(struct server *server)
 		client_close(LIST_FIRST(&server->clients)); // NOLINT(clang-analyzer-unix.Malloc)
 	while (!LIST_EMPTY(&server->leavers))
 		client_end(LIST_FIRST(&server->leavers)); // NOLINT(clang-analyzer-unix.Malloc)
-	while (!LIST_EMPTY(&server->strangers))
-		client_free(LIST_FIRST(&server->strangers)); // NOLINT(clang-analyzer-unix.Malloc)
+	while (!LIST_EMPTY(&server->unauthenticated))
+		client_free(
+			LIST_FIRST(&server->unauthenticated)); // NOLINT(clang-analyzer-unix.Malloc)
 	if (server->listener != NULL) {
 		evconnlistener_free(server->listener);
 		// Another process may have replaced the file meanwhile; then it is not ours.

@@ -31,9 +31,9 @@ struct server {
 	dev_t device; // of the socket file: only this one is removed at the end
 	ino_t inode;
 	LIST_HEAD(, client) clients;
-	LIST_HEAD(, client) leavers;   // gone, but the request that runs is run to its end
-	LIST_HEAD(, client) strangers; // TLS: in their handshake, newest first
-	struct client *long_line;      // whose long line is worked on; NULL: nobody's
+	LIST_HEAD(, client) leavers;         // gone, but the request that runs is run to its end
+	LIST_HEAD(, client) unauthenticated; // TLS: in their handshake, newest first
+	struct client *long_line;            // whose long line is worked on; NULL: nobody's
 	STAILQ_HEAD(client_queue, client) waiting; // for theirs, who came first is the first
 	struct server_counters counters;
 	bool refusing;           // the log has said that there are too many clients
@@ -47,16 +47,16 @@ struct client {
 	LIST_ENTRY(client) entry;
 	struct server *server;
 	struct bufferevent *bufferevent; // NULL: of a leaver
-	// Continues with lines that are in the buffer already; of a stranger: its time is up.
+	// Continues with lines that are in the buffer already; of an unauthenticated one: its handshake timed out.
 	struct event *turn;
 	struct rpc_work *work; // the line that is being answered; NULL: none
 	STAILQ_ENTRY(client) next_waiting;
-	bool waits;      // in server.waiting; the long line is at the head of the input
-	size_t searched; // octets at the head of the input that have no LF
-	bool answering;  // the beginning of an answer is in the output
-	bool stranger;   // TLS: has shown no certificate yet
-	bool at_eof;     // the peer sends no more, but reads
-	bool closing;    // nothing more is read; ends when the output is sent
+	bool waits;           // in server.waiting; the long line is at the head of the input
+	size_t searched;      // octets at the head of the input that have no LF
+	bool answering;       // the beginning of an answer is in the output
+	bool unauthenticated; // TLS: has shown no certificate yet
+	bool at_eof;          // the peer sends no more, but reads
+	bool closing;         // nothing more is read; ends when the output is sent
 	struct subscription events;
 	char name[CLIENT_NAME_SIZE]; // for the log: key=value
 };

@@ -275,8 +275,8 @@ void client_turn(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (client->stranger)
-		stranger_close(client, TLS_TIMEOUT, "the handshake took too long");
+	if (client->unauthenticated)
+		unauthenticated_close(client, TLS_TIMEOUT, "the handshake took too long");
 	else if (client->bufferevent == NULL)
 		leaver_work(client);
 	else
@@ -301,7 +301,7 @@ void client_written(struct bufferevent *bufferevent, void *arg)
 {
 	struct client *client = arg;
 
-	if (client->stranger)
+	if (client->unauthenticated)
 		return; // the handshake's own octets
 	client_send_events(client, SERVER_EVENTS_MAX);
 	if (client->closing) {
