@@ -109,7 +109,7 @@ static void client_leave(struct client *client)
 
 	client_disconnect(client);
 	LIST_REMOVE(client, entry);
-	LIST_INSERT_HEAD(&client->server->leavers, client, entry);
+	LIST_INSERT_HEAD(&client->server->detached, client, entry);
 	if (event_add(client->turn, &now) != 0)
 		client_end(client);
 }

@@ -25,7 +25,7 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 	if (server == NULL)
 		return NULL;
 	LIST_INIT(&server->clients);
-	LIST_INIT(&server->leavers);
+	LIST_INIT(&server->detached);
 	LIST_INIT(&server->unauthenticated);
 	STAILQ_INIT(&server->waiting);
 	server->counters.limit = SERVER_CLIENTS_MAX;
@@ -142,8 +142,8 @@ void server_close(struct server *server)
 	// client_close() takes it out of the list, which the analyzer does not see.
 	while (!LIST_EMPTY(&server->clients))
 		client_close(LIST_FIRST(&server->clients)); // NOLINT(clang-analyzer-unix.Malloc)
-	while (!LIST_EMPTY(&server->leavers))
-		client_end(LIST_FIRST(&server->leavers)); // NOLINT(clang-analyzer-unix.Malloc)
+	while (!LIST_EMPTY(&server->detached))
+		client_end(LIST_FIRST(&server->detached)); // NOLINT(clang-analyzer-unix.Malloc)
 	while (!LIST_EMPTY(&server->unauthenticated))
 		client_free(
 			LIST_FIRST(&server->unauthenticated)); // NOLINT(clang-analyzer-unix.Malloc)

@@ -31,9 +31,9 @@ struct server {
 	dev_t device; // of the socket file: only this one is removed at the end
 	ino_t inode;
 	LIST_HEAD(, client) clients;
-	LIST_HEAD(, client) leavers;         // gone, but the request that runs is run to its end
-	LIST_HEAD(, client) unauthenticated; // TLS: in their handshake, newest first
-	struct client *long_line;            // whose long line is worked on; NULL: nobody's
+	LIST_HEAD(, client) detached; // disconnected, but the request that runs is run to its end
+	LIST_HEAD(, client) unauthenticated;       // TLS: in their handshake, newest first
+	struct client *long_line;                  // whose long line is worked on; NULL: nobody's
 	STAILQ_HEAD(client_queue, client) waiting; // for theirs, who came first is the first
 	struct server_counters counters;
 	bool refusing;           // the log has said that there are too many clients
@@ -46,7 +46,7 @@ struct server {
 struct client {
 	LIST_ENTRY(client) entry;
 	struct server *server;
-	struct bufferevent *bufferevent; // NULL: of a leaver
+	struct bufferevent *bufferevent; // NULL: detached
 	// Continues with lines that are in the buffer already; of an unauthenticated one: its handshake timed out.
 	struct event *turn;
 	struct rpc_work *work; // the line that is being answered; NULL: none

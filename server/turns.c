@@ -260,7 +260,7 @@ void client_work(struct client *client)
 		server_bound_answers(server);
 }
 
-static void leaver_work(struct client *client)
+static void detached_work(struct client *client)
 {
 	static const struct timeval now = {0};
 	bool done = rpc_work_step(client->work, clock_now_ns() + SERVER_TURN_NS);
@@ -278,7 +278,7 @@ void client_turn(evutil_socket_t fd, short what, void *arg)
 	if (client->unauthenticated)
 		unauthenticated_close(client, TLS_TIMEOUT, "the handshake took too long");
 	else if (client->bufferevent == NULL)
-		leaver_work(client);
+		detached_work(client);
 	else
 		client_work(client);
 }

@@ -74,16 +74,16 @@ static void session_set_legs(
 	session->legs = legs;
 	session->n_legs = n;
 	struct map_cursor cursor = {0};
-	struct session_leg *leaver;
-	while ((leaver = map_next(gone, &cursor)) != NULL)
-		leg_unpublish(sessions, leaver);
+	struct session_leg *leg;
+	while ((leg = map_next(gone, &cursor)) != NULL)
+		leg_unpublish(sessions, leg);
 	session_rebuild(sessions, session);
 	for (uint32_t i = 0; i < n; i++)
 		if (same[i])
 			leg_replaced(sessions, same[i], &legs[i]);
 	cursor = (struct map_cursor){0};
-	while ((leaver = map_next(gone, &cursor)) != NULL)
-		leg_leave(sessions, leaver);
+	while ((leg = map_next(gone, &cursor)) != NULL)
+		leg_leave(sessions, leg);
 	groups_publish(sessions);
 	map_free(gone);
 	free(same);
