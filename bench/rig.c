@@ -152,9 +152,9 @@ void rig_call(struct rig *rig, const char *method, json_t *params)
 	while (m->name && strcmp(m->name, method) != 0)
 		m++;
 	bench_require(m->name && params);
-	struct rpc_part whole = {.until_ns = UINT64_MAX};
+	struct rpc_slice whole = {.until_ns = UINT64_MAX};
 	json_t *result = m->call ? m->call(&rig->app.api, params, &error)
-				 : m->call_in_parts(&rig->app.api, params, &whole, &error);
+				 : m->call_in_slices(&rig->app.api, params, &whole, &error);
 	if (!result)
 		fprintf(stderr, "mcxbench: %s: %s: %s\n", method, error.path, error.message);
 	bench_require(result != NULL);

@@ -39,7 +39,7 @@ static bool key_install_one(struct keystore *keys, const json_t *value, const ch
 }
 
 json_t *key_install_method(
-	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
 	struct reader r;
@@ -50,25 +50,26 @@ json_t *key_install_method(
 	reader_bool(&r, "replace", &replace);
 	if (!reader_close(&r))
 		return NULL;
-	if (!part->list)
-		part->list = json_array();
-	for (size_t i = part->next; i < json_array_size(keys); i++) {
+	if (!slice->list)
+		slice->list = json_array();
+	for (size_t i = slice->next; i < json_array_size(keys); i++) {
 		char path[128];
 		struct rpc_error one = {};
-		if (rpc_part_over(part, i))
+		if (rpc_slice_expired(slice, i))
 			return NULL;
 		reader_element_path(&r, "keys", i, path);
 		if (key_install_one(api->keys, json_array_get(keys, i), path, replace, &one))
-			part->count++;
+			slice->count++;
 		else
 			json_array_append_new(
-				part->list, json_pack("{s:I,s:i,s:s,s:{s:s}}", "index",
-						    (json_int_t)i, "code", one.code, "message",
-						    one.message, "data", "path", one.path));
+				slice->list, json_pack("{s:I,s:i,s:s,s:{s:s}}", "index",
+						     (json_int_t)i, "code", one.code, "message",
+						     one.message, "data", "path", one.path));
 		api->poll(api->poll_arg); // first words wait for nobody's bulk install
 	}
 	retire_poll(api->retire);
-	return json_pack("{s:I,s:O}", "installed", (json_int_t)part->count, "rejected", part->list);
+	return json_pack(
+		"{s:I,s:O}", "installed", (json_int_t)slice->count, "rejected", slice->list);
 }
 
 static bool key_name_read(const json_t *value, const char *path, uint32_t *id, const char **domain,
@@ -83,7 +84,8 @@ static bool key_name_read(const json_t *value, const char *path, uint32_t *id, c
 }
 
 // In the first round names are read only, so that nothing was revoked if one is wrong.
-json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+json_t *key_revoke(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
 	struct reader r;
@@ -93,25 +95,25 @@ json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struc
 	if (!reader_close(&r))
 		return NULL;
 	size_t n = json_array_size(keys);
-	for (size_t i = part->next; i < 2 * n; i++) {
+	for (size_t i = slice->next; i < 2 * n; i++) {
 		char path[128];
 		uint32_t id;
 		const char *domain;
-		if (rpc_part_over(part, i))
+		if (rpc_slice_expired(slice, i))
 			return NULL;
 		reader_element_path(&r, "keys", i % n, path);
 		if (!key_name_read(json_array_get(keys, i % n), path, &id, &domain, error))
 			return NULL;
 		uint32_t scope = keystore_domain_find(api->keys, domain);
 		if (i >= n && scope != 0)
-			part->count += key_remove(api->keys, scope, id);
+			slice->count += key_remove(api->keys, scope, id);
 	}
 	// The promise of this answer: no worker uses the keys, and their octets are wiped.
 	retire_all(api->retire);
-	return json_pack("{s:I}", "revoked", (json_int_t)part->count);
+	return json_pack("{s:I}", "revoked", (json_int_t)slice->count);
 }
 
-json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+json_t *key_list(void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
 	struct reader r;
@@ -123,15 +125,15 @@ json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct 
 	if (!reader_close(&r))
 		return NULL;
 	uint32_t only = domain ? keystore_domain_find(api->keys, domain) : 0;
-	for (size_t i = part->next; i < api->keys->n_touched; i++) {
+	for (size_t i = slice->next; i < api->keys->n_touched; i++) {
 		const struct key_slot *slot = api->keys->roots[i];
-		if (rpc_part_over(part, i))
+		if (rpc_slice_expired(slice, i))
 			return NULL;
 		// A session's own keys are shown with the session.
 		if (slot && keystore_domain_name(api->keys, slot->scope) &&
 			(!domain || slot->scope == only) &&
 			(type == KEY_N_TYPES || slot->type == type))
-			rpc_part_say(part, "keys", key_show(api->keys, slot));
+			rpc_emit(slice, "keys", key_show(api->keys, slot));
 	}
 	return json_pack("{s:[]}", "keys");
 }

@@ -7,6 +7,7 @@
 
 // Methods of root keys; arg is a struct api (docs/api.md). Control thread.
 json_t *key_install_method(
-	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);
-json_t *key_revoke(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);
-json_t *key_list(void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error);
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
+json_t *key_revoke(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
+json_t *key_list(void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);

@@ -55,20 +55,20 @@ json_t *session_get(void *arg, const json_t *params, struct rpc_error *error)
 	return session ? session_show(api->sessions, session) : NULL;
 }
 
-static void session_say(void *session, void *part)
+static void session_emit(void *session, void *slice)
 {
-	rpc_part_say(part, "sessions", session_summary(session));
+	rpc_emit(slice, "sessions", session_summary(session));
 }
 
 json_t *session_list(
-	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
-	uint64_t place = part->next;
+	uint64_t place = slice->next;
 	if (!read_nothing(params, error))
 		return NULL;
-	while (map_walk(api->sessions->by_id, &place, session_say, part))
-		if (rpc_part_over(part, place))
+	while (map_walk(api->sessions->by_id, &place, session_emit, slice))
+		if (rpc_slice_expired(slice, place))
 			return NULL;
 	return json_pack("{s:[]}", "sessions");
 }
@@ -99,26 +99,26 @@ static bool session_ids_check(const struct reader *r, const json_t *ids, struct 
 }
 
 json_t *session_remove_method(
-	void *arg, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
 	struct reader r;
 	const json_t *ids = NULL;
 	reader_open(&r, params, "params", error);
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
-	if (!reader_close(&r) || (part->next == 0 && !session_ids_check(&r, ids, error)))
+	if (!reader_close(&r) || (slice->next == 0 && !session_ids_check(&r, ids, error)))
 		return NULL;
-	for (size_t i = part->next; i < json_array_size(ids); i++) {
-		if (rpc_part_over(part, i))
+	for (size_t i = slice->next; i < json_array_size(ids); i++) {
+		if (rpc_slice_expired(slice, i))
 			return NULL;
 		struct session *session =
 			session_find(api->sessions, json_string_value(json_array_get(ids, i)));
 		if (!session)
 			continue;
 		session_remove(api->sessions, session);
-		part->count++;
+		slice->count++;
 	}
-	return json_pack("{s:I}", "removed", (json_int_t)part->count);
+	return json_pack("{s:I}", "removed", (json_int_t)slice->count);
 }
 
 json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)

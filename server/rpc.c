@@ -15,11 +15,11 @@
 // No 1 MiB line holds so many requests; bounds the answer to "[1,1,1,...]".
 enum { RPC_BATCH_MAX = 32768 };
 
-// The request that runs in parts.
+// The request that runs in slices.
 struct rpc_run {
 	const struct rpc_method *method; // NULL: none has begun
 	json_t *params;
-	struct rpc_part part;
+	struct rpc_slice slice;
 	uint64_t duration_ns;
 };
 
@@ -89,19 +89,19 @@ static const json_t *work_request(const struct rpc_work *work)
 	return work->batch ? json_array_get(work->line, work->next) : work->line;
 }
 
-bool rpc_part_over(struct rpc_part *part, size_t next)
+bool rpc_slice_expired(struct rpc_slice *slice, size_t next)
 {
-	if (next == part->next || clock_now_ns() < part->until_ns)
+	if (next == slice->next || clock_now_ns() < slice->until_ns)
 		return false;
-	part->next = next;
-	part->more = true;
+	slice->next = next;
+	slice->more = true;
 	return true;
 }
 
 static void run_end(struct rpc_run *run)
 {
 	json_decref(run->params);
-	json_decref(run->part.list);
+	json_decref(run->slice.list);
 	*run = (struct rpc_run){0};
 }
 
@@ -131,7 +131,7 @@ static bool run_begin(const struct rpc *rpc, const json_t *request, const struct
 	return true;
 }
 
-// Runs the method, or a part of it: then *more is true, and the result NULL.
+// Runs the method, or a slice of it: then *more is true, and the result NULL.
 static json_t *run_step(
 	struct rpc_work *work, uint64_t until_ns, bool *more, struct rpc_error *error)
 {
@@ -143,15 +143,15 @@ static json_t *run_step(
 	if (rpc->before_call != NULL)
 		rpc->before_call(rpc->app);
 	began_ns = clock_now_ns();
-	run->part.work = work;
-	run->part.until_ns = until_ns;
-	run->part.more = false;
-	if (run->method->call_in_parts != NULL)
-		result = run->method->call_in_parts(rpc->app, run->params, &run->part, error);
+	run->slice.work = work;
+	run->slice.until_ns = until_ns;
+	run->slice.more = false;
+	if (run->method->call_in_slices != NULL)
+		result = run->method->call_in_slices(rpc->app, run->params, &run->slice, error);
 	else
 		result = run->method->call(rpc->app, run->params, error);
 	run->duration_ns += clock_now_ns() - began_ns;
-	*more = result == NULL && error->code == RPC_OK && run->part.more;
+	*more = result == NULL && error->code == RPC_OK && run->slice.more;
 	if (result == NULL && !*more)
 		rpc_fail(error, RPC_INTERNAL_ERROR, NULL, "the method failed without saying why");
 	if (error->code != RPC_OK) {
@@ -175,17 +175,17 @@ static json_t *response_id(const json_t *request)
 	return json_is_string(id) || json_is_number(id) ? json_incref(id) : json_null();
 }
 
-void rpc_part_say(struct rpc_part *part, const char *member, json_t *element)
+void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
 {
-	struct rpc_text *text = &part->work->text;
-	const json_t *request = work_request(part->work);
+	struct rpc_text *text = &slice->work->text;
+	const json_t *request = work_request(slice->work);
 
 	if (json_object_get(request, "id") == NULL) {
 		json_decref(element);
 		return;
 	}
-	if (part->said == NULL) {
-		text_begin_response(part->work);
+	if (slice->emitted == NULL) {
+		text_begin_response(slice->work);
 		text_add_string(text, "{\"jsonrpc\":\"2.0\",\"id\":");
 		text_add_json(text, response_id(request));
 		text_add_string(text, ",\"result\":{\"");
@@ -195,7 +195,7 @@ void rpc_part_say(struct rpc_part *part, const char *member, json_t *element)
 		text_add(text, ",", 1);
 	}
 	text_add_json(text, element);
-	part->said = member;
+	slice->emitted = member;
 }
 
 // Takes over the reference; NULL: there was no memory for it.
@@ -210,7 +210,7 @@ static void text_add_response(struct rpc_work *work, json_t *response)
 static void respond(struct rpc_work *work, const json_t *request, bool valid, json_t *result,
 	struct rpc_error *error)
 {
-	if (work->run.part.said != NULL) {
+	if (work->run.slice.emitted != NULL) {
 		text_add_string(&work->text, "]}}");
 		json_decref(result);
 	} else if (valid && json_object_get(request, "id") == NULL) {
@@ -251,7 +251,7 @@ static bool request_begin(
 	return begun;
 }
 
-// Runs one request or a part of it. True if it is answered.
+// Runs one request or a slice of it. True if it is answered.
 static bool request_step(struct rpc_work *work, const json_t *request, uint64_t until_ns)
 {
 	struct rpc_error error = {0};

@@ -19,36 +19,36 @@ typedef json_t *(*rpc_method_fn)(void *app, const json_t *params, struct rpc_err
 
 struct rpc_work;
 
-// Where a method that does much one by one is, from one part of its run to the next: others have
+// Where a method that does much one by one is, from one slice of its run to the next: others have
 // their turns between them. All zero at first but for until_ns.
-struct rpc_part {
-	size_t next;       // element to go on with
-	int64_t count;     // of what the method counts
-	json_t *list;      // what it has collected; released with the request
-	uint64_t until_ns; // of clock_now_ns(): time to let others have their turn
-	bool more;         // set by rpc_part_over(): to be called again
-	const char *said;  // set by rpc_part_say()
+struct rpc_slice {
+	size_t next;         // element to go on with
+	int64_t count;       // of what the method counts
+	json_t *list;        // what it has collected; released with the request
+	uint64_t until_ns;   // of clock_now_ns(): time to let others have their turn
+	bool more;           // set by rpc_slice_expired(): to be called again
+	const char *emitted; // set by rpc_emit()
 	struct rpc_work *work;
 };
 
-// True if the part is over: the method returns NULL without an error and is called again with the
-// same params. next is what it goes on with; not over if that is what it began with.
-bool rpc_part_over(struct rpc_part *part, size_t next);
+// True if the slice has expired: the method returns NULL without an error and is called again with the
+// same params. next is what it goes on with; not expired if that is what it began with.
+bool rpc_slice_expired(struct rpc_slice *slice, size_t next);
 
 // Puts one more element into the array that is the only member of the result, which is not kept as
 // JSON: for lists of a million. Takes over the reference; NULL: there was no memory for it. The
 // method's own result is not looked at any more, and it cannot fail.
-void rpc_part_say(struct rpc_part *part, const char *member, json_t *element);
+void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element);
 
-// A method in parts. Each part ends in a state that others may see. A request that cannot be done
+// A method in slices. Each slice ends in a state that others may see. A request that cannot be done
 // fails before its first change.
-typedef json_t *(*rpc_parts_fn)(
-	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error);
+typedef json_t *(*rpc_slices_fn)(
+	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
 
 struct rpc_method {
 	const char *name;
 	rpc_method_fn call; // at once, or
-	rpc_parts_fn call_in_parts;
+	rpc_slices_fn call_in_slices;
 	bool reads; // changes nothing: what is left of it is not run for somebody who is gone
 };
 
@@ -79,7 +79,7 @@ enum {
 // if there is no memory.
 struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t len);
 
-// Runs its requests one after the other, at least a part of one, until the time of clock_now_ns() is
+// Runs its requests one after the other, at least a slice of one, until the time of clock_now_ns() is
 // over. True if all have run.
 bool rpc_work_step(struct rpc_work *work, uint64_t until_ns);
 

@@ -69,33 +69,33 @@ static json_t *method_fail_at_length(void *app, const json_t *params, struct rpc
 
 // Counts n elements, in parts.
 static json_t *method_count(
-	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	size_t n = (size_t)json_integer_value(json_object_get(params, "n"));
 
 	(void)app;
 	(void)error;
-	for (size_t i = part->next; i < n; i++) {
-		if (rpc_part_over(part, i))
+	for (size_t i = slice->next; i < n; i++) {
+		if (rpc_slice_expired(slice, i))
 			return NULL;
-		part->count++;
+		slice->count++;
 		n_calls++;
 	}
-	return json_integer((json_int_t)part->count);
+	return json_integer((json_int_t)slice->count);
 }
 
 // Says the numbers below n, in parts.
 static json_t *method_say(
-	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	size_t n = (size_t)json_integer_value(json_object_get(params, "n"));
 
 	(void)app;
 	(void)error;
-	for (size_t i = part->next; i < n; i++) {
-		if (rpc_part_over(part, i))
+	for (size_t i = slice->next; i < n; i++) {
+		if (rpc_slice_expired(slice, i))
 			return NULL;
-		rpc_part_say(part, "said", json_integer((json_int_t)i));
+		rpc_emit(slice, "said", json_integer((json_int_t)i));
 	}
 	return json_pack("{s:[]}", "said");
 }
@@ -114,8 +114,8 @@ static json_t *method_long(void *app, const json_t *params, struct rpc_error *er
 }
 
 static const struct rpc_method methods[] = {
-	{"count", .call_in_parts = method_count},
-	{"say", .call_in_parts = method_say},
+	{"count", .call_in_slices = method_count},
+	{"say", .call_in_slices = method_say},
 	{"long", method_long},
 	{"echo", method_echo},
 	{"refuse", method_refuse},

@@ -102,17 +102,17 @@ static json_t *method_big(void *app, const json_t *params, struct rpc_error *err
 
 // A list of LIST_TURNS elements of a mebibyte, one a turn. Each makes an event, too.
 static json_t *method_list(
-	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	static const char event[] = "{\"method\":\"event\",\"params\":{\"type\":\"x\"";
 
-	for (size_t i = part->next; i < LIST_TURNS; i++) {
-		if (rpc_part_over(part, i))
+	for (size_t i = slice->next; i < LIST_TURNS; i++) {
+		if (rpc_slice_expired(slice, i))
 			return NULL;
 		n_turns++;
-		rpc_part_say(part, "list", method_big(app, params, error));
+		rpc_emit(slice, "list", method_big(app, params, error));
 		subscriptions_tell(&events, 0, event, sizeof(event) - 1);
-		while (part->until_ns != UINT64_MAX && clock_now_ns() < part->until_ns)
+		while (slice->until_ns != UINT64_MAX && clock_now_ns() < slice->until_ns)
 			;
 	}
 	return json_object();
@@ -129,16 +129,16 @@ static json_t *method_subscribe(void *app, const json_t *params, struct rpc_erro
 
 // Takes many turns to count one, each to its end, unless it is told to take all the time it needs.
 static json_t *method_hold(
-	void *app, const json_t *params, struct rpc_part *part, struct rpc_error *error)
+	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	(void)app;
 	(void)params;
 	(void)error;
 	n_turns++;
-	if (part->next < HOLD_TURNS && part->until_ns != UINT64_MAX) {
-		while (clock_now_ns() < part->until_ns)
+	if (slice->next < HOLD_TURNS && slice->until_ns != UINT64_MAX) {
+		while (clock_now_ns() < slice->until_ns)
 			;
-		if (rpc_part_over(part, part->next + 1))
+		if (rpc_slice_expired(slice, slice->next + 1))
 			return NULL;
 	}
 	return json_integer(++n_calls);
@@ -146,9 +146,9 @@ static json_t *method_hold(
 
 static const struct rpc_method methods[] = {
 	{"count", method_count},
-	{"hold", .call_in_parts = method_hold},
+	{"hold", .call_in_slices = method_hold},
 	{"big", method_big},
-	{"list", .call_in_parts = method_list, .reads = true},
+	{"list", .call_in_slices = method_list, .reads = true},
 	{"subscribe", method_subscribe},
 	{NULL, NULL},
 };
