@@ -34,7 +34,7 @@ static bool stderr_is_journal(void)
 	uintmax_t device, inode;
 	struct stat st;
 
-	if (stream == NULL || sscanf(stream, "%ju:%ju", &device, &inode) != 2)
+	if (!stream || sscanf(stream, "%ju:%ju", &device, &inode) != 2)
 		return false;
 	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }

@@ -95,12 +95,12 @@ struct map *map_new(void)
 {
 	struct map *map = calloc(1, sizeof(*map));
 
-	if (map == NULL)
+	if (!map)
 		return NULL;
 	if (getrandom(map->seed, sizeof(map->seed), 0) != sizeof(map->seed))
 		goto no_seed;
 	map->buckets = calloc(MAP_BUCKETS_MIN, sizeof(struct map_entry *));
-	if (map->buckets == NULL)
+	if (!map->buckets)
 		goto no_buckets;
 	map->n_buckets = MAP_BUCKETS_MIN;
 	return map;
@@ -113,10 +113,10 @@ no_seed:
 
 void map_free(struct map *map)
 {
-	if (map == NULL)
+	if (!map)
 		return;
 	for (size_t i = 0; i < map->n_buckets; i++) {
-		while (map->buckets[i] != NULL) {
+		while (map->buckets[i]) {
 			struct map_entry *entry = map->buckets[i];
 			map->buckets[i] = entry->next;
 			free(entry);
@@ -132,7 +132,7 @@ static struct map_entry **map_find(
 {
 	struct map_entry **place = &map->buckets[hash & (map->n_buckets - 1)];
 
-	while (*place != NULL) {
+	while (*place) {
 		const struct map_entry *entry = *place;
 		if (entry->hash == hash && entry->key_len == len &&
 			memcmp(entry->key, key, len) == 0)
@@ -146,7 +146,7 @@ void *map_get(const struct map *map, const void *key, size_t len)
 {
 	const struct map_entry *entry = *map_find(map, map_hash(map->seed, key, len), key, len);
 
-	return entry != NULL ? entry->value : NULL;
+	return entry ? entry->value : NULL;
 }
 
 // Doubles the buckets. Without memory the map stays as it is: right, only slower.
@@ -155,10 +155,10 @@ static void map_grow(struct map *map)
 	size_t n_buckets = map->n_buckets * 2;
 	struct map_entry **buckets = calloc(n_buckets, sizeof(struct map_entry *));
 
-	if (buckets == NULL)
+	if (!buckets)
 		return;
 	for (size_t i = 0; i < map->n_buckets; i++) {
-		while (map->buckets[i] != NULL) {
+		while (map->buckets[i]) {
 			struct map_entry *entry = map->buckets[i];
 			struct map_entry **head = &buckets[entry->hash & (n_buckets - 1)];
 			map->buckets[i] = entry->next;
@@ -178,7 +178,7 @@ static struct map_entry *entry_new(uint64_t hash, const void *key, size_t len, v
 	if (len > SIZE_MAX - sizeof(*entry))
 		return NULL;
 	entry = malloc(sizeof(*entry) + len);
-	if (entry == NULL)
+	if (!entry)
 		return NULL;
 	entry->next = NULL;
 	entry->hash = hash;
@@ -194,18 +194,18 @@ int map_put(struct map *map, const void *key, size_t len, void *value, void **ol
 	struct map_entry **place = map_find(map, hash, key, len);
 	void *replaced = NULL;
 
-	if (*place != NULL) {
+	if (*place) {
 		replaced = (*place)->value;
 		(*place)->value = value;
 	} else {
 		*place = entry_new(hash, key, len, value);
-		if (*place == NULL)
+		if (!*place)
 			return -ENOMEM;
 		map->n_entries++;
 		if (map->n_entries > map->n_buckets)
 			map_grow(map);
 	}
-	if (old != NULL)
+	if (old)
 		*old = replaced;
 	return 0;
 }
@@ -230,7 +230,7 @@ void *map_remove(struct map *map, const void *key, size_t len)
 	struct map_entry *entry = *place;
 	void *value;
 
-	if (entry == NULL)
+	if (!entry)
 		return NULL;
 	*place = entry->next;
 	value = entry->value;
@@ -248,9 +248,9 @@ void *map_next(const struct map *map, struct map_cursor *cursor)
 {
 	struct map_entry *entry = cursor->next;
 
-	while (entry == NULL && cursor->bucket < map->n_buckets)
+	while (!entry && cursor->bucket < map->n_buckets)
 		entry = map->buckets[cursor->bucket++];
-	if (entry == NULL)
+	if (!entry)
 		return NULL;
 	// Read now: the caller may remove the entry before the next call.
 	cursor->next = entry->next;
@@ -281,7 +281,7 @@ bool map_walk(const struct map *map, uint64_t *place, map_visit_fn visit, void *
 
 	do {
 		uint64_t mask = map->n_buckets - 1;
-		for (struct map_entry *entry = map->buckets[*place & mask]; entry != NULL;
+		for (struct map_entry *entry = map->buckets[*place & mask]; entry;
 			entry = entry->next, visited = true)
 			visit(entry->value, arg);
 		*place = bucket_after(*place, mask);

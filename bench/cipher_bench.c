@@ -53,7 +53,7 @@ static void thread_open(struct cipher_state *state, struct cipher_thread *t,
 	t->random = worker + 1;
 	t->n_keys = bench->keys ? bench->keys : 1;
 	t->keys = secmem_map(t->n_keys * sizeof(*t->keys)); // where key contexts lie
-	bench_require(t->keys != NULL);
+	bench_require(t->keys);
 	for (uint32_t i = 0; i < t->n_keys; i++) {
 		uint64_t key[2] = {bench_random(&t->random), bench_random(&t->random)};
 		IMB_AES128_GCM_PRE(state->manager, key, &t->keys[i]);
@@ -69,10 +69,10 @@ static void *cipher_bench_open(const struct bench *bench, unsigned n_workers)
 	const char *why;
 	struct cipher_state *state = bench_alloc(sizeof(*state));
 	state->manager = alloc_mb_mgr(0);
-	bench_require(state->manager != NULL);
+	bench_require(state->manager);
 	init_mb_mgr_auto(state->manager, NULL);
 	state->cipher = cipher_open("ipsec-mb", &why);
-	bench_require(state->cipher != NULL);
+	bench_require(state->cipher);
 	state->n_workers = n_workers;
 	state->threads = bench_alloc(n_workers * sizeof(*state->threads));
 	for (unsigned i = 0; i < n_workers; i++)

@@ -45,12 +45,12 @@ static void *cryptodev_bench_open(const struct bench *bench, unsigned n_workers)
 	state->bench = bench;
 	state->packets = rte_pktmbuf_pool_create(
 		"bench_packets", N_PACKETS, 0, 0, PACKET_ROOM, SOCKET_ID_ANY);
-	bench_require(state->packets != NULL);
+	bench_require(state->packets);
 	state->device =
 		cryptodev_open(bench->detail, 1, N_OPS, 1, state->packets, why, sizeof(why));
 	if (!state->device)
 		fprintf(stderr, "mcxbench: %s\n", why);
-	bench_require(state->device != NULL);
+	bench_require(state->device);
 	bench_require(cryptodev_key_open(state->device, 0, SRTP_AEAD_AES_128_GCM, key) == 0);
 	bench_require(cryptodev_ops_take(state->device, state->ops, N_OPS) == 0);
 	for (unsigned i = 0; i < N_OPS; i++)

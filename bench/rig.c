@@ -94,7 +94,7 @@ static void relay_open_sized(struct rig *rig, const struct rig_size *size)
 		.max_legs = size->legs,
 		.max_streams = size->streams,
 	};
-	bench_require(options.cipher != NULL);
+	bench_require(options.cipher);
 	int rc = relay_open(&rig->app.relay, &options, why, sizeof(why));
 	if (rc != 0)
 		fprintf(stderr, "mcxbench: %s\n", why);
@@ -157,7 +157,7 @@ void rig_call(struct rig *rig, const char *method, json_t *params)
 				 : m->call_in_slices(&rig->app.api, params, &whole, &error);
 	if (!result)
 		fprintf(stderr, "mcxbench: %s: %s: %s\n", method, error.path, error.message);
-	bench_require(result != NULL);
+	bench_require(result);
 	json_decref(result);
 	json_decref(params);
 }
@@ -182,7 +182,7 @@ json_t *rig_leg(const char *id, unsigned port, uint32_t place, json_t *protectio
 	char local[32], remote[32];
 	struct in_addr client = {htonl(CLIENTS_FIRST + place)};
 	char address[INET_ADDRSTRLEN];
-	bench_require(inet_ntop(AF_INET, &client, address, sizeof(address)) != NULL);
+	bench_require(inet_ntop(AF_INET, &client, address, sizeof(address)));
 	snprintf(local, sizeof(local), "%s:%u", port == RIG_RAN ? RAN_ADDRESS : CORE_ADDRESS,
 		RELAY_UDP_PORT_FIRST + place);
 	snprintf(remote, sizeof(remote), "%s:%d", address, CLIENT_UDP_PORT);
@@ -281,7 +281,7 @@ const struct key_slot *rig_key_slot(const struct rig *rig, uint32_t id)
 	const struct app *app = &rig->app;
 	const struct key_slot *slot =
 		keystore_find(&app->keys, keystore_domain_find(&app->keys, "home"), id);
-	bench_require(slot != NULL);
+	bench_require(slot);
 	return slot;
 }
 

@@ -55,7 +55,7 @@ void *bench_alloc(size_t size)
 {
 	size_t rounded = (size + 63) / 64 * 64;
 	void *p = aligned_alloc(64, rounded);
-	bench_require(p != NULL);
+	bench_require(p);
 	return memset(p, 0, rounded);
 }
 

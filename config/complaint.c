@@ -16,11 +16,11 @@ static void setting_path(const config_setting_t *s, char path[SETTING_PATH_SIZE]
 	size_t len;
 
 	path[0] = '\0';
-	if (s->parent == NULL)
+	if (!s->parent)
 		return;
 	setting_path(s->parent, path);
 	len = strlen(path);
-	if (s->name == NULL)
+	if (!s->name)
 		snprintf(path + len, SETTING_PATH_SIZE - len, "[%d]", config_setting_index(s));
 	else
 		snprintf(path + len, SETTING_PATH_SIZE - len, "%s%s", len > 0 ? "." : "", s->name);
@@ -39,8 +39,8 @@ static void complaint_write(
 	struct check *c, const char *file, unsigned line, const char *setting, char *message)
 {
 	control_characters_mask(message);
-	fprintf(c->errors, "%s:%u: %s: %s\n", file != NULL ? file : c->path, line > 0 ? line : 1,
-		setting, message);
+	fprintf(c->errors, "%s:%u: %s: %s\n", file ? file : c->path, line > 0 ? line : 1, setting,
+		message);
 	c->failed = true;
 }
 
@@ -52,7 +52,7 @@ void complain(struct check *c, const config_setting_t *s, const char *name, cons
 
 	setting_path(s, path);
 	len = strlen(path);
-	if (name != NULL)
+	if (name)
 		snprintf(path + len, sizeof(path) - len, "%s%s", len > 0 ? "." : "", name);
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
@@ -76,7 +76,7 @@ void *check_calloc(struct check *c, size_t n, size_t size)
 {
 	void *p = calloc(n, size);
 
-	if (p == NULL)
+	if (!p)
 		complain_file(c, NULL, 0, "out of memory; accepted: more memory");
 	return p;
 }
@@ -85,7 +85,7 @@ void text_set(struct check *c, char **out, const char *text)
 {
 	char *copy = strdup(text);
 
-	if (copy == NULL)
+	if (!copy)
 		complain_file(c, NULL, 0, "out of memory; accepted: more memory");
 	free(*out);
 	*out = copy;

@@ -36,7 +36,7 @@ char *file_read(struct check *c)
 	ssize_t len;
 	unsigned line = 1;
 
-	if (file == NULL)
+	if (!file)
 		goto unreadable;
 	len = getdelim(&text, &size, '\0', file);
 	if (len < 0 && !feof(file))
@@ -58,7 +58,7 @@ char *file_read(struct check *c)
 
 unreadable:
 	complain_file(c, NULL, 0, "cannot be read: %s; accepted: a readable file", strerror(errno));
-	if (file != NULL)
+	if (file)
 		fclose(file);
 	free(text);
 	return NULL;
@@ -78,7 +78,7 @@ static const char *text_skip(const char *p)
 		return p + strcspn(p, "\n");
 	if (strncmp(p, "/*", 2) == 0) {
 		end = strstr(p + 2, "*/");
-		return end != NULL ? end + 2 : p + strlen(p);
+		return end ? end + 2 : p + strlen(p);
 	}
 	return end;
 }

@@ -28,7 +28,7 @@ static void read_cipher(
 	const size_t prefix_len = sizeof(cryptodev) - 1;
 	const char *text = string_get(c, s, m->accepted);
 
-	if (text == NULL)
+	if (!text)
 		return;
 	if (strcmp(text, "ipsec-mb") == 0 || strcmp(text, "openssl") == 0 ||
 		(strncmp(text, cryptodev, prefix_len) == 0 &&
@@ -52,7 +52,7 @@ static void read_level(
 	};
 	const char *text = string_get(c, s, m->accepted);
 
-	if (text == NULL)
+	if (!text)
 		return;
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
 		if (strcmp(text, levels[i].name) == 0) {
@@ -80,15 +80,15 @@ static void read_eal(struct check *c, const config_setting_t *s, const struct me
 		return;
 	n = (unsigned)config_setting_length(s);
 	config->eal = check_calloc(c, n + 1, sizeof(char *));
-	if (config->eal == NULL)
+	if (!config->eal)
 		return;
 	config->n_eal = n;
 	for (unsigned i = 0; i < n; i++) {
 		const config_setting_t *element = config_setting_get_elem(s, i);
 		const char *text = string_get(c, element, "a string");
-		if (text != NULL && text[0] == '\0')
+		if (text && text[0] == '\0')
 			complain(c, element, NULL, "is empty; accepted: an argument of DPDK");
-		else if (text != NULL)
+		else if (text)
 			text_set(c, &config->eal[i], text);
 	}
 }
@@ -101,11 +101,11 @@ static void read_lcores(
 
 	if (!sequence_check(c, s, m))
 		return;
-	if (config_setting_get_member(s->parent, "workers") != NULL)
+	if (config_setting_get_member(s->parent, "workers"))
 		complain(c, s, NULL, "is given together with workers; accepted: one of the two");
 	n = (unsigned)config_setting_length(s);
 	config->lcores = check_calloc(c, n, sizeof(unsigned));
-	if (config->lcores == NULL)
+	if (!config->lcores)
 		return;
 	config->n_workers = n;
 	for (unsigned i = 0; i < n; i++) {
@@ -220,7 +220,7 @@ static void root_read(struct check *c, const config_setting_t *root, struct conf
 	const config_setting_t *group = config_setting_get_member(root, "group");
 
 	group_read(c, root, root_members, config);
-	if (group != NULL && config_setting_get_member(root, "user") == NULL)
+	if (group && !config_setting_get_member(root, "user"))
 		complain(c, group, NULL, "is given without user; accepted: both, or user alone");
 	queues_check(c, root, config);
 }
@@ -230,7 +230,7 @@ static struct config *config_new(struct check *c)
 {
 	struct config *config = check_calloc(c, 1, sizeof(*config));
 
-	if (config == NULL)
+	if (!config)
 		return NULL;
 	text_set(c, &config->path, c->path);
 	text_set(c, &config->state_directory, "/var/lib/mcxrelay");
@@ -264,7 +264,7 @@ static void text_read(struct check *c, const char *text, struct config *config)
 			config_error_text(&file),
 			config_error_file(&file) ? ", no comment without a newline" : "");
 	config_destroy(&file);
-	if (config->control_group != NULL && config->control_group[0] == '\0') {
+	if (config->control_group && config->control_group[0] == '\0') {
 		free(config->control_group);
 		config->control_group = NULL;
 	}
@@ -276,7 +276,7 @@ struct config *config_load(const char *path, FILE *errors)
 	struct config *config = config_new(&c);
 	char *text = file_read(&c);
 
-	if (config != NULL && text != NULL)
+	if (config && text)
 		text_read(&c, text, config);
 	free(text);
 	if (c.failed) {
@@ -295,7 +295,7 @@ static void port_free(struct config_port *port)
 
 void config_free(struct config *config)
 {
-	if (config == NULL)
+	if (!config)
 		return;
 	for (unsigned i = 0; i < config->n_ports; i++)
 		port_free(&config->ports[i]);

@@ -19,7 +19,7 @@ static void read_device(
 	const char *text = string_get(c, s, m->accepted);
 	bool good;
 
-	if (text == NULL)
+	if (!text)
 		return;
 	good = isalnum((unsigned char)text[0]) && strlen(text) <= m->max;
 	for (size_t i = 0; text[i] != '\0'; i++) {
@@ -39,7 +39,7 @@ static bool address_parse(const char *text, struct config_address *address)
 	const char *slash = strchr(text, '/');
 	unsigned prefix_len;
 
-	if (slash == NULL || (size_t)(slash - text) >= sizeof(host))
+	if (!slash || (size_t)(slash - text) >= sizeof(host))
 		return false;
 	memcpy(host, text, (size_t)(slash - text));
 	host[slash - text] = '\0';
@@ -92,7 +92,7 @@ static void address_read(struct check *c, const config_setting_t *s, struct conf
 		"an address with its prefix length, such as \"192.0.2.1/24\" or \"2001:db8::1/64\"";
 	const char *text = string_get(c, s, accepted);
 
-	if (text == NULL)
+	if (!text)
 		return;
 	if (!address_parse(text, address)) {
 		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, accepted);
@@ -115,7 +115,7 @@ static void read_addresses(
 		return;
 	n = (unsigned)config_setting_length(s);
 	port->addresses = check_calloc(c, n, sizeof(struct config_address));
-	if (port->addresses == NULL)
+	if (!port->addresses)
 		return;
 	port->n_addresses = n;
 	for (unsigned i = 0; i < n; i++)
@@ -128,7 +128,7 @@ static void read_gateway(
 	struct config_port *port = out;
 	const char *text = string_get(c, s, m->accepted);
 
-	if (text == NULL)
+	if (!text)
 		return;
 	port->has_gateway = inet_pton(AF_INET, text, &port->gateway) == 1;
 	if (!port->has_gateway)
@@ -141,7 +141,7 @@ static void read_gateway6(
 	struct config_port *port = out;
 	const char *text = string_get(c, s, m->accepted);
 
-	if (text == NULL)
+	if (!text)
 		return;
 	port->has_gateway6 = inet_pton(AF_INET6, text, &port->gateway6) == 1;
 	if (!port->has_gateway6)
@@ -301,7 +301,7 @@ void read_ports(struct check *c, const config_setting_t *s, const struct member 
 		return;
 	n = (unsigned)config_setting_length(s);
 	config->ports = check_calloc(c, n, sizeof(struct config_port));
-	if (config->ports == NULL)
+	if (!config->ports)
 		return;
 	config->n_ports = n;
 	for (unsigned i = 0; i < n; i++) {

@@ -103,7 +103,7 @@ void read_text(struct check *c, const config_setting_t *s, const struct member *
 	const char *text = string_get(c, s, m->accepted);
 	size_t len;
 
-	if (text == NULL)
+	if (!text)
 		return;
 	len = strlen(text);
 	if (len < m->min || len > m->max)
@@ -117,7 +117,7 @@ bool is_word(const char *text, size_t max, const char *others)
 	size_t len = strlen(text);
 
 	for (size_t i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)text[i]) && strchr(others, text[i]) == NULL)
+		if (!isalnum((unsigned char)text[i]) && !strchr(others, text[i]))
 			return false;
 	}
 	return len >= 1 && len <= max;
@@ -127,7 +127,7 @@ void read_name(struct check *c, const config_setting_t *s, const struct member *
 {
 	const char *text = string_get(c, s, m->accepted);
 
-	if (text == NULL)
+	if (!text)
 		return;
 	if (is_word(text, m->max, "_.-"))
 		text_set(c, out, text);
@@ -140,7 +140,7 @@ void read_mode(struct check *c, const config_setting_t *s, const struct member *
 	const char *text = string_get(c, s, m->accepted);
 	size_t len;
 
-	if (text == NULL)
+	if (!text)
 		return;
 	len = strlen(text);
 	if (len < 3 || len > 4 || strspn(text, "01234567") != len || strtoul(text, NULL, 8) > 0777)
@@ -168,7 +168,7 @@ static bool is_listen_address(const char *text)
 	unsigned port;
 	size_t len;
 
-	if (colon == NULL || !decimal_parse(colon + 1, 1, 65535, &port))
+	if (!colon || !decimal_parse(colon + 1, 1, 65535, &port))
 		return false;
 	len = (size_t)(colon - text);
 	if (len == 0 || len >= sizeof(host))
@@ -187,7 +187,7 @@ void read_listen(struct check *c, const config_setting_t *s, const struct member
 {
 	const char *text = string_get(c, s, m->accepted);
 
-	if (text == NULL)
+	if (!text)
 		return;
 	if (is_listen_address(text))
 		text_set(c, out, text);
@@ -202,7 +202,7 @@ static void complain_unknown(
 	char names[192];
 	size_t len = 0;
 
-	for (const struct member *m = members; m->name != NULL && len < sizeof(names); m++)
+	for (const struct member *m = members; m->name && len < sizeof(names); m++)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
 			m == members ? "" : ", ", m->name);
 	complain(c, s, NULL, "is not a setting; accepted: %s", names);
@@ -215,15 +215,15 @@ void group_read(
 
 	for (int i = 0; i < config_setting_length(group); i++) {
 		const config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
-		for (m = members; m->name != NULL && strcmp(m->name, s->name) != 0; m++)
+		for (m = members; m->name && strcmp(m->name, s->name) != 0; m++)
 			;
-		if (m->name == NULL)
+		if (!m->name)
 			complain_unknown(c, s, members);
 		else
 			m->read(c, s, m, (char *)out + m->offset);
 	}
-	for (m = members; m->name != NULL; m++) {
-		if (m->required && config_setting_get_member(group, m->name) == NULL)
+	for (m = members; m->name; m++) {
+		if (m->required && !config_setting_get_member(group, m->name))
 			complain(c, group, m->name, "is missing; accepted: %s", m->accepted);
 	}
 }

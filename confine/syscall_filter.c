@@ -242,7 +242,7 @@ int syscall_filter_install(const char *const devices[], unsigned n, char *why, s
 	// Not SCMP_ACT_KILL_PROCESS: only the kernel's audit log would tell which call it was.
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
 	struct driver driver = driver_union(devices, n);
-	int rc = filter != NULL ? handler_install() : -ENOMEM;
+	int rc = filter ? handler_install() : -ENOMEM;
 
 	if (rc == 0)
 		rc = attributes_set(filter);
@@ -254,7 +254,7 @@ int syscall_filter_install(const char *const devices[], unsigned n, char *why, s
 		rc = driver_allow(filter, &driver);
 	if (rc == 0)
 		rc = filter_load(filter);
-	if (filter != NULL)
+	if (filter)
 		seccomp_release(filter);
 	if (rc != 0)
 		snprintf(why, why_size, "no system call filter: %s", strerror(-rc));

@@ -107,7 +107,7 @@ static int new_threads_run(
 	DIR *tasks = opendir("/proc/self/task");
 	int rc = 0, n_new = 0;
 
-	if (tasks == NULL) {
+	if (!tasks) {
 		rc = -errno;
 		snprintf(why, why_size, "/proc/self/task: %s", strerror(-rc));
 		return rc;

@@ -25,7 +25,7 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (listeners->tls == NULL)
+	if (!listeners->tls)
 		log_info("tls.not_reloaded reason=\"control.tls is not configured\"");
 	else if (!tls_reload(listeners->tls, why, sizeof(why)))
 		log_error("tls.not_reloaded reason=\"%s\" consequence=\"the files read before stay "
@@ -49,12 +49,12 @@ static bool tls_server_open(struct listeners *listeners, struct event_base *base
 	char why[512];
 
 	listeners->tls = tls_open(&files, why, sizeof(why));
-	if (listeners->tls == NULL) {
+	if (!listeners->tls) {
 		log_error("control.failed listen=%s reason=\"%s\"", config->listen, why);
 		return false;
 	}
 	listeners->tls_server = server_open_tls(base, config->listen, listeners->tls, rpc);
-	return listeners->tls_server != NULL;
+	return listeners->tls_server;
 }
 
 static bool metrics_open(struct listeners *listeners, struct event_base *base, const char *listen,
@@ -66,7 +66,7 @@ static bool metrics_open(struct listeners *listeners, struct event_base *base, c
 	source.tls_server = listeners->tls_server;
 	source.tls = listeners->tls;
 	listeners->metrics = metrics_server_open(base, listen, &source);
-	return listeners->metrics != NULL;
+	return listeners->metrics;
 }
 
 struct listeners *listeners_open(struct event_base *base, const struct config *config,
@@ -79,19 +79,18 @@ struct listeners *listeners_open(struct event_base *base, const struct config *c
 	};
 	struct listeners *listeners = calloc(1, sizeof(*listeners));
 
-	if (listeners != NULL)
+	if (listeners)
 		listeners->hangup = evsignal_new(base, SIGHUP, on_hangup, listeners);
-	if (listeners == NULL || listeners->hangup == NULL ||
-		event_add(listeners->hangup, NULL) != 0) {
+	if (!listeners || !listeners->hangup || event_add(listeners->hangup, NULL) != 0) {
 		log_error("control.failed reason=\"out of memory\"");
 		listeners_close(listeners);
 		return NULL;
 	}
 	listeners->unix_server = server_open(base, &options, rpc);
-	if (listeners->unix_server == NULL ||
+	if (!listeners->unix_server ||
 		(config->control_tls.enabled &&
 			!tls_server_open(listeners, base, &config->control_tls, rpc)) ||
-		(config->metrics_listen != NULL &&
+		(config->metrics_listen &&
 			!metrics_open(listeners, base, config->metrics_listen, metrics))) {
 		listeners_close(listeners);
 		return NULL;
@@ -101,13 +100,13 @@ struct listeners *listeners_open(struct event_base *base, const struct config *c
 
 void listeners_close(struct listeners *listeners)
 {
-	if (listeners == NULL)
+	if (!listeners)
 		return;
 	metrics_server_close(listeners->metrics);
 	server_close(listeners->tls_server);
 	server_close(listeners->unix_server);
 	tls_close(listeners->tls);
-	if (listeners->hangup != NULL)
+	if (listeners->hangup)
 		event_free(listeners->hangup);
 	free(listeners);
 }

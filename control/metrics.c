@@ -256,12 +256,12 @@ static void write_outcomes(struct evbuffer *out, const struct request_stats *req
 		const struct method_stats *method = &requests->by_method[i];
 		for (unsigned o = 0; o < REQUEST_N_OUTCOMES; o++)
 			// Successes from the start, failures once there are any
-			if (method->outcomes[o] > 0 || (o == 0 && method->name != NULL))
+			if (method->outcomes[o] > 0 || (o == 0 && method->name))
 				evbuffer_add_printf(out,
 					"mcxrelay_control_requests_total{method=\"%s\",outcome="
 					"\"%s\"} %" PRIu64 "\n",
-					method->name != NULL ? method->name : "",
-					request_outcome_name(o), method->outcomes[o]);
+					method->name ? method->name : "", request_outcome_name(o),
+					method->outcomes[o]);
 	}
 }
 
@@ -300,9 +300,9 @@ static unsigned listener_samples(
 {
 	unsigned n = 0;
 
-	if (source->unix_server != NULL)
+	if (source->unix_server)
 		samples[n++] = (struct listener_sample){"unix", server_count(source->unix_server)};
-	if (source->tls_server != NULL)
+	if (source->tls_server)
 		samples[n++] = (struct listener_sample){"tls", server_count(source->tls_server)};
 	return n;
 }
@@ -354,7 +354,7 @@ static void write_tls(struct evbuffer *out, const struct metrics_source *source)
 	struct server_counters counters;
 	time_t crl_expiry;
 
-	if (source->tls_server == NULL)
+	if (!source->tls_server)
 		return;
 	counters = server_count(source->tls_server);
 	family(out, name, "counter", "", "TLS handshakes that did not end well, by reason.");

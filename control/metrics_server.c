@@ -48,7 +48,7 @@ static bool connection_is_over(const struct metrics_connection *connection)
 	bufferevent_event_cb on_event;
 
 	bufferevent_getcb(connection->bufferevent, NULL, NULL, &on_event, NULL);
-	return on_event == NULL;
+	return !on_event;
 }
 
 static void connections_review(struct metrics_server *server)
@@ -57,7 +57,7 @@ static void connections_review(struct metrics_server *server)
 
 	for (unsigned i = 0; i < METRICS_CONNECTIONS_MAX; i++) {
 		struct metrics_connection *connection = &server->connections[i];
-		if (connection->bufferevent == NULL)
+		if (!connection->bufferevent)
 			continue;
 		if (!connection_is_over(connection) && now_ms >= connection->until_ms)
 			bufferevent_trigger_event(
@@ -97,9 +97,9 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	struct bufferevent *bufferevent = bufferevent_socket_new(base, -1, 0);
 	unsigned i = 0;
 
-	if (bufferevent == NULL)
+	if (!bufferevent)
 		return NULL; // evhttp tries by itself, and fails
-	while (server->connections[i].bufferevent != NULL)
+	while (server->connections[i].bufferevent)
 		i++;
 	bufferevent_incref(bufferevent);
 	server->connections[i] = (struct metrics_connection){
@@ -140,12 +140,12 @@ static void on_request(struct evhttp_request *request, void *arg)
 {
 	const struct metrics_server *server = arg;
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 
 	// One request each: idle connections would be places that others cannot have.
 	evhttp_add_header(headers, "Connection", "close");
-	if (path == NULL || strcmp(path, "/metrics") != 0) {
+	if (!path || strcmp(path, "/metrics") != 0) {
 		answer_error(request, HTTP_NOTFOUND, "Not Found");
 	} else if (evhttp_request_get_command(request) != EVHTTP_REQ_GET) {
 		evhttp_add_header(headers, "Allow", "GET");
@@ -176,9 +176,9 @@ static bool server_listen(struct metrics_server *server, const char *listen)
 	server->listener = evconnlistener_new_bind(server->base, NULL, NULL,
 		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, METRICS_BACKLOG,
 		(struct sockaddr *)&address, size);
-	if (server->listener == NULL)
+	if (!server->listener)
 		return false;
-	if (evhttp_bind_listener(server->http, server->listener) == NULL) {
+	if (!evhttp_bind_listener(server->http, server->listener)) {
 		evconnlistener_free(server->listener);
 		return false;
 	}
@@ -194,13 +194,13 @@ struct metrics_server *metrics_server_open(
 {
 	struct metrics_server *server = calloc(1, sizeof(*server));
 
-	if (server != NULL) {
+	if (server) {
 		server->base = base;
 		server->source = *source;
 		server->http = evhttp_new(base);
 		server->sweep = evtimer_new(base, on_sweep, server);
 	}
-	if (server == NULL || server->http == NULL || server->sweep == NULL) {
+	if (!server || !server->http || !server->sweep) {
 		log_error("metrics.failed listen=%s reason=\"out of memory\"", listen);
 		metrics_server_close(server);
 		return NULL;
@@ -222,12 +222,12 @@ struct metrics_server *metrics_server_open(
 
 void metrics_server_close(struct metrics_server *server)
 {
-	if (server == NULL)
+	if (!server)
 		return;
-	if (server->http != NULL)
+	if (server->http)
 		evhttp_free(server->http);
 	connections_review(server);
-	if (server->sweep != NULL)
+	if (server->sweep)
 		event_free(server->sweep);
 	free(server);
 }

@@ -47,7 +47,7 @@ bool connection_open(struct connection *connection)
 		tls_client_open(connection->tls_address, &connection->files, why, sizeof(why));
 	if (!connection->tls)
 		ctl_fail("cannot connect to %s: %s", connection->tls_address, why);
-	return connection->tls != NULL;
+	return connection->tls;
 }
 
 void connection_close(struct connection *connection)

@@ -25,12 +25,12 @@ struct tls_client {
 static bool host_port_split(const char *text, char *host, size_t host_size, const char **port)
 {
 	const char *colon = strrchr(text, ':');
-	size_t len = colon != NULL ? (size_t)(colon - text) : 0;
+	size_t len = colon ? (size_t)(colon - text) : 0;
 
 	if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
 		text++;
 		len -= 2;
-	} else if (memchr(text, ':', len) != NULL) {
+	} else if (memchr(text, ':', len)) {
 		return false;
 	}
 	if (len == 0 || len >= host_size || colon[1] == '\0')
@@ -50,7 +50,7 @@ static int tcp_connect(const char *host, const char *port, char *why, size_t why
 		snprintf(why, why_size, "%s: %s", host, gai_strerror(error));
 		return -1;
 	}
-	for (const struct addrinfo *a = addresses; a != NULL && fd < 0; a = a->ai_next) {
+	for (const struct addrinfo *a = addresses; a && fd < 0; a = a->ai_next) {
 		fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
 		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0)
 			break;
@@ -85,7 +85,7 @@ static void client_note_error(struct tls_client *client)
 static bool client_handshake(struct tls_client *client, const char *host)
 {
 	client->ssl = SSL_new(client->context);
-	if (client->ssl == NULL || !peer_expect(client->ssl, host) ||
+	if (!client->ssl || !peer_expect(client->ssl, host) ||
 		SSL_set_fd(client->ssl, client->fd) != 1)
 		return false;
 	return SSL_connect(client->ssl) == 1;
@@ -98,7 +98,7 @@ struct tls_client *tls_client_open(
 	char host[256];
 	const char *port;
 
-	if (client == NULL) {
+	if (!client) {
 		snprintf(why, why_size, "out of memory");
 		return NULL;
 	}
@@ -109,7 +109,7 @@ struct tls_client *tls_client_open(
 		goto failed;
 	}
 	client->context = tls_client_context(files, why, why_size);
-	if (client->context == NULL)
+	if (!client->context)
 		goto failed;
 	client->fd = tcp_connect(host, port, why, why_size);
 	if (client->fd < 0)
@@ -159,9 +159,9 @@ const char *tls_client_error(const struct tls_client *client)
 
 void tls_client_close(struct tls_client *client)
 {
-	if (client == NULL)
+	if (!client)
 		return;
-	if (client->ssl != NULL && SSL_is_init_finished(client->ssl))
+	if (client->ssl && SSL_is_init_finished(client->ssl))
 		SSL_shutdown(client->ssl);
 	SSL_free(client->ssl);
 	SSL_CTX_free(client->context);

@@ -57,7 +57,7 @@ static void hold_give_back(struct worker *worker, struct hold_slot *slot)
 
 bool hold_has(struct worker *worker, const struct key_name *name)
 {
-	return hold_find(worker, name) != NULL;
+	return hold_find(worker, name);
 }
 
 static enum drop_reason hold_ask(

@@ -137,7 +137,7 @@ static inline void mbuf_cut(struct rte_mbuf *mbuf, uint16_t len)
 // Most packets have no buffer left when they end: not worth a call.
 static inline void buffer_free(struct rte_mbuf *mbuf)
 {
-	if (unlikely(mbuf != NULL))
+	if (unlikely(mbuf))
 		rte_pktmbuf_free(mbuf);
 }
 

@@ -90,7 +90,7 @@ static ALWAYS_INLINE struct stream *outbound_stream(
 						 ? p->out_bucket
 						 : stream_bucket(streams, space, ssrc);
 	struct stream *found = stream_find_in(streams, bucket, space, ssrc);
-	if (likely(found != NULL))
+	if (likely(found))
 		return found;
 	if (!rtp && !p->ctx && !leg_token_take_spare(worker, p->leg->index))
 		return NULL;

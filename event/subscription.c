@@ -19,7 +19,7 @@ void subscription_open(struct subscriptions *subscriptions, struct subscription 
 
 void subscription_close(struct subscription *subscription)
 {
-	if (subscription->wake == NULL)
+	if (!subscription->wake)
 		return; // never opened
 	LIST_REMOVE(subscription, entry);
 	free(subscription->queue);
@@ -28,9 +28,9 @@ void subscription_close(struct subscription *subscription)
 
 bool subscription_set(struct subscription *subscription, uint32_t types)
 {
-	if (subscription->queue == NULL && types != 0)
+	if (!subscription->queue && types != 0)
 		subscription->queue = malloc(SUBSCRIPTION_QUEUE_MAX);
-	if (subscription->queue == NULL && types != 0)
+	if (!subscription->queue && types != 0)
 		return false;
 	subscription->types = types;
 	subscription->replaced = true;
@@ -55,7 +55,7 @@ bool subscriptions_want(struct subscriptions *subscriptions, unsigned type)
 	struct subscription *subscription;
 	bool wanted = false;
 
-	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
+	for (subscription = LIST_FIRST(&subscriptions->all); subscription;
 		subscription = LIST_NEXT(subscription, entry))
 		wanted |= hears(subscription, type) && has_room(subscription);
 	if (!wanted)
@@ -74,7 +74,7 @@ void subscriptions_lose(struct subscriptions *subscriptions, unsigned type)
 {
 	struct subscription *subscription;
 
-	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
+	for (subscription = LIST_FIRST(&subscriptions->all); subscription;
 		subscription = LIST_NEXT(subscription, entry))
 		if (hears(subscription, type))
 			subscription_lose(subscriptions, subscription);
@@ -85,7 +85,7 @@ unsigned subscriptions_count(const struct subscriptions *subscriptions)
 	const struct subscription *subscription;
 	unsigned n = 0;
 
-	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
+	for (subscription = LIST_FIRST(&subscriptions->all); subscription;
 		subscription = LIST_NEXT(subscription, entry))
 		n += subscription->types != 0;
 	return n;
@@ -127,7 +127,7 @@ bool subscriptions_tell(
 	struct subscription *subscription;
 	bool told = false;
 
-	for (subscription = LIST_FIRST(&subscriptions->all); subscription != NULL;
+	for (subscription = LIST_FIRST(&subscriptions->all); subscription;
 		subscription = LIST_NEXT(subscription, entry)) {
 		if (!hears(subscription, type))
 			continue;
@@ -152,7 +152,7 @@ const char *subscription_peek(const struct subscription *subscription, size_t ma
 	lines = subscription->queue + subscription->begin;
 	if (*len > max) {
 		end = memrchr(lines, '\n', max);
-		*len = end != NULL ? (size_t)(end - lines) + 1 : 0;
+		*len = end ? (size_t)(end - lines) + 1 : 0;
 	}
 	return lines;
 }

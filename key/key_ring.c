@@ -99,7 +99,7 @@ static int group_compare(const void *a, const void *b)
 static bool groups_have(const struct key_groups *groups, const struct key_group *group)
 {
 	return groups->n > 0 &&
-	       bsearch(&group, groups->groups, groups->n, sizeof(group), group_compare) != NULL;
+	       bsearch(&group, groups->groups, groups->n, sizeof(group), group_compare);
 }
 
 struct key_groups key_groups_change(

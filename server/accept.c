@@ -82,10 +82,10 @@ static struct bufferevent *connection_new(struct server *server, evutil_socket_t
 {
 	SSL *ssl;
 
-	if (server->tls == NULL)
+	if (!server->tls)
 		return bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	ssl = tls_accept(server->tls);
-	if (ssl == NULL)
+	if (!ssl)
 		return NULL;
 	// Its callbacks come from the loop only: to enable reading or to add output would call them
 	// at once, and they may free the client.
@@ -99,14 +99,14 @@ static struct client *client_new(struct server *server, evutil_socket_t fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
-	if (client == NULL)
+	if (!client)
 		goto no_client;
 	client->server = server;
 	client->turn = evtimer_new(server->base, client_turn, client);
-	if (client->turn == NULL)
+	if (!client->turn)
 		goto no_turn;
 	client->bufferevent = connection_new(server, fd);
-	if (client->bufferevent == NULL)
+	if (!client->bufferevent)
 		goto no_bufferevent;
 	bufferevent_setcb(
 		client->bufferevent, client_readable, client_written, client_event, client);
@@ -129,7 +129,7 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	struct ucred peer = {0};
 	socklen_t size = sizeof(peer);
 
-	if (client == NULL)
+	if (!client)
 		return;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
 	snprintf(client->name, sizeof(client->name), "pid=%d uid=%u gid=%u", (int)peer.pid,
@@ -182,7 +182,7 @@ static void handshakes_make_room(struct server *server)
 
 	if (server->counters.handshakes < SERVER_HANDSHAKES_MAX)
 		return;
-	while (LIST_NEXT(oldest, entry) != NULL)
+	while (LIST_NEXT(oldest, entry))
 		oldest = LIST_NEXT(oldest, entry);
 	unauthenticated_close(oldest, TLS_TOO_MANY, "too many handshakes at once");
 }
@@ -200,7 +200,7 @@ void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
 	handshakes_make_room(server);
 	tcp_options_set(fd);
 	client = client_new(server, fd);
-	if (client == NULL)
+	if (!client)
 		return;
 	client->unauthenticated = true;
 	snprintf(client->name, sizeof(client->name), "address=");

@@ -34,7 +34,7 @@ static void client_say_end(struct client *client)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
 
-	if (ssl == NULL || client->unauthenticated)
+	if (!ssl || client->unauthenticated)
 		return;
 	SSL_shutdown(ssl);
 	ERR_clear_error();
@@ -44,7 +44,7 @@ void caller_set(struct client *client, struct subscription *caller)
 {
 	struct subscriptions *events = client->server->rpc->events;
 
-	if (events != NULL)
+	if (events)
 		events->caller = caller;
 }
 
@@ -66,7 +66,7 @@ static void client_drop_work(struct client *client)
 {
 	size_t len;
 
-	if (client->work == NULL)
+	if (!client->work)
 		return;
 	rpc_work_leave(client->work);
 	secmem_free(client_close_work(client, &len));
@@ -87,7 +87,7 @@ static void client_disconnect(struct client *client)
 void client_free(struct client *client)
 {
 	client_drop_work(client);
-	if (client->bufferevent != NULL)
+	if (client->bufferevent)
 		client_disconnect(client);
 	LIST_REMOVE(client, entry);
 	event_free(client->turn);
@@ -117,7 +117,7 @@ static void client_leave(struct client *client)
 void client_close(struct client *client)
 {
 	log_limited(LOG_LEVEL_INFO, "client.disconnected %s", client->name);
-	if (client->work != NULL && rpc_work_leave(client->work))
+	if (client->work && rpc_work_leave(client->work))
 		client_leave(client);
 	else
 		client_end(client);
@@ -184,8 +184,7 @@ void server_flush(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	for (client = LIST_FIRST(&server->clients); client != NULL;
-		client = LIST_NEXT(client, entry))
+	for (client = LIST_FIRST(&server->clients); client; client = LIST_NEXT(client, entry))
 		client_send_events(client, SERVER_EVENTS_MAX);
 }
 
@@ -201,7 +200,7 @@ static void server_wake(void *arg)
 
 void client_enable_events(struct client *client)
 {
-	if (client->server->rpc->events != NULL)
+	if (client->server->rpc->events)
 		subscription_open(
 			client->server->rpc->events, &client->events, server_wake, client->server);
 }

@@ -12,7 +12,7 @@ static void why_openssl(char *why, size_t why_size, const char *path)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
-	snprintf(why, why_size, "crl %s: %s", path, reason != NULL ? reason : "not usable");
+	snprintf(why, why_size, "crl %s: %s", path, reason ? reason : "not usable");
 	ERR_clear_error();
 }
 
@@ -32,7 +32,7 @@ void crl_name(const X509_NAME *name, char *text, size_t size)
 	BIO *bio = BIO_new(BIO_s_mem());
 	int len = 0;
 
-	if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0)
+	if (bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0)
 		len = BIO_read(bio, text, (int)size - 1);
 	text[len > 0 ? len : 0] = '\0';
 	if (len > 0)
@@ -48,8 +48,7 @@ static X509 *crl_authority(X509_STORE *store, X509_CRL *crl)
 
 	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
 		X509 *ca = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
-		if (ca != NULL &&
-			X509_NAME_cmp(X509_get_subject_name(ca), X509_CRL_get_issuer(crl)) == 0 &&
+		if (ca && X509_NAME_cmp(X509_get_subject_name(ca), X509_CRL_get_issuer(crl)) == 0 &&
 			X509_CRL_verify(crl, X509_get0_pubkey(ca)) == 1)
 			return ca;
 	}
@@ -63,8 +62,7 @@ static bool store_has_crl_of(X509_STORE *store, const X509 *ca)
 
 	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
 		X509_CRL *crl = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
-		if (crl != NULL &&
-			X509_NAME_cmp(X509_get_subject_name(ca), X509_CRL_get_issuer(crl)) == 0)
+		if (crl && X509_NAME_cmp(X509_get_subject_name(ca), X509_CRL_get_issuer(crl)) == 0)
 			return true;
 	}
 	return false;
@@ -79,7 +77,7 @@ static bool crl_check_whole(X509_STORE *store, const char *path, char *why, size
 
 	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
 		const X509 *ca = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
-		if (ca == NULL || store_has_crl_of(store, ca))
+		if (!ca || store_has_crl_of(store, ca))
 			continue;
 		crl_name(X509_get_subject_name(ca), name, sizeof(name));
 		snprintf(why, why_size, "crl %s: has no list of %s; accepted: one of each of ca",
@@ -93,7 +91,7 @@ static bool crl_add(X509_STORE *store, X509_CRL *crl, const char *path, char *wh
 {
 	char name[128];
 
-	if (crl_authority(store, crl) == NULL) {
+	if (!crl_authority(store, crl)) {
 		crl_name(X509_CRL_get_issuer(crl), name, sizeof(name));
 		snprintf(why, why_size, "crl %s: nobody of ca has signed the list of %s", path,
 			name);
@@ -109,13 +107,13 @@ bool crl_read(X509_STORE *store, const char *path, char *why, size_t why_size)
 {
 	BIO *bio = BIO_new_file(path, "r");
 	X509_CRL *crl;
-	bool good = bio != NULL;
+	bool good = bio;
 
 	while (good && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
 		good = crl_add(store, crl, path, why, why_size);
 		X509_CRL_free(crl);
 	}
-	if (bio == NULL || (good && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)) {
+	if (!bio || (good && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)) {
 		why_openssl(why, why_size, path);
 		good = false;
 	}
@@ -129,7 +127,7 @@ time_t crl_unix_time(const ASN1_TIME *time)
 {
 	struct tm tm;
 
-	return time != NULL && ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) : 0;
+	return time && ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) : 0;
 }
 
 // When the last list of that authority is to be replaced; 0 if one of them does not say when.
@@ -139,7 +137,7 @@ static time_t authority_expiry(const STACK_OF(X509_OBJECT) * objects, const X509
 
 	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
 		X509_CRL *crl = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
-		if (crl == NULL || X509_NAME_cmp(X509_CRL_get_issuer(crl), authority) != 0)
+		if (!crl || X509_NAME_cmp(X509_CRL_get_issuer(crl), authority) != 0)
 			continue;
 		time_t expiry = crl_unix_time(X509_CRL_get0_nextUpdate(crl));
 		if (expiry == 0)
@@ -156,8 +154,7 @@ time_t crl_expiry(X509_STORE *store)
 
 	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
 		X509_CRL *crl = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
-		time_t expiry =
-			crl != NULL ? authority_expiry(objects, X509_CRL_get_issuer(crl)) : 0;
+		time_t expiry = crl ? authority_expiry(objects, X509_CRL_get_issuer(crl)) : 0;
 		if (expiry != 0 && (first == 0 || expiry < first))
 			first = expiry;
 	}
@@ -180,8 +177,7 @@ bool crl_revokes(X509_STORE *store, X509 *certificate, STACK_OF(X509) * chain)
 	X509_STORE_CTX *verification = X509_STORE_CTX_new();
 	bool revoked = false;
 
-	if (verification != NULL &&
-		X509_STORE_CTX_init(verification, store, certificate, chain) == 1) {
+	if (verification && X509_STORE_CTX_init(verification, store, certificate, chain) == 1) {
 		X509_STORE_CTX_set_app_data(verification, &revoked);
 		X509_STORE_CTX_set_verify_cb(verification, note_revoked);
 		X509_verify_cert(verification);

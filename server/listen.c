@@ -33,7 +33,7 @@ void address_format(const struct sockaddr *address, socklen_t address_len, char 
 		    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		snprintf(text, size, "?");
 	else
-		snprintf(text, size, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
+		snprintf(text, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 // Removes the socket file that a process left behind. -EADDRINUSE if somebody listens on it, or if
@@ -63,10 +63,10 @@ static int permissions_set(const struct server_options *options)
 {
 	const struct group *group;
 
-	if (options->group != NULL) {
+	if (options->group) {
 		errno = 0;
 		group = getgrnam(options->group);
-		if (group == NULL)
+		if (!group)
 			return errno != 0 ? -errno : -ENOENT;
 		if (chown(options->path, (uid_t)-1, group->gr_gid) != 0)
 			return -errno;

@@ -13,7 +13,7 @@ static void long_line_pass_on(struct server *server)
 	static const struct timeval now = {0};
 	struct client *next = STAILQ_FIRST(&server->waiting);
 
-	if (server->long_line == NULL && next != NULL)
+	if (!server->long_line && next)
 		event_add(next->turn, &now);
 }
 
@@ -44,7 +44,7 @@ bool long_line_begin(struct client *client, size_t len)
 
 	if (len <= SERVER_SHORT_LINE)
 		return true;
-	if (server->long_line == NULL && (first == NULL || first == client)) {
+	if (!server->long_line && (!first || first == client)) {
 		if (client->waits)
 			STAILQ_REMOVE_HEAD(&server->waiting, next_waiting);
 		client->waits = false;

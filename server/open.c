@@ -22,7 +22,7 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 {
 	struct server *server = calloc(1, sizeof(*server));
 
-	if (server == NULL)
+	if (!server)
 		return NULL;
 	LIST_INIT(&server->clients);
 	LIST_INIT(&server->detached);
@@ -31,12 +31,11 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 	server->counters.limit = SERVER_CLIENTS_MAX;
 	server->base = base;
 	server->rpc = rpc;
-	server->path = path != NULL ? strdup(path) : NULL;
+	server->path = path ? strdup(path) : NULL;
 	server->reopen = evtimer_new(base, server_reopen, server);
 	server->flush = evtimer_new(base, server_flush, server);
 	signal(SIGPIPE, SIG_IGN); // a client that is gone is an error of one write, not our end
-	if ((path != NULL && server->path == NULL) || server->reopen == NULL ||
-		server->flush == NULL) {
+	if ((path && !server->path) || !server->reopen || !server->flush) {
 		server_close(server);
 		return NULL;
 	}
@@ -51,7 +50,7 @@ struct server *server_open(
 	struct stat st = {0};
 	int fd;
 
-	if (server == NULL) {
+	if (!server) {
 		log_error("control.failed path=%s reason=\"out of memory\"",
 			log_quoted(path, options->path));
 		return NULL;
@@ -67,7 +66,7 @@ struct server *server_open(
 	server->inode = st.st_ino;
 	server->listener = evconnlistener_new(base, server_accepted, server,
 		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (server->listener == NULL) {
+	if (!server->listener) {
 		log_error("control.failed path=%s reason=\"out of memory\"",
 			log_quoted(path, options->path));
 		close(fd);
@@ -83,7 +82,7 @@ static void before_handshake(void *arg)
 {
 	const struct server *server = arg;
 
-	if (server->rpc->before_call != NULL)
+	if (server->rpc->before_call)
 		server->rpc->before_call(server->rpc->app);
 }
 
@@ -94,7 +93,7 @@ struct server *server_open_tls(
 	struct sockaddr_storage address;
 	int size = sizeof(address);
 
-	if (server == NULL) {
+	if (!server) {
 		log_error("control.failed listen=%s reason=\"out of memory\"", listen);
 		return NULL;
 	}
@@ -105,7 +104,7 @@ struct server *server_open_tls(
 		server->listener = evconnlistener_new_bind(base, server_accepted_tls, server,
 			LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
 			SERVER_BACKLOG, (struct sockaddr *)&address, size);
-	if (server->listener == NULL) {
+	if (!server->listener) {
 		log_error("control.failed listen=%s reason=\"%s\"", listen, strerror(errno));
 		server_close(server);
 		return NULL;
@@ -118,7 +117,7 @@ void server_close_revoked(struct server *server)
 {
 	struct client *client = LIST_FIRST(&server->clients), *next;
 
-	for (; client != NULL; client = next) {
+	for (; client; client = next) {
 		next = LIST_NEXT(client, entry);
 		before_handshake(server); // as costly as one, for each client
 		if (!tls_is_revoked(server->tls, bufferevent_openssl_get_ssl(client->bufferevent)))
@@ -137,7 +136,7 @@ void server_close(struct server *server)
 {
 	struct stat st;
 
-	if (server == NULL)
+	if (!server)
 		return;
 	// client_close() takes it out of the list, which the analyzer does not see.
 	while (!LIST_EMPTY(&server->clients))
@@ -147,16 +146,16 @@ void server_close(struct server *server)
 	while (!LIST_EMPTY(&server->unauthenticated))
 		client_free(
 			LIST_FIRST(&server->unauthenticated)); // NOLINT(clang-analyzer-unix.Malloc)
-	if (server->listener != NULL) {
+	if (server->listener) {
 		evconnlistener_free(server->listener);
 		// Another process may have replaced the file meanwhile; then it is not ours.
 		if (server->path && lstat(server->path, &st) == 0 && st.st_dev == server->device &&
 			st.st_ino == server->inode)
 			unlink(server->path);
 	}
-	if (server->reopen != NULL)
+	if (server->reopen)
 		event_free(server->reopen);
-	if (server->flush != NULL)
+	if (server->flush)
 		event_free(server->flush);
 	free(server->path);
 	free(server);

@@ -59,7 +59,7 @@ void reader_open(struct reader *r, const json_t *value, const char *path, struct
 	snprintf(r->path, sizeof(r->path), "%s", path);
 	if (!json_is_object(value)) {
 		rpc_fail(error, RPC_INVALID_PARAMS, path, "is %s; accepted: an object",
-			value != NULL ? kind_of(value) : "missing");
+			value ? kind_of(value) : "missing");
 	} else if (json_object_size(value) > READER_MEMBERS_MAX) {
 		rpc_fail(error, RPC_INVALID_PARAMS, path, "has %zu members; accepted: at most %d",
 			json_object_size(value), READER_MEMBERS_MAX);
@@ -94,7 +94,7 @@ static const json_t *reader_find(struct reader *r, const char *name, enum reader
 		return NULL;
 	if (r->n_asked < READER_NAMES_MAX)
 		r->asked[r->n_asked++] = name;
-	for (void *it = json_object_iter(object); it != NULL;
+	for (void *it = json_object_iter(object); it;
 		it = json_object_iter_next(object, it), position++) {
 		const json_t *value = json_object_iter_value(it);
 		if (strcmp(json_object_iter_key(it), name) != 0)
@@ -118,9 +118,9 @@ static const json_t *reader_take_type(struct reader *r, const char *name, enum r
 {
 	const json_t *value = reader_find(r, name, need);
 
-	if (value == NULL && need == READER_REQUIRED)
+	if (!value && need == READER_REQUIRED)
 		reader_miss(r, name, accepted);
-	if (value != NULL && json_typeof(value) != type) {
+	if (value && json_typeof(value) != type) {
 		reader_fail(r, RPC_INVALID_PARAMS, name, "is %s; accepted: %s", kind_of(value),
 			accepted);
 		return NULL;
@@ -132,7 +132,7 @@ bool reader_string(struct reader *r, const char *name, enum reader_need need, co
 {
 	const json_t *value = reader_take_type(r, name, need, JSON_STRING, "a string");
 
-	if (value == NULL)
+	if (!value)
 		return false;
 	*out = json_string_value(value);
 	return true;
@@ -143,7 +143,7 @@ bool reader_bool(struct reader *r, const char *name, bool *out)
 	static const char accepted[] = "true or false";
 	const json_t *value = reader_find(r, name, READER_OPTIONAL);
 
-	if (value == NULL)
+	if (!value)
 		return false;
 	if (!json_is_boolean(value)) {
 		reader_fail(r, RPC_INVALID_PARAMS, name, "is %s; accepted: %s", kind_of(value),
@@ -159,7 +159,7 @@ bool reader_uint(struct reader *r, const char *name, uint64_t min, uint64_t max,
 	const json_t *value = reader_find(r, name, READER_OPTIONAL);
 	json_int_t number;
 
-	if (value == NULL)
+	if (!value)
 		return false;
 	if (!json_is_integer(value)) {
 		reader_fail(r, RPC_INVALID_PARAMS, name,
@@ -196,16 +196,16 @@ bool reader_choice(struct reader *r, const char *name, enum reader_need need,
 	char accepted[READER_NAMES_SIZE];
 	unsigned n = 0;
 
-	if (value == NULL && need == READER_OPTIONAL)
+	if (!value && need == READER_OPTIONAL)
 		return false;
-	for (; names[n] != NULL; n++) {
+	for (; names[n]; n++) {
 		if (json_is_string(value) && strcmp(names[n], json_string_value(value)) == 0) {
 			*out = n;
 			return true;
 		}
 	}
 	names_join(names, n, accepted, sizeof(accepted));
-	if (value == NULL) {
+	if (!value) {
 		reader_miss(r, name, accepted);
 		return false;
 	}
@@ -219,7 +219,7 @@ bool reader_object(struct reader *r, const char *name, enum reader_need need, st
 	const json_t *value = reader_take_type(r, name, need, JSON_OBJECT, "an object");
 	char path[READER_PATH_SIZE];
 
-	if (value == NULL)
+	if (!value)
 		return false;
 	member_path(r, name, path);
 	reader_open(child, value, path, r->error);
@@ -230,7 +230,7 @@ bool reader_array(struct reader *r, const char *name, enum reader_need need, con
 {
 	const json_t *value = reader_take_type(r, name, need, JSON_ARRAY, "an array");
 
-	if (value == NULL)
+	if (!value)
 		return false;
 	*out = value;
 	return true;
@@ -262,7 +262,7 @@ bool reader_close(struct reader *r)
 
 	if (r->error->code != RPC_OK)
 		return false;
-	for (void *it = json_object_iter(object); it != NULL;
+	for (void *it = json_object_iter(object); it;
 		it = json_object_iter_next(object, it), position++) {
 		if (r->taken & UINT64_C(1) << position)
 			continue;

@@ -48,7 +48,7 @@ void request_stats_init(struct request_stats *stats, const struct rpc_method *me
 {
 	unsigned n = 0;
 
-	while (methods[n].name != NULL)
+	while (methods[n].name)
 		n++;
 	*stats = (struct request_stats){.methods = methods, .n_methods = n};
 	stats->by_method = alloc_zero(n + 1, sizeof(*stats->by_method));
@@ -83,7 +83,7 @@ static unsigned bucket_of(uint64_t duration_ns)
 void request_stats_count(struct request_stats *stats, const struct rpc_method *method, int code,
 	uint64_t duration_ns)
 {
-	unsigned i = method != NULL ? (unsigned)(method - stats->methods) : stats->n_methods;
+	unsigned i = method ? (unsigned)(method - stats->methods) : stats->n_methods;
 	struct method_stats *counted = &stats->by_method[i];
 
 	counted->outcomes[outcome_of(code)]++;

@@ -38,7 +38,7 @@ static json_t *response_error(json_t *id, struct rpc_error *error)
 	json_t *body;
 
 	body = json_pack("{s:i, s:s}", "code", error->code, "message", error->message);
-	if (body != NULL && error->path[0] != '\0') {
+	if (body && error->path[0] != '\0') {
 		json_t *data = json_pack("{s:s}", "path", error->path);
 		if (json_object_set_new(body, "data", data) != 0) {
 			json_decref(body);
@@ -56,7 +56,7 @@ static json_t *response_result(json_t *id, json_t *result)
 
 static const struct rpc_method *method_find(const struct rpc *rpc, const char *name)
 {
-	for (const struct rpc_method *method = rpc->methods; method->name != NULL; method++) {
+	for (const struct rpc_method *method = rpc->methods; method->name; method++) {
 		if (strcmp(method->name, name) == 0)
 			return method;
 	}
@@ -69,8 +69,8 @@ static void method_refuse(const struct rpc *rpc, struct rpc_error *error)
 	size_t len = 0;
 
 	names[0] = '\0';
-	for (const struct rpc_method *method = rpc->methods;
-		method->name != NULL && len < sizeof(names); method++)
+	for (const struct rpc_method *method = rpc->methods; method->name && len < sizeof(names);
+		method++)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
 			method == rpc->methods ? "" : ", ", method->name);
 	rpc_fail(error, RPC_METHOD_NOT_FOUND, "method", "is not known; accepted: %s", names);
@@ -79,7 +79,7 @@ static void method_refuse(const struct rpc *rpc, struct rpc_error *error)
 static void report(const struct rpc *rpc, const struct rpc_method *method,
 	const struct rpc_error *error, uint64_t duration_ns)
 {
-	if (rpc->after_call != NULL)
+	if (rpc->after_call)
 		rpc->after_call(rpc->app, method, error->code, duration_ns);
 }
 
@@ -112,7 +112,7 @@ static bool run_begin(const struct rpc *rpc, const json_t *request, const struct
 {
 	json_t *params = json_object_get(request, "params");
 
-	if (method == NULL) {
+	if (!method) {
 		method_refuse(rpc, error);
 		return false;
 	}
@@ -121,8 +121,8 @@ static bool run_begin(const struct rpc *rpc, const json_t *request, const struct
 			"is an array; accepted: an object, parameters go by name");
 		return false;
 	}
-	params = params != NULL ? json_incref(params) : json_object();
-	if (params == NULL) {
+	params = params ? json_incref(params) : json_object();
+	if (!params) {
 		rpc_fail(error, RPC_INTERNAL_ERROR, NULL, "out of memory");
 		return false;
 	}
@@ -140,19 +140,19 @@ static json_t *run_step(
 	uint64_t began_ns;
 	json_t *result;
 
-	if (rpc->before_call != NULL)
+	if (rpc->before_call)
 		rpc->before_call(rpc->app);
 	began_ns = clock_now_ns();
 	run->slice.work = work;
 	run->slice.until_ns = until_ns;
 	run->slice.more = false;
-	if (run->method->call_in_slices != NULL)
+	if (run->method->call_in_slices)
 		result = run->method->call_in_slices(rpc->app, run->params, &run->slice, error);
 	else
 		result = run->method->call(rpc->app, run->params, error);
 	run->duration_ns += clock_now_ns() - began_ns;
-	*more = result == NULL && error->code == RPC_OK && run->slice.more;
-	if (result == NULL && !*more)
+	*more = !result && error->code == RPC_OK && run->slice.more;
+	if (!result && !*more)
 		rpc_fail(error, RPC_INTERNAL_ERROR, NULL, "the method failed without saying why");
 	if (error->code != RPC_OK) {
 		json_decref(result);
@@ -180,11 +180,11 @@ void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
 	struct rpc_text *text = &slice->work->text;
 	const json_t *request = work_request(slice->work);
 
-	if (json_object_get(request, "id") == NULL) {
+	if (!json_object_get(request, "id")) {
 		json_decref(element);
 		return;
 	}
-	if (slice->emitted == NULL) {
+	if (!slice->emitted) {
 		text_begin_response(slice->work);
 		text_add_string(text, "{\"jsonrpc\":\"2.0\",\"id\":");
 		text_add_json(text, response_id(request));
@@ -210,12 +210,12 @@ static void text_add_response(struct rpc_work *work, json_t *response)
 static void respond(struct rpc_work *work, const json_t *request, bool valid, json_t *result,
 	struct rpc_error *error)
 {
-	if (work->run.slice.emitted != NULL) {
+	if (work->run.slice.emitted) {
 		text_add_string(&work->text, "]}}");
 		json_decref(result);
-	} else if (valid && json_object_get(request, "id") == NULL) {
+	} else if (valid && !json_object_get(request, "id")) {
 		json_decref(result);
-	} else if (result != NULL) {
+	} else if (result) {
 		text_add_response(work, response_result(response_id(request), result));
 	} else {
 		text_add_response(work, response_error(response_id(request), error));
@@ -259,7 +259,7 @@ static bool request_step(struct rpc_work *work, const json_t *request, uint64_t 
 	json_t *result = NULL;
 	bool valid = true, more;
 
-	if (run->method != NULL || request_begin(work, request, &valid, &error)) {
+	if (run->method || request_begin(work, request, &valid, &error)) {
 		result = run_step(work, until_ns, &more, &error);
 		if (more)
 			return false;
@@ -277,9 +277,9 @@ static char *answer_without_memory(size_t *out_len)
 				   "\"message\":\"out of memory\"}}";
 	char *copy = secmem_malloc(sizeof(text));
 
-	if (copy != NULL)
+	if (copy)
 		memcpy(copy, text, sizeof(text));
-	*out_len = copy != NULL ? sizeof(text) - 1 : 0;
+	*out_len = copy ? sizeof(text) - 1 : 0;
 	return copy;
 }
 
@@ -310,11 +310,11 @@ struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t l
 	struct rpc_work *work = calloc(1, sizeof(*work));
 	struct rpc_error error = {0};
 
-	if (work == NULL)
+	if (!work)
 		return NULL;
 	work->rpc = rpc;
 	work->line = line_parse(line, len, &error);
-	if (work->line == NULL)
+	if (!work->line)
 		refuse_line(work, &error);
 	else if (json_is_array(work->line))
 		batch_open(work);
@@ -357,18 +357,18 @@ size_t rpc_work_size(const struct rpc_work *work)
 
 bool rpc_work_leave(struct rpc_work *work)
 {
-	if (work->run.method != NULL && work->run.method->reads)
+	if (work->run.method && work->run.method->reads)
 		run_end(&work->run);
 	secmem_free(work->text.octets);
 	work->text = (struct rpc_text){.failed = true}; // nothing more is written
-	work->n = work->run.method != NULL ? work->next + 1 : work->next;
+	work->n = work->run.method ? work->next + 1 : work->next;
 	return work->next < work->n;
 }
 
 // Nothing is left half done.
 static void work_finish_request(struct rpc_work *work)
 {
-	if (work->run.method == NULL)
+	if (!work->run.method)
 		return;
 	work->n = work->next + 1;
 	rpc_work_step(work, UINT64_MAX);
@@ -396,7 +396,7 @@ char *rpc_answer(const struct rpc *rpc, const char *line, size_t len, size_t *ou
 {
 	struct rpc_work *work = rpc_work_open(rpc, line, len);
 
-	if (work == NULL)
+	if (!work)
 		return answer_without_memory(out_len);
 	rpc_work_step(work, UINT64_MAX);
 	return rpc_work_close(work, out_len);

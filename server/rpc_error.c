@@ -33,7 +33,7 @@ void rpc_fail(
 	if (error->code != RPC_OK)
 		return;
 	error->code = code;
-	snprintf(error->path, sizeof(error->path), "%s", path != NULL ? path : "");
+	snprintf(error->path, sizeof(error->path), "%s", path ? path : "");
 	va_start(args, format);
 	vsnprintf(error->message, sizeof(error->message), format, args);
 	va_end(args);

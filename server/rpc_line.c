@@ -21,13 +21,13 @@ bool request_check(const json_t *request, struct rpc_error *error)
 	else if (!json_is_string(version) || strcmp(json_string_value(version), "2.0") != 0)
 		rpc_fail(
 			error, RPC_INVALID_REQUEST, "jsonrpc", "is not \"2.0\"; accepted: \"2.0\"");
-	else if (id != NULL && !json_is_string(id) && !json_is_number(id) && !json_is_null(id))
+	else if (id && !json_is_string(id) && !json_is_number(id) && !json_is_null(id))
 		rpc_fail(error, RPC_INVALID_REQUEST, "id",
 			"is an object, array or boolean; accepted: a string, a number or null");
 	else if (!json_is_string(json_object_get(request, "method")))
 		rpc_fail(error, RPC_INVALID_REQUEST, "method",
 			"is not a string; accepted: a method's name");
-	else if (params != NULL && !json_is_object(params) && !json_is_array(params))
+	else if (params && !json_is_object(params) && !json_is_array(params))
 		rpc_fail(error, RPC_INVALID_REQUEST, "params",
 			"is neither an object nor an array; accepted: an object, or no params");
 	return error->code == RPC_OK;
@@ -70,7 +70,7 @@ json_t *line_parse(const char *line, size_t len, struct rpc_error *error)
 		return NULL;
 	}
 	json = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &parse_error);
-	if (json == NULL)
+	if (!json)
 		rpc_fail(error, RPC_PARSE_ERROR, NULL,
 			"not valid JSON at octet %d of the line; accepted: one JSON text in UTF-8, "
 			"each "

@@ -17,11 +17,11 @@ void text_add(struct rpc_text *text, const char *octets, size_t len)
 		size = size > 0 ? size * 2 : RPC_TEXT_SIZE;
 	if (!text->failed && size != text->size) {
 		char *grown = secmem_realloc(text->octets, size);
-		if (grown != NULL) {
+		if (grown) {
 			text->octets = grown;
 			text->size = size;
 		}
-		text->failed = grown == NULL;
+		text->failed = !grown;
 	}
 	if (text->failed)
 		return; // the requests still run, but an answer with a hole is none
@@ -42,8 +42,7 @@ void text_add_string(struct rpc_text *text, const char *string)
 
 void text_add_json(struct rpc_text *text, json_t *json)
 {
-	if (json == NULL ||
-		json_dump_callback(json, text_dump, text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+	if (!json || json_dump_callback(json, text_dump, text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
 		text->failed = true;
 	json_decref(json);
 }

@@ -37,7 +37,7 @@ static void why_openssl(char *why, size_t why_size, const char *what, const char
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
 
-	snprintf(why, why_size, "%s %s: %s", what, path, reason != NULL ? reason : "not usable");
+	snprintf(why, why_size, "%s %s: %s", what, path, reason ? reason : "not usable");
 	ERR_clear_error();
 }
 
@@ -70,13 +70,13 @@ static char *key_file_read(const char *path, size_t *len, char *why, size_t why_
 	ssize_t n = 1;
 
 	*len = 0;
-	if (text != NULL && fstat(fd, &st) == 0)
+	if (text && fstat(fd, &st) == 0)
 		key_warn_if_open(path, st.st_mode);
-	while (text != NULL && *len < TLS_KEY_FILE_MAX && n > 0) {
+	while (text && *len < TLS_KEY_FILE_MAX && n > 0) {
 		n = read(fd, text + *len, TLS_KEY_FILE_MAX - *len);
 		*len += n > 0 ? (size_t)n : 0;
 	}
-	if (text == NULL || n < 0) {
+	if (!text || n < 0) {
 		why_errno(why, why_size, "key", path);
 		secmem_free(text);
 		text = NULL;
@@ -104,11 +104,11 @@ static bool context_use_key(SSL_CTX *context, const char *path, char *why, size_
 	EVP_PKEY *key;
 	bool ok;
 
-	if (text == NULL)
+	if (!text)
 		return false;
 	bio = BIO_new_mem_buf(text, (int)len);
-	key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, passphrase_none, NULL) : NULL;
-	ok = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 &&
+	key = bio ? PEM_read_bio_PrivateKey(bio, NULL, passphrase_none, NULL) : NULL;
+	ok = key && SSL_CTX_use_PrivateKey(context, key) == 1 &&
 	     SSL_CTX_check_private_key(context) == 1;
 	if (!ok)
 		why_openssl(why, why_size, "key", path);
@@ -124,7 +124,7 @@ static bool context_use_files(
 	if (!file_check("certificate", files->certificate, why, why_size) ||
 		!file_check("key", files->key, why, why_size) ||
 		!file_check("ca", files->ca, why, why_size) ||
-		(files->crl != NULL && !file_check("crl", files->crl, why, why_size)))
+		(files->crl && !file_check("crl", files->crl, why, why_size)))
 		return false;
 	if (SSL_CTX_use_certificate_chain_file(context, files->certificate) != 1) {
 		why_openssl(why, why_size, "certificate", files->certificate);
@@ -136,8 +136,7 @@ static bool context_use_files(
 		why_openssl(why, why_size, "ca", files->ca);
 		return false;
 	}
-	return files->crl == NULL ||
-	       crl_read(SSL_CTX_get_cert_store(context), files->crl, why, why_size);
+	return !files->crl || crl_read(SSL_CTX_get_cert_store(context), files->crl, why, why_size);
 }
 
 static SSL_CTX *context_new(
@@ -146,7 +145,7 @@ static SSL_CTX *context_new(
 	SSL_CTX *context = SSL_CTX_new(method);
 
 	ERR_clear_error();
-	if (context == NULL || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
+	if (!context || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
 		SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1 ||
 		SSL_CTX_set_num_tickets(context, 0) != 1) {
 		snprintf(why, why_size, "TLS 1.3: OpenSSL does not have it");
@@ -172,7 +171,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 
 	(void)ssl;
 	(void)alert;
-	if (tls->before_handshake != NULL)
+	if (tls->before_handshake)
 		tls->before_handshake(tls->arg);
 	return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -181,7 +180,7 @@ static SSL_CTX *listener_context(struct tls *tls, char *why, size_t why_size)
 {
 	SSL_CTX *context = context_new(TLS_server_method(), &tls->files, why, why_size);
 
-	if (context == NULL)
+	if (!context)
 		return NULL;
 	SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
 	// By default a read goes on for as long as there are KeyUpdates (RFC 8446 4.6.3) and no data:
@@ -197,7 +196,7 @@ static void crl_warn_if_expired(const struct tls *tls)
 	char when[32];
 	struct tm utc;
 
-	if (expiry == 0 || expiry > time(NULL) || gmtime_r(&expiry, &utc) == NULL ||
+	if (expiry == 0 || expiry > time(NULL) || !gmtime_r(&expiry, &utc) ||
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
 		return;
 	log_error(
@@ -210,13 +209,13 @@ struct tls *tls_open(const struct tls_files *files, char *why, size_t why_size)
 {
 	struct tls *tls = calloc(1, sizeof(*tls));
 
-	if (tls == NULL) {
+	if (!tls) {
 		snprintf(why, why_size, "out of memory");
 		return NULL;
 	}
 	tls->files = *files;
 	tls->context = listener_context(tls, why, why_size);
-	if (tls->context == NULL) {
+	if (!tls->context) {
 		free(tls);
 		return NULL;
 	}
@@ -228,7 +227,7 @@ bool tls_reload(struct tls *tls, char *why, size_t why_size)
 {
 	SSL_CTX *context = listener_context(tls, why, why_size);
 
-	if (context == NULL)
+	if (!context)
 		return false;
 	SSL_CTX_free(tls->context);
 	tls->context = context;
@@ -238,7 +237,7 @@ bool tls_reload(struct tls *tls, char *why, size_t why_size)
 
 void tls_close(struct tls *tls)
 {
-	if (tls == NULL)
+	if (!tls)
 		return;
 	SSL_CTX_free(tls->context);
 	free(tls);
@@ -248,7 +247,7 @@ time_t tls_expiry(const struct tls *tls)
 {
 	const X509 *certificate = SSL_CTX_get0_certificate(tls->context);
 
-	return certificate != NULL ? crl_unix_time(X509_get0_notAfter(certificate)) : 0;
+	return certificate ? crl_unix_time(X509_get0_notAfter(certificate)) : 0;
 }
 
 time_t tls_crl_expiry(const struct tls *tls)
@@ -259,8 +258,8 @@ time_t tls_crl_expiry(const struct tls *tls)
 bool tls_is_revoked(const struct tls *tls, const SSL *ssl)
 {
 	X509 *certificate = SSL_get1_peer_certificate(ssl);
-	bool revoked = certificate != NULL && crl_revokes(SSL_CTX_get_cert_store(tls->context),
-						      certificate, SSL_get_peer_cert_chain(ssl));
+	bool revoked = certificate && crl_revokes(SSL_CTX_get_cert_store(tls->context), certificate,
+					      SSL_get_peer_cert_chain(ssl));
 
 	X509_free(certificate);
 	return revoked;
@@ -287,7 +286,7 @@ void tls_subject(const SSL *ssl, char *text, size_t size)
 	X509 *certificate = SSL_get1_peer_certificate(ssl);
 
 	text[0] = '\0';
-	if (certificate != NULL)
+	if (certificate)
 		crl_name(X509_get_subject_name(certificate), text, size);
 	X509_free(certificate);
 }
@@ -344,5 +343,5 @@ const char *tls_failure_reason(const SSL *ssl, unsigned long error)
 
 	if (verified != X509_V_OK)
 		return X509_verify_cert_error_string(verified);
-	return reason != NULL ? reason : "the connection ended";
+	return reason ? reason : "the connection ended";
 }

@@ -48,12 +48,11 @@ static void client_answer(struct client *client)
 	char *answer = client_close_work(client, &len);
 
 	client_end_events(client);
-	if (answer == NULL && !client->answering)
+	if (!answer && !client->answering)
 		return;
 	client->answering = false;
 	// An answer that is missing, or its end, would shift all later ones.
-	if (answer == NULL || answer_queue(output, answer, len) != 0 ||
-		evbuffer_add(output, "\n", 1) != 0)
+	if (!answer || answer_queue(output, answer, len) != 0 || evbuffer_add(output, "\n", 1) != 0)
 		client_drop_without_memory(client);
 }
 
@@ -65,7 +64,7 @@ static void client_answer_part(struct client *client)
 	size_t len;
 	char *part = rpc_work_take(client->work, &len);
 
-	if (part == NULL)
+	if (!part)
 		return;
 	client->answering = true;
 	if (answer_queue(output, part, len) != 0)
@@ -93,7 +92,7 @@ static void client_read_line(struct client *client, const char *line, size_t len
 	if (len == 0)
 		return;
 	client->work = rpc_work_open(client->server->rpc, line, len);
-	if (client->work == NULL)
+	if (!client->work)
 		client_drop_without_memory(client);
 }
 
@@ -110,7 +109,7 @@ static void line_read(struct client *client, size_t len)
 		return;
 	}
 	joined = secmem_malloc(len);
-	if (joined == NULL || evbuffer_copyout(input, joined, len) != (ssize_t)len)
+	if (!joined || evbuffer_copyout(input, joined, len) != (ssize_t)len)
 		client_drop_without_memory(client);
 	else
 		client_read_line(client, joined, len);
@@ -153,7 +152,7 @@ static bool client_next_line(struct client *client)
 	if (found.pos > 0)
 		line_read(client, (size_t)found.pos);
 	input_drop(input, (size_t)found.pos + 1);
-	if (client->work == NULL)
+	if (!client->work)
 		long_line_end(client); // there was no memory
 	return true;
 }
@@ -175,7 +174,7 @@ static void client_bound_input(struct client *client)
 static bool client_must_read(const struct client *client)
 {
 	return client_output_len(client) > SERVER_OUTPUT_MAX &&
-	       (client->work == NULL || (client->answering && client->server->long_line != client));
+	       (!client->work || (client->answering && client->server->long_line != client));
 }
 
 // Answers what is there, up to a turn's number of lines and its time. Whether there may be more.
@@ -187,8 +186,8 @@ static bool client_take_turn(struct client *client)
 	for (int n = 0; n < SERVER_LINES_PER_WAKEUP && more && !client->closing; n++) {
 		if (client_must_read(client))
 			break;
-		more = client->work != NULL || client_next_line(client);
-		if (client->work != NULL)
+		more = client->work || client_next_line(client);
+		if (client->work)
 			client_go_on(client, until_ns);
 		if (clock_now_ns() >= until_ns)
 			break;
@@ -198,7 +197,7 @@ static bool client_take_turn(struct client *client)
 
 static size_t client_answers_len(const struct client *client)
 {
-	return client_output_len(client) + (client->work != NULL ? rpc_work_size(client->work) : 0);
+	return client_output_len(client) + (client->work ? rpc_work_size(client->work) : 0);
 }
 
 // The client with the largest backlog of answers; *len is what all have, in octets.
@@ -208,8 +207,7 @@ static struct client *server_largest_backlog(const struct server *server, size_t
 	size_t most = 0;
 
 	*len = 0;
-	for (client = LIST_FIRST(&server->clients); client != NULL;
-		client = LIST_NEXT(client, entry)) {
+	for (client = LIST_FIRST(&server->clients); client; client = LIST_NEXT(client, entry)) {
 		size_t answers_len = client_answers_len(client);
 		*len += answers_len;
 		if (answers_len > most) {
@@ -277,7 +275,7 @@ void client_turn(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (client->unauthenticated)
 		unauthenticated_close(client, TLS_TIMEOUT, "the handshake took too long");
-	else if (client->bufferevent == NULL)
+	else if (!client->bufferevent)
 		detached_work(client);
 	else
 		client_work(client);

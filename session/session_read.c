@@ -49,9 +49,9 @@ static void protection_read_profile(struct reader *r, struct protection_spec *sp
 	spec->profile = key_profile_default(type);
 	if (!reader_object(r, "profile", READER_OPTIONAL, &p))
 		return;
-	spec->has_suite = json_object_get(p.object, "suite") != NULL;
-	spec->has_mki_len = json_object_get(p.object, "mki_length") != NULL;
-	spec->has_roc_rate = json_object_get(p.object, "roc_rate") != NULL;
+	spec->has_suite = json_object_get(p.object, "suite");
+	spec->has_mki_len = json_object_get(p.object, "mki_length");
+	spec->has_roc_rate = json_object_get(p.object, "roc_rate");
 	key_profile_read(r, "profile", type, &spec->profile);
 }
 

@@ -83,7 +83,7 @@ static bool call_and_forget(struct gen_client *client, const char *method, json_
 {
 	json_t *result = gen_client_call(client, method, params);
 	json_decref(result);
-	return result != NULL;
+	return result;
 }
 
 static bool keys_install(struct gen_client *client, json_t *params)

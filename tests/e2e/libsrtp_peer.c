@@ -196,7 +196,7 @@ static void line_answer(struct peer *peer, char *line)
 	srtp_err_status_t status = srtp_err_status_bad_param;
 	int len = -EINVAL;
 
-	if (hex != NULL) {
+	if (hex) {
 		*hex++ = '\0';
 		len = hex_read(hex, packet, PACKET_MAX);
 	}
@@ -232,7 +232,7 @@ int main(int argc, char *argv[])
 		return 1;
 	}
 	printf("ok\n");
-	while (fgets(line, sizeof(line), stdin) != NULL) {
+	while (fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';
 		line_answer(&peer, line);
 	}

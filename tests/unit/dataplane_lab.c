@@ -112,7 +112,7 @@ void lab_open(struct lab *lab, unsigned n_workers)
 static void worker_take_all(struct lab *lab, uint8_t worker)
 {
 	struct lab_copy *copies = malloc(LAB_COPIES * sizeof(*copies));
-	lab_require(copies != NULL);
+	lab_require(copies);
 	lab_take(lab, worker, copies);
 	free(copies);
 	void *mbuf;
@@ -321,7 +321,7 @@ static bool leg_heads_variant(const struct lab *lab, uint32_t leg, bool by_talke
 static struct fanout *fanout_make(struct lab *lab, uint8_t protocol)
 {
 	struct fanout *fanout = fanout_alloc(LAB_LEGS, LAB_LEGS);
-	lab_require(fanout != NULL);
+	lab_require(fanout);
 	fanout->n_dests = 0;
 	fanout->n_variants = 0;
 	fanout->n_talker_variants = 0;
@@ -366,7 +366,7 @@ void lab_connect(struct lab *lab)
 		atomic_store(&lab->relay.legs.legs[i], &lab->legs[i]);
 		struct port_address *address =
 			port_find_address(&lab->relay.ports[spec->port], &spec->local);
-		lab_require(address != NULL);
+		lab_require(address);
 		atomic_store(&address->legs[ntohs(spec->local.port)], i + 1);
 		if (spec->group)
 			group_connect(lab, spec, i);
@@ -429,9 +429,9 @@ uint16_t lab_packet_write(struct lab *lab, const struct lab_packet *packet, uint
 struct rte_mbuf *lab_raw_frame(struct lab *lab, uint8_t port, const uint8_t *frame, uint16_t len)
 {
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(lab->relay.pool);
-	lab_require(mbuf != NULL);
+	lab_require(mbuf);
 	uint8_t *room = (uint8_t *)rte_pktmbuf_append(mbuf, len);
-	lab_require(room != NULL);
+	lab_require(room);
 	if (len > 0)
 		memcpy(room, frame, len);
 	mbuf->port = lab->relay.ports[port].ethdev;

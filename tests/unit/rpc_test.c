@@ -133,11 +133,11 @@ static void note_report(void *app, const struct rpc_method *method, int code, ui
 	size_t len = strlen(reports);
 
 	assert_ptr_equal(app, &n_calls);
-	if (method == NULL)
+	if (!method)
 		assert_int_equal(code == RPC_OK, 0);
 	assert_true(duration_ns < UINT64_C(60000000000));
-	snprintf(reports + len, sizeof(reports) - len, "%s %d, ",
-		method != NULL ? method->name : "-", code);
+	snprintf(
+		reports + len, sizeof(reports) - len, "%s %d, ", method ? method->name : "-", code);
 }
 
 static const struct rpc rpc = {.methods = methods, .app = &n_calls, .after_call = note_report};
@@ -153,7 +153,7 @@ static char *answer_to(const char *line, size_t len)
 	memcpy(exact, line, len);
 	answer = rpc_answer(&rpc, exact, len, &answer_len);
 	free(exact);
-	if (answer == NULL) {
+	if (!answer) {
 		assert_int_equal(answer_len, 0);
 		return NULL;
 	}
@@ -167,9 +167,9 @@ static void check_answer(const char *line, const char *expected)
 {
 	char *answer = answer_to(line, strlen(line));
 
-	if (expected == NULL)
+	if (!expected)
 		assert_null(answer);
-	else if (answer == NULL)
+	else if (!answer)
 		fail_msg("no answer to %s", line);
 	else
 		assert_string_equal(answer, expected);
@@ -182,7 +182,7 @@ static void check_error(const char *line, size_t len, int code, const char *path
 	char *answer = answer_to(line, len), *answer_id;
 	json_t *json, *error;
 
-	if (answer == NULL)
+	if (!answer)
 		fail_msg("no answer to %s", line);
 	json = json_loads(answer, 0, NULL);
 	assert_string_equal(json_string_value(json_object_get(json, "jsonrpc")), "2.0");
@@ -190,7 +190,7 @@ static void check_error(const char *line, size_t len, int code, const char *path
 	error = json_object_get(json, "error");
 	assert_int_equal(json_integer_value(json_object_get(error, "code")), code);
 	assert_true(json_string_length(json_object_get(error, "message")) > 0);
-	if (path == NULL)
+	if (!path)
 		assert_null(json_object_get(error, "data"));
 	else
 		assert_string_equal(

@@ -50,14 +50,14 @@ static void *malloc_cleared(size_t size)
 {
 	void *p = malloc(size);
 
-	if (p != NULL)
+	if (p)
 		memset(p, 0, malloc_usable_size(p));
 	return p;
 }
 
 static void free_and_look(void *p)
 {
-	if (p != NULL && memmem(p, malloc_usable_size(p), key_text, 16) != NULL)
+	if (p && memmem(p, malloc_usable_size(p), key_text, 16))
 		key_was_freed = true;
 	free(p);
 }
@@ -66,9 +66,9 @@ static void free_and_look(void *p)
 static void *realloc_and_look(void *p, size_t size)
 {
 	void *moved = malloc_cleared(size);
-	size_t old_size = p != NULL ? malloc_usable_size(p) : 0;
+	size_t old_size = p ? malloc_usable_size(p) : 0;
 
-	if (moved != NULL && p != NULL) {
+	if (moved && p) {
 		memcpy(moved, p, old_size < size ? old_size : size);
 		free_and_look(p);
 	}
@@ -170,7 +170,7 @@ static int server_start(void **state)
 	key_was_freed = false;
 	base = event_base_new();
 	server = server_open(base, &options, &rpc);
-	return server != NULL ? 0 : -1;
+	return server ? 0 : -1;
 }
 
 static int server_stop(void **state)
@@ -224,11 +224,11 @@ static ssize_t client_receive(int fd, char *line, size_t size)
 		if (n <= 0)
 			return -1;
 		char *end = memchr(line + len, '\n', (size_t)n);
-		if (end != NULL)
+		if (end)
 			n = end + 1 - (line + len); // leave what follows
 		assert_int_equal(recv(fd, line + len, (size_t)n, 0), n);
 		len += (size_t)n;
-		if (end != NULL) {
+		if (end) {
 			*end = '\0';
 			return (ssize_t)len - 1;
 		}
@@ -874,7 +874,7 @@ int main(void)
 
 	event_set_mem_functions(malloc_cleared, realloc_and_look, free_and_look);
 	log_set_level(LOG_LEVEL_ERROR);
-	if (mkdtemp(directory) == NULL)
+	if (!mkdtemp(directory))
 		return 1;
 	snprintf(path, sizeof(path), "%s/control.sock", directory);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,7 @@ static bool group_leads_to_leg(const char *group, uint16_t udp_port)
 	const struct port_address *found =
 		multicast_table_find(atomic_load(&app.relay.multicast_tables[0]), &addr);
 	uint32_t leg = found ? atomic_load(&found->legs[udp_port]) : 0;
-	return leg != 0 && leg_get(&app.relay.legs, leg - 1) != NULL;
+	return leg != 0 && leg_get(&app.relay.legs, leg - 1);
 }
 
 // A request that must fail with that code.

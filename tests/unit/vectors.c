@@ -112,7 +112,7 @@ static const char *value_find(const struct vector *vector, const char *key)
 
 bool vector_has(const struct vector *vector, const char *key)
 {
-	return value_find(vector, key) != NULL;
+	return value_find(vector, key);
 }
 
 const char *vector_text(const struct vector *vector, const char *key)
