@@ -13,5 +13,5 @@ bool address_read(const char *text, struct endpoint *out);
 
 enum { ADDRESS_TEXT_SIZE = 64 };
 
-// The same back, into text.
+// A binary address into text.
 void address_write(const struct endpoint *address, char text[ADDRESS_TEXT_SIZE]);

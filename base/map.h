@@ -26,7 +26,7 @@ void *map_get(const struct map *map, const void *key, size_t len);
 // NULL. Returns 0, or -ENOMEM with the map unchanged; replacing a value never fails.
 int map_put(struct map *map, const void *key, size_t len, void *value, void **old);
 
-// The same where a failure can no longer be refused: it ends the process (base/alloc.h).
+// map_put() where a failure can no longer be refused: it ends the process (base/alloc.h).
 #define map_make()                    map_make_in(__func__)
 #define map_add(map, key, len, value) map_add_in(__func__, map, key, len, value)
 struct map *map_make_in(const char *function);

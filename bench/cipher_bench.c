@@ -110,7 +110,7 @@ static struct chunk cipher_run(void *arg, unsigned worker)
 	return (struct chunk){rte_rdtsc_precise() - start, N_REPEATS * N_PACKETS};
 }
 
-// Each packet under a random key, which is not asked for before it is needed.
+// Each packet under a random key, which is not prefetched.
 static struct chunk cipher_cold_run(void *arg, unsigned worker)
 {
 	struct cipher_state *state = arg;
@@ -137,7 +137,7 @@ static void key_prefetch(const struct gcm_key_data *key)
 	rte_prefetch0(octets + sizeof(*key) - 1);
 }
 
-// The same with each key asked for some packets ahead: the floor with as many keys.
+// Each packet under a random key, which is prefetched some packets ahead: the floor with as many keys.
 static struct chunk cipher_prefetch_run(void *arg, unsigned worker)
 {
 	enum { AHEAD = 8, N = N_PACKETS * N_REPEATS };

@@ -164,7 +164,7 @@ void rig_call(struct rig *rig, const char *method, json_t *params)
 
 json_t *rig_key(uint32_t id, json_t *users)
 {
-	// The same ones in every run: among a million users two of one GMK may share a GUK-ID, and these do not.
+	// Users are equal in every run: among a million users two of one GMK may share a GUK-ID, and these do not.
 	uint64_t random = id;
 	char text[9], value[33], rand[33];
 	snprintf(text, sizeof(text), "%08x", id);

@@ -55,7 +55,6 @@ static void gauge(struct evbuffer *out, const char *name, const char *help, uint
 }
 
 // --- dataplane
-// ------------------------------------------------------------------------------------------------
 
 // A family of counters, one sample for each element of an array: where its value is in there.
 struct counter {
@@ -199,7 +198,6 @@ static void write_ports(struct evbuffer *out, const struct relay *relay)
 }
 
 // --- keys and sessions
-// ----------------------------------------------------------------------------------------
 
 static void write_keys(struct evbuffer *out, const struct metrics_source *source)
 {
@@ -246,7 +244,6 @@ static void write_sessions(struct evbuffer *out, const struct metrics_source *so
 }
 
 // --- control
-// --------------------------------------------------------------------------------------------------
 
 static void write_outcomes(struct evbuffer *out, const struct request_stats *requests)
 {
@@ -389,7 +386,6 @@ static void write_events(struct evbuffer *out, const struct subscriptions *event
 }
 
 // --- the process
-// ----------------------------------------------------------------------------------------------
 
 static void write_process(struct evbuffer *out, const struct metrics_source *source)
 {

@@ -133,7 +133,7 @@ static bool suite_test(const struct cipher *cipher, enum srtp_suite suite)
 	return memcmp(op.tag, known->tag, sizeof(op.tag)) != 0 && !op.failed;
 }
 
-// The same of AES-CM: a ciphertext whose tag does not match must not be decrypted either.
+// AES-CM: a ciphertext whose tag does not match must not be decrypted either.
 static bool aes_cm_test(void)
 {
 	_Alignas(CIPHER_KEY_ALIGN) uint8_t key[CIPHER_KEY_SIZE];

@@ -27,7 +27,7 @@ struct sakke_comb {
 	struct sakke_point points[SAKKE_COMB_BLOCKS][SAKKE_COMB_CHOICES];
 };
 
-// The same of g, elements of PF_p.
+// Precomputed powers of g, elements of PF_p.
 struct sakke_g_comb {
 	struct mp1024 powers[SAKKE_COMB_BLOCKS][SAKKE_COMB_CHOICES];
 };

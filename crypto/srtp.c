@@ -124,7 +124,7 @@ static inline void srtcp_cm_prepare(struct srtp_op *op, uint16_t rtcp_len)
 	srtp_write32(cipher->tail, (op->e_flag ? SRTCP_E_BIT : 0) | (uint32_t)op->index);
 }
 
-// The same with AES-GCM. If the packet stays in clear, the AAD is the packet and the index word
+// AES-GCM. If the packet stays in clear, the AAD is the packet and the index word
 // (RFC 7714 9.3), which meet at dst: there the word takes the place of the tag's first octets, and
 // finishing puts the tag back.
 static inline void srtcp_prepare(struct srtp_op *op, uint16_t rtcp_len)

@@ -57,7 +57,6 @@ static void members_add(struct table *table, const json_t *object, const char *c
 }
 
 // --- sessions
-// -------------------------------------------------------------------------------------------------
 
 static void sessions_print(const json_t *result)
 {
@@ -121,7 +120,6 @@ static void session_print(const json_t *session)
 }
 
 // --- keys
-// -----------------------------------------------------------------------------------------------------
 
 static void table_add_time(struct table *table, const json_t *key, const char *name)
 {
@@ -148,7 +146,6 @@ static void keys_print(const json_t *result)
 }
 
 // --- relay
-// ----------------------------------------------------------------------------------------------------
 
 static void ports_print(const json_t *ports)
 {
@@ -247,7 +244,6 @@ static json_t *ports_merge(struct connection *connection, json_t *info)
 }
 
 // --- subjects
-// -------------------------------------------------------------------------------------------------
 
 static const struct subject {
 	const char *name, *method;

@@ -17,7 +17,7 @@ struct fanout_dest {
 	alignas(64) uint32_t leg;
 	uint32_t neighbour; // index in neighbour_table
 	uint16_t l3_sum;    // ones' complement sum of the IPv4 header's constant fields
-	uint16_t l4_sum;    // the same of pseudo header and UDP ports
+	uint16_t l4_sum;    // ones' complement sum of pseudo header and UDP ports
 	uint8_t port;
 	uint8_t header_len; // octets of header: 28 (IPv4) or 48 (IPv6)
 	uint8_t reserved[2];

@@ -173,7 +173,7 @@ static inline bool key_ctx_has_name(const struct key_ctx *ctx, const struct key_
 	return key_name_equal(name->kind == KEY_BY_MKI ? &ctx->by_mki : &ctx->by_talker, name);
 }
 
-// The same, with the answer that key_table_prefetch() gave: its bucket need not be read again if
+// key_table_find() with the answer that key_table_prefetch() gave: its bucket need not be read again if
 // that is the one.
 static inline uint32_t key_table_find_likely(
 	const struct key_table *table, const struct key_name *name, uint64_t hash, uint32_t likely)

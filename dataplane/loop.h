@@ -23,7 +23,7 @@ unsigned loop_turn(struct worker *worker);
 // for them in the pipeline, through those before it. Takes the mbufs in any case.
 void loop_process_burst(struct worker *worker, struct rte_mbuf *mbufs[], uint16_t n);
 
-// The same for a part of a burst from origin, WORKER_VECTOR frames at most, received at worker->now.
+// Runs the stages for a part of a burst from origin, WORKER_VECTOR frames at most, received at worker->now.
 void loop_process_vector(struct worker *worker, const struct burst_origin *origin,
 	struct rte_mbuf *mbufs[], uint16_t n);
 

@@ -30,7 +30,7 @@ static struct rte_mbuf *packet_translate(struct worker *worker, const struct pac
 	return NULL;
 }
 
-// --- from plain ---
+// --- from plain
 
 struct fresh_map {
 	struct worker *worker;
@@ -69,7 +69,7 @@ struct rte_mbuf *rtcp_map_to_fresh(
 	return mbuf;
 }
 
-// --- to plain ---
+// --- to plain
 
 enum { ORIGINALS_MAX = 64, ORIGINAL_LEGS_MAX = 256 };
 

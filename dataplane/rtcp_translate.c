@@ -163,7 +163,7 @@ static bool xr_translate(const struct rtcp_part *part)
 	return true;
 }
 
-// --- SDES ---
+// --- SDES
 
 struct sdes_chunk {
 	const uint8_t *cname; // NULL: none
@@ -249,7 +249,7 @@ static size_t sdes_translate(const struct rtcp_part *part)
 	return to;
 }
 
-// --- any packet ---
+// --- any packet
 
 static bool ssrcs_translate(const struct rtcp_part *part)
 {

@@ -161,6 +161,6 @@ uint32_t stream_table_used(const struct stream_table *table);
 // Gives back a stream that no worker can reach. Control thread.
 void stream_free(struct stream_table *table, struct stream *stream);
 
-// The same two steps for all streams in a list of siblings to which no worker adds any more; the second empties it.
+// The two steps of a removal for all streams in a list of siblings to which no worker adds any more; the second empties it.
 void stream_unlink_siblings(struct stream_table *table, _Atomic uint32_t *siblings);
 void stream_free_siblings(struct stream_table *table, _Atomic uint32_t *siblings);

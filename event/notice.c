@@ -47,7 +47,6 @@ const char *notice_label(enum notice_type type)
 }
 
 // --- rate
-// -----------------------------------------------------------------------------------------------------
 
 // FNV-1a, 64 bits. Whoever finds two ids with one hash silences himself for some seconds.
 static uint64_t hash_add(uint64_t hash, const void *octets, size_t len)
@@ -111,7 +110,6 @@ static void second_begin(struct notices *notices)
 }
 
 // --- line
-// -----------------------------------------------------------------------------------------------------
 
 struct line {
 	char text[NOTICE_LINE_SIZE];
@@ -193,7 +191,6 @@ static bool notice_log(struct notices *notices, const struct notice *what)
 }
 
 // --- event
-// ----------------------------------------------------------------------------------------------------
 
 static void set_text(json_t *event, const char *name, const char *text)
 {

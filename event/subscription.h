@@ -46,7 +46,7 @@ bool subscription_set(struct subscription *subscription, uint32_t types);
 // Whether anybody who hears of the type has room, so that it is worth to write the event. Everybody
 // else who hears of it has lost it.
 bool subscriptions_want(struct subscriptions *subscriptions, unsigned type);
-// The same of an event that is not written at all: all who hear of it have lost it.
+// Counts an event that is not written at all: everybody who subscribed to it has lost it.
 void subscriptions_lose(struct subscriptions *subscriptions, unsigned type);
 
 // How many hear of anything at all.

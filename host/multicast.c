@@ -32,7 +32,7 @@ static bool group_is_reported(const struct endpoint *addr)
 	return (addr->addr[1] & 0x0f) >= 2 && memcmp(addr->addr, all_nodes, sizeof(all_nodes)) != 0;
 }
 
-// --- table ---
+// --- table
 
 static struct multicast_table *table_build(const struct multicast *multicast)
 {
@@ -62,7 +62,7 @@ static void table_take_gone(struct multicast_table *table, struct multicast *mul
 	}
 }
 
-// --- memberships ---
+// --- memberships
 
 // What has been left and reported is forgotten.
 static void groups_forget(struct multicast *multicast)
@@ -191,7 +191,7 @@ void multicast_close(struct relay *relay, uint8_t port)
 	*multicast = (struct multicast){};
 }
 
-// --- reports ---
+// --- reports
 
 // One report while records are put into it. Its head is filled in when it is sent.
 struct report {
@@ -337,7 +337,7 @@ static void groups_answer(struct relay *relay, uint8_t port, bool ipv6, uint64_t
 	multicast->hosts[ipv6].group_ms = next_ms;
 }
 
-// --- queries ---
+// --- queries
 
 static enum multicast_age host_age(const struct multicast_host *host, uint64_t now_ms)
 {
@@ -439,7 +439,7 @@ void multicast_asked(struct relay *relay, uint8_t port, const struct multicast_q
 		group_asked(host, group, query, at_ms);
 }
 
-// --- time ---
+// --- time
 
 static bool is_due(uint64_t at_ms, uint64_t now_ms)
 {

@@ -155,7 +155,6 @@ void key_groups_visit(struct keystore *store, const struct key_groups *groups,
 }
 
 // --- rings
-// ----------------------------------------------------------------------------------------------------
 
 // Of two keys that were activated in the same second the one installed later.
 static bool activated_before(const struct key_slot *a, const struct key_slot *b)

@@ -31,6 +31,5 @@ struct rpc_error {
 void rpc_fail(struct rpc_error *error, enum rpc_code code, const char *path, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
 
-// The same of a request, or a part of one, that was refused for want of memory before it changed
-// anything.
+// rpc_fail() for want of memory, of a request or a slice of one that has changed nothing yet.
 void rpc_fail_memory(struct rpc_error *error, const char *path);

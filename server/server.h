@@ -27,7 +27,8 @@ enum {
 	SERVER_OUTPUT_MAX =
 		16 * 1024 *
 		1024, // octets waiting for a client before its requests are no longer read
-	SERVER_EVENTS_MAX = 64 * 1024, // the same before events wait, too, and are lost in the end
+	SERVER_EVENTS_MAX =
+		64 * 1024, // octets of output before events wait, and are lost in the end
 	SERVER_ANSWERS_MAX =
 		256 * 1024 * 1024, // octets of answers of all: beyond, who has most is dropped
 };

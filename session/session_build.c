@@ -58,7 +58,6 @@ struct key_profile protection_profile(
 }
 
 // --- fan-out
-// --------------------------------------------------------------------------------------------------
 
 static bool kind_takes_leg(unsigned kind, const struct leg_spec *leg)
 {
@@ -300,7 +299,6 @@ struct fanout *fanout_build(struct keystore *store, const struct session *sessio
 }
 
 // --- leg
-// ------------------------------------------------------------------------------------------------------
 
 static struct leg_key leg_key_build(struct keystore *store, const struct session *session,
 	const struct protection_spec *spec, struct key_slot *key, uint8_t protocol)

@@ -39,7 +39,6 @@ static bool uri_read(struct reader *r, const char *name, const char **uri)
 }
 
 // --- Protection
-// -----------------------------------------------------------------------------------------------
 
 // A profile in which only what was stated counts.
 static void protection_read_profile(struct reader *r, struct protection_spec *spec)
@@ -122,7 +121,6 @@ static void leg_read_protections(struct reader *r, struct leg_spec *leg)
 }
 
 // --- Leg
-// ------------------------------------------------------------------------------------------------------
 
 static void leg_read_port(const struct relay *relay, struct reader *r, struct leg_spec *leg)
 {
@@ -253,7 +251,6 @@ bool session_read_legs(const struct relay *relay, const json_t *array, const cha
 }
 
 // --- Session
-// --------------------------------------------------------------------------------------------------
 
 static void session_read_keys(
 	const json_t *array, const char *path, struct session_spec *spec, struct rpc_error *error)

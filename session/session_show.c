@@ -22,7 +22,6 @@ static void set(json_t *object, const char *name, json_t *value)
 }
 
 // --- what was stated
-// ------------------------------------------------------------------------------------------
 
 static json_t *protection_show(const struct protection_spec *spec, const struct key_slot *key)
 {
@@ -64,7 +63,6 @@ static json_t *address_show(const struct endpoint *address)
 }
 
 // --- leg, session
-// ---------------------------------------------------------------------------------------------
 
 static json_t *leg_show(const struct sessions *sessions, const struct session *session,
 	const struct session_leg *leg)

@@ -57,7 +57,6 @@ static json_t *time_of_tsc(uint64_t tsc)
 }
 
 // --- streams
-// --------------------------------------------------------------------------------------------------
 
 // One SSRC on a leg. It may have been several streams: of several keys, or of several workers.
 struct heard {
@@ -216,7 +215,6 @@ int64_t leg_lost(const struct relay *relay, const struct session_leg *leg)
 }
 
 // --- counters
-// -------------------------------------------------------------------------------------------------
 
 static json_t *drops_show(const struct relay *relay, uint32_t leg)
 {

@@ -43,7 +43,7 @@ static struct worker *worker(uint8_t id)
 	return lab.relay.workers[id];
 }
 
-// --- two legs, each with a key of its own: what most tests need ---
+// --- two legs, each with a key of its own: what most tests need
 
 enum { ALICE, BOB };
 
@@ -118,7 +118,7 @@ static void expect_one_drop(enum drop_reason reason)
 	assert_int_equal(lab_drops(&lab, 0), 1);
 }
 
-// --- replay and order ---
+// --- replay and order
 
 static void drops_second_copy_in_one_burst(void **state)
 {
@@ -229,7 +229,7 @@ static void forged_first_packet_bears_nothing(void **state)
 	assert_int_equal(lab.relay.keys.ctxs[alice_key->ctx[SRTP_RTP]].proven, 0);
 }
 
-// --- two workers ---
+// --- two workers
 
 static void hands_over_whole(void **state)
 {
@@ -313,7 +313,7 @@ static void drops_when_owner_takes_no_more(void **state)
 	assert_int_equal(lab_drops(&lab, 1), 1);
 }
 
-// --- ROC transport, RFC 4771 ---
+// --- ROC transport, RFC 4771
 
 enum { ROC_1 = 0x10000 };
 
@@ -375,7 +375,7 @@ static void no_second_try_for_forged_roc(void **state)
 	expect_bob((uint64_t[]){2}, 1);
 }
 
-// --- packets that wait for a key context ---
+// --- packets that wait for a key context
 
 enum { GUK_ID = 0x0abc0001, USER = 5 };
 
@@ -593,7 +593,7 @@ static void holds_for_talker_of_receivers(void **state)
 	assert_true(lab_copy_is(&lab, &copies[0], &packet));
 }
 
-// --- frames ---
+// --- frames
 
 static void changes_nothing_for_receivers_of_same_key(void **state)
 {
@@ -1038,7 +1038,7 @@ static void passes_arp_to_control(void **state)
 	expect_one_drop(DROP_PUNT_FULL);
 }
 
-// --- who may send what ---
+// --- who may send what
 
 static void opaque_never_carries_plain(void **state)
 {
@@ -1172,7 +1172,7 @@ static void does_not_wait_for_busy_stream(void **state)
 	expect_bob((uint64_t[]){1, 3}, 2);
 }
 
-// --- media that enters in plain ---
+// --- media that enters in plain
 
 static void plain_call_open(void)
 {
@@ -1429,7 +1429,7 @@ static void originals_of_newest_streams_only(void **state)
 	expect_report(&copies[1], ALICE, NULL, SSRC + 1, 0);
 }
 
-// --- control traffic ---
+// --- control traffic
 
 static void control_call_open(void)
 {

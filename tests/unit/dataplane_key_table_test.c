@@ -253,7 +253,7 @@ static void gives_out_each_context_once(void **state)
 	key_table_fini(&table);
 }
 
-// --- one writer, several readers ---
+// --- one writer, several readers
 
 enum { READERS = 3, SIZE = 128, KEPT = SIZE / 2, CHURN_ROUNDS = 4000, NEVER = 100000 };
 

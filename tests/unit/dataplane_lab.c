@@ -138,7 +138,7 @@ void lab_close(struct lab *lab)
 	cipher->thread_fini();
 }
 
-// --- keys ---
+// --- keys
 
 static uint32_t ctx_publish(
 	struct lab *lab, const struct lab_key *key, uint8_t protocol, uint64_t mki, uint32_t user)
@@ -205,7 +205,7 @@ void lab_talker_remove(struct lab *lab, const uint32_t ctx[SRTP_N_PROTOCOLS])
 	}
 }
 
-// --- legs ---
+// --- legs
 
 uint32_t lab_leg_add(struct lab *lab, struct lab_leg spec)
 {
@@ -373,7 +373,7 @@ void lab_connect(struct lab *lab)
 	}
 }
 
-// --- packets ---
+// --- packets
 
 static uint16_t clear_rtp_write(const struct lab_packet *packet, uint8_t *out)
 {
@@ -497,7 +497,7 @@ unsigned lab_push_handed_over(struct lab *lab, uint8_t worker)
 	return loop_take_handed_over(lab->relay.workers[worker]);
 }
 
-// --- what the relay sent ---
+// --- what the relay sent
 
 // The ones' complement sum of pseudo header and datagram, octet by octet (RFC 768): 0xffff if the
 // checksum in it is right. Both addresses stand at addr.

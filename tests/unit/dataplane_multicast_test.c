@@ -178,7 +178,7 @@ static void settle(void)
 		assert_int_equal(groups()->hosts[i].change_ms, 0);
 }
 
-// --- queries, as a router puts them together ---
+// --- queries, as a router puts them together
 
 struct query {
 	uint8_t frame[FRAME_MAX];
@@ -287,7 +287,7 @@ static bool answer_is_due(void)
 	return false;
 }
 
-// --- tests ---
+// --- tests
 
 static void join_and_leave_are_said_twice(void **state)
 {

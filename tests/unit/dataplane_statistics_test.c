@@ -99,7 +99,7 @@ static void expect_counted(uint8_t worker, uint64_t packets, int64_t lost)
 	assert_int_equal((int64_t)(s->replay.next - s->first_index) - (int64_t)packets, lost);
 }
 
-// --- jitter ---
+// --- jitter
 
 // RFC 3550 A.8 word by word, in floating point.
 struct reference {
@@ -206,7 +206,7 @@ static void clock_factor_fits(void **state)
 		}
 }
 
-// --- opaque streams ---
+// --- opaque streams
 
 static void opaque_duplicate_is_forwarded_not_counted(void **state)
 {
@@ -386,7 +386,7 @@ static void scope_tells_its_leg(void **state)
 	}
 }
 
-// --- copies ---
+// --- copies
 
 // What the port does not take is no sent packet of the leg. Over both ports: one has a VLAN.
 static void refused_copies_are_taken_back(uint32_t from, uint32_t to)

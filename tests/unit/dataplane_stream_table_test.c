@@ -121,7 +121,7 @@ static void full_table_finds_what_it_has(void **state)
 	stream_table_fini(&table);
 }
 
-// --- several workers at once ---
+// --- several workers at once
 
 enum {
 	THREADS = 4,
