@@ -8,6 +8,7 @@ import ctypes
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
@@ -51,6 +52,17 @@ def frozen(tid):
         yield
     finally:
         _ptrace(PTRACE_DETACH, tid)
+
+
+@contextlib.contextmanager
+def stopped(child):
+    """All threads of a child stand still: from the beginning of the block on, not some time after the signal was sent."""
+    os.kill(child, signal.SIGSTOP)
+    try:
+        os.waitid(os.P_PID, child, os.WSTOPPED)
+        yield
+    finally:
+        os.kill(child, signal.SIGCONT)
 
 
 def mappings(pid):

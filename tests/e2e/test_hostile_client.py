@@ -9,10 +9,10 @@ import json
 import pathlib
 import random
 import re
-import signal
 
 import pytest
 
+import process
 import schema
 from lab import Relay, sanitized, wait_for
 
@@ -185,13 +185,11 @@ def test_a_flood_does_not_delay_others(relay):
     with relay.connect() as before, relay.connect() as other, relay.connect() as after:
         for control in (before, other, after):
             control.call("relay.info")
-        relay.process.send_signal(signal.SIGSTOP)
-        try:  # when it goes on all have asked, and in whichever order it looks, a flood comes before the other
+        with process.stopped(relay.process.pid):
+            # when it goes on all have asked, and in whichever order it looks, a flood comes before the other
             before.socket.sendall(flood("before"))
             after.socket.sendall(flood("after"))
             other.send_line(b'{"jsonrpc":"2.0","id":1,"method":"session.list"}')
-        finally:
-            relay.process.send_signal(signal.SIGCONT)
         assert len(other.read_line()["result"]["sessions"]) <= 2 * LINES_A_TURN
         for control in (before, after):
             assert [control.read_line()["id"] for _ in range(400)] == list(range(400))

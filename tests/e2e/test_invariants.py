@@ -27,9 +27,7 @@ import collections
 import contextlib
 import itertools
 import multiprocessing
-import os
 import random
-import signal
 import struct
 import time
 
@@ -430,11 +428,8 @@ def test_no_octet_of_a_key_after_revoke(searched, group_call, suite):
     in_use(searched, patterns)
     revoke(searched, gmk)
     # at once: the answer is the promise
-    os.kill(searched.process.pid, signal.SIGSTOP)
-    try:
+    with process.stopped(searched.process.pid):
         assert find(searched, patterns) == set()
-    finally:
-        os.kill(searched.process.pid, signal.SIGCONT)
 
 
 @SUITES

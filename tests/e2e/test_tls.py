@@ -362,15 +362,12 @@ def test_a_flood_of_key_updates_does_not_delay_others(served, own_lab, certifica
     with KeyUpdater(own_lab, certificates.mcx) as before, KeyUpdater(own_lab, certificates.mcx) as after:
         other = tls_client()
         other.call("relay.info")
-        served.process.send_signal(signal.SIGSTOP)
-        try:
+        with process.stopped(served.process.pid):
             for flood, name in ((before, names[0]), (after, names[1])):
                 if flood is after:
                     other.send_line(b'{"jsonrpc": "2.0", "id": 1, "method": "session.list"}')
                 flood.update_keys(KEY_UPDATES)
                 flood.send(apply_line(name))
-        finally:
-            served.process.send_signal(signal.SIGCONT)
         assert not set(names) & {session["id"] for session in other.read_line()["result"]["sessions"]}
         wait_for(lambda: {session["id"] for session in other.call("session.list")["sessions"]},
                  lambda ids: ids >= set(names), "the end of the floods")
