@@ -37,9 +37,9 @@ void leg_bind(struct sessions *sessions, struct session *session, struct session
 			     ? multicast_join(sessions->relay, spec->port, &spec->remote)
 			     : NULL;
 	leg->neighbour = NEIGHBOUR_NONE;
-	if (spec->remote.family != AF_UNSPEC) {
+	if (leg->remote.family != AF_UNSPEC) {
 		struct endpoint hop =
-			port_next_hop(&sessions->relay->ports[spec->port], &spec->remote);
+			port_next_hop(&sessions->relay->ports[spec->port], &leg->remote);
 		leg->neighbour = neighbour_take(sessions->relay, spec->port, &hop);
 	}
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {

@@ -16,6 +16,7 @@
 #include "key/key_domain.h"
 #include "key/keystore.h"
 #include "session/leg_bind.h"
+#include "session/leg_remote.h"
 #include "session/session_check.h"
 #include "session/session_publish.h"
 #include "session/session_spec.h"
@@ -69,6 +70,7 @@ static void session_set_legs(
 		legs[i].spec = specs[i];
 		specs[i] = (struct leg_spec){};
 		sessions->positions[legs[i].index] = i;
+		leg_remote_state(&legs[i], same[i] ? &same[i]->spec : NULL);
 		leg_bind(sessions, session, &legs[i]);
 	}
 	session->legs = legs;

@@ -160,30 +160,30 @@ static uint32_t variant_list_add(struct variant_list *list, const struct fanout_
 	return list->n++;
 }
 
-static void dest_fill_ipv4(struct fanout_dest *dest, const struct leg_spec *leg)
+static void dest_fill_ipv4(struct fanout_dest *dest, const struct session_leg *leg)
 {
 	struct rte_ipv4_hdr ip = {
 		.version_ihl = RTE_IPV4_VHL_DEF,
-		.type_of_service = (uint8_t)(leg->dscp << 2),
+		.type_of_service = (uint8_t)(leg->spec.dscp << 2),
 		.fragment_offset = RTE_BE16(RTE_IPV4_HDR_DF_FLAG),
 		.time_to_live = LEG_TTL,
 		.next_proto_id = IPPROTO_UDP,
 	};
-	memcpy(&ip.src_addr, leg->local.addr, 4);
+	memcpy(&ip.src_addr, leg->spec.local.addr, 4);
 	memcpy(&ip.dst_addr, leg->remote.addr, 4);
 	memcpy(dest->header, &ip, sizeof(ip));
 	dest->header_len = sizeof(ip);
 	dest->l3_sum = rte_raw_cksum(&ip, sizeof(ip));
 }
 
-static void dest_fill_ipv6(struct fanout_dest *dest, const struct leg_spec *leg)
+static void dest_fill_ipv6(struct fanout_dest *dest, const struct session_leg *leg)
 {
 	struct rte_ipv6_hdr ip = {
-		.vtc_flow = rte_cpu_to_be_32(6u << 28 | (uint32_t)leg->dscp << 22),
+		.vtc_flow = rte_cpu_to_be_32(6u << 28 | (uint32_t)leg->spec.dscp << 22),
 		.proto = IPPROTO_UDP,
 		.hop_limits = LEG_TTL,
 	};
-	memcpy(&ip.src_addr, leg->local.addr, 16);
+	memcpy(&ip.src_addr, leg->spec.local.addr, 16);
 	memcpy(&ip.dst_addr, leg->remote.addr, 16);
 	memcpy(dest->header, &ip, sizeof(ip));
 	dest->header_len = sizeof(ip);
@@ -195,20 +195,20 @@ static void dest_fill(struct fanout_dest *dest, const struct session_leg *leg)
 	const struct leg_spec *spec = &leg->spec;
 	*dest = (struct fanout_dest){
 		.leg = leg->index, .neighbour = leg->neighbour, .port = spec->port};
-	if (spec->remote.family == AF_INET)
-		dest_fill_ipv4(dest, spec);
+	if (leg->remote.family == AF_INET)
+		dest_fill_ipv4(dest, leg);
 	else
-		dest_fill_ipv6(dest, spec);
+		dest_fill_ipv6(dest, leg);
 	struct {
 		uint8_t source[16], destination[16];
 		rte_be16_t protocol;
 		struct rte_udp_hdr udp;
 	} pseudo = {
 		.protocol = RTE_BE16(IPPROTO_UDP),
-		.udp = {.src_port = spec->local.port, .dst_port = spec->remote.port},
+		.udp = {.src_port = spec->local.port, .dst_port = leg->remote.port},
 	};
 	memcpy(pseudo.source, spec->local.addr, 16);
-	memcpy(pseudo.destination, spec->remote.addr, 16);
+	memcpy(pseudo.destination, leg->remote.addr, 16);
 	dest->l4_sum = rte_raw_cksum(&pseudo, sizeof(pseudo));
 	memcpy(dest->header + dest->header_len, &pseudo.udp, sizeof(pseudo.udp));
 	dest->header_len += sizeof(pseudo.udp);
@@ -389,7 +389,7 @@ struct leg *leg_build(
 		.learn = leg->spec.learn,
 		.control = leg->spec.control,
 		.rtcp_mux = leg->spec.rtcp_mux,
-		.remote = leg->spec.remote,
+		.remote = leg->remote,
 		.clock_factor = jitter_clock_factor(
 			leg_clock_rate(session->spec.service, &leg->spec), rte_get_tsc_hz()),
 		.fanout =

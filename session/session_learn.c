@@ -8,10 +8,9 @@
 #include "dataplane/relay_tables.h"
 #include "event/notice.h"
 #include "session/leg_bind.h"
+#include "session/leg_remote.h"
 #include "session/session_publish.h"
 #include "session/session_store.h"
-
-enum { LEARN_MS = 100 }; // between two moves of a leg's remote address
 
 // The leg that a worker speaks of, if it still is the one that the worker saw.
 static struct session_leg *session_leg_by_index(
@@ -36,19 +35,18 @@ void session_learn(
 	struct session *session;
 	struct session_leg *leg = session_leg_by_index(sessions, index, serial, &session);
 	uint64_t now_ms = clock_now_ms();
-	if (!leg || !leg->spec.learn || endpoint_equal(&leg->spec.remote, addr) ||
-		!address_learnable(sessions, leg, addr) || now_ms - leg->learned_ms < LEARN_MS)
+	if (!leg || !leg_remote_follows(leg, addr, now_ms) ||
+		!address_learnable(sessions, leg, addr))
 		return; // if it is only too early the next packet says so again
-	leg->learned_ms = now_ms;
 	struct session_leg before = *leg;
-	leg->spec.remote = *addr;
+	leg_remote_learn(leg, addr, now_ms);
 	leg_bind(sessions, session, leg);
 	session_rebuild(sessions, session);
 	leg_unbind(sessions, &before);
 	struct notice learned = {.type = NOTICE_LEG_LEARNED,
 		.session = session->spec.id,
 		.leg = leg->spec.id,
-		.address = &leg->spec.remote};
+		.address = &leg->remote};
 	notice(sessions->notices, &learned);
 }
 

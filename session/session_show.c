@@ -72,7 +72,9 @@ static json_t *leg_show(const struct sessions *sessions, const struct session *s
 	set(out, "id", json_string(spec->id));
 	set(out, "port", json_string(sessions->relay->ports[spec->port].name));
 	set(out, "local", address_show(&spec->local));
-	set(out, "remote", address_show(&spec->remote));
+	set(out, "remote", address_show(&leg->remote));
+	if (!endpoint_equal(&leg->remote, &spec->remote))
+		set(out, "stated_remote", address_show(&spec->remote));
 	set(out, "learn", json_string(spec->learn ? "authenticated" : "never"));
 	set(out, "receive", json_boolean(spec->receive));
 	set(out, "send", json_boolean(spec->send));

@@ -47,7 +47,7 @@ struct protection_spec {
 struct leg_spec {
 	char *id;
 	uint8_t port;
-	struct endpoint local, remote; // remote AF_UNSPEC: null
+	struct endpoint local, remote; // as stated; remote AF_UNSPEC: null
 	bool learn, receive, send, control, rtcp_mux;
 	bool ssrc_random;
 	bool same_protection; // rtcp_protection was not stated
@@ -76,12 +76,13 @@ struct session_spec {
 // A leg in use.
 struct session_leg {
 	struct leg_spec spec;
-	uint32_t serial;     // tells it from other legs with the same index, before and after
-	uint64_t learned_ms; // when its remote address last moved
-	uint32_t index;      // for workers
+	uint32_t serial;        // tells it from other legs with the same index, before and after
+	struct endpoint remote; // where its packets go: spec.remote, or what was learnt since
+	uint64_t learned_ms;    // when that was learnt; 0: as stated
+	uint32_t index;         // for workers
 	struct port_address *address;     // of spec.local
 	struct multicast_group *group;    // joined: of spec.remote; or NULL
-	uint32_t neighbour;               // next hop to spec.remote, NEIGHBOUR_NONE
+	uint32_t neighbour;               // next hop to remote, NEIGHBOUR_NONE
 	uint32_t users[SRTP_N_PROTOCOLS]; // of spec.protection[].user
 	// Of the key that spec.protection[] names, and behind it of those that it accepts; or NULL
 	struct key_use **keys[SRTP_N_PROTOCOLS];

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "session/session_types.h"
+
+// Where packets for a leg go: what is stated and what is learnt are kept apart, in spec.remote and in
+// remote. Control thread.
+
+// After its spec was replaced; before: the one that it had, NULL: the leg is new. What was learnt stays
+// as long as the same remote is stated.
+void leg_remote_state(struct session_leg *leg, const struct leg_spec *before);
+
+// Whether an authentic packet from addr moves the leg there, at a time of clock_now_ms().
+bool leg_remote_follows(
+	const struct session_leg *leg, const struct endpoint *addr, uint64_t now_ms);
+
+// It does. The caller binds and publishes the leg anew.
+void leg_remote_learn(struct session_leg *leg, const struct endpoint *addr, uint64_t now_ms);

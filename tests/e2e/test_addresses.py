@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 The mcxrelay authors
+
+"""Where a leg's packets go to and come from: what a server states, and what authentic packets say since."""
+
+import pytest
+
+import mcx
+from lab import apply, install, wait_for
+
+ALICE = "sip:alice@mcptt.example.org"
+GATEWAY = "sip:gateway@lmr.example.org"
+SSRC = 0x11223344
+
+
+def remote_of(relay, name, leg="radio"):
+    return {leg["id"]: leg for leg in relay.call("session.get", {"id": name})["legs"]}[leg]["remote"]
+
+
+class Roaming:
+    """A radio that is learnt at another address than was stated, and a gateway that speaks to it."""
+
+    def __init__(self, relay, clients, name, new_key, family=4, **members):
+        self.relay, self.name = relay, name
+        gmk = new_key()
+        install(relay, gmk)
+        self.context = gmk.group(ALICE)
+        self.sender = mcx.SrtpSender(self.context, SSRC)
+        self.receiver = mcx.SrtpReceiver(gmk.group(GATEWAY))
+        self.stated, self.radio, self.lmr = clients("ran", family), clients("ran", family), clients("core", family)
+        self.radio.relay_port = self.stated.relay_port
+        self.leg = self.stated.leg("radio", "srtp", gmk, learn="authenticated", **members)
+        self.others = [self.lmr.leg("lmr", "plain", protection={"user": GATEWAY})]
+        self.seq = 0
+
+    def apply(self, **members):
+        return apply(self.relay, self.name, [self.leg | members, *self.others])
+
+    def leg_apply(self, **members):
+        return self.relay.call("leg.apply", {"session": self.name, "legs": [self.leg | members]})
+
+    def wait_learned(self, client):
+        wait_for(lambda: remote_of(self.relay, self.name), lambda remote: remote == client.address, "a learnt address")
+
+    def heard_by(self, client):
+        """The gateway's next packet reaches the radio there."""
+        self.seq += 1
+        self.lmr.send(mcx.rtp(5, self.seq, b"%d" % self.seq))
+        assert self.receiver.unprotect(client.recv()).payload == b"%d" % self.seq
+
+    def learn(self, client):
+        """One packet from there, which is relayed."""
+        client.send(self.sender.protect(b"here"))
+        assert self.lmr.recv() == self.sender.last_plain
+        self.wait_learned(client)
+
+
+@pytest.fixture(params=[4, 6])
+def roaming(relay, clients, name, new_key, request):
+    call = Roaming(relay, clients, name, new_key, request.param)
+    call.apply()
+    call.learn(call.radio)
+    return call
+
+
+# A learnt address stays until another remote is stated
+
+@pytest.mark.parametrize("change", [{}, {"receive": False}, {"dscp": 46}, {"to": []}, {"clock_rate": 8000}],
+                         ids=lambda change: "".join(change) or "identical")
+@pytest.mark.parametrize("method", ["apply", "leg_apply"])
+def test_learnt_address_survives_what_states_the_same_remote(roaming, method, change):
+    getattr(roaming, method)(**change)
+    assert remote_of(roaming.relay, roaming.name) == roaming.radio.address
+    roaming.heard_by(roaming.radio)
+    assert roaming.stated.drain() == []
+
+
+def test_learnt_address_survives_floor_changes_and_other_legs(roaming, clients):
+    other = clients("ran", roaming.stated.family)
+    for _ in range(3):
+        roaming.leg_apply(receive=False)
+        roaming.leg_apply()
+    roaming.relay.call("leg.apply", {"session": roaming.name, "legs": [other.leg("other", "plain")]})
+    roaming.relay.call("leg.remove", {"session": roaming.name, "ids": ["other"]})
+    roaming.heard_by(roaming.radio)
+
+
+def test_learnt_address_survives_where_none_was_stated(relay, clients, name, new_key):
+    call = Roaming(relay, clients, name, new_key, remote=None)
+    call.apply()
+    call.learn(call.radio)
+    call.apply()
+    call.leg_apply(receive=False)
+    call.heard_by(call.radio)
+
+
+def test_session_get_tells_what_was_stated(roaming):
+    def shown():
+        return roaming.relay.call("session.get", {"id": roaming.name})["legs"][0]
+    assert (shown()["remote"], shown()["stated_remote"]) == (roaming.radio.address, roaming.stated.address)
+    # who states what he was shown states another remote, at which the radio is
+    roaming.apply(remote=shown()["remote"])
+    assert shown()["remote"] == roaming.radio.address and "stated_remote" not in shown()
+    roaming.heard_by(roaming.radio)
+
+
+def test_another_remote_that_is_stated_replaces_the_learnt_one(roaming, clients):
+    third = clients("ran", roaming.stated.family)
+    third.relay_port = roaming.stated.relay_port
+    roaming.apply(remote=third.address)
+    roaming.heard_by(third)
+    assert roaming.radio.drain() == roaming.stated.drain() == []
+
+
+@pytest.mark.parametrize("change", [{"learn": "never"}, {"remote": None}], ids=lambda change: "".join(change))
+def test_what_is_stated_holds_again(roaming, change):
+    """A leg that no longer learns is where it was stated; with null nothing is sent."""
+    roaming.leg_apply(**change)
+    assert remote_of(roaming.relay, roaming.name) == (roaming.leg | change)["remote"]
+
+
+def test_learnt_address_goes_with_its_family(relay, clients, name, new_key):
+    """The leg is stated anew at an address of the other family, again without remote."""
+    call = Roaming(relay, clients, name, new_key, remote=None)
+    call.apply()
+    call.learn(call.radio)
+    six = clients("ran", 6)
+    call.apply(local=six.local)
+    assert remote_of(relay, name) is None
+    call.learn(six)
+    call.heard_by(six)
