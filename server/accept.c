@@ -28,8 +28,6 @@ static void client_authenticated(struct client *client)
 {
 	struct server *server = client->server;
 	size_t len = strlen(client->name);
-	char subject[CLIENT_NAME_SIZE / 2];
-
 	if (server->counters.clients >= SERVER_CLIENTS_MAX) {
 		server->counters.refused++;
 		unauthenticated_close(client, TLS_TOO_MANY, "too many clients are connected");
@@ -43,6 +41,7 @@ static void client_authenticated(struct client *client)
 	client_enable_events(client);
 	server->counters.clients++;
 	server->counters.accepted++;
+	char subject[CLIENT_NAME_SIZE / 2];
 	tls_subject(bufferevent_openssl_get_ssl(client->bufferevent), subject, sizeof(subject));
 	snprintf(client->name + len, sizeof(client->name) - len, " subject=\"%s\"", subject);
 	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);
@@ -53,7 +52,6 @@ static void handshake_event(struct client *client, short what)
 {
 	unsigned long error = bufferevent_get_openssl_error(client->bufferevent);
 	const SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
-
 	if (what & BEV_EVENT_CONNECTED)
 		client_authenticated(client);
 	else
@@ -64,7 +62,6 @@ static void handshake_event(struct client *client, short what)
 static void client_event(struct bufferevent *bufferevent, short what, void *arg)
 {
 	struct client *client = arg;
-
 	if (client->unauthenticated) {
 		handshake_event(client, what);
 	} else if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING)) {
@@ -80,11 +77,9 @@ static void client_event(struct bufferevent *bufferevent, short what, void *arg)
 // What libevent makes of the connection. It has taken fd unless it is NULL.
 static struct bufferevent *connection_new(struct server *server, evutil_socket_t fd)
 {
-	SSL *ssl;
-
 	if (!server->tls)
 		return bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	ssl = tls_accept(server->tls);
+	SSL *ssl = tls_accept(server->tls);
 	if (!ssl)
 		return NULL;
 	// Its callbacks come from the loop only: to enable reading or to add output would call them
@@ -98,7 +93,6 @@ static struct bufferevent *connection_new(struct server *server, evutil_socket_t
 static struct client *client_new(struct server *server, evutil_socket_t fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
-
 	if (!client)
 		goto no_client;
 	client->server = server;
@@ -128,7 +122,6 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	struct client *client = client_new(server, fd);
 	struct ucred peer = {0};
 	socklen_t size = sizeof(peer);
-
 	if (!client)
 		return;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
@@ -146,7 +139,6 @@ static void client_open(struct server *server, evutil_socket_t fd)
 static void accept_in_turns(struct server *server)
 {
 	static const struct timeval now = {0};
-
 	if (++server->accepts < SERVER_ACCEPTS)
 		return;
 	evconnlistener_disable(server->listener);
@@ -157,7 +149,6 @@ void server_accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
 	int address_len, void *arg)
 {
 	struct server *server = arg;
-
 	(void)listener;
 	(void)address;
 	(void)address_len;
@@ -179,7 +170,6 @@ void server_accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
 static void handshakes_make_room(struct server *server)
 {
 	struct client *oldest = LIST_FIRST(&server->unauthenticated);
-
 	if (server->counters.handshakes < SERVER_HANDSHAKES_MAX)
 		return;
 	while (LIST_NEXT(oldest, entry))
@@ -193,13 +183,11 @@ void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
 	static const struct timeval limit = {.tv_sec = SERVER_HANDSHAKE_MS / 1000,
 		.tv_usec = SERVER_HANDSHAKE_MS % 1000 * 1000L};
 	struct server *server = arg;
-	struct client *client;
-
 	(void)listener;
 	accept_in_turns(server);
 	handshakes_make_room(server);
 	tcp_options_set(fd);
-	client = client_new(server, fd);
+	struct client *client = client_new(server, fd);
 	if (!client)
 		return;
 	client->unauthenticated = true;
@@ -216,7 +204,6 @@ void server_accept_failed(struct evconnlistener *listener, void *arg)
 {
 	static const struct timeval pause = {.tv_sec = 1};
 	struct server *server = arg;
-
 	log_limited(LOG_LEVEL_ERROR, "accept.failed reason=\"%s\"", strerror(errno));
 	evconnlistener_disable(listener);
 	event_add(server->reopen, &pause);
@@ -225,7 +212,6 @@ void server_accept_failed(struct evconnlistener *listener, void *arg)
 void server_reopen(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *server = arg;
-
 	(void)fd;
 	(void)what;
 	server->accepts = 0;

@@ -19,7 +19,6 @@ enum { SERVER_FAILURE_LINES = 10 }; // in the log, a second
 void input_drop(struct evbuffer *input, size_t len)
 {
 	struct evbuffer_iovec piece;
-
 	while (len > 0 && evbuffer_peek(input, (ssize_t)len, NULL, &piece, 1) > 0) {
 		size_t n = piece.iov_len < len ? piece.iov_len : len;
 		secmem_wipe(piece.iov_base, n);
@@ -33,7 +32,6 @@ void input_drop(struct evbuffer *input, size_t len)
 static void client_say_end(struct client *client)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
-
 	if (!ssl || client->unauthenticated)
 		return;
 	SSL_shutdown(ssl);
@@ -43,7 +41,6 @@ static void client_say_end(struct client *client)
 void caller_set(struct client *client, struct subscription *caller)
 {
 	struct subscriptions *events = client->server->rpc->events;
-
 	if (events)
 		events->caller = caller;
 }
@@ -51,11 +48,9 @@ void caller_set(struct client *client, struct subscription *caller)
 char *client_close_work(struct client *client, size_t *answer_len)
 {
 	struct rpc_work *work = client->work;
-	char *answer;
-
 	client->work = NULL;
 	caller_set(client, &client->events);
-	answer = rpc_work_close(work, answer_len);
+	char *answer = rpc_work_close(work, answer_len);
 	caller_set(client, NULL);
 	long_line_end(client);
 	return answer;
@@ -64,18 +59,16 @@ char *client_close_work(struct client *client, size_t *answer_len)
 // Of a client that is gone: nobody wants to know the answer.
 static void client_drop_work(struct client *client)
 {
-	size_t len;
-
 	if (!client->work)
 		return;
 	rpc_work_leave(client->work);
+	size_t len;
 	secmem_free(client_close_work(client, &len));
 }
 
 static void client_disconnect(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
-
 	client_stop_waiting(client);
 	subscription_close(&client->events);
 	input_drop(input, evbuffer_get_length(input));
@@ -106,7 +99,6 @@ void client_end(struct client *client)
 static void client_leave(struct client *client)
 {
 	static const struct timeval now = {0};
-
 	client_disconnect(client);
 	LIST_REMOVE(client, entry);
 	LIST_INSERT_HEAD(&client->server->detached, client, entry);
@@ -129,7 +121,6 @@ static void failure_log(struct client *client, const char *reason)
 {
 	struct server *server = client->server;
 	uint64_t second = clock_now_ms() / 1000;
-
 	if (second != server->failure_second)
 		server->failure_lines = 0;
 	server->failure_second = second;
@@ -157,12 +148,11 @@ size_t client_output_len(const struct client *client)
 
 void client_send_events(struct client *client, size_t max)
 {
-	size_t queued = client_output_len(client), len;
-	const char *lines;
-
+	size_t queued = client_output_len(client);
 	if (client->closing || client->answering || queued >= max)
 		return;
-	lines = subscription_peek(&client->events, max - queued, &len);
+	size_t len;
+	const char *lines = subscription_peek(&client->events, max - queued, &len);
 	if (len == 0)
 		return;
 	if (bufferevent_write(client->bufferevent, lines, len) == 0)
@@ -180,11 +170,10 @@ void client_end_events(struct client *client)
 void server_flush(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *server = arg;
-	struct client *client;
-
 	(void)fd;
 	(void)what;
-	for (client = LIST_FIRST(&server->clients); client; client = LIST_NEXT(client, entry))
+	for (struct client *client = LIST_FIRST(&server->clients); client;
+		client = LIST_NEXT(client, entry))
 		client_send_events(client, SERVER_EVENTS_MAX);
 }
 
@@ -193,7 +182,6 @@ static void server_wake(void *arg)
 {
 	static const struct timeval now = {0};
 	struct server *server = arg;
-
 	if (!evtimer_pending(server->flush, NULL))
 		event_add(server->flush, &now);
 }

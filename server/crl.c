@@ -11,7 +11,6 @@
 static void why_openssl(char *why, size_t why_size, const char *path)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-
 	snprintf(why, why_size, "crl %s: %s", path, reason ? reason : "not usable");
 	ERR_clear_error();
 }
@@ -20,7 +19,6 @@ static void why_openssl(char *why, size_t why_size, const char *path)
 static void escape_trim(char *text, size_t len)
 {
 	size_t n_backslashes = 0;
-
 	while (n_backslashes < len && text[len - 1 - n_backslashes] == '\\')
 		n_backslashes++;
 	if (n_backslashes % 2 == 1)
@@ -31,7 +29,6 @@ void crl_name(const X509_NAME *name, char *text, size_t size)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	int len = 0;
-
 	if (bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0)
 		len = BIO_read(bio, text, (int)size - 1);
 	text[len > 0 ? len : 0] = '\0';
@@ -89,9 +86,8 @@ static bool crl_check_whole(X509_STORE *store, const char *path, char *why, size
 
 static bool crl_add(X509_STORE *store, X509_CRL *crl, const char *path, char *why, size_t why_size)
 {
-	char name[128];
-
 	if (!crl_authority(store, crl)) {
+		char name[128];
 		crl_name(X509_CRL_get_issuer(crl), name, sizeof(name));
 		snprintf(why, why_size, "crl %s: nobody of ca has signed the list of %s", path,
 			name);
@@ -106,9 +102,8 @@ static bool crl_add(X509_STORE *store, X509_CRL *crl, const char *path, char *wh
 bool crl_read(X509_STORE *store, const char *path, char *why, size_t why_size)
 {
 	BIO *bio = BIO_new_file(path, "r");
-	X509_CRL *crl;
 	bool good = bio;
-
+	X509_CRL *crl;
 	while (good && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
 		good = crl_add(store, crl, path, why, why_size);
 		X509_CRL_free(crl);
@@ -126,7 +121,6 @@ bool crl_read(X509_STORE *store, const char *path, char *why, size_t why_size)
 time_t crl_unix_time(const ASN1_TIME *time)
 {
 	struct tm tm;
-
 	return time && ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) : 0;
 }
 
@@ -134,7 +128,6 @@ time_t crl_unix_time(const ASN1_TIME *time)
 static time_t authority_expiry(const STACK_OF(X509_OBJECT) * objects, const X509_NAME *authority)
 {
 	time_t last = 0;
-
 	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
 		X509_CRL *crl = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
 		if (!crl || X509_NAME_cmp(X509_CRL_get_issuer(crl), authority) != 0)
@@ -165,7 +158,6 @@ time_t crl_expiry(X509_STORE *store)
 static int note_revoked(int good, X509_STORE_CTX *verification)
 {
 	bool *revoked = X509_STORE_CTX_get_app_data(verification);
-
 	(void)good;
 	if (X509_STORE_CTX_get_error(verification) == X509_V_ERR_CERT_REVOKED)
 		*revoked = true;
@@ -176,7 +168,6 @@ bool crl_revokes(X509_STORE *store, X509 *certificate, STACK_OF(X509) * chain)
 {
 	X509_STORE_CTX *verification = X509_STORE_CTX_new();
 	bool revoked = false;
-
 	if (verification && X509_STORE_CTX_init(verification, store, certificate, chain) == 1) {
 		X509_STORE_CTX_set_app_data(verification, &revoked);
 		X509_STORE_CTX_set_verify_cb(verification, note_revoked);

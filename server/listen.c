@@ -17,7 +17,6 @@
 void tcp_options_set(evutil_socket_t fd)
 {
 	static const int on = 1, idle_s = 60, interval_s = 10, probes = 6;
-
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
@@ -28,7 +27,6 @@ void tcp_options_set(evutil_socket_t fd)
 void address_format(const struct sockaddr *address, socklen_t address_len, char *text, size_t size)
 {
 	char host[INET6_ADDRSTRLEN], port[8];
-
 	if (getnameinfo(address, address_len, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		snprintf(text, size, "?");
@@ -41,15 +39,14 @@ void address_format(const struct sockaddr *address, socklen_t address_len, char 
 static int stale_remove(const struct sockaddr_un *address)
 {
 	struct stat st;
-	int fd, ret = -EADDRINUSE;
-
 	if (lstat(address->sun_path, &st) != 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EADDRINUSE;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
+	int ret = -EADDRINUSE;
 	// Only a refused connection shows that nobody is there: a full backlog gives EAGAIN.
 	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
 		errno == ECONNREFUSED)
@@ -61,11 +58,9 @@ static int stale_remove(const struct sockaddr_un *address)
 // Sets group and mode of the socket file.
 static int permissions_set(const struct server_options *options)
 {
-	const struct group *group;
-
 	if (options->group) {
 		errno = 0;
-		group = getgrnam(options->group);
+		const struct group *group = getgrnam(options->group);
 		if (!group)
 			return errno != 0 ? -errno : -ENOENT;
 		if (chown(options->path, (uid_t)-1, group->gr_gid) != 0)
@@ -78,15 +73,13 @@ int socket_listen(const struct server_options *options, struct stat *st)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t path_len = strlen(options->path);
-	int fd, ret;
-
 	if (path_len == 0 || path_len >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, options->path, path_len);
-	ret = stale_remove(&address);
+	int ret = stale_remove(&address);
 	if (ret != 0)
 		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	// Linux gives the file the mode of the socket inode at bind().

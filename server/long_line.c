@@ -12,7 +12,6 @@ static void long_line_pass_on(struct server *server)
 {
 	static const struct timeval now = {0};
 	struct client *next = STAILQ_FIRST(&server->waiting);
-
 	if (!server->long_line && next)
 		event_add(next->turn, &now);
 }
@@ -20,7 +19,6 @@ static void long_line_pass_on(struct server *server)
 void long_line_end(struct client *client)
 {
 	struct server *server = client->server;
-
 	if (server->long_line == client)
 		server->long_line = NULL;
 	long_line_pass_on(server);
@@ -29,7 +27,6 @@ void long_line_end(struct client *client)
 void client_stop_waiting(struct client *client)
 {
 	struct server *server = client->server;
-
 	if (!client->waits)
 		return;
 	STAILQ_REMOVE(&server->waiting, client, client, next_waiting);
@@ -41,7 +38,6 @@ bool long_line_begin(struct client *client, size_t len)
 {
 	struct server *server = client->server;
 	struct client *first = STAILQ_FIRST(&server->waiting);
-
 	if (len <= SERVER_SHORT_LINE)
 		return true;
 	if (!server->long_line && (!first || first == client)) {

@@ -21,7 +21,6 @@
 static struct server *server_new(struct event_base *base, const char *path, const struct rpc *rpc)
 {
 	struct server *server = calloc(1, sizeof(*server));
-
 	if (!server)
 		return NULL;
 	LIST_INIT(&server->clients);
@@ -46,16 +45,14 @@ struct server *server_open(
 	struct event_base *base, const struct server_options *options, const struct rpc *rpc)
 {
 	struct server *server = server_new(base, options->path, rpc);
-	char path[LOG_QUOTED_SIZE];
 	struct stat st = {0};
-	int fd;
-
+	char path[LOG_QUOTED_SIZE];
 	if (!server) {
 		log_error("control.failed path=%s reason=\"out of memory\"",
 			log_quoted(path, options->path));
 		return NULL;
 	}
-	fd = socket_listen(options, &st);
+	int fd = socket_listen(options, &st);
 	if (fd < 0) {
 		log_error("control.failed path=%s reason=\"%s\"", log_quoted(path, options->path),
 			strerror(-fd));
@@ -81,7 +78,6 @@ struct server *server_open(
 static void before_handshake(void *arg)
 {
 	const struct server *server = arg;
-
 	if (server->rpc->before_call)
 		server->rpc->before_call(server->rpc->app);
 }
@@ -92,7 +88,6 @@ struct server *server_open_tls(
 	struct server *server = server_new(base, NULL, rpc);
 	struct sockaddr_storage address;
 	int size = sizeof(address);
-
 	if (!server) {
 		log_error("control.failed listen=%s reason=\"out of memory\"", listen);
 		return NULL;
@@ -115,9 +110,7 @@ struct server *server_open_tls(
 
 void server_close_revoked(struct server *server)
 {
-	struct client *client = LIST_FIRST(&server->clients), *next;
-
-	for (; client; client = next) {
+	for (struct client *client = LIST_FIRST(&server->clients), *next; client; client = next) {
 		next = LIST_NEXT(client, entry);
 		before_handshake(server); // as costly as one, for each client
 		if (!tls_is_revoked(server->tls, bufferevent_openssl_get_ssl(client->bufferevent)))
@@ -134,8 +127,6 @@ struct server_counters server_count(const struct server *server)
 
 void server_close(struct server *server)
 {
-	struct stat st;
-
 	if (!server)
 		return;
 	// client_close() takes it out of the list, which the analyzer does not see.
@@ -148,6 +139,7 @@ void server_close(struct server *server)
 			LIST_FIRST(&server->unauthenticated)); // NOLINT(clang-analyzer-unix.Malloc)
 	if (server->listener) {
 		evconnlistener_free(server->listener);
+		struct stat st;
 		// Another process may have replaced the file meanwhile; then it is not ours.
 		if (server->path && lstat(server->path, &st) == 0 && st.st_dev == server->device &&
 			st.st_ino == server->inode)

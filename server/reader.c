@@ -68,10 +68,10 @@ void reader_open(struct reader *r, const json_t *value, const char *path, struct
 
 void reader_fail(struct reader *r, enum rpc_code code, const char *name, const char *format, ...)
 {
-	char path[READER_PATH_SIZE], message[sizeof(r->error->message)];
-	va_list args;
-
+	char path[READER_PATH_SIZE];
 	member_path(r, name, path);
+	char message[sizeof(r->error->message)];
+	va_list args;
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
@@ -89,7 +89,6 @@ static const json_t *reader_find(struct reader *r, const char *name, enum reader
 {
 	json_t *object = (json_t *)r->object; // jansson iterates over non-const objects only
 	unsigned position = 0;
-
 	if (r->error->code != RPC_OK)
 		return NULL;
 	if (r->n_asked < READER_NAMES_MAX)
@@ -117,7 +116,6 @@ static const json_t *reader_take_type(struct reader *r, const char *name, enum r
 	json_type type, const char *accepted)
 {
 	const json_t *value = reader_find(r, name, need);
-
 	if (!value && need == READER_REQUIRED)
 		reader_miss(r, name, accepted);
 	if (value && json_typeof(value) != type) {
@@ -131,7 +129,6 @@ static const json_t *reader_take_type(struct reader *r, const char *name, enum r
 bool reader_string(struct reader *r, const char *name, enum reader_need need, const char **out)
 {
 	const json_t *value = reader_take_type(r, name, need, JSON_STRING, "a string");
-
 	if (!value)
 		return false;
 	*out = json_string_value(value);
@@ -142,7 +139,6 @@ bool reader_bool(struct reader *r, const char *name, bool *out)
 {
 	static const char accepted[] = "true or false";
 	const json_t *value = reader_find(r, name, READER_OPTIONAL);
-
 	if (!value)
 		return false;
 	if (!json_is_boolean(value)) {
@@ -157,8 +153,6 @@ bool reader_bool(struct reader *r, const char *name, bool *out)
 bool reader_uint(struct reader *r, const char *name, uint64_t min, uint64_t max, uint64_t *out)
 {
 	const json_t *value = reader_find(r, name, READER_OPTIONAL);
-	json_int_t number;
-
 	if (!value)
 		return false;
 	if (!json_is_integer(value)) {
@@ -167,7 +161,7 @@ bool reader_uint(struct reader *r, const char *name, uint64_t min, uint64_t max,
 			min, max);
 		return false;
 	}
-	number = json_integer_value(value);
+	json_int_t number = json_integer_value(value);
 	if (number < 0 || (uint64_t)number < min || (uint64_t)number > max) {
 		reader_fail(r, RPC_INVALID_PARAMS, name,
 			"is %" JSON_INTEGER_FORMAT "; accepted: an integer from %" PRIu64
@@ -183,7 +177,6 @@ bool reader_uint(struct reader *r, const char *name, uint64_t min, uint64_t max,
 static void names_join(const char *const *names, unsigned n, char *out, size_t size)
 {
 	size_t len = 0;
-
 	out[0] = '\0';
 	for (unsigned i = 0; i < n && len < size; i++)
 		len += (size_t)snprintf(out + len, size - len, "%s%s", i > 0 ? ", " : "", names[i]);
@@ -193,9 +186,7 @@ bool reader_choice(struct reader *r, const char *name, enum reader_need need,
 	const char *const *names, unsigned *out)
 {
 	const json_t *value = reader_find(r, name, need);
-	char accepted[READER_NAMES_SIZE];
 	unsigned n = 0;
-
 	if (!value && need == READER_OPTIONAL)
 		return false;
 	for (; names[n]; n++) {
@@ -204,6 +195,7 @@ bool reader_choice(struct reader *r, const char *name, enum reader_need need,
 			return true;
 		}
 	}
+	char accepted[READER_NAMES_SIZE];
 	names_join(names, n, accepted, sizeof(accepted));
 	if (!value) {
 		reader_miss(r, name, accepted);
@@ -217,10 +209,9 @@ bool reader_choice(struct reader *r, const char *name, enum reader_need need,
 bool reader_object(struct reader *r, const char *name, enum reader_need need, struct reader *child)
 {
 	const json_t *value = reader_take_type(r, name, need, JSON_OBJECT, "an object");
-	char path[READER_PATH_SIZE];
-
 	if (!value)
 		return false;
+	char path[READER_PATH_SIZE];
 	member_path(r, name, path);
 	reader_open(child, value, path, r->error);
 	return r->error->code == RPC_OK;
@@ -229,7 +220,6 @@ bool reader_object(struct reader *r, const char *name, enum reader_need need, st
 bool reader_array(struct reader *r, const char *name, enum reader_need need, const json_t **out)
 {
 	const json_t *value = reader_take_type(r, name, need, JSON_ARRAY, "an array");
-
 	if (!value)
 		return false;
 	*out = value;
@@ -240,9 +230,7 @@ bool reader_array(struct reader *r, const char *name, enum reader_need need, con
 static void reader_refuse(struct reader *r, const char *name)
 {
 	const char *names[READER_NAMES_MAX] = {NULL};
-	char accepted[READER_NAMES_SIZE];
 	unsigned n = 0;
-
 	for (unsigned i = 0; i < r->n_asked; i++) {
 		unsigned k = 0;
 		while (k < n && strcmp(names[k], r->asked[i]) != 0)
@@ -250,6 +238,7 @@ static void reader_refuse(struct reader *r, const char *name)
 		if (k == n)
 			names[n++] = r->asked[i];
 	}
+	char accepted[READER_NAMES_SIZE];
 	names_join(names, n, accepted, sizeof(accepted));
 	reader_fail(r, RPC_INVALID_PARAMS, name, "is not a member of this object; accepted: %s",
 		n > 0 ? accepted : "none");
@@ -259,7 +248,6 @@ bool reader_close(struct reader *r)
 {
 	json_t *object = (json_t *)r->object;
 	unsigned position = 0;
-
 	if (r->error->code != RPC_OK)
 		return false;
 	for (void *it = json_object_iter(object); it;

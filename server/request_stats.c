@@ -47,7 +47,6 @@ const uint64_t request_bucket_ns[REQUEST_N_BUCKETS - 1] = {
 void request_stats_init(struct request_stats *stats, const struct rpc_method *methods)
 {
 	unsigned n = 0;
-
 	while (methods[n].name)
 		n++;
 	*stats = (struct request_stats){.methods = methods, .n_methods = n};
@@ -65,7 +64,6 @@ void request_stats_fini(struct request_stats *stats)
 static unsigned outcome_of(int code)
 {
 	unsigned outcome = 0;
-
 	while (outcome < REQUEST_N_OUTCOMES - 1 && outcomes[outcome].code != code)
 		outcome++;
 	return outcome;
@@ -74,7 +72,6 @@ static unsigned outcome_of(int code)
 static unsigned bucket_of(uint64_t duration_ns)
 {
 	unsigned bucket = 0;
-
 	while (bucket < REQUEST_N_BUCKETS - 1 && duration_ns > request_bucket_ns[bucket])
 		bucket++;
 	return bucket;
@@ -85,7 +82,6 @@ void request_stats_count(struct request_stats *stats, const struct rpc_method *m
 {
 	unsigned i = method ? (unsigned)(method - stats->methods) : stats->n_methods;
 	struct method_stats *counted = &stats->by_method[i];
-
 	counted->outcomes[outcome_of(code)]++;
 	counted->buckets[bucket_of(duration_ns)]++;
 	counted->total_ns += duration_ns;

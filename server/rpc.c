@@ -35,9 +35,7 @@ struct rpc_work {
 // The response that reports an error. Takes over the reference to id.
 static json_t *response_error(json_t *id, struct rpc_error *error)
 {
-	json_t *body;
-
-	body = json_pack("{s:i, s:s}", "code", error->code, "message", error->message);
+	json_t *body = json_pack("{s:i, s:s}", "code", error->code, "message", error->message);
 	if (body && error->path[0] != '\0') {
 		json_t *data = json_pack("{s:s}", "path", error->path);
 		if (json_object_set_new(body, "data", data) != 0) {
@@ -65,9 +63,8 @@ static const struct rpc_method *method_find(const struct rpc *rpc, const char *n
 
 static void method_refuse(const struct rpc *rpc, struct rpc_error *error)
 {
-	char names[sizeof(error->message)];
 	size_t len = 0;
-
+	char names[sizeof(error->message)];
 	names[0] = '\0';
 	for (const struct rpc_method *method = rpc->methods; method->name && len < sizeof(names);
 		method++)
@@ -111,7 +108,6 @@ static bool run_begin(const struct rpc *rpc, const json_t *request, const struct
 	struct rpc_run *run, struct rpc_error *error)
 {
 	json_t *params = json_object_get(request, "params");
-
 	if (!method) {
 		method_refuse(rpc, error);
 		return false;
@@ -137,15 +133,13 @@ static json_t *run_step(
 {
 	const struct rpc *rpc = work->rpc;
 	struct rpc_run *run = &work->run;
-	uint64_t began_ns;
-	json_t *result;
-
 	if (rpc->before_call)
 		rpc->before_call(rpc->app);
-	began_ns = clock_now_ns();
+	uint64_t began_ns = clock_now_ns();
 	run->slice.work = work;
 	run->slice.until_ns = until_ns;
 	run->slice.more = false;
+	json_t *result;
 	if (run->method->call_in_slices)
 		result = run->method->call_in_slices(rpc->app, run->params, &run->slice, error);
 	else
@@ -171,7 +165,6 @@ static void text_begin_response(struct rpc_work *work)
 static json_t *response_id(const json_t *request)
 {
 	json_t *id = json_object_get(request, "id");
-
 	return json_is_string(id) || json_is_number(id) ? json_incref(id) : json_null();
 }
 
@@ -179,7 +172,6 @@ void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
 {
 	struct rpc_text *text = &slice->work->text;
 	const json_t *request = work_request(slice->work);
-
 	if (!json_object_get(request, "id")) {
 		json_decref(element);
 		return;
@@ -239,7 +231,6 @@ static bool request_begin(
 	const struct rpc *rpc = work->rpc;
 	const struct rpc_method *method = NULL;
 	bool begun = false;
-
 	*valid = request_check(request, error);
 	if (*valid) {
 		method = method_find(rpc, json_string_value(json_object_get(request, "method")));
@@ -257,9 +248,9 @@ static bool request_step(struct rpc_work *work, const json_t *request, uint64_t 
 	struct rpc_error error = {0};
 	struct rpc_run *run = &work->run;
 	json_t *result = NULL;
-	bool valid = true, more;
-
+	bool valid = true;
 	if (run->method || request_begin(work, request, &valid, &error)) {
+		bool more;
 		result = run_step(work, until_ns, &more, &error);
 		if (more)
 			return false;
@@ -276,7 +267,6 @@ static char *answer_without_memory(size_t *out_len)
 	static const char text[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32603,"
 				   "\"message\":\"out of memory\"}}";
 	char *copy = secmem_malloc(sizeof(text));
-
 	if (copy)
 		memcpy(copy, text, sizeof(text));
 	*out_len = copy ? sizeof(text) - 1 : 0;
@@ -294,7 +284,6 @@ static void batch_open(struct rpc_work *work)
 {
 	struct rpc_error error = {0};
 	size_t n = json_array_size(work->line);
-
 	if (n == 0 || n > RPC_BATCH_MAX) {
 		rpc_fail(&error, RPC_INVALID_REQUEST, NULL,
 			"the batch has %zu requests; accepted: from 1 to %d", n, RPC_BATCH_MAX);
@@ -309,7 +298,6 @@ struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t l
 {
 	struct rpc_work *work = calloc(1, sizeof(*work));
 	struct rpc_error error = {0};
-
 	if (!work)
 		return NULL;
 	work->rpc = rpc;
@@ -341,7 +329,6 @@ bool rpc_work_step(struct rpc_work *work, uint64_t until_ns)
 char *rpc_work_take(struct rpc_work *work, size_t *len)
 {
 	char *octets = work->text.octets;
-
 	*len = 0;
 	if (work->n > 1 || work->text.failed || work->text.len == 0)
 		return NULL;
@@ -376,12 +363,10 @@ static void work_finish_request(struct rpc_work *work)
 
 char *rpc_work_close(struct rpc_work *work, size_t *out_len)
 {
-	struct rpc_text text;
-
 	work_finish_request(work);
 	if (work->batch && work->text.len > 0)
 		text_add(&work->text, "]", 1);
-	text = work->text;
+	struct rpc_text text = work->text;
 	json_decref(work->line);
 	free(work);
 	*out_len = text.len;
@@ -395,7 +380,6 @@ char *rpc_work_close(struct rpc_work *work, size_t *out_len)
 char *rpc_answer(const struct rpc *rpc, const char *line, size_t len, size_t *out_len)
 {
 	struct rpc_work *work = rpc_work_open(rpc, line, len);
-
 	if (!work)
 		return answer_without_memory(out_len);
 	rpc_work_step(work, UINT64_MAX);

@@ -11,14 +11,12 @@
 // otherwise.
 static void utf8_trim(char *text)
 {
-	size_t len = strlen(text), start = len, sequence_len;
-	unsigned char lead;
-
+	size_t len = strlen(text), start = len;
 	while (start > 0 && len - start < 4) {
-		lead = (unsigned char)text[--start];
+		unsigned char lead = (unsigned char)text[--start];
 		if ((lead & 0xc0) == 0x80)
 			continue; // a continuation octet
-		sequence_len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+		size_t sequence_len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 		if (len - start < sequence_len)
 			text[start] = '\0';
 		return;
@@ -28,12 +26,11 @@ static void utf8_trim(char *text)
 void rpc_fail(
 	struct rpc_error *error, enum rpc_code code, const char *path, const char *format, ...)
 {
-	va_list args;
-
 	if (error->code != RPC_OK)
 		return;
 	error->code = code;
 	snprintf(error->path, sizeof(error->path), "%s", path ? path : "");
+	va_list args;
 	va_start(args, format);
 	vsnprintf(error->message, sizeof(error->message), format, args);
 	va_end(args);

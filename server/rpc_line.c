@@ -13,7 +13,6 @@ bool request_check(const json_t *request, struct rpc_error *error)
 	const json_t *version = json_object_get(request, "jsonrpc");
 	const json_t *id = json_object_get(request, "id");
 	const json_t *params = json_object_get(request, "params");
-
 	if (!json_is_object(request))
 		rpc_fail(error, RPC_INVALID_REQUEST, NULL,
 			"the request is not an object; accepted: an object, or an array of "
@@ -39,7 +38,6 @@ static bool depth_check(const char *line, size_t len)
 {
 	bool in_string = false;
 	int depth = 0;
-
 	for (size_t i = 0; i < len; i++) {
 		char c = line[i];
 		if (in_string) {
@@ -62,14 +60,13 @@ static bool depth_check(const char *line, size_t len)
 json_t *line_parse(const char *line, size_t len, struct rpc_error *error)
 {
 	json_error_t parse_error = {0};
-	json_t *json;
-
 	if (!depth_check(line, len)) {
 		rpc_fail(error, RPC_PARSE_ERROR, NULL,
 			"the JSON text nests too deep; accepted: %d levels", RPC_DEPTH_MAX);
 		return NULL;
 	}
-	json = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &parse_error);
+	json_t *json =
+		json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &parse_error);
 	if (!json)
 		rpc_fail(error, RPC_PARSE_ERROR, NULL,
 			"not valid JSON at octet %d of the line; accepted: one JSON text in UTF-8, "

@@ -12,7 +12,6 @@ enum { RPC_TEXT_SIZE = 512 }; // octets at first
 void text_add(struct rpc_text *text, const char *octets, size_t len)
 {
 	size_t size = text->size;
-
 	while (!text->failed && size - text->len < len)
 		size = size > 0 ? size * 2 : RPC_TEXT_SIZE;
 	if (!text->failed && size != text->size) {

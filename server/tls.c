@@ -36,7 +36,6 @@ struct tls {
 static void why_openssl(char *why, size_t why_size, const char *what, const char *path)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-
 	snprintf(why, why_size, "%s %s: %s", what, path, reason ? reason : "not usable");
 	ERR_clear_error();
 }
@@ -66,10 +65,9 @@ static char *key_file_read(const char *path, size_t *len, char *why, size_t why_
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char *text = fd >= 0 ? secmem_malloc(TLS_KEY_FILE_MAX) : NULL;
-	struct stat st;
 	ssize_t n = 1;
-
 	*len = 0;
+	struct stat st;
 	if (text && fstat(fd, &st) == 0)
 		key_warn_if_open(path, st.st_mode);
 	while (text && *len < TLS_KEY_FILE_MAX && n > 0) {
@@ -100,16 +98,12 @@ static bool context_use_key(SSL_CTX *context, const char *path, char *why, size_
 {
 	size_t len;
 	char *text = key_file_read(path, &len, why, why_size);
-	BIO *bio;
-	EVP_PKEY *key;
-	bool ok;
-
 	if (!text)
 		return false;
-	bio = BIO_new_mem_buf(text, (int)len);
-	key = bio ? PEM_read_bio_PrivateKey(bio, NULL, passphrase_none, NULL) : NULL;
-	ok = key && SSL_CTX_use_PrivateKey(context, key) == 1 &&
-	     SSL_CTX_check_private_key(context) == 1;
+	BIO *bio = BIO_new_mem_buf(text, (int)len);
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, passphrase_none, NULL) : NULL;
+	bool ok = key && SSL_CTX_use_PrivateKey(context, key) == 1 &&
+		  SSL_CTX_check_private_key(context) == 1;
 	if (!ok)
 		why_openssl(why, why_size, "key", path);
 	EVP_PKEY_free(key);
@@ -143,7 +137,6 @@ static SSL_CTX *context_new(
 	const SSL_METHOD *method, const struct tls_files *files, char *why, size_t why_size)
 {
 	SSL_CTX *context = SSL_CTX_new(method);
-
 	ERR_clear_error();
 	if (!context || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
 		SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1 ||
@@ -168,7 +161,6 @@ static SSL_CTX *context_new(
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
 	const struct tls *tls = arg;
-
 	(void)ssl;
 	(void)alert;
 	if (tls->before_handshake)
@@ -179,7 +171,6 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 static SSL_CTX *listener_context(struct tls *tls, char *why, size_t why_size)
 {
 	SSL_CTX *context = context_new(TLS_server_method(), &tls->files, why, why_size);
-
 	if (!context)
 		return NULL;
 	SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
@@ -195,7 +186,6 @@ static void crl_warn_if_expired(const struct tls *tls)
 	time_t expiry = tls_crl_expiry(tls);
 	char when[32];
 	struct tm utc;
-
 	if (expiry == 0 || expiry > time(NULL) || !gmtime_r(&expiry, &utc) ||
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
 		return;
@@ -208,7 +198,6 @@ static void crl_warn_if_expired(const struct tls *tls)
 struct tls *tls_open(const struct tls_files *files, char *why, size_t why_size)
 {
 	struct tls *tls = calloc(1, sizeof(*tls));
-
 	if (!tls) {
 		snprintf(why, why_size, "out of memory");
 		return NULL;
@@ -226,7 +215,6 @@ struct tls *tls_open(const struct tls_files *files, char *why, size_t why_size)
 bool tls_reload(struct tls *tls, char *why, size_t why_size)
 {
 	SSL_CTX *context = listener_context(tls, why, why_size);
-
 	if (!context)
 		return false;
 	SSL_CTX_free(tls->context);
@@ -246,7 +234,6 @@ void tls_close(struct tls *tls)
 time_t tls_expiry(const struct tls *tls)
 {
 	const X509 *certificate = SSL_CTX_get0_certificate(tls->context);
-
 	return certificate ? crl_unix_time(X509_get0_notAfter(certificate)) : 0;
 }
 
@@ -260,7 +247,6 @@ bool tls_is_revoked(const struct tls *tls, const SSL *ssl)
 	X509 *certificate = SSL_get1_peer_certificate(ssl);
 	bool revoked = certificate && crl_revokes(SSL_CTX_get_cert_store(tls->context), certificate,
 					      SSL_get_peer_cert_chain(ssl));
-
 	X509_free(certificate);
 	return revoked;
 }
@@ -284,7 +270,6 @@ SSL_CTX *tls_client_context(const struct tls_files *files, char *why, size_t why
 void tls_subject(const SSL *ssl, char *text, size_t size)
 {
 	X509 *certificate = SSL_get1_peer_certificate(ssl);
-
 	text[0] = '\0';
 	if (certificate)
 		crl_name(X509_get_subject_name(certificate), text, size);
@@ -326,7 +311,6 @@ static enum tls_failure verify_failure(long verified)
 enum tls_failure tls_failure_kind(const SSL *ssl, unsigned long error)
 {
 	long verified = SSL_get_verify_result(ssl);
-
 	if (verified != X509_V_OK)
 		return verify_failure(verified);
 	if (error == 0 || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
@@ -340,7 +324,6 @@ const char *tls_failure_reason(const SSL *ssl, unsigned long error)
 {
 	long verified = SSL_get_verify_result(ssl);
 	const char *reason = ERR_reason_error_string(error);
-
 	if (verified != X509_V_OK)
 		return X509_verify_cert_error_string(verified);
 	return reason ? reason : "the connection ended";

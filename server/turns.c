@@ -30,12 +30,10 @@ static void answer_free(const void *answer, size_t len, void *arg)
 // Takes over the answer.
 static int answer_queue(struct evbuffer *output, char *answer, size_t len)
 {
-	int rc;
-
 	if (len > SERVER_SHORT_ANSWER &&
 		evbuffer_add_reference(output, answer, len, answer_free, NULL) == 0)
 		return 0;
-	rc = evbuffer_add(output, answer, len);
+	int rc = evbuffer_add(output, answer, len);
 	secmem_free(answer);
 	return rc;
 }
@@ -46,7 +44,6 @@ static void client_answer(struct client *client)
 	struct evbuffer *output = bufferevent_get_output(client->bufferevent);
 	size_t len;
 	char *answer = client_close_work(client, &len);
-
 	client_end_events(client);
 	if (!answer && !client->answering)
 		return;
@@ -63,7 +60,6 @@ static void client_answer_part(struct client *client)
 	struct evbuffer *output = bufferevent_get_output(client->bufferevent);
 	size_t len;
 	char *part = rpc_work_take(client->work, &len);
-
 	if (!part)
 		return;
 	client->answering = true;
@@ -74,10 +70,8 @@ static void client_answer_part(struct client *client)
 // Goes on with the line until the turn is over.
 static void client_go_on(struct client *client, uint64_t until_ns)
 {
-	bool done;
-
 	caller_set(client, &client->events);
-	done = rpc_work_step(client->work, until_ns);
+	bool done = rpc_work_step(client->work, until_ns);
 	caller_set(client, NULL);
 	if (done)
 		client_answer(client);
@@ -102,13 +96,11 @@ static void line_read(struct client *client, size_t len)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
 	struct evbuffer_iovec piece;
-	char *joined;
-
 	if (evbuffer_peek(input, (ssize_t)len, NULL, &piece, 1) == 1) {
 		client_read_line(client, piece.iov_base, len);
 		return;
 	}
-	joined = secmem_malloc(len);
+	char *joined = secmem_malloc(len);
 	if (!joined || evbuffer_copyout(input, joined, len) != (ssize_t)len)
 		client_drop_without_memory(client);
 	else
@@ -121,7 +113,6 @@ static void client_refuse_line(struct client *client)
 	static const char answer[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,"
 				     "\"message\":\"the line is too "
 				     "long; accepted: at most 1048576 octets with its LF\"}}\n";
-
 	static_assert(SERVER_LINE_MAX == 1048576, "the message names the limit");
 	bufferevent_write(client->bufferevent, answer, sizeof(answer) - 1);
 	log_limited(LOG_LEVEL_WARNING, "client.dropped %s reason=\"line too long\"", client->name);
@@ -133,12 +124,11 @@ static bool client_next_line(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
 	size_t input_len = evbuffer_get_length(input);
-	struct evbuffer_ptr from, found;
-
 	if (input_len == 0)
 		return false;
-	found.pos = -1;
+	struct evbuffer_ptr found = {.pos = -1};
 	if (client->searched < input_len) {
+		struct evbuffer_ptr from;
 		evbuffer_ptr_set(input, &from, client->searched, EVBUFFER_PTR_SET);
 		found = evbuffer_search_eol(input, &from, NULL, EVBUFFER_EOL_LF);
 	}
@@ -162,7 +152,6 @@ static bool client_next_line(struct client *client)
 static void client_bound_input(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
-
 	if (!client->at_eof && evbuffer_get_length(input) < SERVER_LINE_MAX)
 		bufferevent_enable(client->bufferevent, EV_READ);
 	else
@@ -182,7 +171,6 @@ static bool client_take_turn(struct client *client)
 {
 	uint64_t until_ns = clock_now_ns() + SERVER_TURN_NS;
 	bool more = true;
-
 	for (int n = 0; n < SERVER_LINES_PER_WAKEUP && more && !client->closing; n++) {
 		if (client_must_read(client))
 			break;
@@ -203,11 +191,11 @@ static size_t client_answers_len(const struct client *client)
 // The client with the largest backlog of answers; *len is what all have, in octets.
 static struct client *server_largest_backlog(const struct server *server, size_t *len)
 {
-	struct client *client, *largest = NULL;
+	struct client *largest = NULL;
 	size_t most = 0;
-
 	*len = 0;
-	for (client = LIST_FIRST(&server->clients); client; client = LIST_NEXT(client, entry)) {
+	for (struct client *client = LIST_FIRST(&server->clients); client;
+		client = LIST_NEXT(client, entry)) {
 		size_t answers_len = client_answers_len(client);
 		*len += answers_len;
 		if (answers_len > most) {
@@ -223,7 +211,6 @@ static void server_bound_answers(struct server *server)
 {
 	size_t len;
 	struct client *largest = server_largest_backlog(server, &len);
-
 	if (len <= SERVER_ANSWERS_MAX)
 		return;
 	log_limited(LOG_LEVEL_WARNING, "client.dropped %s reason=\"answers are not read\"",
@@ -237,7 +224,6 @@ void client_work(struct client *client)
 	struct server *server = client->server;
 	bool more = client_take_turn(client);
 	bool much = client_answers_len(client) > SERVER_FEW_ANSWERS;
-
 	if (client->closing || (client->at_eof && !more && !client->waits)) {
 		client->closing = true;
 		client_stop_waiting(client);
@@ -262,7 +248,6 @@ static void detached_work(struct client *client)
 {
 	static const struct timeval now = {0};
 	bool done = rpc_work_step(client->work, clock_now_ns() + SERVER_TURN_NS);
-
 	if (done || event_add(client->turn, &now) != 0)
 		client_end(client);
 }
@@ -270,7 +255,6 @@ static void detached_work(struct client *client)
 void client_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *client = arg;
-
 	(void)fd;
 	(void)what;
 	if (client->unauthenticated)
@@ -284,7 +268,6 @@ void client_turn(evutil_socket_t fd, short what, void *arg)
 void client_readable(struct bufferevent *bufferevent, void *arg)
 {
 	struct client *client = arg;
-
 	(void)bufferevent;
 	if (client->closing)
 		return;
@@ -298,7 +281,6 @@ void client_readable(struct bufferevent *bufferevent, void *arg)
 void client_written(struct bufferevent *bufferevent, void *arg)
 {
 	struct client *client = arg;
-
 	if (client->unauthenticated)
 		return; // the handshake's own octets
 	client_send_events(client, SERVER_EVENTS_MAX);
