@@ -21,9 +21,7 @@ static int digit_value(char c)
 
 bool hex_decode(const char *text, uint8_t *out, size_t size)
 {
-	size_t i;
-
-	for (i = 0; i < size; i++) {
+	for (size_t i = 0; i < size; i++) {
 		int high = digit_value(text[2 * i]);
 		int low = high < 0 ? -1 : digit_value(text[2 * i + 1]);
 		if (low < 0)
@@ -41,7 +39,6 @@ not_hex:
 size_t hex_decode_range(const char *text, uint8_t *out, size_t min, size_t max)
 {
 	size_t digits = strnlen(text, 2 * max + 1);
-
 	if (digits % 2 != 0 || digits / 2 < min || digits / 2 > max) {
 		secmem_wipe(out, max);
 		return 0;
@@ -52,7 +49,6 @@ size_t hex_decode_range(const char *text, uint8_t *out, size_t min, size_t max)
 void hex_encode(const uint8_t *in, size_t size, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
-
 	for (size_t i = 0; i < size; i++) {
 		out[2 * i] = digits[in[i] >> 4];
 		out[2 * i + 1] = digits[in[i] & 15];

@@ -32,10 +32,9 @@ static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	uintmax_t device, inode;
-	struct stat st;
-
 	if (!stream || sscanf(stream, "%ju:%ju", &device, &inode) != 2)
 		return false;
+	struct stat st;
 	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
@@ -44,7 +43,6 @@ static const char *level_prefix(enum log_level level)
 {
 	static const char *const names[] = {"error ", "warning ", "info ", "debug "};
 	static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
-
 	return stderr_is_journal() ? priorities[level] : names[level];
 }
 
@@ -52,15 +50,12 @@ static const char *level_prefix(enum log_level level)
 static bool has_room(void)
 {
 	struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
-
 	return poll(&log, 1, 0) != 0;
 }
 
 static void octets_write(const char *octets, size_t len)
 {
 	static uint64_t n_lost;
-	char lost[64];
-
 	if (!has_room()) {
 		n_lost++;
 		return;
@@ -69,6 +64,7 @@ static void octets_write(const char *octets, size_t len)
 	// lost.
 	if (write(STDERR_FILENO, octets, len) < 0 || n_lost == 0 || !has_room())
 		return;
+	char lost[64];
 	len = (size_t)snprintf(lost, sizeof(lost), "%slog.lost count=%" PRIu64 "\n",
 		level_prefix(LOG_LEVEL_WARNING), n_lost);
 	n_lost = 0;
@@ -81,10 +77,8 @@ __attribute__((format(printf, 3, 0))) static void line_write(
 	enum log_level level, unsigned n_suppressed, const char *format, va_list args)
 {
 	char line[LOG_LINE_SIZE];
-	int prefix_len, len;
-
-	prefix_len = snprintf(line, sizeof(line), "%s", level_prefix(level));
-	len = vsnprintf(line + prefix_len, sizeof(line) - (size_t)prefix_len, format, args);
+	int prefix_len = snprintf(line, sizeof(line), "%s", level_prefix(level));
+	int len = vsnprintf(line + prefix_len, sizeof(line) - (size_t)prefix_len, format, args);
 	if (len < 0)
 		return;
 	len += prefix_len;
@@ -104,10 +98,9 @@ __attribute__((format(printf, 3, 0))) static void line_write(
 
 void log_line(enum log_level level, const char *format, ...)
 {
-	va_list args;
-
 	if (level > log_threshold)
 		return;
+	va_list args;
 	va_start(args, format);
 	line_write(level, 0, format, args);
 	va_end(args);
@@ -115,12 +108,9 @@ void log_line(enum log_level level, const char *format, ...)
 
 void log_line_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
 {
-	uint64_t window;
-	va_list args;
-
 	if (level > log_threshold)
 		return;
-	window = clock_now_ms() / 1000 / LOG_LIMIT_SECONDS + 1;
+	uint64_t window = clock_now_ms() / 1000 / LOG_LIMIT_SECONDS + 1;
 	if (window != limit->window) {
 		limit->window = window;
 		limit->n_lines = 0;
@@ -130,6 +120,7 @@ void log_line_limited(struct log_limit *limit, enum log_level level, const char 
 		return;
 	}
 	limit->n_lines++;
+	va_list args;
 	va_start(args, format);
 	line_write(level, limit->n_suppressed, format, args);
 	va_end(args);
@@ -140,7 +131,6 @@ const char *log_quoted(char out[LOG_QUOTED_SIZE], const char *text)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t len = 0;
-
 	out[len++] = '"';
 	// Room for the longest escape, the closing quote and the NUL.
 	for (; *text != '\0' && len <= LOG_QUOTED_SIZE - 6; text++) {

@@ -64,7 +64,6 @@ static void siphash_absorb(struct siphash *s, uint64_t word)
 static uint64_t siphash_word(const unsigned char *octets, size_t len)
 {
 	uint64_t word = 0;
-
 	for (size_t i = 0; i < len; i++)
 		word |= (uint64_t)octets[i] << (8 * i);
 	return word;
@@ -81,7 +80,6 @@ static uint64_t map_hash(const uint64_t seed[2], const void *key, size_t len)
 	};
 	const unsigned char *octets = key;
 	size_t whole = len - len % 8;
-
 	for (size_t i = 0; i < whole; i += 8)
 		siphash_absorb(&s, siphash_word(octets + i, 8));
 	// The last word holds what is left over and, at its top, the length modulo 256.
@@ -94,7 +92,6 @@ static uint64_t map_hash(const uint64_t seed[2], const void *key, size_t len)
 struct map *map_new(void)
 {
 	struct map *map = calloc(1, sizeof(*map));
-
 	if (!map)
 		return NULL;
 	if (getrandom(map->seed, sizeof(map->seed), 0) != sizeof(map->seed))
@@ -131,7 +128,6 @@ static struct map_entry **map_find(
 	const struct map *map, uint64_t hash, const void *key, size_t len)
 {
 	struct map_entry **place = &map->buckets[hash & (map->n_buckets - 1)];
-
 	while (*place) {
 		const struct map_entry *entry = *place;
 		if (entry->hash == hash && entry->key_len == len &&
@@ -145,7 +141,6 @@ static struct map_entry **map_find(
 void *map_get(const struct map *map, const void *key, size_t len)
 {
 	const struct map_entry *entry = *map_find(map, map_hash(map->seed, key, len), key, len);
-
 	return entry ? entry->value : NULL;
 }
 
@@ -154,7 +149,6 @@ static void map_grow(struct map *map)
 {
 	size_t n_buckets = map->n_buckets * 2;
 	struct map_entry **buckets = calloc(n_buckets, sizeof(struct map_entry *));
-
 	if (!buckets)
 		return;
 	for (size_t i = 0; i < map->n_buckets; i++) {
@@ -174,7 +168,6 @@ static void map_grow(struct map *map)
 static struct map_entry *entry_new(uint64_t hash, const void *key, size_t len, void *value)
 {
 	struct map_entry *entry;
-
 	if (len > SIZE_MAX - sizeof(*entry))
 		return NULL;
 	entry = malloc(sizeof(*entry) + len);
@@ -193,7 +186,6 @@ int map_put(struct map *map, const void *key, size_t len, void *value, void **ol
 	uint64_t hash = map_hash(map->seed, key, len);
 	struct map_entry **place = map_find(map, hash, key, len);
 	void *replaced = NULL;
-
 	if (*place) {
 		replaced = (*place)->value;
 		(*place)->value = value;
@@ -228,12 +220,10 @@ void *map_remove(struct map *map, const void *key, size_t len)
 {
 	struct map_entry **place = map_find(map, map_hash(map->seed, key, len), key, len);
 	struct map_entry *entry = *place;
-	void *value;
-
 	if (!entry)
 		return NULL;
 	*place = entry->next;
-	value = entry->value;
+	void *value = entry->value;
 	free(entry);
 	map->n_entries--;
 	return value;
@@ -247,7 +237,6 @@ size_t map_count(const struct map *map)
 void *map_next(const struct map *map, struct map_cursor *cursor)
 {
 	struct map_entry *entry = cursor->next;
-
 	while (!entry && cursor->bucket < map->n_buckets)
 		entry = map->buckets[cursor->bucket++];
 	if (!entry)
@@ -262,7 +251,6 @@ void *map_next(const struct map *map, struct map_cursor *cursor)
 static uint64_t bits_reversed(uint64_t x)
 {
 	uint64_t reversed = 0;
-
 	for (unsigned i = 0; i < 64; i++)
 		reversed |= (x >> i & 1) << (63 - i);
 	return reversed;
@@ -278,7 +266,6 @@ static uint64_t bucket_after(uint64_t bucket, uint64_t mask)
 bool map_walk(const struct map *map, uint64_t *place, map_visit_fn visit, void *arg)
 {
 	bool visited = false;
-
 	do {
 		uint64_t mask = map->n_buckets - 1;
 		for (struct map_entry *entry = map->buckets[*place & mask]; entry;

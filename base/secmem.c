@@ -68,7 +68,6 @@ void secmem_lock(void *p, size_t size)
 	const uintptr_t page = 4096;
 	uintptr_t start = (uintptr_t)p & ~(page - 1);
 	size_t len = (uintptr_t)p + size - start;
-
 	if (madvise((void *)start, len, MADV_DONTDUMP) < 0 || mlock((void *)start, len) < 0)
 		atomic_store(&not_locked, true);
 }
