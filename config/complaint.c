@@ -13,13 +13,11 @@ enum { SETTING_PATH_SIZE = 128, COMPLAINT_SIZE = 512 };
 // Writes "a.b[3].c" for a setting; the root is "".
 static void setting_path(const config_setting_t *s, char path[SETTING_PATH_SIZE])
 {
-	size_t len;
-
 	path[0] = '\0';
 	if (!s->parent)
 		return;
 	setting_path(s->parent, path);
-	len = strlen(path);
+	size_t len = strlen(path);
 	if (!s->name)
 		snprintf(path + len, SETTING_PATH_SIZE - len, "[%d]", config_setting_index(s));
 	else
@@ -46,14 +44,13 @@ static void complaint_write(
 
 void complain(struct check *c, const config_setting_t *s, const char *name, const char *format, ...)
 {
-	char path[SETTING_PATH_SIZE], message[COMPLAINT_SIZE];
-	size_t len;
-	va_list args;
-
+	char path[SETTING_PATH_SIZE];
 	setting_path(s, path);
-	len = strlen(path);
+	size_t len = strlen(path);
 	if (name)
 		snprintf(path + len, sizeof(path) - len, "%s%s", len > 0 ? "." : "", name);
+	char message[COMPLAINT_SIZE];
+	va_list args;
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
@@ -65,7 +62,6 @@ void complain_file(struct check *c, const char *file, unsigned line, const char 
 {
 	char message[COMPLAINT_SIZE];
 	va_list args;
-
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
@@ -75,7 +71,6 @@ void complain_file(struct check *c, const char *file, unsigned line, const char 
 void *check_calloc(struct check *c, size_t n, size_t size)
 {
 	void *p = calloc(n, size);
-
 	if (!p)
 		complain_file(c, NULL, 0, "out of memory; accepted: more memory");
 	return p;
@@ -84,7 +79,6 @@ void *check_calloc(struct check *c, size_t n, size_t size)
 void text_set(struct check *c, char **out, const char *text)
 {
 	char *copy = strdup(text);
-
 	if (!copy)
 		complain_file(c, NULL, 0, "out of memory; accepted: more memory");
 	free(*out);

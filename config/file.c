@@ -18,7 +18,6 @@ static char *text_adapt(struct check *c, char *text, size_t len)
 	static const char mark[] = "\xef\xbb\xbf";
 	size_t skipped = strncmp(text, mark, strlen(mark)) == 0 ? strlen(mark) : 0;
 	char *adapted = check_calloc(c, len - skipped + 2, 1);
-
 	if (adapted) {
 		memcpy(adapted, text + skipped, len - skipped);
 		if (len > skipped && text[len - 1] != '\n')
@@ -33,12 +32,10 @@ char *file_read(struct check *c)
 	FILE *file = fopen(c->path, "re");
 	char *text = NULL;
 	size_t size = 0;
-	ssize_t len;
 	unsigned line = 1;
-
 	if (!file)
 		goto unreadable;
-	len = getdelim(&text, &size, '\0', file);
+	ssize_t len = getdelim(&text, &size, '\0', file);
 	if (len < 0 && !feof(file))
 		goto unreadable;
 	if (len <= 0) { // an empty file
@@ -68,7 +65,6 @@ unreadable:
 static const char *text_skip(const char *p)
 {
 	const char *end = p;
-
 	if (*p == '"') {
 		for (end = p + 1; *end != '\0' && *end != '"'; end++)
 			end += *end == '\\' && end[1] != '\0';
@@ -86,7 +82,6 @@ static const char *text_skip(const char *p)
 void integers_check(struct check *c, const char *text)
 {
 	unsigned line = 1;
-
 	for (const char *p = text; *p != '\0';) {
 		const char *end = text_skip(p);
 		if (end == p && isdigit((unsigned char)*p)) {

@@ -27,7 +27,6 @@ static void read_cipher(
 	static const char cryptodev[] = "cryptodev:";
 	const size_t prefix_len = sizeof(cryptodev) - 1;
 	const char *text = string_get(c, s, m->accepted);
-
 	if (!text)
 		return;
 	if (strcmp(text, "ipsec-mb") == 0 || strcmp(text, "openssl") == 0 ||
@@ -66,7 +65,6 @@ static void read_level(
 static void read_tls(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_tls *tls = out;
-
 	tls->enabled = true;
 	read_group(c, s, m, out);
 }
@@ -74,11 +72,9 @@ static void read_tls(struct check *c, const config_setting_t *s, const struct me
 static void read_eal(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
-	unsigned n;
-
 	if (!sequence_check(c, s, m))
 		return;
-	n = (unsigned)config_setting_length(s);
+	unsigned n = (unsigned)config_setting_length(s);
 	config->eal = check_calloc(c, n + 1, sizeof(char *));
 	if (!config->eal)
 		return;
@@ -97,13 +93,11 @@ static void read_lcores(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
-	unsigned n;
-
 	if (!sequence_check(c, s, m))
 		return;
 	if (config_setting_get_member(s->parent, "workers"))
 		complain(c, s, NULL, "is given together with workers; accepted: one of the two");
-	n = (unsigned)config_setting_length(s);
+	unsigned n = (unsigned)config_setting_length(s);
 	config->lcores = check_calloc(c, n, sizeof(unsigned));
 	if (!config->lcores)
 		return;
@@ -218,7 +212,6 @@ static void queues_check(struct check *c, const config_setting_t *root, const st
 static void root_read(struct check *c, const config_setting_t *root, struct config *config)
 {
 	const config_setting_t *group = config_setting_get_member(root, "group");
-
 	group_read(c, root, root_members, config);
 	if (group && !config_setting_get_member(root, "user"))
 		complain(c, group, NULL, "is given without user; accepted: both, or user alone");
@@ -229,7 +222,6 @@ static void root_read(struct check *c, const config_setting_t *root, struct conf
 static struct config *config_new(struct check *c)
 {
 	struct config *config = check_calloc(c, 1, sizeof(*config));
-
 	if (!config)
 		return NULL;
 	text_set(c, &config->path, c->path);
@@ -250,11 +242,10 @@ static struct config *config_new(struct check *c)
 // Reads the settings of the text into config.
 static void text_read(struct check *c, const char *text, struct config *config)
 {
-	config_t file;
-
 	integers_check(c, text);
 	if (c->failed)
 		return;
+	config_t file;
 	config_init(&file);
 	if (config_read_string(&file, text) == CONFIG_TRUE)
 		root_read(c, config_root_setting(&file), config);
@@ -275,7 +266,6 @@ struct config *config_load(const char *path, FILE *errors)
 	struct check c = {.path = path, .errors = errors};
 	struct config *config = config_new(&c);
 	char *text = file_read(&c);
-
 	if (config && text)
 		text_read(&c, text, config);
 	free(text);

@@ -17,11 +17,9 @@ static void read_device(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	const char *text = string_get(c, s, m->accepted);
-	bool good;
-
 	if (!text)
 		return;
-	good = isalnum((unsigned char)text[0]) && strlen(text) <= m->max;
+	bool good = isalnum((unsigned char)text[0]) && strlen(text) <= m->max;
 	for (size_t i = 0; text[i] != '\0'; i++) {
 		if (!isgraph((unsigned char)text[i]))
 			good = false;
@@ -37,8 +35,6 @@ static bool address_parse(const char *text, struct config_address *address)
 {
 	char host[INET6_ADDRSTRLEN];
 	const char *slash = strchr(text, '/');
-	unsigned prefix_len;
-
 	if (!slash || (size_t)(slash - text) >= sizeof(host))
 		return false;
 	memcpy(host, text, (size_t)(slash - text));
@@ -49,6 +45,7 @@ static bool address_parse(const char *text, struct config_address *address)
 		address->family = AF_INET6;
 	else
 		return false;
+	unsigned prefix_len;
 	if (!decimal_parse(slash + 1, 1, address->family == AF_INET ? 32 : 128, &prefix_len)) {
 		address->family = AF_UNSPEC;
 		return false;
@@ -62,7 +59,6 @@ static bool bits_equal(const void *a, const void *b, unsigned n)
 {
 	const uint8_t *x = a, *y = b;
 	unsigned mask = 0xff00U >> n % 8;
-
 	if (memcmp(x, y, n / 8) != 0)
 		return false;
 	return n % 8 == 0 || ((x[n / 8] ^ y[n / 8]) & mask & 0xff) == 0;
@@ -74,7 +70,6 @@ static bool is_host_v4(struct in_addr address, unsigned prefix_len)
 	uint32_t a = ntohl(address.s_addr);
 	uint32_t host_mask =
 		prefix_len < 31 ? UINT32_MAX >> prefix_len : 0; // RFC 3021: /31 has none
-
 	if (a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 14)
 		return false;
 	return host_mask == 0 || ((a & host_mask) != 0 && (a & host_mask) != host_mask);
@@ -91,7 +86,6 @@ static void address_read(struct check *c, const config_setting_t *s, struct conf
 	static const char accepted[] =
 		"an address with its prefix length, such as \"192.0.2.1/24\" or \"2001:db8::1/64\"";
 	const char *text = string_get(c, s, accepted);
-
 	if (!text)
 		return;
 	if (!address_parse(text, address)) {
@@ -109,11 +103,9 @@ static void read_addresses(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_port *port = out;
-	unsigned n;
-
 	if (!sequence_check(c, s, m))
 		return;
-	n = (unsigned)config_setting_length(s);
+	unsigned n = (unsigned)config_setting_length(s);
 	port->addresses = check_calloc(c, n, sizeof(struct config_address));
 	if (!port->addresses)
 		return;
@@ -127,7 +119,6 @@ static void read_gateway(
 {
 	struct config_port *port = out;
 	const char *text = string_get(c, s, m->accepted);
-
 	if (!text)
 		return;
 	port->has_gateway = inet_pton(AF_INET, text, &port->gateway) == 1;
@@ -140,7 +131,6 @@ static void read_gateway6(
 {
 	struct config_port *port = out;
 	const char *text = string_get(c, s, m->accepted);
-
 	if (!text)
 		return;
 	port->has_gateway6 = inet_pton(AF_INET6, text, &port->gateway6) == 1;
@@ -157,7 +147,6 @@ static void gateway_check(struct check *c, const config_setting_t *group, const 
 	unsigned bits = family == AF_INET ? 32 : 128;
 	bool on_link =
 		family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)gateway);
-
 	for (unsigned i = 0; i < port->n_addresses; i++) {
 		const struct config_address *address = &port->addresses[i];
 		if (address->family != family)
@@ -182,7 +171,6 @@ static void gateway_check(struct check *c, const config_setting_t *group, const 
 static void port_check(struct check *c, const config_setting_t *s, const struct config_port *port)
 {
 	bool has_v6 = false;
-
 	for (unsigned i = 0; i < port->n_addresses; i++)
 		has_v6 |= port->addresses[i].family == AF_INET6;
 	if (port->has_gateway)
@@ -224,14 +212,12 @@ static void address_check_unique(struct check *c, const config_setting_t *s,
 // address with or without its domain.
 static bool device_equal(const char *a, const char *b)
 {
-	size_t a_len, b_len;
-
 	if (strncmp(a, "0000:", 5) == 0)
 		a += 5;
 	if (strncmp(b, "0000:", 5) == 0)
 		b += 5;
-	a_len = strcspn(a, ",");
-	b_len = strcspn(b, ",");
+	size_t a_len = strcspn(a, ",");
+	size_t b_len = strcspn(b, ",");
 	return a_len == b_len && strncasecmp(a, b, a_len) == 0;
 }
 
@@ -245,12 +231,12 @@ static void port_check_unique(struct check *c, const config_setting_t *list, uns
 	const char *name, bool (*equal)(const char *, const char *))
 {
 	const config_setting_t *s = config_setting_get_elem(list, i);
-	const char *text, *earlier;
-
+	const char *text;
 	if (!config_setting_is_group(s) || !config_setting_lookup_string(s, name, &text))
 		return;
 	for (unsigned j = 0; j < i; j++) {
 		const config_setting_t *other = config_setting_get_elem(list, j);
+		const char *earlier;
 		if (!config_setting_is_group(other) ||
 			!config_setting_lookup_string(other, name, &earlier) ||
 			!equal(text, earlier))
@@ -295,11 +281,9 @@ static const struct member port_members[] = {
 void read_ports(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
-	unsigned n;
-
 	if (!sequence_check(c, s, m))
 		return;
-	n = (unsigned)config_setting_length(s);
+	unsigned n = (unsigned)config_setting_length(s);
 	config->ports = check_calloc(c, n, sizeof(struct config_port));
 	if (!config->ports)
 		return;

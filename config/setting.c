@@ -63,13 +63,11 @@ bool integer_get(
 
 bool sequence_check(struct check *c, const config_setting_t *s, const struct member *m)
 {
-	int n;
-
 	if (!config_setting_is_array(s) && !config_setting_is_list(s)) {
 		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
 		return false;
 	}
-	n = config_setting_length(s);
+	int n = config_setting_length(s);
 	if ((uint32_t)n < m->min || (uint32_t)n > m->max) {
 		complain(c, s, NULL, "has %d elements; accepted: %s", n, m->accepted);
 		return false;
@@ -93,7 +91,6 @@ void read_bool(struct check *c, const config_setting_t *s, const struct member *
 void read_u16(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	uint32_t value;
-
 	if (integer_get(c, s, m->min, m->max, &value))
 		*(uint16_t *)out = (uint16_t)value;
 }
@@ -101,11 +98,9 @@ void read_u16(struct check *c, const config_setting_t *s, const struct member *m
 void read_text(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	const char *text = string_get(c, s, m->accepted);
-	size_t len;
-
 	if (!text)
 		return;
-	len = strlen(text);
+	size_t len = strlen(text);
 	if (len < m->min || len > m->max)
 		complain(c, s, NULL, "has %zu octets; accepted: %s", len, m->accepted);
 	else
@@ -115,7 +110,6 @@ void read_text(struct check *c, const config_setting_t *s, const struct member *
 bool is_word(const char *text, size_t max, const char *others)
 {
 	size_t len = strlen(text);
-
 	for (size_t i = 0; i < len; i++) {
 		if (!isalnum((unsigned char)text[i]) && !strchr(others, text[i]))
 			return false;
@@ -126,7 +120,6 @@ bool is_word(const char *text, size_t max, const char *others)
 void read_name(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	const char *text = string_get(c, s, m->accepted);
-
 	if (!text)
 		return;
 	if (is_word(text, m->max, "_.-"))
@@ -138,11 +131,9 @@ void read_name(struct check *c, const config_setting_t *s, const struct member *
 void read_mode(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	const char *text = string_get(c, s, m->accepted);
-	size_t len;
-
 	if (!text)
 		return;
-	len = strlen(text);
+	size_t len = strlen(text);
 	if (len < 3 || len > 4 || strspn(text, "01234567") != len || strtoul(text, NULL, 8) > 0777)
 		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 	else
@@ -152,7 +143,6 @@ void read_mode(struct check *c, const config_setting_t *s, const struct member *
 bool decimal_parse(const char *text, unsigned min, unsigned max, unsigned *out)
 {
 	size_t len = strlen(text);
-
 	if (len < 1 || len > 5 || strspn(text, "0123456789") != len || (text[0] == '0' && len > 1))
 		return false;
 	*out = (unsigned)strtoul(text, NULL, 10);
@@ -162,19 +152,17 @@ bool decimal_parse(const char *text, unsigned min, unsigned max, unsigned *out)
 // "192.0.2.1:7443" or "[2001:db8::1]:7443".
 static bool is_listen_address(const char *text)
 {
-	char host[INET6_ADDRSTRLEN + 2];
 	const char *colon = strrchr(text, ':');
-	struct in6_addr address;
 	unsigned port;
-	size_t len;
-
 	if (!colon || !decimal_parse(colon + 1, 1, 65535, &port))
 		return false;
-	len = (size_t)(colon - text);
+	size_t len = (size_t)(colon - text);
+	char host[INET6_ADDRSTRLEN + 2];
 	if (len == 0 || len >= sizeof(host))
 		return false;
 	memcpy(host, text, len);
 	host[len] = '\0';
+	struct in6_addr address;
 	if (host[0] != '[')
 		return inet_pton(AF_INET, host, &address) == 1;
 	if (host[len - 1] != ']')
@@ -186,7 +174,6 @@ static bool is_listen_address(const char *text)
 void read_listen(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	const char *text = string_get(c, s, m->accepted);
-
 	if (!text)
 		return;
 	if (is_listen_address(text))
@@ -201,7 +188,6 @@ static void complain_unknown(
 {
 	char names[192];
 	size_t len = 0;
-
 	for (const struct member *m = members; m->name && len < sizeof(names); m++)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
 			m == members ? "" : ", ", m->name);
@@ -212,7 +198,6 @@ void group_read(
 	struct check *c, const config_setting_t *group, const struct member *members, void *out)
 {
 	const struct member *m;
-
 	for (int i = 0; i < config_setting_length(group); i++) {
 		const config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
 		for (m = members; m->name && strcmp(m->name, s->name) != 0; m++)
