@@ -91,7 +91,6 @@ static const char *names[CALLS_MAX];
 static void on_forbidden(int number, siginfo_t *info, void *context)
 {
 	unsigned call = (unsigned)info->si_syscall;
-
 	(void)context;
 	log_error("call_forbidden call=%s number=%u thread=%d",
 		call < CALLS_MAX && names[call] ? names[call] : "unknown", call, (int)gettid());
@@ -102,7 +101,6 @@ static void on_forbidden(int number, siginfo_t *info, void *context)
 static int handler_install(void)
 {
 	struct sigaction action = {.sa_sigaction = on_forbidden, .sa_flags = SA_SIGINFO};
-
 	for (int i = 0; i < CALLS_MAX; i++)
 		names[i] = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
 	return sigaction(SIGSYS, &action, NULL) == 0 ? 0 : -errno;
@@ -111,7 +109,6 @@ static int handler_install(void)
 static const struct driver *driver_of(const char *device)
 {
 	const struct driver *driver = drivers;
-
 	while (strncmp(device, driver->prefix, strlen(driver->prefix)) != 0)
 		driver++;
 	return driver;
@@ -121,7 +118,6 @@ static const struct driver *driver_of(const char *device)
 static struct driver driver_union(const char *const devices[], unsigned n)
 {
 	struct driver all = {};
-
 	for (unsigned i = 0; i < n; i++) {
 		const struct driver *one = driver_of(devices[i]);
 		all.any_ioctl |= one->any_ioctl;
@@ -135,7 +131,6 @@ static struct driver driver_union(const char *const devices[], unsigned n)
 static int calls_allow(scmp_filter_ctx filter)
 {
 	int rc = 0;
-
 	for (size_t i = 0; rc == 0 && i < sizeof(calls) / sizeof(calls[0]); i++)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
 	return rc;
@@ -149,7 +144,6 @@ static int arguments_allow(scmp_filter_ctx filter)
 	const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
 				    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 	int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, not_executable);
-
 	if (rc == 0)
 		rc = seccomp_rule_add(
 			filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, not_executable);
@@ -178,7 +172,6 @@ static int arguments_allow(scmp_filter_ctx filter)
 static int requests_allow(scmp_filter_ctx filter)
 {
 	int rc = 0;
-
 	for (size_t i = 0; rc == 0 && i < sizeof(requests) / sizeof(requests[0]); i++)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
 			SCMP_A1(SCMP_CMP_EQ, requests[i]));
@@ -191,7 +184,6 @@ static int driver_allow(scmp_filter_ctx filter, const struct driver *driver)
 	const struct scmp_arg_cmp is_netlink = SCMP_A0(SCMP_CMP_EQ, AF_NETLINK);
 	int rc = driver->any_ioctl ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 0)
 				   : requests_allow(filter);
-
 	// The EAL logs to stderr and to syslog, for which the C library connects anew when it must.
 	if (rc == 0 && !driver->peers)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(connect), 0);
@@ -214,7 +206,6 @@ static int driver_allow(scmp_filter_ctx filter, const struct driver *driver)
 static int attributes_set(scmp_filter_ctx filter)
 {
 	int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-
 	if (rc == 0)
 		rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 1);
 	if (rc == 0)
@@ -233,7 +224,6 @@ static int attributes_set(scmp_filter_ctx filter)
 static int filter_load(scmp_filter_ctx filter)
 {
 	int rc = seccomp_load(filter);
-
 	return rc == -ECANCELED ? -errno : rc;
 }
 
@@ -243,7 +233,6 @@ int syscall_filter_install(const char *const devices[], unsigned n, char *why, s
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
 	struct driver driver = driver_union(devices, n);
 	int rc = filter ? handler_install() : -ENOMEM;
-
 	if (rc == 0)
 		rc = attributes_set(filter);
 	if (rc == 0)

@@ -31,7 +31,6 @@ static struct {
 static void on_signal(int number)
 {
 	int saved = errno;
-
 	(void)number;
 	int error = job.function();
 	if (error != 0)
@@ -44,7 +43,6 @@ static void on_signal(int number)
 static int signal_take(struct sigaction *old)
 {
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-
 	for (int number = SIGRTMAX; number >= SIGRTMIN; number--) {
 		if (sigaction(number, NULL, old) == 0 && old->sa_handler == SIG_DFL &&
 			sigaction(number, &action, NULL) == 0)
@@ -57,7 +55,6 @@ static int signal_take(struct sigaction *old)
 static bool answer_await(pid_t tid)
 {
 	struct timespec until;
-
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	for (int n = 0; n < ANSWER_SLICES; n++) {
 		until.tv_nsec += ANSWER_SLICE_MS * 1000000L;
@@ -106,7 +103,6 @@ static int new_threads_run(
 {
 	DIR *tasks = opendir("/proc/self/task");
 	int rc = 0, n_new = 0;
-
 	if (!tasks) {
 		rc = -errno;
 		snprintf(why, why_size, "/proc/self/task: %s", strerror(-rc));
@@ -134,8 +130,7 @@ int threads_run(int (*function)(void), char *why, size_t why_size)
 	static pid_t tids[THREADS_MAX];
 	struct sigaction old;
 	unsigned n = 0;
-	int rc, number = signal_take(&old);
-
+	int number = signal_take(&old);
 	if (number < 0) {
 		snprintf(why, why_size, "every real-time signal is in use");
 		return -EBUSY;
@@ -143,6 +138,7 @@ int threads_run(int (*function)(void), char *why, size_t why_size)
 	job.function = function;
 	atomic_store(&job.error, 0);
 	sem_init(&job.done, 0, 0);
+	int rc;
 	// A thread that another one starts has what its parent had at that moment: look again until
 	// there is none that is new.
 	do
