@@ -21,10 +21,9 @@ struct listeners {
 static void on_hangup(evutil_socket_t fd, short what, void *arg)
 {
 	struct listeners *listeners = arg;
-	char why[512];
-
 	(void)fd;
 	(void)what;
+	char why[512];
 	if (!listeners->tls)
 		log_info("tls.not_reloaded reason=\"control.tls is not configured\"");
 	else if (!tls_reload(listeners->tls, why, sizeof(why)))
@@ -47,7 +46,6 @@ static bool tls_server_open(struct listeners *listeners, struct event_base *base
 		.crl = config->crl,
 	};
 	char why[512];
-
 	listeners->tls = tls_open(&files, why, sizeof(why));
 	if (!listeners->tls) {
 		log_error("control.failed listen=%s reason=\"%s\"", config->listen, why);
@@ -61,7 +59,6 @@ static bool metrics_open(struct listeners *listeners, struct event_base *base, c
 	const struct metrics_source *metrics)
 {
 	struct metrics_source source = *metrics;
-
 	source.unix_server = listeners->unix_server;
 	source.tls_server = listeners->tls_server;
 	source.tls = listeners->tls;
@@ -78,7 +75,6 @@ struct listeners *listeners_open(struct event_base *base, const struct config *c
 		.group = config->control_group,
 	};
 	struct listeners *listeners = calloc(1, sizeof(*listeners));
-
 	if (listeners)
 		listeners->hangup = evsignal_new(base, SIGHUP, on_hangup, listeners);
 	if (!listeners || !listeners->hangup || event_add(listeners->hangup, NULL) != 0) {

@@ -38,7 +38,6 @@ static void family(struct evbuffer *out, const char *name, const char *type, con
 static const char *label(const char *text, char escaped[LABEL_SIZE])
 {
 	size_t len = 0;
-
 	for (; *text != '\0' && len + 2 < LABEL_SIZE; text++) {
 		if (*text == '"' || *text == '\\' || *text == '\n')
 			escaped[len++] = '\\';
@@ -177,13 +176,12 @@ static void write_port_counters(
 static void write_ports(struct evbuffer *out, const struct relay *relay)
 {
 	struct rte_eth_stats stats[PORT_MAX];
-	char name[LABEL_SIZE], device[LABEL_SIZE];
-
 	memset(stats, 0, sizeof(stats));
 	for (unsigned p = 0; p < relay->n_ports; p++)
 		rte_eth_stats_get(relay->ports[p].ethdev, &stats[p]);
 	write_port_counters(out, relay, stats);
 	family(out, "mcxrelay_port_link_up", "gauge", "", "Whether the port's link is up.");
+	char name[LABEL_SIZE];
 	for (unsigned p = 0; p < relay->n_ports; p++) {
 		struct rte_eth_link link = {0};
 		int ret = rte_eth_link_get_nowait(relay->ports[p].ethdev, &link);
@@ -192,6 +190,7 @@ static void write_ports(struct evbuffer *out, const struct relay *relay)
 			ret == 0 && link.link_status == RTE_ETH_LINK_UP);
 	}
 	family(out, "mcxrelay_port", "info", "", "The device behind each port.");
+	char device[LABEL_SIZE];
 	for (unsigned p = 0; p < relay->n_ports; p++)
 		evbuffer_add_printf(out, "mcxrelay_port_info{port=\"%s\",device=\"%s\"} 1\n",
 			label(relay->ports[p].name, name), label(relay->ports[p].device, device));
@@ -221,7 +220,6 @@ static void write_sessions(struct evbuffer *out, const struct metrics_source *so
 	const struct sessions *sessions = source->sessions;
 	static const char *const services[SERVICE_N] = {"mcptt", "mcvideo"};
 	static const char *const types[SESSION_N_TYPES] = {"group", "private"};
-
 	family(out, "mcxrelay_sessions", "gauge", "", "Sessions, by service and type.");
 	for (unsigned service = 0; service < SERVICE_N; service++)
 		for (unsigned type = 0; type < SESSION_N_TYPES; type++)
@@ -265,7 +263,6 @@ static void write_outcomes(struct evbuffer *out, const struct request_stats *req
 static void write_durations(struct evbuffer *out, const struct request_stats *requests)
 {
 	static const char name[] = "mcxrelay_control_request_duration_seconds";
-
 	family(out, name, "histogram", "seconds", "How long control requests took, by method.");
 	for (unsigned i = 0; i < requests->n_methods; i++) {
 		const struct method_stats *method = &requests->by_method[i];
@@ -296,7 +293,6 @@ static unsigned listener_samples(
 	const struct metrics_source *source, struct listener_sample samples[2])
 {
 	unsigned n = 0;
-
 	if (source->unix_server)
 		samples[n++] = (struct listener_sample){"unix", server_count(source->unix_server)};
 	if (source->tls_server)
@@ -348,12 +344,9 @@ static void write_expiry(struct evbuffer *out, const char *name, const char *hel
 static void write_tls(struct evbuffer *out, const struct metrics_source *source)
 {
 	static const char name[] = "mcxrelay_control_handshakes_failed";
-	struct server_counters counters;
-	time_t crl_expiry;
-
 	if (!source->tls_server)
 		return;
-	counters = server_count(source->tls_server);
+	struct server_counters counters = server_count(source->tls_server);
 	family(out, name, "counter", "", "TLS handshakes that did not end well, by reason.");
 	for (unsigned failure = 0; failure < TLS_N_FAILURES; failure++)
 		evbuffer_add_printf(out, "%s_total{listener=\"tls\",reason=\"%s\"} %" PRIu64 "\n",
@@ -361,7 +354,7 @@ static void write_tls(struct evbuffer *out, const struct metrics_source *source)
 			counters.failed[failure]);
 	write_expiry(out, "mcxrelay_control_certificate_expiry_timestamp_seconds",
 		"When the certificate of the TLS listener expires.", tls_expiry(source->tls));
-	crl_expiry = tls_crl_expiry(source->tls);
+	time_t crl_expiry = tls_crl_expiry(source->tls);
 	if (crl_expiry != 0)
 		write_expiry(out, "mcxrelay_control_crl_expiry_timestamp_seconds",
 			"When the first list of revoked certificates must have been replaced.",
@@ -390,11 +383,10 @@ static void write_events(struct evbuffer *out, const struct subscriptions *event
 static void write_process(struct evbuffer *out, const struct metrics_source *source)
 {
 	static const char name[] = "process_start_time_seconds";
-	char cipher[LABEL_SIZE];
-
 	family(out, name, "gauge", "seconds", "When the relay started.");
 	evbuffer_add_printf(out, "%s %lld\n", name, (long long)source->started);
 	family(out, "mcxrelay_build", "info", "", "What runs.");
+	char cipher[LABEL_SIZE];
 	evbuffer_add_printf(out,
 		"mcxrelay_build_info{version=\"%s\",dpdk=\"%s\",cipher=\"%s\"} 1\n",
 		MCXRELAY_VERSION, rte_version(), label(relay_cipher_name(source->relay), cipher));

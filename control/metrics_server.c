@@ -46,7 +46,6 @@ struct metrics_server {
 static bool connection_is_over(const struct metrics_connection *connection)
 {
 	bufferevent_event_cb on_event;
-
 	bufferevent_getcb(connection->bufferevent, NULL, NULL, &on_event, NULL);
 	return !on_event;
 }
@@ -54,7 +53,6 @@ static bool connection_is_over(const struct metrics_connection *connection)
 static void connections_review(struct metrics_server *server)
 {
 	uint64_t now_ms = clock_now_ms();
-
 	for (unsigned i = 0; i < METRICS_CONNECTIONS_MAX; i++) {
 		struct metrics_connection *connection = &server->connections[i];
 		if (!connection->bufferevent)
@@ -73,14 +71,12 @@ static void connections_review(struct metrics_server *server)
 static void sweep_later(struct metrics_server *server)
 {
 	static const struct timeval period = {.tv_usec = METRICS_SWEEP_MS * 1000L};
-
 	event_add(server->sweep, &period);
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
 	struct metrics_server *server = arg;
-
 	(void)fd;
 	(void)what;
 	connections_review(server);
@@ -96,7 +92,6 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	struct metrics_server *server = arg;
 	struct bufferevent *bufferevent = bufferevent_socket_new(base, -1, 0);
 	unsigned i = 0;
-
 	if (!bufferevent)
 		return NULL; // evhttp tries by itself, and fails
 	while (server->connections[i].bufferevent)
@@ -125,7 +120,6 @@ static void answer_metrics(struct evhttp_request *request, const struct metrics_
 {
 	struct evbuffer *out = evhttp_request_get_output_buffer(request);
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-
 	if (metrics_write(out, source) != 0) {
 		evbuffer_drain(out, evbuffer_get_length(out));
 		answer_error(request, HTTP_SERVUNAVAIL, "Service Unavailable");
@@ -142,7 +136,6 @@ static void on_request(struct evhttp_request *request, void *arg)
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-
 	// One request each: idle connections would be places that others cannot have.
 	evhttp_add_header(headers, "Connection", "close");
 	if (!path || strcmp(path, "/metrics") != 0) {
@@ -159,7 +152,6 @@ static bool is_loopback(const struct sockaddr_storage *address)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-
 	if (address->ss_family == AF_INET)
 		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
 	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
@@ -169,7 +161,6 @@ static bool server_listen(struct metrics_server *server, const char *listen)
 {
 	struct sockaddr_storage address;
 	int size = sizeof(address);
-
 	errno = EINVAL;
 	if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)&address, &size) != 0)
 		return false;
@@ -193,7 +184,6 @@ struct metrics_server *metrics_server_open(
 	struct event_base *base, const char *listen, const struct metrics_source *source)
 {
 	struct metrics_server *server = calloc(1, sizeof(*server));
-
 	if (server) {
 		server->base = base;
 		server->source = *source;
