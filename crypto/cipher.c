@@ -6,7 +6,6 @@
 int cipher_thread_init(const struct cipher *cipher)
 {
 	int ret = cipher->thread_init();
-
 	if (ret == 0) {
 		ret = cipher_aes_cm.thread_init();
 		if (ret < 0)

@@ -30,7 +30,6 @@ static int ipsec_mb_expand(enum srtp_suite suite, const uint8_t *session_key, vo
 static void ipsec_mb_encrypt_burst(struct cipher_op *ops[], uint16_t n)
 {
 	struct gcm_context_data context;
-
 	for (uint16_t i = 0; i < n; i++) {
 		struct cipher_op *op = ops[i];
 		if (op->suite == SRTP_AEAD_AES_128_GCM)
@@ -46,7 +45,6 @@ static void ipsec_mb_encrypt_burst(struct cipher_op *ops[], uint16_t n)
 static void ipsec_mb_decrypt_burst(struct cipher_op *ops[], uint16_t n)
 {
 	struct gcm_context_data context;
-
 	for (uint16_t i = 0; i < n; i++) {
 		struct cipher_op *op = ops[i];
 		if (op->suite == SRTP_AEAD_AES_128_GCM)
@@ -83,7 +81,6 @@ const struct cipher *cipher_ipsec_mb_open(const char **why)
 		.thread_fini = ipsec_mb_thread_fini,
 	};
 	const uint64_t needed = IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ;
-
 	if (manager)
 		return &cipher;
 	IMB_MGR *mgr = alloc_mb_mgr(0);

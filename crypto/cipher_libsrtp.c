@@ -37,7 +37,6 @@ static _Thread_local srtp_auth_t *hmac;
 static int libsrtp_expand(enum srtp_suite suite, const uint8_t *session_key, void *expanded)
 {
 	struct cm_key *key = expanded;
-
 	(void)suite;
 	memset(expanded, 0, CIPHER_KEY_SIZE);
 	memcpy(key->icm, session_key, AES_KEY_LEN);
@@ -56,11 +55,11 @@ static bool key_load(const struct cm_key *key)
 static void keys_forget(void)
 {
 	static const struct cm_key no_key;
-	uint8_t iv[AES_BLOCK_LEN] = {0}, tag[SHA1_LEN];
-
+	uint8_t iv[AES_BLOCK_LEN] = {0};
 	(void)key_load(&no_key);
 	(void)srtp_cipher_set_iv(icm, iv, srtp_direction_encrypt);
 	(void)srtp_auth_start(hmac);
+	uint8_t tag[SHA1_LEN];
 	(void)srtp_auth_compute(hmac, iv, 0, tag);
 }
 
@@ -72,7 +71,6 @@ static bool hmac_add(const uint8_t *octets, uint32_t len)
 static bool op_tag(struct cipher_op *op, const uint8_t *ciphertext)
 {
 	uint8_t sha1[SHA1_LEN];
-
 	if (srtp_auth_start(hmac) != srtp_err_status_ok || !hmac_add(op->aad, op->aad_len) ||
 		!hmac_add(ciphertext, op->len) ||
 		srtp_auth_compute(hmac, op->tail, sizeof(op->tail), sha1) != srtp_err_status_ok)
@@ -87,7 +85,6 @@ static bool op_crypt(struct cipher_op *op)
 {
 	uint8_t iv[AES_BLOCK_LEN] = {0};
 	unsigned int len = op->len;
-
 	if (op->len == 0)
 		return true;
 	memcpy(iv, op->iv, sizeof(op->iv));
@@ -114,7 +111,6 @@ static bool op_decrypt(struct cipher_op *op)
 static void burst(struct cipher_op *ops[], uint16_t n, bool (*run)(struct cipher_op *op))
 {
 	const void *loaded = NULL;
-
 	for (uint16_t i = 0; i < n; i++) {
 		struct cipher_op *op = ops[i];
 		if (op->key != loaded)

@@ -30,7 +30,6 @@ static int openssl_expand(enum srtp_suite suite, const uint8_t *session_key, voi
 static bool op_encrypt(EVP_CIPHER_CTX *ctx, struct cipher_op *op)
 {
 	int n;
-
 	return EVP_EncryptInit_ex2(ctx, NULL, op->key, op->iv, NULL) &&
 	       EVP_EncryptUpdate(ctx, NULL, &n, op->aad, op->aad_len) &&
 	       EVP_EncryptUpdate(ctx, op->dst, &n, op->src, (int)op->len) &&
@@ -41,12 +40,11 @@ static bool op_encrypt(EVP_CIPHER_CTX *ctx, struct cipher_op *op)
 // Computes the tag of the plaintext at dst; the ciphertext that comes with it is thrown away.
 static bool op_tag(EVP_CIPHER_CTX *ctx, struct cipher_op *op)
 {
-	uint8_t scratch[SCRATCH_LEN];
 	int n;
-
 	if (!EVP_EncryptInit_ex2(ctx, NULL, NULL, op->iv, NULL) ||
 		!EVP_EncryptUpdate(ctx, NULL, &n, op->aad, op->aad_len))
 		return false;
+	uint8_t scratch[SCRATCH_LEN];
 	for (uint32_t done = 0; done < op->len; done += SCRATCH_LEN) {
 		uint32_t left = op->len - done;
 		if (!EVP_EncryptUpdate(ctx, scratch, &n, op->dst + done,
@@ -68,7 +66,6 @@ static bool op_decrypt(EVP_CIPHER_CTX *ctx, struct cipher_op *op)
 static void contexts_forget(void)
 {
 	static const uint8_t no_key[SRTP_KEY_MAX];
-
 	for (int suite = 0; suite < N_SUITES; suite++)
 		(void)EVP_EncryptInit_ex2(contexts[suite], NULL, no_key, NULL, NULL);
 }
@@ -127,7 +124,6 @@ const struct cipher *cipher_openssl_open(const char **why)
 		[SRTP_AEAD_AES_128_GCM] = "AES-128-GCM",
 		[SRTP_AEAD_AES_256_GCM] = "AES-256-GCM",
 	};
-
 	for (int suite = 0; suite < N_SUITES; suite++) {
 		if (!aes_gcm[suite])
 			aes_gcm[suite] = EVP_CIPHER_fetch(NULL, names[suite], NULL);

@@ -92,7 +92,6 @@ static void known_run(const struct cipher *cipher, struct cipher_op *op, const v
 	uint8_t *out, bool decrypt, bool forge)
 {
 	struct cipher_op *ops[] = {op};
-
 	memcpy(out, from, op->len);
 	out[0] ^= forge;
 	op->src = out;
@@ -116,11 +115,10 @@ static bool suite_test(const struct cipher *cipher, enum srtp_suite suite)
 		.aad_len = KNOWN_AAD_LEN,
 		.suite = suite,
 	};
-	uint8_t out[KNOWN_LEN];
-
 	if (cipher->expand(suite, known_key, key) < 0)
 		return false;
 	memcpy(op.iv, known_iv, sizeof(known_iv));
+	uint8_t out[KNOWN_LEN];
 	known_run(cipher, &op, known_plaintext, out, false, false);
 	if (memcmp(out, known->ciphertext, KNOWN_LEN) != 0 ||
 		memcmp(op.tag, known->tag, sizeof(op.tag)) != 0)
@@ -147,11 +145,10 @@ static bool aes_cm_test(void)
 		.received = cm_known_tag,
 		.tag_len = sizeof(cm_known_tag),
 	};
-	uint8_t out[CM_KNOWN_LEN];
-
 	if (cipher_aes_cm.expand((enum srtp_suite)op.suite, cm_known_key, key) < 0)
 		return false;
 	memcpy(op.iv, cm_known_iv, sizeof(op.iv));
+	uint8_t out[CM_KNOWN_LEN];
 	known_run(&cipher_aes_cm, &op, cm_known_plaintext, out, false, false);
 	if (memcmp(out, cm_known_ciphertext, sizeof(out)) != 0 ||
 		memcmp(op.tag, cm_known_tag, tag_len) != 0)
@@ -168,7 +165,6 @@ static bool aes_cm_test(void)
 static bool self_test(const struct cipher *cipher, const char **why)
 {
 	bool passed = true;
-
 	if (cipher->thread_init() < 0) {
 		*why = "out of memory";
 		return false;
@@ -184,7 +180,6 @@ static bool self_test(const struct cipher *cipher, const char **why)
 static bool aes_cm_open(const char **why)
 {
 	static bool tested;
-
 	if (tested)
 		return true;
 	if (!cipher_libsrtp_open(why))
@@ -203,7 +198,6 @@ static bool aes_cm_open(const char **why)
 const struct cipher *cipher_open(const char *name, const char **why)
 {
 	static const struct cipher *tested[N_CIPHERS];
-
 	for (size_t i = 0; i < N_CIPHERS; i++) {
 		if (strcmp(name, backends[i].name) != 0)
 			continue;

@@ -25,7 +25,6 @@ const char *eccsi_status_text(enum eccsi_status status)
 		ECCSI_STATUSES(_)
 #undef _
 	};
-
 	return texts[status];
 }
 
@@ -44,7 +43,6 @@ static bool hs_hash(const struct eccsi_signer *signer, const uint8_t *pvt,
 		{signer->id, signer->id_len},
 		{pvt, ECCSI_POINT_LEN},
 	};
-
 	return p256_hash(parts, 4, octets, hs, ctx);
 }
 
@@ -55,7 +53,6 @@ static bool he_hash(const uint8_t hs[P256_HASH_LEN], const uint8_t r[ECCSI_SCALA
 	uint8_t octets[P256_HASH_LEN];
 	const struct hmac_part parts[] = {
 		{hs, P256_HASH_LEN}, {r, ECCSI_SCALAR_LEN}, {message, len}};
-
 	return p256_hash(parts, 3, octets, he, ctx);
 }
 
@@ -64,7 +61,6 @@ static EC_POINT *y_make(const BIGNUM *hs, const EC_POINT *pvt, const EC_POINT *k
 {
 	const EC_GROUP *group = p256_get()->group;
 	EC_POINT *y = EC_POINT_new(group);
-
 	if (y && EC_POINT_mul(group, y, NULL, pvt, hs, ctx) && EC_POINT_add(group, y, y, kpak, ctx))
 		return y;
 	EC_POINT_free(y);
@@ -76,7 +72,6 @@ enum eccsi_status eccsi_kpak_check(const uint8_t kpak[ECCSI_POINT_LEN])
 	BN_CTX *ctx = p256_begin();
 	EC_POINT *point = ctx ? p256_point_read(kpak, ctx) : NULL;
 	enum eccsi_status status = !ctx ? ECCSI_LIBRARY : point ? ECCSI_OK : ECCSI_KPAK;
-
 	EC_POINT_free(point);
 	p256_end(ctx);
 	return status;
@@ -101,8 +96,6 @@ enum eccsi_status eccsi_ssk_validate(const struct eccsi_signer *signer,
 {
 	EC_POINT *kpak_point = NULL, *pvt_point = NULL, *y = NULL, *public = NULL;
 	enum eccsi_status status = ECCSI_LIBRARY;
-	uint8_t octets[P256_HASH_LEN];
-
 	BN_CTX *ctx = p256_begin();
 	BIGNUM *scalar = ctx ? BN_CTX_get(ctx) : NULL, *hs = ctx ? BN_CTX_get(ctx) : NULL;
 	if (!hs)
@@ -114,6 +107,7 @@ enum eccsi_status eccsi_ssk_validate(const struct eccsi_signer *signer,
 	if (!p256_scalar_read(ssk, scalar))
 		goto out;
 	status = ECCSI_LIBRARY;
+	uint8_t octets[P256_HASH_LEN];
 	if (!hs_hash(signer, pvt, octets, hs, ctx))
 		goto out;
 	y = y_make(hs, pvt_point, kpak_point, ctx);
@@ -166,7 +160,6 @@ static bool j_draw(struct signing *signing, const uint8_t *ssk, const uint8_t *m
 	uint8_t random[RANDOM_LEN];
 	const struct hmac_part seed[] = {
 		{random, sizeof(random)}, {signing->hs, sizeof(signing->hs)}, {message, len}};
-
 	bool ok = RAND_priv_bytes(random, sizeof(random)) == 1 &&
 		  eccsi_nonce(ssk, seed, 3, signing->nonce) == 0 &&
 		  BN_bin2bn(signing->nonce, sizeof(signing->nonce), signing->j);
@@ -180,7 +173,6 @@ static bool r_make(struct signing *signing, uint8_t signature[ECCSI_SIGNATURE_LE
 	EC_POINT *point = p256_base_multiply(signing->j, signing->ctx);
 	bool ok = point && EC_POINT_get_affine_coordinates(
 				   p256_get()->group, point, signing->r, NULL, signing->ctx);
-
 	EC_POINT_clear_free(point);
 	return ok && BN_bn2binpad(signing->r, signature, ECCSI_SCALAR_LEN) == ECCSI_SCALAR_LEN;
 }
@@ -191,7 +183,6 @@ static bool s_make(
 	struct signing *signing, enum eccsi_status *status, uint8_t signature[ECCSI_SIGNATURE_LEN])
 {
 	BIGNUM *s = signing->s;
-
 	*status = ECCSI_OK;
 	if (BN_is_zero(signing->r) || BN_cmp(signing->r, p256_get()->q) >= 0)
 		return false;
@@ -227,9 +218,7 @@ enum eccsi_status eccsi_sign(const struct eccsi_signer *signer, const uint8_t ss
 {
 	EC_POINT *kpak_point = NULL, *pvt_point = NULL;
 	enum eccsi_status status = ECCSI_LIBRARY;
-	uint8_t made[ECCSI_SIGNATURE_LEN];
 	struct signing signing;
-
 	if (!signing_begin(&signing))
 		goto out;
 	status = ECCSI_ID;
@@ -249,6 +238,7 @@ enum eccsi_status eccsi_sign(const struct eccsi_signer *signer, const uint8_t ss
 	status = ECCSI_LIBRARY;
 	if (!hs_hash(signer, pvt, signing.hs, NULL, signing.ctx))
 		goto out;
+	uint8_t made[ECCSI_SIGNATURE_LEN];
 	status = message_sign(&signing, ssk, message, len, made);
 	if (status != ECCSI_OK)
 		goto out;
@@ -269,7 +259,6 @@ static enum eccsi_status j_compare(
 	BIGNUM *sr = BN_CTX_get(ctx), *x = BN_CTX_get(ctx);
 	EC_POINT *point = EC_POINT_new(group);
 	enum eccsi_status status = ECCSI_LIBRARY;
-
 	if (!x || !point || !p256_multiply(he, s, he, ctx) || !p256_multiply(sr, s, r, ctx) ||
 		!EC_POINT_mul(group, point, he, y, sr, ctx))
 		goto out;
@@ -291,8 +280,6 @@ enum eccsi_status eccsi_verify(const struct eccsi_signer *signer, const uint8_t 
 	const uint8_t *pvt = signature + (size_t)2 * ECCSI_SCALAR_LEN;
 	EC_POINT *kpak_point = NULL, *pvt_point = NULL, *y = NULL;
 	enum eccsi_status status = ECCSI_LIBRARY;
-	uint8_t octets[P256_HASH_LEN];
-
 	BN_CTX *ctx = p256_begin();
 	if (!ctx)
 		goto out;
@@ -307,6 +294,7 @@ enum eccsi_status eccsi_verify(const struct eccsi_signer *signer, const uint8_t 
 	if (!p256_scalar_read(signature, r) || !p256_scalar_read(signature + ECCSI_SCALAR_LEN, s))
 		goto out;
 	status = ECCSI_LIBRARY;
+	uint8_t octets[P256_HASH_LEN];
 	if (!hs_hash(signer, pvt, octets, hs, ctx) ||
 		!he_hash(octets, signature, message, len, he, ctx))
 		goto out;

@@ -20,7 +20,6 @@ static bool public_make(const BIGNUM *scalar, uint8_t octets[ECCSI_POINT_LEN], B
 {
 	EC_POINT *point = p256_base_multiply(scalar, ctx);
 	bool ok = point && p256_point_write(point, octets, ctx);
-
 	EC_POINT_clear_free(point);
 	return ok;
 }
@@ -29,8 +28,6 @@ enum eccsi_status eccsi_kpak_make(
 	const uint8_t ksak[ECCSI_SCALAR_LEN], uint8_t kpak[ECCSI_POINT_LEN])
 {
 	enum eccsi_status status = ECCSI_LIBRARY;
-	uint8_t made[ECCSI_POINT_LEN];
-
 	BN_CTX *ctx = p256_begin();
 	BIGNUM *scalar = ctx ? BN_CTX_get(ctx) : NULL;
 	if (!scalar)
@@ -38,6 +35,7 @@ enum eccsi_status eccsi_kpak_make(
 	status = ECCSI_KSAK;
 	if (!p256_scalar_read(ksak, scalar))
 		goto out;
+	uint8_t made[ECCSI_POINT_LEN];
 	status = public_make(scalar, made, ctx) ? ECCSI_OK : ECCSI_LIBRARY;
 	if (status == ECCSI_OK)
 		memcpy(kpak, made, sizeof(made));
@@ -50,7 +48,6 @@ enum eccsi_status eccsi_ksak_make(uint8_t ksak[ECCSI_SCALAR_LEN], uint8_t kpak[E
 {
 	enum eccsi_status status = ECCSI_LIBRARY;
 	uint8_t drawn[ECCSI_SCALAR_LEN];
-
 	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
 		status = ECCSI_LIBRARY;
 		if (RAND_priv_bytes(drawn, sizeof(drawn)) != 1)
@@ -99,7 +96,6 @@ static bool key_set_make(struct giving *giving, const uint8_t *ksak, uint8_t att
 		{id, id_len},
 		{giving->pvt, sizeof(giving->pvt)},
 	};
-
 	return eccsi_nonce(ksak, seed, 2, giving->nonce) == 0 &&
 	       BN_bin2bn(giving->nonce, sizeof(giving->nonce), giving->v) &&
 	       public_make(giving->v, giving->pvt, giving->ctx) &&
@@ -113,7 +109,6 @@ enum eccsi_status eccsi_ssk_make(const uint8_t ksak[ECCSI_SCALAR_LEN], const uin
 {
 	enum eccsi_status status = ECCSI_LIBRARY;
 	struct giving giving;
-
 	if (!giving_begin(&giving))
 		goto out;
 	status = ECCSI_ID;

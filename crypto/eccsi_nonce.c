@@ -20,7 +20,6 @@ struct drbg {
 static int drbg_update(struct drbg *drbg, uint8_t mark, const struct hmac_part *seed, size_t n_seed)
 {
 	struct hmac_part parts[2 + 1 + SEED_PARTS_MAX] = {{drbg->v, sizeof(drbg->v)}, {&mark, 1}};
-
 	for (size_t i = 0; i < n_seed; i++)
 		parts[2 + i] = seed[i];
 	int ret = hmac_sha256(drbg->k, sizeof(drbg->k), parts, 2 + n_seed, drbg->k);
@@ -34,7 +33,6 @@ static bool scalar_ok(const uint8_t scalar[ECCSI_NONCE_LEN])
 		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
 		0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
 	unsigned borrow = 0, any = 0;
-
 	for (size_t i = ECCSI_NONCE_LEN; i-- > 0;) {
 		borrow = ((unsigned)scalar[i] - q[i] - borrow) >> 31;
 		any |= scalar[i];
@@ -48,7 +46,6 @@ int eccsi_nonce(const uint8_t secret[ECCSI_NONCE_LEN], const struct hmac_part *s
 	struct hmac_part input[1 + SEED_PARTS_MAX] = {{secret, ECCSI_NONCE_LEN}};
 	struct drbg drbg = {.k = {0}};
 	int ret = -EIO;
-
 	if (n_seed > SEED_PARTS_MAX)
 		goto failed;
 	memcpy(input + 1, seed, n_seed * sizeof(seed[0]));

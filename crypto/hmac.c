@@ -24,7 +24,6 @@ static void template_make(void)
 		OSSL_PARAM_construct_end(),
 	};
 	static const uint8_t no_key[HMAC_SHA256_LEN];
-
 	EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
 	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
 	EVP_MAC_free(mac);
@@ -39,8 +38,6 @@ static void template_make(void)
 int hmac_sha256(const uint8_t *key, size_t key_len, const struct hmac_part *parts, size_t n_parts,
 	uint8_t out[HMAC_SHA256_LEN])
 {
-	size_t len;
-
 	pthread_once(&template_once, template_make);
 	// Freeing the copy, unlike keying it anew, cleanses the keyed state.
 	EVP_MAC_CTX *ctx = template ? EVP_MAC_CTX_dup(template) : NULL;
@@ -50,6 +47,7 @@ int hmac_sha256(const uint8_t *key, size_t key_len, const struct hmac_part *part
 		if (!EVP_MAC_update(ctx, parts[i].octets, parts[i].len))
 			goto library_failed;
 	}
+	size_t len;
 	if (!EVP_MAC_final(ctx, out, &len, HMAC_SHA256_LEN) || len != HMAC_SHA256_LEN)
 		goto library_failed;
 	EVP_MAC_CTX_free(ctx);

@@ -47,7 +47,6 @@ const char *mcdata_status_text(enum mcdata_status status)
 		MCDATA_STATUSES(_)
 #undef _
 	};
-
 	return texts[status];
 }
 
@@ -59,7 +58,6 @@ static bool algorithm_known(unsigned algorithm)
 static uint64_t integer_read(const uint8_t *octets, size_t len)
 {
 	uint64_t value = 0;
-
 	for (size_t i = 0; i < len; i++)
 		value = value << 8 | octets[i];
 	return value;
@@ -115,14 +113,14 @@ enum mcdata_status mcdata_read(
 enum mcdata_status mcdata_derive_dpck(const uint8_t *dppk, size_t dppk_len, uint32_t dppk_id,
 	enum mcdata_algorithm algorithm, uint8_t dpck[MCDATA_DPCK_MAX])
 {
-	uint8_t id[ID_LEN], derived[KDF_LEN];
+	uint8_t id[ID_LEN];
 	struct kdf_param param = {id, sizeof(id)};
-
 	if (!algorithm_known(algorithm))
 		return MCDATA_ALGORITHM;
 	if (dppk_len != 16 && dppk_len != MCDATA_DPPK_MAX)
 		return MCDATA_DPPK;
 	integer_write(id, sizeof(id), dppk_id);
+	uint8_t derived[KDF_LEN];
 	if (mcx_kdf(dppk, dppk_len, FC_MCDATA, &param, 1, derived) < 0)
 		return MCDATA_LIBRARY;
 	// The least significant bits (F.1.5)
@@ -138,10 +136,9 @@ static EVP_CIPHER_CTX *context_make(enum mcdata_algorithm algorithm, const uint8
 	bool encrypt, const uint8_t *iv, const uint8_t *aad, size_t aad_octets)
 {
 	size_t iv_len = algorithms[algorithm].iv_len;
-	int n;
-
 	pthread_once(&ciphers_once, ciphers_fetch);
 	EVP_CIPHER_CTX *ctx = ciphers[algorithm] ? EVP_CIPHER_CTX_new() : NULL;
+	int n;
 	if (ctx && EVP_CipherInit_ex2(ctx, ciphers[algorithm], NULL, NULL, encrypt, NULL) &&
 		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)iv_len, NULL) &&
 		EVP_CipherInit_ex2(ctx, NULL, dpck, iv, encrypt, NULL) &&
@@ -157,12 +154,11 @@ static enum mcdata_status message_decrypt(
 	const struct mcdata_message *m, const uint8_t *dpck, uint8_t *plaintext)
 {
 	enum mcdata_status status = MCDATA_LIBRARY;
-	uint8_t tag[MCDATA_TAG_LEN];
-	int n;
-
 	EVP_CIPHER_CTX *ctx = context_make(
 		(enum mcdata_algorithm)m->header.algorithm, dpck, false, m->iv, m->aad, m->aad_len);
+	uint8_t tag[MCDATA_TAG_LEN];
 	memcpy(tag, m->ciphertext + m->ciphertext_len, sizeof(tag));
+	int n;
 	if (ctx && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, sizeof(tag), tag) &&
 		EVP_CipherUpdate(ctx, plaintext, &n, m->ciphertext, (int)m->ciphertext_len))
 		status = EVP_CipherFinal_ex(ctx, plaintext + m->ciphertext_len, &n) ? MCDATA_OK
@@ -175,7 +171,6 @@ enum mcdata_status mcdata_unprotect(const struct mcdata_message *message, const 
 	size_t dppk_len, uint8_t *plaintext)
 {
 	uint8_t dpck[MCDATA_DPCK_MAX];
-
 	enum mcdata_status status = mcdata_derive_dpck(dppk, dppk_len, message->header.dppk_id,
 		(enum mcdata_algorithm)message->header.algorithm, dpck);
 	if (status != MCDATA_OK)
@@ -232,8 +227,6 @@ static bool message_encrypt(const struct mcdata_header *header, const uint8_t *d
 {
 	enum mcdata_algorithm algorithm = (enum mcdata_algorithm)header->algorithm;
 	uint8_t iv[MCDATA_IV_MAX];
-	int n;
-
 	if (RAND_bytes(iv, (int)algorithms[algorithm].iv_len) != 1)
 		return false;
 	uint8_t *payload = header_write(header, iv, out);
@@ -241,6 +234,7 @@ static bool message_encrypt(const struct mcdata_header *header, const uint8_t *d
 	*payload++ = header->iei;
 	payload = integer_write(payload, TLV_E_HEAD_LEN - 1, plaintext_len + MCDATA_TAG_LEN);
 	uint8_t *tag = payload + plaintext_len;
+	int n;
 	bool ok = ctx && EVP_CipherUpdate(ctx, payload, &n, plaintext, (int)plaintext_len) &&
 		  EVP_CipherFinal_ex(ctx, tag, &n) &&
 		  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, MCDATA_TAG_LEN, tag);
@@ -252,14 +246,13 @@ enum mcdata_status mcdata_protect(const struct mcdata_header *header, const uint
 	size_t dppk_len, const uint8_t *plaintext, size_t plaintext_len, uint8_t *out, size_t room,
 	size_t *len)
 {
-	uint8_t dpck[MCDATA_DPCK_MAX];
-
 	enum mcdata_status status = header_check(header);
 	if (status != MCDATA_OK)
 		return status;
 	if (plaintext_len > MCDATA_PLAINTEXT_MAX ||
 		mcdata_protected_len(header, plaintext_len) > room)
 		return MCDATA_ROOM;
+	uint8_t dpck[MCDATA_DPCK_MAX];
 	status = mcdata_derive_dpck(
 		dppk, dppk_len, header->dppk_id, (enum mcdata_algorithm)header->algorithm, dpck);
 	if (status != MCDATA_OK)

@@ -35,7 +35,6 @@ int mcx_kdf(const uint8_t *key, size_t key_len, uint8_t fc, const struct kdf_par
 	uint8_t input[KDF_INPUT_MAX];
 	size_t used = 1;
 	int ret = -EINVAL;
-
 	input[0] = fc;
 	for (size_t i = 0; i < n_params; i++) {
 		if (!param_append(input, &used, &params[i]))
@@ -54,10 +53,9 @@ input_too_long:
 int mcx_guk_id(
 	const uint8_t *gmk, size_t gmk_len, uint32_t gmk_id, const char *user, uint32_t *guk_id)
 {
-	uint8_t salt[HMAC_SHA256_LEN];
 	size_t user_len = strnlen(user, KDF_INPUT_MAX);
-
 	struct kdf_param param = {user, (uint16_t)user_len};
+	uint8_t salt[HMAC_SHA256_LEN];
 	int ret = mcx_kdf(gmk, gmk_len, FC_GUK_ID, &param, 1, salt);
 	if (ret < 0)
 		return ret;

@@ -26,7 +26,6 @@ const char *mcx_uid_status_text(enum mcx_uid_status status)
 		MCX_UID_STATUSES(_)
 #undef _
 	};
-
 	return texts[status];
 }
 
@@ -43,7 +42,6 @@ static void integer_write(struct writer *w, uint64_t value)
 {
 	uint8_t octets[INTEGER_MAX];
 	size_t first = INTEGER_MAX;
-
 	do {
 		octets[--first] = (uint8_t)value;
 		value >>= 8;
@@ -68,8 +66,6 @@ enum mcx_uid_status mcx_uid(const struct mcx_uid_input *input, uint8_t uid[MCX_U
 	static const char fixed[15] = {
 		'M', 'I', 'K', 'E', 'Y', '-', 'S', 'A', 'K', 'K', 'E', '-', 'U', 'I', 'D'};
 	struct writer w = {.octets = {0x00}, .len = 1}; // FC
-	uint8_t digest[MCX_UID_LEN];
-
 	if (!uri_ok(input->identity, input->identity_len))
 		return MCX_UID_IDENTITY;
 	if (!uri_ok(input->kms, input->kms_len))
@@ -83,6 +79,7 @@ enum mcx_uid_status mcx_uid(const struct mcx_uid_input *input, uint8_t uid[MCX_U
 	integer_write(&w, input->period);
 	integer_write(&w, input->offset);
 	integer_write(&w, input->period_no);
+	uint8_t digest[MCX_UID_LEN];
 	if (!SHA256(w.octets, w.len, digest))
 		return MCX_UID_LIBRARY;
 	memcpy(uid, digest, sizeof(digest));

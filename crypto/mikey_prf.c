@@ -26,7 +26,6 @@ static int p_xor(const uint8_t *s, size_t s_len, const uint8_t *label, size_t la
 	struct hmac_part seed = {label, label_len}; // A_(i-1), A_0 is the label
 	const struct hmac_part parts[] = {{chain, sizeof(chain)}, {label, label_len}};
 	int ret = 0;
-
 	for (size_t done = 0; done < outkey_len; done += PRF_BLOCK_LEN) {
 		ret = hmac_sha256(s, s_len, &seed, 1, chain);
 		if (ret == 0)
@@ -46,7 +45,6 @@ int mikey_prf(const uint8_t *inkey, size_t inkey_len, const uint8_t *label, size
 	uint8_t *outkey, size_t outkey_len)
 {
 	int ret = -EINVAL;
-
 	secmem_wipe(outkey, outkey_len);
 	if (inkey_len == 0 || label_len == 0 || label_len > MIKEY_LABEL_MAX || outkey_len == 0)
 		return ret;
@@ -79,14 +77,12 @@ static size_t label_write(uint8_t label[MIKEY_LABEL_MAX], const uint8_t constant
 int mikey_derive_master(const uint8_t *tgk, size_t tgk_len, uint8_t cs_id, uint32_t csb_id,
 	const uint8_t *rand, size_t rand_len, enum srtp_suite suite, struct srtp_master *master)
 {
-	uint8_t label[MIKEY_LABEL_MAX];
-	size_t label_len;
 	int ret = -EINVAL;
-
 	secmem_wipe(master, sizeof(*master));
 	if (tgk_len > MIKEY_TGK_MAX || rand_len < MIKEY_RAND_MIN || rand_len > MIKEY_RAND_MAX)
 		return ret;
-	label_len = label_write(label, constant_tek, cs_id, csb_id, rand, rand_len);
+	uint8_t label[MIKEY_LABEL_MAX];
+	size_t label_len = label_write(label, constant_tek, cs_id, csb_id, rand, rand_len);
 	ret = mikey_prf(tgk, tgk_len, label, label_len, master->key, srtp_suite_key_len(suite));
 	if (ret < 0)
 		return ret;

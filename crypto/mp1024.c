@@ -25,7 +25,6 @@ static inline __attribute__((always_inline)) void accumulate(
 	struct accumulator *acc, uint64_t a, uint64_t b)
 {
 	uint128_t product = (uint128_t)a * b;
-
 	acc->low += product;
 	acc->high += acc->low < product;
 }
@@ -34,7 +33,6 @@ static inline __attribute__((always_inline)) void accumulate(
 static inline __attribute__((always_inline)) uint64_t accumulator_shift(struct accumulator *acc)
 {
 	uint64_t limb = (uint64_t)acc->low;
-
 	acc->low = acc->low >> 64 | (uint128_t)acc->high << 64;
 	acc->high = 0;
 	return limb;
@@ -45,7 +43,6 @@ static inline __attribute__((always_inline)) uint64_t subtract_once(
 	uint64_t r[LIMBS], const uint64_t t[LIMBS], uint64_t top, const uint64_t m[LIMBS])
 {
 	uint64_t difference[LIMBS], borrow = 0;
-
 	for (int i = 0; i < LIMBS; i++) {
 		uint128_t limb = (uint128_t)t[i] - m[i] - borrow;
 		difference[i] = (uint64_t)limb;
@@ -62,7 +59,6 @@ void mp1024_multiply(struct mp1024 *r, const struct mp1024 *a, const struct mp10
 {
 	uint64_t u[LIMBS], t[LIMBS];
 	struct accumulator acc = {0, 0};
-
 	for (int i = 0; i < LIMBS; i++) {
 #pragma GCC unroll 16
 		for (int j = 0; j < i; j++) {
@@ -90,7 +86,6 @@ static inline __attribute__((always_inline)) void square_column(
 	struct accumulator *acc, const uint64_t a[LIMBS], int i)
 {
 	struct accumulator half = {0, 0};
-
 	for (int j = i < LIMBS ? 0 : i - LIMBS + 1; 2 * j < i; j++)
 		accumulate(&half, a[j], a[i - j]);
 	// 2 half, at most 2 * 8 * 2^128, carries into the accumulator's high limb.
@@ -106,7 +101,6 @@ void mp1024_square(struct mp1024 *r, const struct mp1024 *a, const struct mp1024
 {
 	uint64_t u[LIMBS], t[LIMBS];
 	struct accumulator acc = {0, 0};
-
 	for (int i = 0; i < LIMBS; i++) {
 		square_column(&acc, a->l, i);
 #pragma GCC unroll 16
@@ -132,7 +126,6 @@ void mp1024_multiply_add(struct mp1024 *r, const struct mp1024 *a, const struct 
 {
 	uint64_t u[LIMBS], t[LIMBS];
 	struct accumulator acc = {0, 0};
-
 	for (int i = 0; i < LIMBS; i++) {
 #pragma GCC unroll 16
 		for (int j = 0; j < i; j++) {
@@ -164,7 +157,6 @@ void mp1024_add(struct mp1024 *r, const struct mp1024 *a, const struct mp1024 *b
 {
 	uint64_t t[LIMBS];
 	uint128_t carry = 0;
-
 	for (int i = 0; i < LIMBS; i++) {
 		carry += (uint128_t)a->l[i] + b->l[i];
 		t[i] = (uint64_t)carry;
@@ -178,7 +170,6 @@ void mp1024_subtract(struct mp1024 *r, const struct mp1024 *a, const struct mp10
 {
 	uint64_t t[LIMBS], borrow = 0;
 	uint128_t carry = 0;
-
 	for (int i = 0; i < LIMBS; i++) {
 		uint128_t limb = (uint128_t)a->l[i] - b->l[i] - borrow;
 		t[i] = (uint64_t)limb;
@@ -195,7 +186,6 @@ void mp1024_subtract(struct mp1024 *r, const struct mp1024 *a, const struct mp10
 void mp1024_negate(struct mp1024 *r, const struct mp1024 *a, const struct mp1024_modulus *m)
 {
 	static const struct mp1024 zero;
-
 	mp1024_subtract(r, &zero, a, m);
 }
 
@@ -203,7 +193,6 @@ void mp1024_negate(struct mp1024 *r, const struct mp1024 *a, const struct mp1024
 void mp1024_invert(struct mp1024 *r, const struct mp1024 *a, const struct mp1024_modulus *m)
 {
 	struct mp1024 powers[1 << WINDOW_BITS], x = m->one;
-
 	powers[0] = m->one;
 	for (int i = 1; i < 1 << WINDOW_BITS; i++)
 		mp1024_multiply(&powers[i], &powers[i - 1], a, m);
@@ -219,13 +208,13 @@ void mp1024_invert(struct mp1024 *r, const struct mp1024 *a, const struct mp1024
 bool mp1024_invert_all(
 	struct mp1024 *elements, struct mp1024 *scratch, size_t n, const struct mp1024_modulus *m)
 {
-	struct mp1024 inverse, product;
-
+	struct mp1024 inverse;
 	scratch[0] = elements[0];
 	for (size_t i = 1; i < n; i++)
 		mp1024_multiply(&scratch[i], &scratch[i - 1], &elements[i], m);
 	mp1024_invert(&inverse, &scratch[n - 1], m);
 	for (size_t i = n - 1; i > 0; i--) {
+		struct mp1024 product;
 		mp1024_multiply(&product, &inverse, &scratch[i - 1], m);
 		mp1024_multiply(&inverse, &inverse, &elements[i], m);
 		elements[i] = product;
@@ -237,7 +226,6 @@ bool mp1024_invert_all(
 bool mp1024_is_zero(const struct mp1024 *a)
 {
 	uint64_t any = 0;
-
 	for (int i = 0; i < LIMBS; i++)
 		any |= a->l[i];
 	return any == 0;
@@ -246,7 +234,6 @@ bool mp1024_is_zero(const struct mp1024 *a)
 bool mp1024_equal(const struct mp1024 *a, const struct mp1024 *b)
 {
 	uint64_t any = 0;
-
 	for (int i = 0; i < LIMBS; i++)
 		any |= a->l[i] ^ b->l[i];
 	return any == 0;
@@ -255,7 +242,6 @@ bool mp1024_equal(const struct mp1024 *a, const struct mp1024 *b)
 void mp1024_choose(struct mp1024 *r, const struct mp1024 *from, bool choose)
 {
 	uint64_t mask = 0 - (uint64_t)choose;
-
 	for (int i = 0; i < LIMBS; i++)
 		r->l[i] = (r->l[i] & ~mask) | (from->l[i] & mask);
 }
@@ -278,7 +264,6 @@ void mp1024_plain_read(struct mp1024 *r, const uint8_t octets[MP1024_LEN])
 bool mp1024_plain_below(const struct mp1024 *a, const struct mp1024_modulus *m)
 {
 	uint64_t borrow = 0;
-
 	for (int i = 0; i < LIMBS; i++)
 		borrow = (uint64_t)(((uint128_t)a->l[i] - m->m[i] - borrow) >> 64) & 1;
 	return borrow != 0;
@@ -292,7 +277,6 @@ void mp1024_from_plain(struct mp1024 *r, const struct mp1024 *plain, const struc
 void mp1024_to_plain(struct mp1024 *plain, const struct mp1024 *a, const struct mp1024_modulus *m)
 {
 	static const struct mp1024 one = {{1}};
-
 	mp1024_multiply(plain, a, &one, m);
 }
 
@@ -309,7 +293,6 @@ void mp1024_write(
 	const struct mp1024 *a, uint8_t octets[MP1024_LEN], const struct mp1024_modulus *m)
 {
 	struct mp1024 plain;
-
 	mp1024_to_plain(&plain, a, m);
 	for (int i = 0; i < LIMBS; i++) {
 		for (int j = 0; j < 8; j++)

@@ -17,7 +17,6 @@ static bool curve_made;
 static void curve_make(void)
 {
 	BN_CTX *ctx = BN_CTX_new();
-
 	curve.group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
 	curve.q = BN_new();
 	curve.q_minus_2 = BN_new();
@@ -81,7 +80,6 @@ bool p256_point_write(const EC_POINT *point, uint8_t octets[P256_POINT_LEN], BN_
 EC_POINT *p256_base_multiply(const BIGNUM *scalar, BN_CTX *ctx)
 {
 	EC_POINT *point = EC_POINT_new(curve.group);
-
 	// With G alone the library neither looks at the scalar's size nor branches on its bits.
 	if (point && EC_POINT_mul(curve.group, point, scalar, NULL, NULL, ctx))
 		return point;
@@ -112,7 +110,6 @@ bool p256_hash(const struct hmac_part *parts, size_t n_parts, uint8_t octets[P25
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-
 	for (size_t i = 0; ok && i < n_parts; i++)
 		ok = EVP_DigestUpdate(md, parts[i].octets, parts[i].len);
 	ok = ok && EVP_DigestFinal_ex(md, octets, NULL);

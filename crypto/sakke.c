@@ -43,14 +43,12 @@ const char *sakke_status_text(enum sakke_status status)
 		SAKKE_STATUSES(_)
 #undef _
 	};
-
 	return texts[status];
 }
 
 enum sakke_status sakke_kms_make(const uint8_t z_point[SAKKE_POINT_LEN], struct sakke_kms **kms)
 {
 	struct sakke_point z;
-
 	if (!sakke_point_read(&z, z_point) || !sakke_point_has_order_q(&z))
 		return SAKKE_Z;
 	struct sakke_kms *made = malloc(sizeof(*made));
@@ -119,12 +117,11 @@ static STACK_WIPED bool encapsulate(struct exchange *x, const struct sakke_kms *
 enum sakke_status sakke_encapsulate(const struct sakke_kms *kms, const uint8_t *id, size_t id_len,
 	const uint8_t ssv[SAKKE_SSV_LEN], uint8_t sed[SAKKE_SED_LEN], bool *short_w)
 {
-	uint8_t made[SAKKE_SED_LEN];
 	struct mp1024 b;
-
 	if (!sakke_id_read(id, id_len, &b))
 		return SAKKE_ID;
 	struct exchange *x = secmem_malloc(sizeof(*x));
+	uint8_t made[SAKKE_SED_LEN];
 	bool ok = x && r_make(x, ssv, id, id_len) && encapsulate(x, kms, &b, ssv, made);
 	if (ok) {
 		memcpy(sed, made, sizeof(made));
@@ -150,7 +147,6 @@ static STACK_WIPED struct sakke_miller *rsk_table_make(
 	struct sakke_miller *table = secmem_map(sizeof(*table));
 	struct sakke_miller_scratch *scratch = secmem_map(sizeof(*scratch));
 	struct sakke_point *point = secmem_malloc(sizeof(*point));
-
 	*status = SAKKE_LIBRARY;
 	if (table && scratch && point) {
 		bool ok = sakke_point_read(point, rsk) && sakke_miller_make(table, scratch, point);
@@ -172,12 +168,11 @@ static STACK_WIPED struct sakke_miller *rsk_table_make(
 // false RSK.
 static STACK_WIPED bool rsk_valid(const struct sakke_miller *table, const struct sakke_point *point)
 {
-	struct sakke_fp2 f;
-	struct mp1024 w;
-
 	if (mp1024_is_zero(&point->y))
 		return false;
+	struct sakke_fp2 f;
 	sakke_miller_pair(&f, table, point);
+	struct mp1024 w;
 	sakke_fp2_normalise(&w, &f);
 	return mp1024_equal(&w, &sakke_g);
 }
@@ -185,15 +180,14 @@ static STACK_WIPED bool rsk_valid(const struct sakke_miller *table, const struct
 enum sakke_status sakke_receiver_make(const struct sakke_kms *kms, const uint8_t *id, size_t id_len,
 	const uint8_t rsk[SAKKE_POINT_LEN], struct sakke_receiver **receiver)
 {
-	enum sakke_status status;
 	struct sakke_point point;
 	struct mp1024 b;
-
 	if (!sakke_id_read(id, id_len, &b) || !receiver_point(&point, kms, &b))
 		return SAKKE_ID;
 	struct sakke_receiver *made = calloc(1, sizeof(*made));
 	if (!made)
 		return SAKKE_LIBRARY;
+	enum sakke_status status;
 	made->rsk = rsk_table_make(rsk, &status);
 	if (status == SAKKE_OK && !rsk_valid(made->rsk, &point))
 		status = SAKKE_KEY_SET;
@@ -225,7 +219,6 @@ static STACK_WIPED enum sakke_status ssv_try(struct exchange *x,
 	const struct sakke_receiver *receiver, const uint8_t sed[SAKKE_SED_LEN], size_t skip)
 {
 	uint8_t ssv[SAKKE_SSV_LEN];
-
 	bool ok = mask_apply(x, skip, sed + SAKKE_POINT_LEN, ssv) &&
 		  r_make(x, ssv, receiver->id, receiver->id_len);
 	secmem_wipe(ssv, sizeof(ssv));
@@ -239,7 +232,6 @@ static STACK_WIPED enum sakke_status ssv_try(struct exchange *x,
 static STACK_WIPED size_t w_zeros(const struct exchange *x)
 {
 	size_t n = 0;
-
 	while (n < sizeof(x->w_octets) && x->w_octets[n] == 0)
 		n++;
 	return n;
@@ -250,7 +242,6 @@ enum sakke_status sakke_decapsulate(const struct sakke_receiver *receiver,
 {
 	struct exchange *x = secmem_malloc(sizeof(*x));
 	enum sakke_status status = SAKKE_LIBRARY;
-
 	if (!x)
 		return status;
 	// y = 0: a point of order 2.

@@ -30,7 +30,6 @@ void sakke_digits_make(struct sakke_digits *digits, const struct mp1024 *scalar)
 {
 	uint64_t even = (scalar->l[0] & 1) - 1, carry = 0;
 	struct mp1024 odd;
-
 	for (int i = 0; i < MP1024_LIMBS; i++) {
 		uint64_t term = sakke_q.m[i] & even, sum = scalar->l[i] + term;
 		odd.l[i] = sum + carry;
@@ -53,7 +52,6 @@ static int digit_place(int block, int tooth, int column)
 static struct choice choice_make(const struct sakke_digits *k, int block, int column)
 {
 	unsigned bits = 0;
-
 	for (int tooth = 0; tooth < TEETH; tooth++) {
 		int place = digit_place(block, tooth, column);
 		bits |= (unsigned)(k->bits[place / LIMB_BITS] >> place % LIMB_BITS & 1) << tooth;
@@ -79,7 +77,6 @@ static void element_choose(
 static void element_negate_if(struct mp1024 *r, bool negative)
 {
 	struct mp1024 negated;
-
 	mp1024_negate(&negated, r, &sakke_p);
 	mp1024_choose(r, &negated, negative);
 }
@@ -105,7 +102,6 @@ static void sum_start(
 {
 	struct choice choice = choice_make(k, 0, COLUMNS - 1);
 	const struct sakke_point *points = comb->points[0];
-
 	element_choose(&r->x, &points->x, sizeof(*points), choice.index);
 	element_choose(&r->y, &points->y, sizeof(*points), choice.index);
 	element_negate_if(&r->y, choice.negative);
@@ -139,7 +135,6 @@ void sakke_comb_multiply_two(struct sakke_jacobian *r, const struct sakke_comb *
 void sakke_fp2_square(struct sakke_fp2 *r, const struct sakke_fp2 *f)
 {
 	struct mp1024 sum, difference, product;
-
 	// (a + i b)^2 = (a + b)(a - b) + i 2 a b
 	mp1024_add(&sum, &f->a, &f->b, &sakke_p);
 	mp1024_subtract(&difference, &f->a, &f->b, &sakke_p);
@@ -152,7 +147,6 @@ void sakke_fp2_square(struct sakke_fp2 *r, const struct sakke_fp2 *f)
 static void power_multiply(struct sakke_fp2 *f, const struct mp1024 *t)
 {
 	struct mp1024 at, bt;
-
 	mp1024_multiply(&at, &f->a, t, &sakke_p);
 	mp1024_multiply(&bt, &f->b, t, &sakke_p);
 	mp1024_subtract(&f->a, &f->a, &bt, &sakke_p);
@@ -163,7 +157,6 @@ void sakke_g_comb_power(
 	struct sakke_fp2 *r, const struct sakke_g_comb *comb, const struct sakke_digits *k)
 {
 	struct sakke_fp2 f = {.a = sakke_p.one, .b = {{0}}};
-
 	for (int column = COLUMNS - 1; column >= 0; column--) {
 		sakke_fp2_square(&f, &f);
 		for (int block = 0; block < BLOCKS; block++) {
@@ -183,12 +176,12 @@ void sakke_g_comb_power(
 static void normalise_all(
 	struct sakke_point *points, const struct sakke_jacobian *jacobians, size_t n)
 {
-	struct mp1024 inverses[TEETH * BLOCKS], scratch[TEETH * BLOCKS], zz;
-
+	struct mp1024 inverses[TEETH * BLOCKS], scratch[TEETH * BLOCKS];
 	for (size_t i = 0; i < n; i++)
 		inverses[i] = jacobians[i].z;
 	mp1024_invert_all(inverses, scratch, n, &sakke_p);
 	for (size_t i = 0; i < n; i++) {
+		struct mp1024 zz;
 		mp1024_square(&zz, &inverses[i], &sakke_p);
 		mp1024_multiply(&points[i].x, &jacobians[i].x, &zz, &sakke_p);
 		mp1024_multiply(&zz, &zz, &inverses[i], &sakke_p);
@@ -200,7 +193,6 @@ static void normalise_all(
 static void bases_make(struct sakke_point bases[TEETH * BLOCKS], const struct sakke_point *point)
 {
 	struct sakke_jacobian powers[TEETH * BLOCKS], power;
-
 	sakke_jacobian_set(&power, point);
 	for (int i = 0; i < TEETH * BLOCKS; i++) {
 		powers[i] = power;
@@ -213,7 +205,6 @@ static void bases_make(struct sakke_point bases[TEETH * BLOCKS], const struct sa
 void sakke_comb_make(struct sakke_comb *comb, const struct sakke_point *point)
 {
 	struct sakke_point bases[TEETH * BLOCKS];
-
 	bases_make(bases, point);
 	for (int block = 0; block < BLOCKS; block++) {
 		struct sakke_jacobian sums[CHOICES];
@@ -232,7 +223,6 @@ void sakke_comb_make(struct sakke_comb *comb, const struct sakke_point *point)
 void sakke_fp2_normalise(struct mp1024 *t, const struct sakke_fp2 *f)
 {
 	struct mp1024 inverse;
-
 	mp1024_invert(&inverse, &f->a, &sakke_p);
 	mp1024_multiply(t, &f->b, &inverse, &sakke_p);
 }
@@ -241,7 +231,6 @@ static void g_comb_make(struct sakke_g_comb *comb)
 {
 	struct sakke_fp2 power = {.a = sakke_p.one, .b = sakke_g};
 	struct mp1024 bases[TEETH * BLOCKS];
-
 	for (int i = 0; i < TEETH * BLOCKS; i++) {
 		sakke_fp2_normalise(&bases[i], &power);
 		for (int j = 0; j < COLUMNS; j++)

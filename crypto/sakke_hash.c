@@ -15,7 +15,6 @@ enum { HASH_LEN = SHA256_DIGEST_LENGTH };
 static bool expand(const uint8_t *octets, size_t len, uint8_t *v, size_t n_blocks)
 {
 	uint8_t input[2 * HASH_LEN] = {0}; // h_i || A
-
 	bool ok = SHA256(octets, len, input + HASH_LEN) != NULL;
 	for (size_t i = 0; ok && i < n_blocks; i++) {
 		uint8_t h[HASH_LEN];
@@ -30,7 +29,6 @@ static bool expand(const uint8_t *octets, size_t len, uint8_t *v, size_t n_block
 bool sakke_hash_to_mask(const uint8_t *octets, size_t len, uint8_t mask[SAKKE_MASK_LEN])
 {
 	uint8_t v[HASH_LEN];
-
 	bool ok = expand(octets, len, v, 1);
 	if (ok)
 		memcpy(mask, v + sizeof(v) - SAKKE_MASK_LEN, SAKKE_MASK_LEN);
@@ -42,7 +40,6 @@ bool sakke_hash_to_mask(const uint8_t *octets, size_t len, uint8_t mask[SAKKE_MA
 static void q_shift(struct mp1024 *r, int shift)
 {
 	uint64_t below = 0;
-
 	for (int i = 0; i < MP1024_LIMBS; i++) {
 		r->l[i] = sakke_q.m[i] << shift | below;
 		below = shift > 0 ? sakke_q.m[i] >> (64 - shift) : 0;
@@ -52,13 +49,12 @@ static void q_shift(struct mp1024 *r, int shift)
 bool sakke_hash_to_scalar(const uint8_t *octets, size_t len, struct mp1024 *scalar)
 {
 	uint8_t v[MP1024_LEN];
-	struct mp1024 multiple;
-
 	bool ok = expand(octets, len, v, sizeof(v) / HASH_LEN);
 	if (ok) {
 		mp1024_plain_read(scalar, v);
 		// 2^1024 < 7 q, so 4 q, 2 q and q, each at most once, leave less than q.
 		for (int shift = 2; shift >= 0; shift--) {
+			struct mp1024 multiple;
 			q_shift(&multiple, shift);
 			mp1024_reduce(scalar, &multiple);
 		}
@@ -70,7 +66,6 @@ bool sakke_hash_to_scalar(const uint8_t *octets, size_t len, struct mp1024 *scal
 bool sakke_id_read(const uint8_t *id, size_t id_len, struct mp1024 *b)
 {
 	uint8_t octets[MP1024_LEN] = {0};
-
 	if (id_len == 0 || id_len > SAKKE_ID_MAX)
 		return false;
 	memcpy(octets + MP1024_LEN - id_len, id, id_len);

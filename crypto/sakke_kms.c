@@ -31,10 +31,8 @@ static void making_end(struct making *making)
 // z in [2, q - 1], plain.
 static STACK_WIPED bool z_read(struct mp1024 *z, const uint8_t octets[SAKKE_SCALAR_LEN])
 {
-	struct mp1024 high;
-
 	mp1024_plain_read(z, octets);
-	high = *z;
+	struct mp1024 high = *z;
 	high.l[0] &= ~UINT64_C(1);
 	int small = mp1024_is_zero(&high);
 	return ((small ^ 1) & mp1024_plain_below(z, &sakke_q)) != 0;
@@ -56,7 +54,6 @@ enum sakke_status sakke_z_point_make(
 {
 	struct making *making = secmem_malloc(sizeof(*making));
 	enum sakke_status status = SAKKE_SCALAR;
-
 	if (!making)
 		return SAKKE_LIBRARY;
 	if (z_read(&making->scalar, z))
@@ -69,7 +66,6 @@ enum sakke_status sakke_z_make(uint8_t z[SAKKE_SCALAR_LEN], uint8_t z_point[SAKK
 {
 	struct making *making = secmem_malloc(sizeof(*making));
 	enum sakke_status status = SAKKE_SCALAR;
-
 	if (!making)
 		return SAKKE_LIBRARY;
 	// q has 1,022 bits.
@@ -91,10 +87,9 @@ enum sakke_status sakke_rsk_make(const uint8_t z[SAKKE_SCALAR_LEN], const uint8_
 {
 	struct making *making = secmem_malloc(sizeof(*making));
 	enum sakke_status status = SAKKE_ID;
-	struct mp1024 b;
-
 	if (!making)
 		return SAKKE_LIBRARY;
+	struct mp1024 b;
 	if (!sakke_id_read(id, id_len, &b))
 		goto out;
 	status = SAKKE_SCALAR;

@@ -35,7 +35,6 @@ static void tangent_make(
 	struct sakke_line *line, struct mp1024 *denominator, struct sakke_jacobian *t)
 {
 	struct mp1024 zz, m, sum, difference, yy;
-
 	mp1024_square(&zz, &t->z, &sakke_p);
 	mp1024_add(&sum, &t->x, &zz, &sakke_p);
 	mp1024_subtract(&difference, &t->x, &zz, &sakke_p);
@@ -57,7 +56,6 @@ static void chord_make(struct sakke_line *line, struct mp1024 *denominator,
 	struct sakke_jacobian *t, const struct sakke_point *s)
 {
 	struct mp1024 zzz, product;
-
 	mp1024_square(&zzz, &t->z, &sakke_p);
 	multiply(&zzz, &zzz, &t->z);
 	multiply(&line->slope, &s->y, &zzz);
@@ -75,7 +73,6 @@ bool sakke_miller_make(struct sakke_miller *table, struct sakke_miller_scratch *
 	struct sakke_point negated;
 	struct sakke_jacobian t;
 	int n = 0;
-
 	sakke_jacobian_set(&t, s);
 	sakke_point_negate(&negated, s);
 	for (int i = SAKKE_MILLER_DOUBLINGS - 1; i >= 0; i--) {
@@ -104,7 +101,6 @@ static void line_multiply(struct sakke_fp2 *f, const struct sakke_line *line,
 	const struct mp1024 *x_over_y, const struct mp1024 *one_over_y)
 {
 	struct mp1024 real, a, b;
-
 	mp1024_multiply_add(&real, &line->slope, x_over_y, &line->constant, one_over_y, &sakke_p);
 	multiply(&a, &f->a, &real);
 	multiply(&b, &f->b, &real);
@@ -118,7 +114,6 @@ void sakke_miller_pair(
 {
 	const struct sakke_line *line = table->lines;
 	struct mp1024 x_over_y, one_over_y;
-
 	mp1024_invert(&one_over_y, &r->y, &sakke_p);
 	multiply(&x_over_y, &r->x, &one_over_y);
 	*f = (struct sakke_fp2){.a = sakke_p.one};

@@ -30,7 +30,6 @@ static void subtract(struct mp1024 *r, const struct mp1024 *a, const struct mp10
 static bool on_curve(const struct sakke_point *point)
 {
 	struct mp1024 left, right, three;
-
 	add(&three, &sakke_p.one, &sakke_p.one);
 	add(&three, &three, &sakke_p.one);
 	square(&left, &point->y);
@@ -71,7 +70,6 @@ void sakke_jacobian_set(struct sakke_jacobian *r, const struct sakke_point *poin
 void sakke_jacobian_double(struct sakke_jacobian *r, const struct sakke_jacobian *p)
 {
 	struct mp1024 zz, yy, s, m, t;
-
 	square(&zz, &p->z);
 	square(&yy, &p->y);
 	multiply(&r->z, &p->y, &p->z);
@@ -102,7 +100,6 @@ void sakke_jacobian_add(
 	struct sakke_jacobian *r, const struct sakke_jacobian *p, const struct sakke_point *q)
 {
 	struct mp1024 h, hh, hhh, rise, v, negated;
-
 	square(&hh, &p->z);
 	multiply(&h, &q->x, &hh);
 	subtract(&h, &h, &p->x);
@@ -125,7 +122,6 @@ void sakke_jacobian_add(
 bool sakke_jacobian_is(const struct sakke_jacobian *p, const struct sakke_point *q)
 {
 	struct mp1024 zz, t;
-
 	square(&zz, &p->z);
 	multiply(&t, &q->x, &zz);
 	int same = mp1024_equal(&t, &p->x);
@@ -139,7 +135,6 @@ bool sakke_jacobian_is(const struct sakke_jacobian *p, const struct sakke_point 
 bool sakke_jacobian_normalise(struct sakke_point *r, const struct sakke_jacobian *p)
 {
 	struct mp1024 inverse, square_of_it;
-
 	mp1024_invert(&inverse, &p->z, &sakke_p);
 	square(&square_of_it, &inverse);
 	multiply(&r->x, &p->x, &square_of_it);
@@ -152,7 +147,6 @@ bool sakke_jacobian_normalise(struct sakke_point *r, const struct sakke_jacobian
 static void sum_complete(struct sakke_jacobian *p, const struct sakke_point *q)
 {
 	struct sakke_point negated;
-
 	sakke_point_negate(&negated, q);
 	if (mp1024_is_zero(&p->z))
 		sakke_jacobian_set(p, q);
@@ -168,7 +162,6 @@ bool sakke_point_multiply(
 	struct sakke_point *r, const struct mp1024 *scalar, const struct sakke_point *point)
 {
 	struct sakke_jacobian sum = {.z = {{0}}};
-
 	for (int i = LIMB_BITS * MP1024_LIMBS - 1; i >= 0; i--) {
 		if (!mp1024_is_zero(&sum.z))
 			sakke_jacobian_double(&sum, &sum);
@@ -182,7 +175,6 @@ bool sakke_point_add(
 	struct sakke_point *r, const struct sakke_point *p, const struct sakke_point *q)
 {
 	struct sakke_jacobian sum;
-
 	sakke_jacobian_set(&sum, p);
 	sum_complete(&sum, q);
 	return sakke_jacobian_normalise(r, &sum);
@@ -192,7 +184,6 @@ bool sakke_point_has_order_q(const struct sakke_point *point)
 {
 	struct sakke_point r;
 	struct mp1024 q;
-
 	memcpy(&q, sakke_q.m, sizeof(q));
 	return !sakke_point_multiply(&r, &q, point);
 }

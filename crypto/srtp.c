@@ -50,13 +50,12 @@ bool rtcp_compound_ok(const uint8_t *packet, size_t len)
 static inline void iv_form(
 	uint8_t iv[CIPHER_IV_LEN], const uint8_t *salt, uint32_t ssrc, uint64_t index)
 {
-	uint64_t high, high_salt;
-	uint32_t low, low_salt;
-
+	uint64_t high_salt;
+	uint32_t low_salt;
 	memcpy(&high_salt, salt, 8);
 	memcpy(&low_salt, salt + 8, 4);
-	high = htobe64((uint64_t)ssrc << 16 | index >> 32) ^ high_salt;
-	low = htobe32((uint32_t)index) ^ low_salt;
+	uint64_t high = htobe64((uint64_t)ssrc << 16 | index >> 32) ^ high_salt;
+	uint32_t low = htobe32((uint32_t)index) ^ low_salt;
 	memcpy(iv, &high, 8);
 	memcpy(iv + 8, &low, 4);
 }
@@ -76,7 +75,6 @@ static inline void cm_iv_form(
 static inline bool tags_equal(const uint8_t *a, const uint8_t *b)
 {
 	uint64_t a_words[2], b_words[2];
-
 	memcpy(a_words, a, sizeof(a_words));
 	memcpy(b_words, b, sizeof(b_words));
 	return ((a_words[0] ^ b_words[0]) | (a_words[1] ^ b_words[1])) == 0;
@@ -86,7 +84,6 @@ static inline bool tags_equal(const uint8_t *a, const uint8_t *b)
 static ALWAYS_INLINE void srtp_prepare(struct srtp_op *op, uint16_t text_len, bool aead)
 {
 	struct cipher_op *cipher = &op->cipher;
-
 	if (op->dst != op->src) {
 		memcpy(op->dst, op->src, RTP_HEADER_MIN);
 		if (op->head_len > RTP_HEADER_MIN)
@@ -112,7 +109,6 @@ static inline void srtcp_cm_prepare(struct srtp_op *op, uint16_t rtcp_len)
 {
 	struct cipher_op *cipher = &op->cipher;
 	uint16_t clear_len = op->e_flag ? RTCP_HEADER_LEN : rtcp_len;
-
 	if (op->dst != op->src)
 		memcpy(op->dst, op->src, clear_len);
 	cipher->aad = op->src;
@@ -131,7 +127,6 @@ static inline void srtcp_prepare(struct srtp_op *op, uint16_t rtcp_len)
 {
 	struct cipher_op *cipher = &op->cipher;
 	uint32_t word = (op->e_flag ? SRTCP_E_BIT : 0) | (uint32_t)op->index;
-
 	iv_form(cipher->iv, op->salt, rtcp_ssrc(op->src), op->index);
 	if (op->e_flag) {
 		memcpy(op->aad, op->src, RTCP_HEADER_LEN);
@@ -203,7 +198,6 @@ static ALWAYS_INLINE void unprotect_prepare(struct srtp_op *op, bool aead)
 	bool rtcp = op->protocol == SRTP_RTCP;
 	uint16_t head_len = rtcp ? RTCP_HEADER_LEN : op->head_len;
 	uint16_t trailer_len = body_trailer_len(op, aead);
-
 	if (head_len < (rtcp ? RTCP_HEADER_LEN : RTP_HEADER_MIN) ||
 		op->len < (uint32_t)head_len + trailer_len) {
 		op->status = SRTP_TOO_SHORT;
@@ -235,7 +229,6 @@ static ALWAYS_INLINE void protect_prepare(struct srtp_op *op, bool aead)
 {
 	bool rtcp = op->protocol == SRTP_RTCP;
 	uint16_t head_len = rtcp ? RTCP_HEADER_LEN : op->head_len;
-
 	if (head_len < (rtcp ? RTCP_HEADER_LEN : RTP_HEADER_MIN) || op->len < head_len) {
 		op->status = SRTP_TOO_SHORT;
 		return;
@@ -328,7 +321,6 @@ static uint16_t ops_sort(struct srtp_op *ops[], uint16_t n)
 {
 	struct srtp_op *failed[SRTP_BURST_MAX];
 	uint16_t n_good = 0, n_failed = 0;
-
 	for (uint16_t i = 0; i < n; i++) {
 		if (ops[i]->status == SRTP_OK)
 			ops[n_good++] = ops[i];
@@ -396,7 +388,6 @@ uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[]
 {
 	struct cipher_burst burst;
 	uint16_t n_good = 0;
-
 	assert(n <= SRTP_BURST_MAX);
 	burst.n_gcm = 0;
 	burst.n_cm = 0;
@@ -419,7 +410,6 @@ uint16_t srtp_protect_burst(const struct cipher *cipher, struct srtp_op *ops[], 
 {
 	struct cipher_burst burst;
 	uint16_t n_good = 0;
-
 	assert(n <= SRTP_BURST_MAX);
 	burst.n_gcm = 0;
 	burst.n_cm = 0;

@@ -36,9 +36,7 @@ int srtp_kdf_label(const uint8_t *key, uint8_t key_len, const uint8_t salt[14], 
 	uint8_t *out, uint16_t out_len)
 {
 	uint8_t counter[KDF_BLOCK_LEN] = {0};
-	int written;
 	int ret = -EIO;
-
 	if (key_len != 16 && key_len != 32)
 		return -EINVAL;
 	pthread_once(&fetch_once, ciphers_fetch);
@@ -48,6 +46,7 @@ int srtp_kdf_label(const uint8_t *key, uint8_t key_len, const uint8_t salt[14], 
 
 	const EVP_CIPHER *aes = key_len == 16 ? aes_128_ctr : aes_256_ctr;
 	EVP_CIPHER_CTX *ctx = aes ? EVP_CIPHER_CTX_new() : NULL;
+	int written;
 	if (ctx && EVP_EncryptInit_ex2(ctx, aes, key, counter, NULL) &&
 		EVP_EncryptUpdate(ctx, out, &written, out, out_len) && written == out_len)
 		ret = 0;
@@ -65,11 +64,10 @@ int srtp_kdf(const struct srtp_master *master, enum srtp_suite suite, enum srtp_
 	uint8_t step = protocol == SRTP_RTCP ? LABEL_STEP : 0;
 	uint8_t salt_len = srtp_suite_salt_len(suite);
 	uint8_t salt[KDF_SALT_LEN] = {0}; // zeros on the right, erratum 4938
-	int ret;
-
 	secmem_wipe(session, sizeof(*session));
 	memcpy(salt, master->salt, salt_len);
-	ret = srtp_kdf_label(master->key, key_len, salt, LABEL_KEY + step, session->key, key_len);
+	int ret =
+		srtp_kdf_label(master->key, key_len, salt, LABEL_KEY + step, session->key, key_len);
 	if (ret == 0)
 		ret = srtp_kdf_label(
 			master->key, key_len, salt, LABEL_SALT + step, session->salt, salt_len);

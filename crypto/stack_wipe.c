@@ -13,6 +13,5 @@ enum { STACK_WIPE_SIZE = 16 * 1024 }; // octets, more than the deepest of the ca
 __attribute__((noinline, no_sanitize("address"))) void stack_wipe(void)
 {
 	uint8_t frame[STACK_WIPE_SIZE];
-
 	secmem_wipe(frame, sizeof(frame));
 }
