@@ -26,7 +26,6 @@ static bool host_port_split(const char *text, char *host, size_t host_size, cons
 {
 	const char *colon = strrchr(text, ':');
 	size_t len = colon ? (size_t)(colon - text) : 0;
-
 	if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
 		text++;
 		len -= 2;
@@ -45,7 +44,6 @@ static int tcp_connect(const char *host, const char *port, char *why, size_t why
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *addresses;
 	int fd = -1, error = getaddrinfo(host, port, &hints, &addresses);
-
 	if (error != 0) {
 		snprintf(why, why_size, "%s: %s", host, gai_strerror(error));
 		return -1;
@@ -68,7 +66,6 @@ static int tcp_connect(const char *host, const char *port, char *why, size_t why
 static bool peer_expect(SSL *ssl, const char *host)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
-
 	if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1)
 		return true;
 	ERR_clear_error();
@@ -95,14 +92,13 @@ struct tls_client *tls_client_open(
 	const char *host_port, const struct tls_files *files, char *why, size_t why_size)
 {
 	struct tls_client *client = calloc(1, sizeof(*client));
-	char host[256];
-	const char *port;
-
 	if (!client) {
 		snprintf(why, why_size, "out of memory");
 		return NULL;
 	}
 	client->fd = -1;
+	char host[256];
+	const char *port;
 	if (!host_port_split(host_port, host, sizeof(host), &port)) {
 		snprintf(why, why_size, "\"%s\" is no address; accepted: HOST:PORT or [IPV6]:PORT",
 			host_port);
@@ -129,12 +125,11 @@ failed:
 bool tls_client_write(struct tls_client *client, const void *data, size_t len)
 {
 	size_t written;
-	char nothing;
-
 	if (SSL_write_ex(client->ssl, data, len, &written) == 1)
 		return true;
 	// Whoever refused the certificate said so before he closed.
 	ERR_clear_error();
+	char nothing;
 	SSL_read(client->ssl, &nothing, sizeof(nothing));
 	client_note_error(client);
 	return false;
@@ -143,7 +138,6 @@ bool tls_client_write(struct tls_client *client, const void *data, size_t len)
 ssize_t tls_client_read(struct tls_client *client, void *data, size_t size)
 {
 	int n = SSL_read(client->ssl, data, size < INT32_MAX ? (int)size : INT32_MAX);
-
 	if (n > 0)
 		return n;
 	if (SSL_get_error(client->ssl, n) == SSL_ERROR_ZERO_RETURN)
