@@ -52,10 +52,8 @@ static bool has_room(const struct subscription *subscription)
 
 bool subscriptions_want(struct subscriptions *subscriptions, unsigned type)
 {
-	struct subscription *subscription;
 	bool wanted = false;
-
-	for (subscription = LIST_FIRST(&subscriptions->all); subscription;
+	for (struct subscription *subscription = LIST_FIRST(&subscriptions->all); subscription;
 		subscription = LIST_NEXT(subscription, entry))
 		wanted |= hears(subscription, type) && has_room(subscription);
 	if (!wanted)
@@ -72,9 +70,7 @@ static void subscription_lose(
 
 void subscriptions_lose(struct subscriptions *subscriptions, unsigned type)
 {
-	struct subscription *subscription;
-
-	for (subscription = LIST_FIRST(&subscriptions->all); subscription;
+	for (struct subscription *subscription = LIST_FIRST(&subscriptions->all); subscription;
 		subscription = LIST_NEXT(subscription, entry))
 		if (hears(subscription, type))
 			subscription_lose(subscriptions, subscription);
@@ -82,11 +78,9 @@ void subscriptions_lose(struct subscriptions *subscriptions, unsigned type)
 
 unsigned subscriptions_count(const struct subscriptions *subscriptions)
 {
-	const struct subscription *subscription;
 	unsigned n = 0;
-
-	for (subscription = LIST_FIRST(&subscriptions->all); subscription;
-		subscription = LIST_NEXT(subscription, entry))
+	for (const struct subscription *subscription = LIST_FIRST(&subscriptions->all);
+		subscription; subscription = LIST_NEXT(subscription, entry))
 		n += subscription->types != 0;
 	return n;
 }
@@ -102,7 +96,6 @@ static void subscription_add(struct subscription *subscription, const char *text
 	char end[SUBSCRIPTION_END_MAX];
 	bool waited = subscription->len > 0;
 	int end_len;
-
 	if (subscription->lost > 0)
 		end_len =
 			snprintf(end, sizeof(end), ",\"lost\":%" PRIu64 "}}\n", subscription->lost);
@@ -124,10 +117,8 @@ static void subscription_add(struct subscription *subscription, const char *text
 bool subscriptions_tell(
 	struct subscriptions *subscriptions, unsigned type, const char *text, size_t len)
 {
-	struct subscription *subscription;
 	bool told = false;
-
-	for (subscription = LIST_FIRST(&subscriptions->all); subscription;
+	for (struct subscription *subscription = LIST_FIRST(&subscriptions->all); subscription;
 		subscription = LIST_NEXT(subscription, entry)) {
 		if (!hears(subscription, type))
 			continue;
@@ -144,14 +135,12 @@ bool subscriptions_tell(
 
 const char *subscription_peek(const struct subscription *subscription, size_t max, size_t *len)
 {
-	const char *lines, *end;
-
 	*len = subscription->len;
 	if (subscription->len == 0)
 		return NULL;
-	lines = subscription->queue + subscription->begin;
+	const char *lines = subscription->queue + subscription->begin;
 	if (*len > max) {
-		end = memrchr(lines, '\n', max);
+		const char *end = memrchr(lines, '\n', max);
 		*len = end ? (size_t)(end - lines) + 1 : 0;
 	}
 	return lines;
