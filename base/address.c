@@ -21,13 +21,13 @@ static bool port_read(const char *text, uint16_t *port)
 bool address_read(const char *text, struct endpoint *out)
 {
 	struct endpoint e = {};
-	char host[INET6_ADDRSTRLEN];
 	const char *colon = strrchr(text, ':');
 	if (!colon || !port_read(colon + 1, &e.port))
 		return false;
 	bool bracket = text[0] == '[' && colon > text && colon[-1] == ']';
 	const char *begin = bracket ? text + 1 : text;
 	size_t len = (size_t)(colon - begin) - (bracket ? 1 : 0);
+	char host[INET6_ADDRSTRLEN];
 	if (len >= sizeof(host))
 		return false;
 	memcpy(host, begin, len);
