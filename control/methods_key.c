@@ -75,8 +75,8 @@ json_t *key_install_method(
 static bool key_name_read(const json_t *value, const char *path, uint32_t *id, const char **domain,
 	struct rpc_error *error)
 {
-	struct reader r;
 	*domain = "home";
+	struct reader r;
 	reader_open(&r, value, path, error);
 	key_id_read(&r, "id", READER_REQUIRED, id);
 	key_domain_read(&r, domain);
