@@ -35,7 +35,6 @@ static bool socket_connect(struct connection *connection)
 
 bool connection_open(struct connection *connection)
 {
-	char why[512];
 	if (connection->tls_address && (!connection->files.certificate || !connection->files.key ||
 					       !connection->files.ca)) {
 		ctl_fail("--tls takes --cert, --key and --ca; see mcxctl --help");
@@ -43,6 +42,7 @@ bool connection_open(struct connection *connection)
 	}
 	if (!connection->tls_address)
 		return socket_connect(connection);
+	char why[512];
 	connection->tls =
 		tls_client_open(connection->tls_address, &connection->files, why, sizeof(why));
 	if (!connection->tls)
@@ -85,9 +85,9 @@ static bool is_interrupted(const struct connection *connection)
 
 static ssize_t octets_read(const struct connection *connection, char *buffer, size_t size)
 {
-	ssize_t n;
 	if (connection->tls)
 		return tls_client_read(connection->tls, buffer, size);
+	ssize_t n;
 	do
 		n = read(connection->fd, buffer, size);
 	while (n < 0 && errno == EINTR && !is_interrupted(connection));

@@ -33,8 +33,8 @@ int ctl_option_refused(int argc, char **argv, int option)
 
 bool ctl_number_read(const char *text, unsigned max, unsigned *out)
 {
-	char *end;
 	errno = 0;
+	char *end;
 	unsigned long value = strtoul(text, &end, 10);
 	if (errno != 0 || end == text || *end != '\0' || value > max || text[0] == '-')
 		return false;
@@ -67,10 +67,10 @@ json_t *ctl_json_read(const char *text)
 {
 	json_error_t error = {.line = 0};
 	const char *what = "params";
-	json_t *json;
 	if (!text)
 		return json_object();
 	errno = 0;
+	json_t *json;
 	if (strcmp(text, "-") == 0) {
 		what = "stdin";
 		json = json_loadf(stdin, JSON_REJECT_DUPLICATES, &error);

@@ -72,8 +72,9 @@ static int option_read(struct derivation *d, int option, const char *text)
 
 static int options_read(struct derivation *d, int argc, char **argv, const struct option *options)
 {
-	int option, status = 0;
+	int status = 0;
 	optind = 0; // a new run over other arguments
+	int option;
 	while (status == 0 && (option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		if (option == '?' || option == ':')
 			status = ctl_option_refused(argc, argv, option);

@@ -83,9 +83,9 @@ static bool keys_install(struct ctl *ctl, const json_t *keys, struct progress *p
 // A path as an argument of a command is a file without its @.
 static json_t *file_read(const char *path)
 {
-	char name[4096];
 	if (strcmp(path, "-") == 0)
 		return ctl_json_read(path);
+	char name[4096];
 	if (snprintf(name, sizeof(name), "@%s", path) >= (int)sizeof(name)) {
 		ctl_fail("the file's name is too long");
 		return NULL;

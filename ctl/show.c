@@ -72,9 +72,9 @@ static void sessions_print(const json_t *result)
 
 static long long drops_sum(const json_t *direction)
 {
+	long long sum = 0;
 	const char *reason;
 	json_t *n;
-	long long sum = 0;
 	json_object_foreach (json_object_get(direction, "drops"), reason, n)
 		sum += json_integer_value(n);
 	return sum;
@@ -123,8 +123,8 @@ static void session_print(const json_t *session)
 
 static void table_add_time(struct table *table, const json_t *key, const char *name)
 {
-	char text[32];
 	long long when = number_of(key, name);
+	char text[32];
 	table_add(table, when != 0 ? time_text((double)when, false, text) : "-");
 }
 

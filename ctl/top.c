@@ -172,17 +172,17 @@ static int top_run(struct ctl *ctl, struct screen *screen, bool keyboard)
 
 int ctl_top(struct ctl *ctl)
 {
-	struct termios before, now;
 	if (ctl->argc > 0)
 		return ctl_fail("top takes no argument; see mcxctl --help");
 	if (!connection_open(&ctl->connection))
 		return 1;
 	struct screen screen = {.is_terminal = !ctl->json && isatty(STDOUT_FILENO)};
+	struct termios before;
 	bool keyboard = screen.is_terminal && tcgetattr(STDIN_FILENO, &before) == 0;
 	ctl->connection.interrupted = &interrupted;
 	signals_take();
 	if (keyboard) {
-		now = before;
+		struct termios now = before;
 		now.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 		tcsetattr(STDIN_FILENO, TCSANOW, &now);
 	}

@@ -22,11 +22,11 @@ static void member_print(const char *name, const json_t *value)
 static void event_print(json_t *event)
 {
 	char when[32];
-	const char *name;
-	json_t *value;
 	fputs(time_text(json_number_value(json_object_get(event, "time")), true, when), stdout);
 	putchar(' ');
 	text_print(json_string_value(json_object_get(event, "type")));
+	const char *name;
+	json_t *value;
 	json_object_foreach (event, name, value)
 		if (strcmp(name, "type") != 0 && strcmp(name, "time") != 0)
 			member_print(name, value);
