@@ -28,7 +28,6 @@ static void device_add_queues(char device[PORT_DEVICE_MAX], unsigned n_workers)
 
 static int device_probe(struct port *port, char *why, size_t why_size)
 {
-	struct rte_dev_iterator iterator;
 	int rc = rte_dev_probe(port->device);
 	// A PCI device was probed by the EAL already.
 	if (rc != 0 && rc != -EEXIST) {
@@ -42,6 +41,7 @@ static int device_probe(struct port *port, char *why, size_t why_size)
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(port->device, ","), port->device);
 	if (rte_eth_dev_get_port_by_name(name, &port->ethdev) == 0)
 		return 0;
+	struct rte_dev_iterator iterator;
 	RTE_ETH_FOREACH_MATCHING_DEV(port->ethdev, port->device, &iterator)
 	{
 		rte_eth_iterator_cleanup(&iterator);
@@ -114,7 +114,6 @@ void port_set_mac(struct port *port, const struct rte_ether_addr *mac)
 
 static int device_start(struct port *port, struct rte_mempool *pool, char *why, size_t why_size)
 {
-	struct rte_ether_addr mac;
 	uint16_t n_rx = PORT_RX_DESCRIPTORS, n_tx = PORT_TX_DESCRIPTORS;
 	int socket = rte_eth_dev_socket_id(port->ethdev);
 	unsigned on = socket < 0 ? (unsigned)SOCKET_ID_ANY : (unsigned)socket;
@@ -125,6 +124,7 @@ static int device_start(struct port *port, struct rte_mempool *pool, char *why, 
 		rc = rte_eth_tx_queue_setup(port->ethdev, q, n_tx, on, NULL);
 	if (rc == 0)
 		rc = rte_eth_dev_start(port->ethdev);
+	struct rte_ether_addr mac;
 	if (rc == 0)
 		rc = rte_eth_macaddr_get(port->ethdev, &mac);
 	if (rc != 0) {

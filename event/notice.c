@@ -161,7 +161,6 @@ static void line_add_key(struct line *line, const struct notice_key *key)
 static bool notice_log(struct notices *notices, const struct notice *what)
 {
 	struct line line = {.len = 0};
-	char address[ADDRESS_TEXT_SIZE];
 	if (notices->n_lines == NOTICE_LINES_PER_SECOND) {
 		notices->n_lost++;
 		return false;
@@ -172,6 +171,7 @@ static bool notice_log(struct notices *notices, const struct notice *what)
 	line_add_id(&line, "session", what->session);
 	line_add_id(&line, "leg", what->leg);
 	if (what->address) {
+		char address[ADDRESS_TEXT_SIZE];
 		address_write(what->address, address);
 		line_add(&line, " address=%s", address);
 	}
@@ -209,7 +209,6 @@ static void set_key(json_t *event, const struct notice_key *key)
 static json_t *event_params(const struct notice *what)
 {
 	struct timespec now;
-	char address[ADDRESS_TEXT_SIZE];
 	clock_gettime(CLOCK_REALTIME, &now);
 	int64_t ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	json_t *event =
@@ -219,6 +218,7 @@ static json_t *event_params(const struct notice *what)
 	set_text(event, "session", what->session);
 	set_text(event, "leg", what->leg);
 	if (what->address) {
+		char address[ADDRESS_TEXT_SIZE];
 		address_write(what->address, address);
 		set_text(event, "address", address);
 	}
@@ -238,7 +238,6 @@ static json_t *event_params(const struct notice *what)
 static bool notice_event(struct notices *notices, const struct notice *what)
 {
 	static const char head[] = "{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":";
-	char text[SUBSCRIPTION_EVENT_MAX];
 	size_t begin = sizeof(head) - 1;
 	if (notices->n_events == NOTICE_EVENTS_PER_SECOND) {
 		subscriptions_lose(notices->events, what->type);
@@ -247,6 +246,7 @@ static bool notice_event(struct notices *notices, const struct notice *what)
 	if (!subscriptions_want(notices->events, what->type))
 		return false;
 	notices->n_events++;
+	char text[SUBSCRIPTION_EVENT_MAX];
 	memcpy(text, head, begin);
 	json_t *params = event_params(what);
 	size_t len = json_dumpb(params, text + begin, sizeof(text) - begin,

@@ -124,10 +124,10 @@ bool mld_read(
 	const struct port *port, const uint8_t *packet, uint16_t len, struct multicast_query *query)
 {
 	struct rte_ipv6_hdr ip;
-	uint16_t mld_len;
 	if (len < sizeof(ip))
 		return false;
 	memcpy(&ip, packet, sizeof(ip));
+	uint16_t mld_len;
 	const uint8_t *mld = mld_find(&ip, packet, len, &mld_len);
 	if (!mld || mld[0] != MLD_QUERY || mld[1] != 0)
 		return false;

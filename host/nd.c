@@ -79,10 +79,10 @@ static void nd_send(struct relay *relay, uint8_t port, const struct rte_ether_ad
 bool nd_read(const uint8_t *packet, uint16_t len, struct nd_message *message)
 {
 	struct rte_ipv6_hdr ip;
-	struct nd_packet nd;
 	if (len < sizeof(ip) + ND_FIXED_LEN)
 		return false;
 	memcpy(&ip, packet, sizeof(ip));
+	struct nd_packet nd;
 	memcpy(&nd, packet + sizeof(ip), ND_FIXED_LEN);
 	uint16_t nd_len = rte_be_to_cpu_16(ip.payload_len);
 	if (ip.proto != IPPROTO_ICMPV6 || ip.hop_limits != ND_HOP_LIMIT || nd.code != 0 ||
