@@ -242,11 +242,12 @@ static enum drop_reason ctx_derive_by_mki(struct keystore *store, const struct k
 
 static enum drop_reason ctx_derive_by_talker(struct keystore *store, const struct key_name *name)
 {
-	uint32_t root = (uint32_t)(name->mki >> 32), user = (uint32_t)name->mki, guk_id;
+	uint32_t root = (uint32_t)(name->mki >> 32), user = (uint32_t)name->mki;
 	struct key_slot *slot = root < store->n_touched ? store->roots[root] : NULL;
 	const char *uri = user < store->users->n ? user_uri(store->users, user) : NULL;
 	if (!slot || !key_usable(slot) || slot->type != KEY_GMK)
 		return DROP_NO_KEY;
+	uint32_t guk_id;
 	if (!uri || !key_guk_id(store, slot, uri, &guk_id))
 		return DROP_UNKNOWN_TALKER;
 	struct key_name by_mki = *name;

@@ -135,10 +135,10 @@ static void key_read_times(struct reader *r, struct key_spec *spec)
 // An array of URIs, each of 1 to USER_URI_MAX octets.
 static bool key_read_uris(struct reader *r, const char *name, const json_t **out)
 {
-	size_t i;
-	json_t *item;
 	if (!reader_array(r, name, READER_OPTIONAL, out))
 		return false;
+	size_t i;
+	json_t *item;
 	json_array_foreach ((json_t *)(uintptr_t)*out, i, item) {
 		size_t len = json_is_string(item) ? json_string_length(item) : 0;
 		if (len > 0 && len <= USER_URI_MAX)
@@ -154,9 +154,9 @@ static bool key_read_uris(struct reader *r, const char *name, const json_t **out
 
 bool key_read(const json_t *value, const char *path, struct key_spec *spec, struct rpc_error *error)
 {
-	struct reader r;
 	const char *domain = "home";
 	*spec = (struct key_spec){};
+	struct reader r;
 	reader_open(&r, value, path, error);
 	key_id_read(&r, "id", READER_REQUIRED, &spec->id);
 	key_read_type(&r, spec);

@@ -106,9 +106,9 @@ struct key_groups key_groups_change(
 	struct keystore *store, struct key_slot *slot, const json_t *uris)
 {
 	struct key_groups before = slot->groups, now = {0};
+	now.groups = alloc_zero(uris ? json_array_size(uris) : 0, sizeof(struct key_group *));
 	size_t i;
 	json_t *item;
-	now.groups = alloc_zero(uris ? json_array_size(uris) : 0, sizeof(struct key_group *));
 	json_array_foreach ((json_t *)(uintptr_t)uris, i, item) {
 		struct key_group *group = group_take(store, slot, json_string_value(item));
 		group_add(group, slot);

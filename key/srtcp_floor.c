@@ -77,8 +77,8 @@ int srtcp_floor_check(const char *directory, char *why, size_t why_size)
 int srtcp_floor_open(struct srtcp_floor *floor, struct relay *relay, const char *directory,
 	char *why, size_t why_size)
 {
-	uint32_t begin;
 	*floor = (struct srtcp_floor){.path = floor_path(directory)};
+	uint32_t begin;
 	int rc = floor_read(floor->path, &begin);
 	if (rc == 0)
 		rc = floor_reserve(floor, begin + SRTCP_BLOCK);

@@ -127,10 +127,10 @@ static uint32_t ssrc_permute(const struct ssrc_source *source, uint32_t counter)
 
 uint32_t ssrc_source_take(struct ssrc_source *source)
 {
-	char path[LOG_QUOTED_SIZE];
 	uint32_t ssrc = 0;
 	while (ssrc == 0 && !source->used_up) {
 		if (source->next == source->reserved) {
+			char path[LOG_QUOTED_SIZE];
 			if (source->reserved > UINT32_MAX - SSRC_BLOCK) {
 				source->used_up = 1;
 				log_error("ssrc_used_up path=%s reason=\"remove the file and "
