@@ -154,9 +154,9 @@ void protection_check(struct sessions *sessions, const struct session *session,
 	bool same = protocol == SRTP_RTCP && leg->same_protection;
 	const char *member = protocol == SRTP_RTP || same ? "protection" : "rtcp_protection";
 	struct protection_spec *protection = &leg->protection[protocol];
-	char full[64];
 	if (!protection->has_key)
 		return;
+	char full[64];
 	snprintf(full, sizeof(full), "%s.key", member);
 	check_key_ref(sessions, session, spec, leg, protection->domain, &protection->key, path,
 		full, error);

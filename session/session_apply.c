@@ -258,12 +258,12 @@ static void copy_drop_leg(struct session_spec *spec, uint32_t leg)
 bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
 	const char *path, uint32_t *removed, struct rpc_error *error)
 {
-	struct session_spec spec;
-	size_t i;
-	json_t *item;
 	*removed = 0;
+	struct session_spec spec;
 	if (!session_copy_legs(session, 0, &spec, path, error))
 		return false;
+	size_t i;
+	json_t *item;
 	json_array_foreach ((json_t *)(uintptr_t)ids, i, item) {
 		const char *id = json_string_value(item);
 		char full[128];

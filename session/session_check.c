@@ -111,7 +111,6 @@ static void count_new(const struct session *session, const struct map *by_id, ui
 	uint32_t *n_new, uint32_t *n_ctxs)
 {
 	struct map_cursor cursor = {0};
-	const struct leg_spec *leg;
 	uint32_t n_stay = 0;
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		const char *id = session->legs[i].spec.id;
@@ -119,6 +118,7 @@ static void count_new(const struct session *session, const struct map *by_id, ui
 	}
 	*n_new = n_legs - n_stay;
 	*n_ctxs = 0; // two for a key, to receive and to send, one for each that is only accepted
+	const struct leg_spec *leg;
 	while (*n_new > 0 && (leg = map_next(by_id, &cursor)) != NULL)
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			if (leg->protection[protocol].has_key &&

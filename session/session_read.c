@@ -43,9 +43,9 @@ static bool uri_read(struct reader *r, const char *name, const char **uri)
 // A profile in which only what was stated counts.
 static void protection_read_profile(struct reader *r, struct protection_spec *spec)
 {
-	struct reader p;
 	enum key_type type = key_id_type(spec->key.id);
 	spec->profile = key_profile_default(type);
+	struct reader p;
 	if (!reader_object(r, "profile", READER_OPTIONAL, &p))
 		return;
 	spec->has_suite = json_object_get(p.object, "suite");
@@ -88,7 +88,7 @@ static void protection_read(struct reader *r, struct protection_spec *spec)
 {
 	static const char *const modes[] = {"opaque", "plain", "srtp", NULL};
 	static const char *const roles[] = {"initiator", "receiver", NULL};
-	unsigned mode = LEG_OPAQUE, role;
+	unsigned mode = LEG_OPAQUE;
 	const char *domain = NULL, *user = NULL;
 	spec->verify = true;
 	reader_choice(r, "mode", READER_REQUIRED, modes, &mode);
@@ -97,6 +97,7 @@ static void protection_read(struct reader *r, struct protection_spec *spec)
 	protection_read_accept(r, spec);
 	if (key_domain_read(r, &domain))
 		spec->domain = alloc_string(domain);
+	unsigned role;
 	if (reader_choice(r, "role", READER_OPTIONAL, roles, &role))
 		spec->role = role == 0 ? ROLE_INITIATOR : ROLE_RECEIVER;
 	if (uri_read(r, "user", &user))
@@ -161,12 +162,12 @@ static void leg_read_addresses(struct reader *r, struct leg_spec *leg)
 static void leg_read_to(struct reader *r, struct leg_spec *leg)
 {
 	const json_t *array;
-	size_t i;
-	json_t *item;
 	if (!reader_array(r, "to", READER_OPTIONAL, &array))
 		return;
 	leg->has_to = true;
 	leg->to = alloc_zero(json_array_size(array), sizeof(*leg->to));
+	size_t i;
+	json_t *item;
 	json_array_foreach ((json_t *)(uintptr_t)array, i, item) {
 		char path[128];
 		if (json_is_string(item)) {
@@ -204,11 +205,11 @@ static void leg_read(const struct relay *relay, const json_t *value, const char 
 	static const char *const traffics[] = {"media", "control", NULL};
 	static const char *const rtcps[] = {"mux", "none", NULL};
 	static const char *const ssrcs[] = {"preserve", "random", NULL};
-	struct reader r;
 	const char *id = "";
 	unsigned learn = 0, traffic = 0, rtcp = 0, ssrc = 0;
 	uint64_t dscp = 0, clock_rate = 0;
 	*leg = (struct leg_spec){.receive = true, .send = true};
+	struct reader r;
 	reader_open(&r, value, path, error);
 	id_read(&r, "id", &id);
 	leg->id = alloc_string(id);
@@ -272,12 +273,12 @@ bool session_read(const struct relay *relay, const json_t *value, const char *pa
 {
 	static const char *const services[] = {"mcptt", "mcvideo", NULL};
 	static const char *const types[] = {"group", "private", NULL};
-	struct reader r;
 	const char *id = "", *domain = "home", *group = NULL;
 	const json_t *keys = NULL, *legs = NULL;
 	unsigned service = 0, type = 0;
 	uint64_t timeout = 0;
 	*spec = (struct session_spec){};
+	struct reader r;
 	reader_open(&r, value, path, error);
 	id_read(&r, "id", &id);
 	reader_choice(&r, "service", READER_REQUIRED, services, &service);

@@ -55,9 +55,9 @@ static json_t *protection_show(const struct protection_spec *spec, const struct 
 
 static json_t *address_show(const struct endpoint *address)
 {
-	char text[ADDRESS_TEXT_SIZE];
 	if (address->family == AF_UNSPEC)
 		return json_null();
+	char text[ADDRESS_TEXT_SIZE];
 	address_write(address, text);
 	return json_string(text);
 }
