@@ -177,9 +177,9 @@ static struct chunk protect_run(void *arg, unsigned worker)
 {
 	struct cipher_state *state = arg;
 	struct cipher_thread *t = &state->threads[worker];
-	struct srtp_op *ops[N_PACKETS];
 	uint64_t start = rte_rdtsc_precise();
 	for (unsigned r = 0; r < N_REPEATS; r++) {
+		struct srtp_op *ops[N_PACKETS];
 		ops_fill(t, ops, false);
 		bench_require(srtp_protect_burst(state->cipher, ops, N_PACKETS) == N_PACKETS);
 	}

@@ -70,11 +70,11 @@ static void cryptodev_bench_close(void *arg)
 
 static void burst_run(struct cryptodev_state *state)
 {
-	struct rte_crypto_op *done[N_OPS];
 	unsigned given = 0, taken = 0;
 	while (taken < N_OPS) {
 		given += cryptodev_enqueue(
 			state->device, 0, state->ops + given, (uint16_t)(N_OPS - given));
+		struct rte_crypto_op *done[N_OPS];
 		taken += cryptodev_dequeue(state->device, 0, done, (uint16_t)(N_OPS - taken));
 	}
 }

@@ -44,8 +44,8 @@ static struct endpoint endpoint_of(const char *text)
 static void rings_open(struct rig *rig)
 {
 	struct rte_ring *tx[RELAY_WORKERS_MAX];
-	char name[RTE_RING_NAMESIZE];
 	for (unsigned i = 0; i < rig->n_workers; i++) {
+		char name[RTE_RING_NAMESIZE];
 		snprintf(name, sizeof(name), "bench_rx_%u", i);
 		rig->rx[i] = rte_ring_create(
 			name, RIG_RX_RING, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -59,9 +59,9 @@ static void rings_open(struct rig *rig)
 
 static void rings_close(struct rig *rig)
 {
-	char name[RTE_RING_NAMESIZE];
 	for (unsigned i = 0; i < rig->n_workers; i++) {
 		rte_ring_free(rig->rx[i]);
+		char name[RTE_RING_NAMESIZE];
 		snprintf(name, sizeof(name), "bench_tx_%u", i);
 		rte_ring_free(rte_ring_lookup(name));
 	}

@@ -218,9 +218,9 @@ void gen_calls_close(struct gen_calls *calls)
 
 static json_t *users_show(const struct gen_calls *calls, uint32_t group)
 {
-	char name[NAME_MAX_LEN];
 	json_t *users = json_array();
 	for (uint32_t i = group; i < calls->options->streams; i += calls->options->groups) {
+		char name[NAME_MAX_LEN];
 		user_name(group, calls->streams[i].user, name);
 		json_array_append_new(users, json_string(name));
 	}
@@ -306,7 +306,7 @@ json_t *gen_calls_session(const struct gen_calls *calls, uint32_t group)
 	const struct gen_options *options = calls->options;
 	const struct gen_group *g = &calls->groups[group];
 	const struct gen_key *key_out = options->to == GEN_SAME ? &g->in : &g->out;
-	char id[16], user[NAME_MAX_LEN];
+	char user[NAME_MAX_LEN];
 	bool named = calls->to == GEN_GMK && options->from != GEN_GMK;
 	user_name(group, 0, user);
 	json_t *legs = json_array();
@@ -314,6 +314,7 @@ json_t *gen_calls_session(const struct gen_calls *calls, uint32_t group)
 		leg_show(&options->in, "in", place_in(calls, group),
 			protection_show(&g->in, options->from, "initiator", named ? user : NULL)));
 	for (uint32_t i = 0; i < options->receivers; i++) {
+		char id[16];
 		snprintf(id, sizeof(id), "out%u", i);
 		json_array_append_new(
 			legs, leg_show(&options->out, id, group * options->receivers + i,

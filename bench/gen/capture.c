@@ -46,11 +46,11 @@ static bool frames_write(struct source *source, FILE *file)
 		.link_type = PCAP_ETHERNET,
 	};
 	const struct gen_options *options = source->calls->options;
-	uint8_t frame[SOURCE_FRAME_MAX];
 	double step_ns = options->rate > 0 ? 1e9 / options->rate : 0;
 	if (fwrite(&header, sizeof(header), 1, file) != 1)
 		return false;
 	for (uint64_t i = 0; i < options->packets; i++) {
+		uint8_t frame[SOURCE_FRAME_MAX];
 		uint16_t len = source_frame(source, source_draw(source), frame);
 		if (len == 0 || !frame_write(file, frame, len, (uint64_t)((double)i * step_ns)))
 			return false;

@@ -141,7 +141,6 @@ uint16_t link_receive(struct link *link, struct rte_mbuf *frames[LINK_BURST])
 bool link_ready(struct link *link)
 {
 	static const struct rte_ether_addr everybody = {{255, 255, 255, 255, 255, 255}};
-	struct rte_mbuf *frames[LINK_BURST];
 	struct rte_eth_link state = {};
 	uint64_t hz = rte_get_tsc_hz(), end = rte_rdtsc() + READY_SECONDS * hz, ask = 0;
 	while (rte_rdtsc() < end) {
@@ -153,6 +152,7 @@ bool link_ready(struct link *link)
 		}
 		if (state.link_status && link->relay_known)
 			return true;
+		struct rte_mbuf *frames[LINK_BURST];
 		rte_pktmbuf_free_bulk(frames, link_receive(link, frames));
 	}
 	fprintf(stderr, "mcxgen: device \"%s\": %s\n", link->side->device,

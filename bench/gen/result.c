@@ -27,8 +27,8 @@ static json_t *latency_show(const struct histogram *latency)
 static json_t *histogram_show(const struct histogram *latency)
 {
 	json_t *shown = json_object();
-	char name[24];
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		char name[24];
 		snprintf(name, sizeof(name), "%" PRIu64, histogram_bucket_end(i));
 		if (latency->buckets[i] > 0)
 			set_count(shown, name, latency->buckets[i]);

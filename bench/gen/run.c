@@ -165,14 +165,14 @@ static void on_interrupt(int number)
 
 void run_measure(struct run *run)
 {
-	uint64_t hz = rte_get_tsc_hz(), start, elapsed, made = 0;
+	uint64_t hz = rte_get_tsc_hz(), elapsed, made = 0;
 	uint64_t length = (uint64_t)(run->calls->options->seconds * (double)hz);
 	run->wanted_pps = rate_wanted(run);
 	run->warmed_up = run->sent;
 	run->sent = run->refused = 0;
 	sink_begin(&run->sink);
 	signal(SIGINT, on_interrupt);
-	start = rte_rdtsc();
+	uint64_t start = rte_rdtsc();
 	while ((elapsed = rte_rdtsc() - start) < length && !interrupted) {
 		receive(run);
 		for (uint16_t n = due(run, elapsed, made); n > 0; n--)
