@@ -77,7 +77,6 @@ static int hex_digit(char c)
 static int hex_read(const char *text, uint8_t *out, size_t size)
 {
 	size_t len = strlen(text);
-
 	if (len % 2 != 0 || len / 2 > size)
 		return -EINVAL;
 	for (size_t i = 0; i < len / 2; i++) {
@@ -149,8 +148,6 @@ static srtp_err_status_t direction_open(struct direction *direction, struct peer
 	srtp_master_key_t *keys[] = {&key};
 	srtp_policy_t policy = {
 		.ssrc = {.type = ssrc_specific, .value = peer->ssrc}, .window_size = 1024};
-	srtp_err_status_t status;
-
 	peer->suite->set_rtp(&policy.rtp);
 	peer->suite->set_rtcp(&policy.rtcp);
 	if (peer->mki_len > 0) {
@@ -160,7 +157,7 @@ static srtp_err_status_t direction_open(struct direction *direction, struct peer
 		policy.key = peer->master;
 	}
 	direction->has_mki = peer->mki_len > 0;
-	status = srtp_create(&direction->session, &policy);
+	srtp_err_status_t status = srtp_create(&direction->session, &policy);
 	if (status != srtp_err_status_ok || peer->roc == 0)
 		return status;
 	return srtp_set_stream_roc(direction->session, peer->ssrc, peer->roc);
@@ -168,8 +165,6 @@ static srtp_err_status_t direction_open(struct direction *direction, struct peer
 
 static int arguments_read(struct peer *peer, char *argv[])
 {
-	int mki_len;
-
 	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
 		if (strcmp(argv[1], suites[i].name) == 0)
 			peer->suite = &suites[i];
@@ -179,7 +174,8 @@ static int arguments_read(struct peer *peer, char *argv[])
 	if (hex_read(argv[3], peer->master + peer->suite->key_len, MASTER_SALT_MAX) !=
 		peer->suite->salt_len)
 		return -EINVAL;
-	mki_len = strcmp(argv[4], "-") == 0 ? 0 : hex_read(argv[4], peer->mki, sizeof(peer->mki));
+	int mki_len =
+		strcmp(argv[4], "-") == 0 ? 0 : hex_read(argv[4], peer->mki, sizeof(peer->mki));
 	if (mki_len < 0)
 		return -EINVAL;
 	peer->mki_len = (unsigned)mki_len;
@@ -195,7 +191,6 @@ static void line_answer(struct peer *peer, char *line)
 	char *hex = strchr(line, ' ');
 	srtp_err_status_t status = srtp_err_status_bad_param;
 	int len = -EINVAL;
-
 	if (hex) {
 		*hex++ = '\0';
 		len = hex_read(hex, packet, PACKET_MAX);
@@ -218,7 +213,6 @@ int main(int argc, char *argv[])
 {
 	static char line[LINE_MAX_LEN];
 	struct peer peer = {0};
-
 	if (argc != 7 || arguments_read(&peer, argv) < 0) {
 		fprintf(stderr, "usage: libsrtp_peer 128|256|cm80|cm32 MASTER_KEY MASTER_SALT "
 				"MKI|- SSRC ROC\n");

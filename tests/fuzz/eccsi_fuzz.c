@@ -37,7 +37,6 @@ static void subject_make(void)
 {
 	uint8_t ksak[ECCSI_SCALAR_LEN], signature[ECCSI_SIGNATURE_LEN];
 	const struct eccsi_signer signer = {valid.kpak, valid.id, ID_LEN};
-
 	require(eccsi_ksak_make(ksak, valid.kpak) == ECCSI_OK);
 	require(eccsi_ssk_make(ksak, valid.id, ID_LEN, valid.ssk, valid.pvt) == ECCSI_OK);
 	require(eccsi_sign(&signer, valid.ssk, valid.pvt, valid.message, MESSAGE_LEN, signature) ==
@@ -49,7 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct subject subject;
 	uint8_t octets[sizeof(subject)], made[ECCSI_SIGNATURE_LEN];
-
 	if (valid.kpak[0] == 0)
 		subject_make();
 	memcpy(octets, &valid, sizeof(octets));

@@ -55,7 +55,6 @@ static void payload_round_trip(uint8_t variant, const uint8_t *data, size_t size
 	size_t len = 0, room = mcdata_protected_len(&header, size);
 	uint8_t *out = malloc(room), *plaintext;
 	enum mcdata_status status;
-
 	require(out && mcdata_protect(&header, dppk, 16, data, size, out, room, &len) == MCDATA_OK);
 	require(len == room);
 	require(message_open(out, len, variant % 3 != 0, 16, &status, &plaintext));

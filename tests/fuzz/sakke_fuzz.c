@@ -36,7 +36,6 @@ static void require(bool fact)
 static void subject_make(void)
 {
 	bool short_w;
-
 	require(sakke_z_make(valid.z, valid.z_point) == SAKKE_OK);
 	require(sakke_rsk_make(valid.z, valid.id, ID_LEN, valid.rsk) == SAKKE_OK);
 	require(sakke_kms_make(valid.z_point, &valid.kms) == SAKKE_OK);
@@ -59,7 +58,6 @@ static void sed_try(const uint8_t *data, size_t size)
 {
 	uint8_t sed[SAKKE_SED_LEN], opened[SAKKE_SSV_LEN] = {0};
 	static const uint8_t zero[SAKKE_SSV_LEN];
-
 	bool changed = overlay(valid.sed, sizeof(sed), data, size, sed);
 	enum sakke_status status = sakke_decapsulate(valid.receiver, sed, true, opened);
 	require((status == SAKKE_OK) == !changed);
@@ -70,7 +68,6 @@ static void receiver_try(const uint8_t *data, size_t size)
 {
 	uint8_t rsk[SAKKE_POINT_LEN];
 	struct sakke_receiver *receiver = NULL;
-
 	bool changed = overlay(valid.rsk, sizeof(rsk), data, size, rsk);
 	enum sakke_status status = sakke_receiver_make(valid.kms, valid.id, ID_LEN, rsk, &receiver);
 	require((status == SAKKE_OK) == !changed && (receiver != NULL) == !changed);
@@ -81,7 +78,6 @@ static void kms_try(const uint8_t *data, size_t size)
 {
 	uint8_t z_point[SAKKE_POINT_LEN];
 	struct sakke_kms *kms = NULL;
-
 	// -Z has order q as well, and nothing else that chance finds.
 	overlay(valid.z_point, sizeof(z_point), data, size, z_point);
 	enum sakke_status status = sakke_kms_make(z_point, &kms);
@@ -94,7 +90,6 @@ static void id_try(const uint8_t *data, size_t size)
 	uint8_t opened[SAKKE_SSV_LEN], sed[SAKKE_SED_LEN], rsk[SAKKE_POINT_LEN];
 	bool short_w, ok = size > 0 && size <= SAKKE_ID_MAX;
 	struct sakke_receiver *receiver;
-
 	require((sakke_rsk_make(valid.z, data, size, rsk) == SAKKE_OK) == ok);
 	require((sakke_encapsulate(valid.kms, data, size, ssv, sed, &short_w) == SAKKE_OK) == ok);
 	if (!ok)

@@ -31,7 +31,6 @@ static void cipher_start(void)
 {
 	static const uint8_t session_key[SRTP_SESSION_KEY_MAX] = {42};
 	const char *name = getenv("FUZZ_CIPHER"), *why;
-
 	cipher = cipher_open(name ? name : cipher_name(0), &why);
 	require(cipher && cipher_thread_init(cipher) == 0);
 	for (int suite = 0; suite < SRTP_N_SUITES; suite++)
@@ -123,7 +122,6 @@ static void payload_round_trip(uint8_t suite, enum srtp_protocol protocol, uint8
 	uint16_t head_len = protocol == SRTP_RTP ? RTP_HEADER_MIN : RTCP_HEADER_LEN;
 	uint16_t plain_len = (uint16_t)(head_len + size);
 	struct srtp_trailer trailer;
-
 	memcpy(plain, head, head_len);
 	if (size != 0)
 		memcpy(plain + head_len, payload, size);

@@ -24,7 +24,6 @@ static char path[] = "/tmp/mcxrelay-config-XXXXXX";
 static void file_write(const char *text, size_t len)
 {
 	FILE *file = fopen(path, "w");
-
 	assert_non_null(file);
 	assert_int_equal(fwrite(text, 1, len, file), len);
 	fclose(file);
@@ -33,15 +32,13 @@ static void file_write(const char *text, size_t len)
 // Loads a text; *errors gets the complaints, each without the file's name. The caller frees both.
 static struct config *load(const char *text, char **errors)
 {
-	struct config *config;
-	char *raw = NULL, *out;
+	char *raw = NULL;
 	size_t raw_len, prefix_len = strlen(path) + 1;
 	FILE *stream = open_memstream(&raw, &raw_len);
-
 	file_write(text, strlen(text));
-	config = config_load(path, stream);
+	struct config *config = config_load(path, stream);
 	fclose(stream);
-	out = *errors = calloc(1, raw_len + 1);
+	char *out = *errors = calloc(1, raw_len + 1);
 	for (char *line = raw; *line != '\0';) {
 		char *end = strchr(line, '\n') + 1;
 		assert_memory_equal(line, path, prefix_len - 1);
@@ -56,7 +53,6 @@ static void check_errors(const char *text, const char *expected)
 {
 	char *errors;
 	struct config *config = load(text, &errors);
-
 	assert_string_equal(errors, expected);
 	assert_null(config);
 	free(errors);
@@ -71,7 +67,6 @@ static void defaults_are_as_documented(void **state)
 {
 	char *errors;
 	struct config *config = load(PORTS CONTROL, &errors);
-
 	(void)state;
 	assert_string_equal(errors, "");
 	assert_non_null(config);
@@ -126,8 +121,6 @@ static void every_setting_is_read(void **state)
 {
 	char *errors, text[INET6_ADDRSTRLEN];
 	struct config *config = load(everything, &errors);
-	const struct config_port *ran, *core;
-
 	(void)state;
 	assert_string_equal(errors, "");
 	assert_non_null(config);
@@ -138,8 +131,8 @@ static void every_setting_is_read(void **state)
 	assert_string_equal(config->eal[2], "512");
 	assert_string_equal(config->cipher, "cryptodev:crypto_aesni_gcm0");
 	assert_int_equal(config->n_ports, 2);
-	ran = &config->ports[0];
-	core = &config->ports[1];
+	const struct config_port *ran = &config->ports[0];
+	const struct config_port *core = &config->ports[1];
 	assert_string_equal(ran->name, "ran");
 	assert_string_equal(ran->device, "net_af_packet0,iface=veth-ran");
 	assert_int_equal(ran->n_addresses, 2);
@@ -185,7 +178,6 @@ static void an_empty_group_name_is_none(void **state)
 {
 	char *errors;
 	struct config *config = load(PORTS "control = { unix = \"s\"; group = \"\"; };", &errors);
-
 	(void)state;
 	assert_non_null(config);
 	assert_null(config->control_group);
@@ -236,12 +228,10 @@ static void mistakes_of_the_file(void **state)
 	static const char with_nul[] = PORTS "\n\0" CONTROL;
 	char expected[256], *errors = NULL;
 	size_t len;
-	FILE *stream;
-
 	(void)state;
 	check_mistakes(mistakes, sizeof(mistakes) / sizeof(mistakes[0]));
 	file_write(with_nul, sizeof(with_nul) - 1);
-	stream = open_memstream(&errors, &len);
+	FILE *stream = open_memstream(&errors, &len);
 	assert_null(config_load(path, stream));
 	assert_null(config_load("/nonexistent/file", stream));
 	assert_null(config_load("/tmp", stream));
@@ -270,10 +260,9 @@ static void begin_and_end_of_a_file_are_free(void **state)
 		"\xef\xbb\xbf" PORTS CONTROL,
 		"\xef\xbb\xbf# begin\n" PORTS CONTROL "# end",
 	};
-	char *errors;
-
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		char *errors;
 		struct config *config = load(texts[i], &errors);
 		assert_string_equal(errors, "");
 		assert_non_null(config);
@@ -292,7 +281,6 @@ static void begin_and_end_of_a_file_are_free(void **state)
 static void comment_at_the_end_of_an_included_file(void **state)
 {
 	char included[sizeof(path) + 4], text[512];
-
 	(void)state;
 	snprintf(included, sizeof(included), "%s.inc", path);
 	FILE *file = fopen(included, "w");
@@ -355,7 +343,6 @@ static void mistakes_of_workers_and_cipher(void **state)
 		{PORTS CONTROL "cipher = [ ];\n",
 			"3: cipher: is an array; accepted: " A_CIPHER "\n"},
 	};
-
 	(void)state;
 	check_mistakes(mistakes, sizeof(mistakes) / sizeof(mistakes[0]));
 }
@@ -408,7 +395,6 @@ static void mistakes_of_a_port(void **state)
 			"gateway, "
 			"gateway6, vlan, mtu\n"},
 	};
-
 	(void)state;
 	check_mistakes(mistakes, sizeof(mistakes) / sizeof(mistakes[0]));
 }
@@ -423,7 +409,6 @@ static void mistakes_of_addresses(void **state)
 		"255.255.255.255/24", "10.0.0.0/24", "10.0.0.255/24", "::/64", "::1/128",
 		"ff02::1/64", "::ffff:10.0.0.1/96"};
 	char text[512], expected[512];
-
 	(void)state;
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
 		snprintf(text, sizeof(text), CONTROL PORT("addresses = [ \"%s\" ];"), malformed[i]);
@@ -480,7 +465,6 @@ static void gateways_inside_a_prefix_pass(void **state)
 		load(CONTROL PORT("addresses = [ \"10.0.0.1/25\", \"fd00::1/63\" ]; gateway = "
 				  "\"10.0.0.126\"; gateway6 = \"fd00:0:0:1::1\";"),
 			&errors);
-
 	(void)state;
 	assert_string_equal(errors, "");
 	assert_non_null(config);
@@ -527,9 +511,7 @@ static void mistakes_between_ports(void **state)
 
 static void there_are_at_most_16_ports(void **state)
 {
-	char text[4096] = CONTROL "ports = (\n", *errors;
-	struct config *config;
-
+	char text[4096] = CONTROL "ports = (\n";
 	(void)state;
 	for (int i = 0; i < 17; i++) {
 		size_t len = strlen(text);
@@ -540,7 +522,8 @@ static void there_are_at_most_16_ports(void **state)
 		if (i == 15) {
 			len = strlen(text);
 			strcat(text, ");");
-			config = load(text, &errors);
+			char *errors;
+			struct config *config = load(text, &errors);
 			assert_non_null(config);
 			assert_int_equal(config->n_ports, 16);
 			config_free(config);
@@ -634,7 +617,6 @@ static void mistakes_of_the_rest(void **state)
 			"3: log.level: is \"all\"; accepted: \"error\", \"warning\", \"info\" or "
 			"\"debug\"\n"},
 	};
-
 	(void)state;
 	check_mistakes(mistakes, sizeof(mistakes) / sizeof(mistakes[0]));
 }
@@ -697,10 +679,9 @@ static void workers_have_queues(void **state)
 static void the_examples_pass(void **state)
 {
 	static const char *const names[] = {"af_packet.conf", "af_xdp.conf", "pci.conf"};
-	char file[512];
-
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char file[512];
 		snprintf(file, sizeof(file), "%s/%s", CONFIG_DIR, names[i]);
 		struct config *config = config_load(file, stderr);
 		assert_non_null(config);
@@ -731,12 +712,11 @@ int main(void)
 		cmocka_unit_test(workers_have_queues),
 		cmocka_unit_test(the_examples_pass),
 	};
-	int fd = mkstemp(path), failed;
-
+	int fd = mkstemp(path);
 	if (fd < 0)
 		return 1;
 	close(fd);
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	unlink(path);
 	return failed;
 }

@@ -52,7 +52,6 @@ static int child_run(void (*function)(const void *), const void *arg, char outpu
 	int status, ends[2];
 	size_t len = 0;
 	ssize_t n;
-
 	assert_int_equal(pipe(ends), 0);
 	pid_t child = fork();
 	if (child == 0) {
@@ -76,7 +75,6 @@ static void check_child(void (*function)(const void *), const void *arg)
 {
 	char output[OUTPUT_SIZE];
 	int status = child_run(function, arg, output);
-
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != EXPECTATIONS_MET)
 		fail_msg("status %#x: %s", status, output);
 }
@@ -84,7 +82,6 @@ static void check_child(void (*function)(const void *), const void *arg)
 static void confine_for(const char *device)
 {
 	char why[512] = "";
-
 	EXPECT(confine(&device, 1, why, sizeof(why)) == 0);
 }
 
@@ -95,7 +92,6 @@ static int go[2]; // a pipe
 static void *sleep_and_run(void *function)
 {
 	char octet;
-
 	EXPECT(read(go[0], &octet, 1) == 1);
 	((void (*)(void))(uintptr_t)function)();
 	return NULL;
@@ -104,7 +100,6 @@ static void *sleep_and_run(void *function)
 static pthread_t thread_start(void (*function)(void))
 {
 	pthread_t thread;
-
 	EXPECT(pipe(go) == 0);
 	EXPECT(pthread_create(&thread, NULL, sleep_and_run, (void *)(uintptr_t)function) == 0);
 	return thread;
@@ -163,7 +158,6 @@ static void call_mmap_executable(void)
 static void call_mprotect_executable(void)
 {
 	void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
 	mprotect(page, 4096, PROT_READ | PROT_EXEC);
 }
 
@@ -175,7 +169,6 @@ static void call_prctl_dumpable(void)
 static void call_setrlimit(void)
 {
 	struct rlimit limit = {0, 0};
-
 	setrlimit(RLIMIT_CORE, &limit);
 }
 
@@ -235,7 +228,6 @@ static void confined_then(const void *function)
 static void confined_then_in_old_thread(const void *function)
 {
 	pthread_t thread = thread_start((void (*)(void))(uintptr_t)function);
-
 	confine_for("net_af_packet0,iface=eth1");
 	thread_go(thread);
 }
@@ -244,7 +236,6 @@ static void check_killed(void (*how)(const void *), unsigned i)
 {
 	char output[OUTPUT_SIZE], expected[64];
 	int status = child_run(how, (const void *)(uintptr_t)forbidden[i].function, output);
-
 	snprintf(expected, sizeof(expected),
 		"error call_forbidden call=%s number=", forbidden[i].name);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS || !strstr(output, expected) ||
@@ -279,7 +270,6 @@ static void ordinary_work(const void *unused)
 {
 	struct sockaddr_un nobody = {.sun_family = AF_UNIX, .sun_path = "/nonexistent"};
 	char octet;
-
 	(void)unused;
 	confine_for("net_ring0");
 	int file = open("/dev/zero", O_RDONLY | O_CLOEXEC);
@@ -311,7 +301,6 @@ static void ordinary_work_goes_on(void **state)
 static void listen_unix(const void *device)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
 	confine_for(device);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	EXPECT(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)) == 0);
@@ -347,7 +336,6 @@ static void drivers_may_more(void **state)
 static uint64_t status_number(const char *tid, const char *name, int base)
 {
 	char path[64], text[4096];
-
 	snprintf(path, sizeof(path), "/proc/self/task/%s/status", tid);
 	int fd = open(path, O_RDONLY);
 	EXPECT(fd >= 0);
@@ -363,7 +351,6 @@ static void every_thread(void (*check)(const char *tid, const void *arg), const 
 {
 	DIR *tasks = opendir("/proc/self/task");
 	unsigned n = 0;
-
 	EXPECT(tasks);
 	for (const struct dirent *task; (task = readdir(tasks)) != NULL;) {
 		if (task->d_name[0] == '.')
@@ -400,7 +387,6 @@ static void thread_is_users(const char *tid, const void *arg)
 	const struct passwd *user = arg;
 	bool is_main = strtol(tid, NULL, 10) == getpid();
 	uint64_t left = is_main ? 1 << 14 /* IPC_LOCK */ | 1 << 10 /* NET_BIND_SERVICE */ : 0;
-
 	EXPECT(status_number(tid, "Uid:", 10) == user->pw_uid);
 	EXPECT(status_number(tid, "Gid:", 10) == user->pw_gid);
 	EXPECT(status_number(tid, "CapPrm:", 16) == left);
@@ -411,7 +397,6 @@ static void another_user(const void *unused)
 {
 	char why[512] = "";
 	const struct passwd *nobody = getpwnam("nobody");
-
 	(void)unused;
 	thread_start(count_run);
 	EXPECT(nobody);
@@ -428,7 +413,6 @@ static void another_user(const void *unused)
 static void nobody_known(const void *unused)
 {
 	char why[512];
-
 	(void)unused;
 	EXPECT(privilege_user_set("no-such-user", NULL, why, sizeof(why)) == -ENOENT);
 	EXPECT(strstr(why, "no-such-user"));
@@ -442,7 +426,6 @@ static void directory_for_nobody(const void *parent)
 	const struct passwd *nobody = getpwnam("nobody");
 	char why[512], path[128];
 	struct stat st;
-
 	snprintf(path, sizeof(path), "%s/made", (const char *)parent);
 	EXPECT(privilege_directory_make(path, 0700, "nobody", NULL, why, sizeof(why)) == 0);
 	EXPECT(stat(path, &st) == 0 && st.st_uid == nobody->pw_uid && st.st_gid == nobody->pw_gid);
@@ -459,7 +442,6 @@ static void directory_for_nobody(const void *parent)
 static void privileges_end(void **state)
 {
 	char parent[] = "/tmp/mcxrelay-confine-XXXXXX", made[64];
-
 	(void)state;
 	if (geteuid() != 0)
 		skip();
@@ -493,7 +475,6 @@ static void run_in_threads(const void *unused)
 {
 	char why[512] = "";
 	sigset_t all;
-
 	(void)unused;
 	thread_start(deaf_thread);
 	EXPECT(threads_run(run_counts, why, sizeof(why)) == 0 && n_runs == 2);
@@ -521,6 +502,5 @@ int main(void)
 		cmocka_unit_test(privileges_end),
 		cmocka_unit_test(a_function_runs_in_every_thread),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

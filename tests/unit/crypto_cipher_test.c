@@ -139,7 +139,6 @@ static void pattern_fill(uint8_t *out, size_t size, uint32_t seed)
 static void op_run(const struct cipher *cipher, struct cipher_op *op, bool decrypt)
 {
 	struct cipher_op *ops[] = {op};
-
 	if (decrypt)
 		cipher->decrypt_burst(ops, 1);
 	else
@@ -155,7 +154,6 @@ static void agreement_check(uint8_t suite, uint32_t len, uint16_t aad_len)
 	static uint8_t text[TEXT_MAX], aad[TEXT_MAX], out[2][TEXT_MAX];
 	uint8_t session_key[SRTP_KEY_MAX], tag[SRTP_GCM_TAG_LEN];
 	struct cipher_op op = {.suite = suite, .len = len, .aad = aad, .aad_len = aad_len};
-
 	pattern_fill(session_key, sizeof(session_key), len);
 	pattern_fill(text, sizeof(text), len + 1);
 	pattern_fill(aad, sizeof(aad), len + 2);
@@ -253,6 +251,5 @@ int main(void)
 		cmocka_unit_test(ciphers_agree),
 		cmocka_unit_test(burst_equals_single_calls),
 	};
-
 	return cmocka_run_group_tests(tests, ciphers_open, ciphers_close);
 }

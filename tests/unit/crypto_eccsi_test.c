@@ -60,7 +60,6 @@ static const char prime[] = "FFFFFFFF00000001000000000000000000000000FFFFFFFFFFF
 static void number_write(const char *hex, uint8_t octets[ECCSI_SCALAR_LEN])
 {
 	BIGNUM *n = NULL;
-
 	assert_true(BN_hex2bn(&n, hex) && BN_bn2binpad(n, octets, ECCSI_SCALAR_LEN) > 0);
 	BN_free(n);
 }
@@ -69,7 +68,6 @@ static void number_write(const char *hex, uint8_t octets[ECCSI_SCALAR_LEN])
 static void number_negate(const char *modulus, uint8_t octets[ECCSI_SCALAR_LEN])
 {
 	BIGNUM *m = NULL, *n = BN_bin2bn(octets, ECCSI_SCALAR_LEN, NULL);
-
 	assert_true(BN_hex2bn(&m, modulus) && BN_sub(n, m, n) &&
 		    BN_bn2binpad(n, octets, ECCSI_SCALAR_LEN) > 0);
 	BN_free(m);
@@ -88,7 +86,6 @@ static void sample_read(struct sample *sample)
 {
 	struct vectors *vectors = vectors_read("eccsi.txt");
 	const struct vector *v = vectors_find(vectors, "rfc6507_A");
-
 	number_write(vector_text(v, "ksak"), sample->ksak);
 	vector_octets(v, "kpak", sample->kpak, sizeof(sample->kpak));
 	vector_octets(v, "ssk", sample->ssk, sizeof(sample->ssk));
@@ -183,7 +180,6 @@ static void verifies_messages(void **state)
 // Key sets that a KMS makes are valid, and what they sign verifies under nothing else.
 static void makes_key_sets_that_sign(void **state)
 {
-	uint8_t ksak[ECCSI_SCALAR_LEN], kpak[ECCSI_POINT_LEN], other_kpak[ECCSI_POINT_LEN];
 	static const uint8_t message[200] = {1, 2, 3};
 	(void)state;
 
@@ -191,8 +187,10 @@ static void makes_key_sets_that_sign(void **state)
 		uint8_t id[ECCSI_ID_MAX] = {i}, ssk[ECCSI_SCALAR_LEN], again[ECCSI_SCALAR_LEN];
 		uint8_t pvt[ECCSI_POINT_LEN], signature[2][ECCSI_SIGNATURE_LEN];
 		size_t len = (size_t)i * 10, id_len = i == 0 ? 1 : i == 1 ? ECCSI_ID_MAX : 32;
+		uint8_t kpak[ECCSI_POINT_LEN];
 		struct eccsi_signer signer = {.kpak = kpak, .id = id, .id_len = id_len};
 
+		uint8_t ksak[ECCSI_SCALAR_LEN], other_kpak[ECCSI_POINT_LEN];
 		assert_int_equal(eccsi_ksak_make(ksak, other_kpak), ECCSI_OK);
 		assert_int_equal(eccsi_ksak_make(ksak, kpak), ECCSI_OK);
 		assert_memory_not_equal(kpak, other_kpak, sizeof(kpak));
@@ -302,7 +300,7 @@ static void refuses_ranges(void **state)
 static void refuses_bad_points(void **state)
 {
 	struct sample s;
-	uint8_t out[ECCSI_SIGNATURE_LEN], bad[8][ECCSI_POINT_LEN];
+	uint8_t bad[8][ECCSI_POINT_LEN];
 	(void)state;
 
 	sample_read(&s);
@@ -323,6 +321,7 @@ static void refuses_bad_points(void **state)
 	for (size_t i = 0; i < 8; i++) {
 		assert_int_equal(eccsi_kpak_check(bad[i]), ECCSI_KPAK);
 		assert_int_equal(eccsi_ssk_validate(&s.signer, s.ssk, bad[i]), ECCSI_PVT);
+		uint8_t out[ECCSI_SIGNATURE_LEN];
 		assert_int_equal(
 			eccsi_sign(&s.signer, s.ssk, bad[i], s.message, s.message_len, out),
 			ECCSI_PVT);
@@ -411,6 +410,5 @@ int main(void)
 		cmocka_unit_test(draws_ksak_again),
 		cmocka_unit_test(nonce_is_that_of_rfc_6979),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

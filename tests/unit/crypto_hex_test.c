@@ -66,6 +66,5 @@ int main(void)
 		cmocka_unit_test(decodes_hex_of_a_range),
 		cmocka_unit_test(encodes_hex),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

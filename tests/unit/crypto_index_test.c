@@ -14,7 +14,6 @@
 static uint64_t model_estimate(uint64_t roc, int s_l, int seq)
 {
 	uint64_t v = roc;
-
 	if (s_l < 32768) {
 		if (seq - s_l > 32768 && roc > 0)
 			v = roc - 1;
@@ -98,6 +97,5 @@ int main(void)
 		cmocka_unit_test(agrees_with_appendix_a),
 		cmocka_unit_test(follows_a_stream),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

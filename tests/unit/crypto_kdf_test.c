@@ -232,6 +232,5 @@ int main(void)
 		cmocka_unit_test(prf_refuses_other_keys),
 		cmocka_unit_test(session_keys_match),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

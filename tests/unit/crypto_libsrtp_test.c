@@ -64,7 +64,6 @@ static srtp_t peer_make(const struct agreement *agreed, const struct srtp_master
 	uint8_t key_len = srtp_suite_key_len(agreed->suite);
 	srtp_policy_t policy = {.ssrc = {.type = direction}, .window_size = 128};
 	srtp_t peer;
-
 	memcpy(key, master->key, key_len);
 	memcpy(key + key_len, master->salt, srtp_suite_salt_len(agreed->suite));
 	memcpy(mki, mki_octets, sizeof(mki));
@@ -92,7 +91,6 @@ static void ends_make(struct ends *ends, const struct agreement *agreed)
 {
 	struct srtp_master master;
 	const char *why = NULL;
-
 	for (uint8_t i = 0; i < sizeof(master.key); i++)
 		master.key[i] = (uint8_t)(i * 11 + agreed->mki_len);
 	for (uint8_t i = 0; i < sizeof(master.salt); i++)
@@ -143,7 +141,6 @@ static uint16_t receive(const struct ends *ends, enum srtp_protocol protocol, ui
 		protocol == SRTP_RTP ? rtp_header_len(packet, (size_t)len) : RTCP_HEADER_LEN;
 	struct srtp_trailer trailer = {};
 	uint8_t mki_len = ends->agreed->mki_len, mki[SRTP_MKI_MAX] = {0};
-
 	assert_true(srtp_trailer_read(packet, (size_t)len, ends->agreed->suite, protocol, head_len,
 		mki_len, false, &trailer));
 	memcpy(mki, mki_octets, mki_len);
@@ -163,7 +160,6 @@ static int send(const struct ends *ends, enum srtp_protocol protocol, uint8_t *p
 	uint64_t index)
 {
 	struct srtp_op op = op_make(ends, protocol, packet, len), *ops[] = {&op};
-
 	op.index = index;
 	op.mki_len = ends->agreed->mki_len;
 	op.mki = (uint64_t)srtp_read32(mki_octets) << 32;
@@ -180,7 +176,6 @@ static size_t rtp_make(uint8_t *packet, uint16_t seq)
 	static const uint8_t head[] = {0xb2, 0x60, 0, 0, 0, 0, 0, 160, 0xca, 0xfe, 0, 1, 1, 2, 3, 4,
 		5, 6, 7, 8, 0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0};
 	size_t len = sizeof(head) + 20 + seq % 64;
-
 	memset(packet, (uint8_t)seq, PACKET_MAX);
 	memcpy(packet, head, sizeof(head));
 	packet[2] = (uint8_t)(seq >> 8);
@@ -193,7 +188,6 @@ static size_t rtp_make(uint8_t *packet, uint16_t seq)
 static size_t rtcp_make(uint8_t *packet, uint8_t words)
 {
 	static const uint8_t head[] = {0x80, 0xcc, 0, 0, 0xca, 0xfe, 0, 1, 'M', 'C', 'P', 'T'};
-
 	memset(packet, words, PACKET_MAX);
 	memcpy(packet, head, sizeof(head));
 	packet[3] = words - 1;
@@ -203,11 +197,11 @@ static size_t rtcp_make(uint8_t *packet, uint8_t words)
 // Across two wraps of the SEQ, with neither side told the ROC.
 static void rtp_check(struct ends *ends)
 {
-	uint8_t plain[PACKET_MAX], packet[PACKET_MAX];
+	uint8_t packet[PACKET_MAX];
 	unsigned int use_mki = ends->agreed->mki_len != 0;
 	uint64_t next = 0;
-
 	for (uint64_t sent = 65500; sent < 2 * 65536 + 40; sent += sent % 65536 < 100 ? 1 : 50) {
+		uint8_t plain[PACKET_MAX];
 		size_t plain_len = rtp_make(plain, (uint16_t)sent);
 		int len = (int)plain_len;
 		memcpy(packet, plain, plain_len);
@@ -236,13 +230,13 @@ static void rtp_check(struct ends *ends)
 
 static void rtcp_check(struct ends *ends)
 {
-	uint8_t plain[PACKET_MAX], packet[PACKET_MAX];
 	unsigned int use_mki = ends->agreed->mki_len != 0;
-
 	for (uint8_t i = 1; i < 40; i++) {
+		uint8_t plain[PACKET_MAX];
 		size_t plain_len = rtcp_make(plain, i + 2);
 		int len = (int)plain_len;
 		uint64_t index = 0;
+		uint8_t packet[PACKET_MAX];
 		memcpy(packet, plain, plain_len);
 		assert_int_equal(srtp_protect_rtcp_mki(ends->sender, packet, &len, use_mki, 0),
 			srtp_err_status_ok);
@@ -298,6 +292,5 @@ int main(void)
 		{"rtp", every_agreement, NULL, NULL, rtp_check},
 		{"rtcp", every_agreement, NULL, NULL, rtcp_check},
 	};
-
 	return cmocka_run_group_tests(tests, peer_init, peer_shutdown);
 }

@@ -275,6 +275,5 @@ int main(void)
 		cmocka_unit_test(refuses_malformed_messages),
 		cmocka_unit_test(refuses_to_protect_bad_input),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,6 @@ static void refuses_bad_lengths_and_wipes(void **state)
 {
 	static const uint8_t in[MIKEY_TGK_MAX + 1] = {1}, zero[sizeof(struct srtp_master)];
 	uint8_t out[16];
-	struct srtp_master master;
 	(void)state;
 
 	memset(out, 0xa5, sizeof(out));
@@ -127,6 +126,7 @@ static void refuses_bad_lengths_and_wipes(void **state)
 		{16, MIKEY_RAND_MAX + 1, -EINVAL},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct srtp_master master;
 		memset(&master, 0xa5, sizeof(master));
 		assert_int_equal(mikey_derive_master(in, cases[i].tgk_len, 4, 1, in,
 					 cases[i].rand_len, SRTP_AEAD_AES_128_GCM, &master),
@@ -143,6 +143,5 @@ int main(void)
 		cmocka_unit_test(splits_long_input_and_output),
 		cmocka_unit_test(refuses_bad_lengths_and_wipes),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,6 @@ struct subject {
 static BIGNUM *limbs_to_bignum(const uint64_t limbs[MP1024_LIMBS])
 {
 	uint8_t octets[MP1024_LEN];
-
 	for (int i = 0; i < MP1024_LEN; i++)
 		octets[i] = (uint8_t)(limbs[i / 8] >> 8 * (i % 8));
 	return BN_lebin2bn(octets, sizeof(octets), NULL);
@@ -99,7 +98,6 @@ static void subject_draw(struct subject *s, int round)
 static void subject_check(struct subject *s)
 {
 	uint8_t octets[MP1024_LEN], expected[MP1024_LEN];
-
 	assert_int_equal(BN_bn2binpad(s->expected, expected, sizeof(expected)), sizeof(expected));
 	assert_true(mp1024_plain_below(&s->r, s->m));
 	mp1024_write(&s->r, octets, s->m);
@@ -258,6 +256,5 @@ int main(void)
 		cmocka_unit_test(inverts_many_at_once),
 		cmocka_unit_test(reads_only_reduced_numbers),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,12 +109,12 @@ static void numbered_cases(void **state)
 // What a check must never do, and a commit not after it refused.
 static void refusal_changes_nothing(void **state)
 {
-	struct replay_list list = {0}, before;
+	struct replay_list list = {0};
 	(void)state;
 
 	replay_commit(&list, 3000);
 	replay_commit(&list, 2500);
-	before = list;
+	struct replay_list before = list;
 	replay_check(&list, 3001);
 	replay_check(&list, 9999);
 	assert_int_equal(replay_commit(&list, 2500), REPLAY_SEEN);
@@ -183,6 +183,5 @@ int main(void)
 		cmocka_unit_test(jumps_of_every_length),
 		cmocka_unit_test(random_walk),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

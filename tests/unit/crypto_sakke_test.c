@@ -69,7 +69,6 @@ static void subject_read(struct subject *s)
 	struct vectors *vectors = vectors_read("sakke.txt");
 	const struct vector *v = vectors_find(vectors, "rfc6508_A");
 	uint8_t z[SAKKE_SCALAR_LEN];
-
 	memset(s, 0, sizeof(*s));
 	size_t z_len = vector_octets(v, "z", z, sizeof(z));
 	memcpy(s->z + sizeof(s->z) - z_len, z, z_len);
@@ -248,7 +247,6 @@ static void refuses_any_changed_octet(void **state)
 static void point_negate(uint8_t octets[SAKKE_POINT_LEN])
 {
 	struct sakke_point point;
-
 	assert_true(sakke_point_read(&point, octets));
 	sakke_point_negate(&point, &point);
 	sakke_point_write(&point, octets);
@@ -434,7 +432,6 @@ static void *step_run(void *arg)
 	struct run *run = arg;
 	struct subject *s = run->subject;
 	bool short_w;
-
 	switch (run->step) {
 	case 0:
 		run->status = sakke_z_point_make(s->z, s->z_point);
@@ -458,7 +455,6 @@ static void step_run_on(uint8_t *stack, struct run *run)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-
 	memset(stack, 0, STACK_SIZE);
 	assert_int_equal(pthread_attr_init(&attr), 0);
 	assert_int_equal(pthread_attr_setstack(&attr, stack, STACK_SIZE), 0);
@@ -478,7 +474,6 @@ static void assert_number_not_found(
 	const uint8_t *stack, const uint8_t octets[MP1024_LEN], const struct mp1024_modulus *m)
 {
 	struct mp1024 plain, element;
-
 	mp1024_plain_read(&plain, octets);
 	mp1024_from_plain(&element, &plain, m);
 	assert_not_found(stack, octets);
@@ -494,7 +489,6 @@ static void r_write(const struct subject *s, uint8_t octets[MP1024_LEN])
 {
 	uint8_t hashed[SAKKE_SSV_LEN + UID_LEN];
 	struct mp1024 r;
-
 	memcpy(hashed, s->ssv, SAKKE_SSV_LEN);
 	memcpy(hashed + SAKKE_SSV_LEN, s->id, UID_LEN);
 	assert_true(sakke_hash_to_scalar(hashed, sizeof(hashed), &r));
@@ -548,6 +542,5 @@ int main(void)
 		cmocka_unit_test(leaves_no_secret_on_the_stack),
 		cmocka_unit_test(frees_nothing),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,6 @@ static bool mapping_has_flag(const void *p, const char *flag)
 {
 	char line[4096];
 	bool in_mapping = false, found = false;
-
 	FILE *smaps = fopen("/proc/self/smaps", "r");
 	assert_non_null(smaps);
 	while (fgets(line, sizeof(line), smaps)) {
@@ -152,7 +151,6 @@ void __wrap_free(void *p);
 void __wrap_free(void *p)
 {
 	const uint8_t *block = p;
-
 	if (watched && block && block <= watched && watched - block <= 64) {
 		for (size_t i = 0; i < watched_len; i++)
 			assert_int_equal(watched[i], 0);
@@ -195,6 +193,5 @@ int main(void)
 		cmocka_unit_test(refuses_huge_sizes),
 		cmocka_unit_test(wipes_before_giving_back),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

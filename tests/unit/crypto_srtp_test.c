@@ -67,7 +67,6 @@ static void context_init(struct context *context, const struct cipher *cipher,
 static void context_make(struct context *context, const struct cipher *cipher, uint8_t suite)
 {
 	uint8_t key[SRTP_SESSION_KEY_MAX], salt[SRTP_SALT_MAX];
-
 	for (uint8_t i = 0; i < sizeof(key); i++)
 		key[i] = i * 7 + suite;
 	for (uint8_t i = 0; i < sizeof(salt); i++)
@@ -95,7 +94,6 @@ static enum srtp_status protect(const struct context *context, struct srtp_op *o
 {
 	struct srtp_op *ops[] = {op};
 	uint16_t n_good = srtp_protect_burst(context->cipher, ops, 1);
-
 	assert_int_equal(n_good, op->status == SRTP_OK);
 	return (enum srtp_status)op->status;
 }
@@ -104,7 +102,6 @@ static enum srtp_status unprotect(const struct context *context, struct srtp_op 
 {
 	struct srtp_op *ops[] = {op};
 	uint16_t n_good = srtp_unprotect_burst(context->cipher, ops, 1);
-
 	assert_int_equal(n_good, op->status == SRTP_OK);
 	return (enum srtp_status)op->status;
 }
@@ -128,7 +125,6 @@ static void sample_protect_check(
 	const struct context *context, const struct sample *s, bool in_place)
 {
 	uint8_t src[ROOM], dst[ROOM];
-
 	memset(dst, 0xa5, sizeof(dst));
 	memcpy(src, s->plain, s->plain_len);
 	struct srtp_op op = op_make(context, s->protocol, src, in_place ? src : dst, s->plain_len);
@@ -155,7 +151,6 @@ static void sample_unprotect_check(
 	struct srtp_trailer trailer = {};
 	uint16_t head_len = s->protocol == SRTP_RTP ? rtp_header_len(s->packet, s->packet_len)
 						    : RTCP_HEADER_LEN;
-
 	memset(dst, 0xa5, sizeof(dst));
 	memcpy(src, s->packet, s->packet_len);
 	assert_true(srtp_trailer_read(src, s->packet_len, context->suite, s->protocol, head_len,
@@ -239,7 +234,6 @@ static void session_derive(const struct vector *v, enum srtp_protocol protocol,
 	uint8_t root[16], rand[16], expected[16];
 	struct srtp_master master;
 	uint32_t csb_id;
-
 	vector_octets(v, root_name, root, sizeof(root));
 	vector_octets(v, "rand", rand, sizeof(rand));
 	if (vector_has(v, "gmk_id")) {
@@ -331,7 +325,6 @@ static size_t rtp_make(
 	uint8_t *packet, uint8_t csrc, int ext_words, size_t payload, bool padded, uint16_t seq)
 {
 	uint8_t *end = packet + RTP_HEADER_MIN;
-
 	memset(packet, 0, PACKET_MAX);
 	packet[0] = (uint8_t)(0x80 | csrc | (ext_words >= 0 ? 0x10 : 0) | (padded ? 0x20 : 0));
 	packet[1] = 0x78;
@@ -358,7 +351,6 @@ static size_t rtcp_make(uint8_t *packet)
 {
 	static const uint8_t compound[] = {0x80, 0xc9, 0x00, 0x01, 0xca, 0xfe, 0x00, 0x01, 0x81,
 		0xca, 0x00, 0x03, 0xca, 0xfe, 0x00, 0x01, 0x01, 0x04, 'n', 'a', 'm', 'e', 0, 0};
-
 	memcpy(packet, compound, sizeof(compound));
 	return sizeof(compound);
 }
@@ -367,7 +359,6 @@ static size_t rtcp_make(uint8_t *packet)
 static void sample_protect(const struct context *context, struct sample *s)
 {
 	struct srtp_op op = op_make(context, s->protocol, s->plain, s->packet, s->plain_len);
-
 	op.index = s->index;
 	op.mki = s->mki;
 	op.mki_len = s->mki_len;
@@ -384,7 +375,6 @@ static void layout_make(const struct context *context, struct sample *s, size_t 
 {
 	static const uint8_t mki_lens[] = {0, 4, 8};
 	size_t shape = layout % 8;
-
 	memset(s, 0, sizeof(*s));
 	s->mki_len = mki_lens[layout / 16];
 	s->mki = s->mki_len == 8   ? UINT64_C(0x0a1b2c3d08b63c96)
@@ -434,13 +424,13 @@ static size_t tag_len(size_t suite, enum srtp_protocol protocol)
 
 static void every_layout_round_trips(void **state)
 {
-	struct context context;
 	static struct sample samples[N_CIPHERS];
 	(void)state;
 
 	for (size_t i = 0; i < SRTP_N_SUITES * N_LAYOUTS; i++) {
 		for (size_t c = 0; c < N_CIPHERS; c++) {
 			struct sample *s = &samples[c];
+			struct context context;
 			context_make(&context, ciphers[c], i % SRTP_N_SUITES);
 			layout_make(&context, s, i / SRTP_N_SUITES);
 			sample_check(&context, s);
@@ -464,7 +454,6 @@ static enum srtp_status receive(
 	struct srtp_trailer trailer = {};
 	uint8_t dst[ROOM] = {0};
 	uint16_t head_len = s->protocol == SRTP_RTP ? rtp_header_len(packet, len) : RTCP_HEADER_LEN;
-
 	if (s->protocol == SRTP_RTP ? head_len == 0 : !rtcp_header_ok(packet, len))
 		return SRTP_TOO_SHORT;
 	if (!srtp_trailer_read(packet, len, context->suite, s->protocol, head_len, s->mki_len,
@@ -485,13 +474,12 @@ static enum srtp_status receive(
 // 7714 7.2, RFC 3711 3.1).
 static void forged_packets_fail(void **state)
 {
-	struct context context;
 	static struct sample s;
-	uint8_t packet[ROOM];
 	(void)state;
 
 	for (size_t i = 0; i < N_CIPHERS * SRTP_N_SUITES * N_LAYOUTS; i++) {
 		uint8_t suite = i / N_CIPHERS % SRTP_N_SUITES;
+		struct context context;
 		context_make(&context, ciphers[i % N_CIPHERS], suite);
 		layout_make(&context, &s, i / N_CIPHERS / SRTP_N_SUITES);
 		size_t outside = s.mki_len + (s.has_roc ? 4U : 0U);
@@ -500,6 +488,7 @@ static void forged_packets_fail(void **state)
 			outside_end -= tag_len(suite, s.protocol);
 		assert_int_equal(receive(&context, &s, s.packet, s.packet_len), SRTP_OK);
 		for (size_t bit = 0; bit < 8 * s.packet_len; bit++) {
+			uint8_t packet[ROOM];
 			memcpy(packet, s.packet, s.packet_len);
 			packet[bit / 8] ^= 1 << bit % 8;
 			enum srtp_status status = receive(&context, &s, packet, s.packet_len);
@@ -513,11 +502,11 @@ static void forged_packets_fail(void **state)
 
 static void truncated_packets_fail(void **state)
 {
-	struct context context;
 	static struct sample s;
 	(void)state;
 
 	for (size_t i = 0; i < SRTP_N_SUITES * N_LAYOUTS; i++) {
+		struct context context;
 		context_make(&context, ciphers[i % N_CIPHERS], i % SRTP_N_SUITES);
 		layout_make(&context, &s, i / SRTP_N_SUITES);
 		for (size_t len = 0; len < s.packet_len; len++) {
@@ -533,11 +522,11 @@ static void truncated_packets_fail(void **state)
 // The index, the salt and the key are under the tag although they are not in the packet.
 static void other_index_salt_or_key_fails(void **state)
 {
-	struct context context, other;
 	static struct sample s;
 	(void)state;
 
 	for (size_t c = 0; c < N_CIPHERS; c++) {
+		struct context context;
 		context_make(&context, ciphers[c], 0);
 		layout_make(&context, &s, 0);
 		for (int bit = 0; bit < 48; bit++) {
@@ -546,6 +535,7 @@ static void other_index_salt_or_key_fails(void **state)
 				receive(&context, &s, s.packet, s.packet_len), SRTP_AUTH_FAIL);
 			s.index ^= UINT64_C(1) << bit;
 		}
+		struct context other;
 		for (int bit = 0; bit < 96; bit++) {
 			other = context;
 			other.salt[bit / 8] ^= 1 << bit % 8;
@@ -723,9 +713,8 @@ static enum srtp_status burst_fate(size_t i)
 
 static void burst_make(struct burst *burst, const struct context *context)
 {
-	uint8_t plain[PACKET_MAX];
-
 	for (size_t i = 0; i < SRTP_BURST_MAX; i++) {
+		uint8_t plain[PACKET_MAX];
 		size_t len = rtp_make(plain, 0, -1, 20 + i % 50, false, (uint16_t)i);
 		struct srtp_op op = op_make(context, SRTP_RTP, plain, burst->packets[i], len);
 		op.index = i;
@@ -745,7 +734,6 @@ static void burst_make(struct burst *burst, const struct context *context)
 static void burst_order_check(const struct burst *burst, uint16_t n_good)
 {
 	size_t n_ok = 0;
-
 	for (size_t i = 0; i < SRTP_BURST_MAX; i++) {
 		const struct srtp_op *op = burst->order[i];
 		assert_int_equal(op->status, burst_fate(op->index));
@@ -760,10 +748,10 @@ static void burst_order_check(const struct burst *burst, uint16_t n_good)
 static void burst_keeps_order(void **state)
 {
 	static struct burst burst;
-	struct context context;
 	(void)state;
 
 	for (size_t c = 0; c < N_CIPHERS; c++) {
+		struct context context;
 		context_make(&context, ciphers[c], 0);
 		burst_make(&burst, &context);
 		uint16_t n = srtp_unprotect_burst(ciphers[c], burst.order, SRTP_BURST_MAX);
@@ -980,6 +968,5 @@ int main(void)
 		cmocka_unit_test(reads_trailers_of_aes_cm),
 		cmocka_unit_test(roc_rate),
 	};
-
 	return cmocka_run_group_tests(tests, ciphers_open, ciphers_close);
 }

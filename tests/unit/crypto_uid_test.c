@@ -94,7 +94,7 @@ static void hashes_identities_of_messages(void **state)
 static void every_input_matters(void **state)
 {
 	struct mcx_uid_input changed[5];
-	uint8_t uid[MCX_UID_LEN], other[MCX_UID_LEN];
+	uint8_t uid[MCX_UID_LEN];
 	(void)state;
 
 	assert_int_equal(mcx_uid(&some_input, uid), MCX_UID_OK);
@@ -106,6 +106,7 @@ static void every_input_matters(void **state)
 	changed[3].offset += 1;
 	changed[4].period_no += 1;
 	for (size_t i = 0; i < 5; i++) {
+		uint8_t other[MCX_UID_LEN];
 		assert_int_equal(mcx_uid(&changed[i], other), MCX_UID_OK);
 		assert_memory_not_equal(uid, other, sizeof(uid));
 	}
@@ -114,12 +115,11 @@ static void every_input_matters(void **state)
 static void refuses_bad_input(void **state)
 {
 	char longest[MCX_UID_URI_MAX + 1];
-	struct mcx_uid_input input;
 	uint8_t uid[MCX_UID_LEN];
 	(void)state;
 
 	memset(longest, 'x', sizeof(longest));
-	input = some_input;
+	struct mcx_uid_input input = some_input;
 	input.identity = longest;
 	input.identity_len = MCX_UID_URI_MAX;
 	input.kms = longest;
@@ -200,6 +200,5 @@ int main(void)
 		cmocka_unit_test(numbers_key_periods),
 		cmocka_unit_test(tells_every_reason),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

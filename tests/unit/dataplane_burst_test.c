@@ -214,12 +214,11 @@ static void bears_stream_of_whole_burst(void **state)
 
 static void forged_first_packet_bears_nothing(void **state)
 {
-	struct rte_mbuf *mbuf;
 	struct control_mail mail;
 	(void)state;
 	call_open(4, 0);
 	struct lab_packet packet = from_alice(1);
-	mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 28 + 20] ^= 1;
 	loop_process_burst(worker(0), &mbuf, 1);
 	expect_one_drop(DROP_AUTH_FAIL);
@@ -233,15 +232,14 @@ static void forged_first_packet_bears_nothing(void **state)
 
 static void hands_over_whole(void **state)
 {
-	struct lab_packet packet;
-	struct rte_mbuf *mbuf, *handed;
+	struct rte_mbuf *handed;
 	uint8_t before[LAB_PAYLOAD_MAX];
 	(void)state;
 	call_open(8, 0);
 	push_from_alice(1);
 	expect_bob((uint64_t[]){1}, 1);
-	packet = from_alice(2);
-	mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	struct lab_packet packet = from_alice(2);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
 	uint16_t len = mbuf->data_len;
 	memcpy(before, rte_pktmbuf_mtod(mbuf, void *), len);
 	loop_process_burst(worker(1), &mbuf, 1);
@@ -649,9 +647,9 @@ static void fans_out_to_all_kinds_of_legs(void **state)
 static void sum_carry_twice(uint8_t *octets, uint16_t len)
 {
 	uint16_t udp_len = rte_cpu_to_be_16((uint16_t)(len + sizeof(struct rte_udp_hdr)));
-	uint32_t wanted = 0x1ffff - 2U * udp_len, sum;
+	uint32_t wanted = 0x1ffff - 2U * udp_len;
 	memset(octets + 4, 0, 2);
-	sum = rte_raw_cksum(octets, len);
+	uint32_t sum = rte_raw_cksum(octets, len);
 	uint16_t word = (uint16_t)((wanted + 0xffff - sum) % 0xffff);
 	memcpy(octets + 4, &word, sizeof(word));
 }

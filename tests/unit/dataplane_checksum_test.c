@@ -50,8 +50,8 @@ static void every_length_and_alignment(void **state)
 static void extreme_octets(void **state)
 {
 	static const uint8_t octets[] = {0x00, 0x01, 0x80, 0xfe, 0xff};
-	uint8_t data[LEN_MAX];
 	for (size_t i = 0; i < sizeof(octets); i++) {
+		uint8_t data[LEN_MAX];
 		memset(data, octets[i], sizeof(data));
 		for (unsigned len = 0; len <= LEN_MAX; len++)
 			assert_sums(data, len);

@@ -65,7 +65,6 @@ static char *logged(void)
 static void check_logged(const char *expected)
 {
 	char *text = logged();
-
 	assert_string_equal(text, expected);
 	free(text);
 }
@@ -91,7 +90,6 @@ static void level_is_a_priority_in_the_journal(void **state)
 {
 	struct stat st;
 	char stream[64];
-
 	(void)state;
 	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
 	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
@@ -112,7 +110,6 @@ static void level_is_a_priority_in_the_journal(void **state)
 static void line_stays_one_line(void **state)
 {
 	char text[2000];
-
 	(void)state;
 	log_error("a x=%s", "1\nerror forged\x1b[2J\x7f");
 	check_logged("error a x=1?error forged?[2J?\n");
@@ -148,12 +145,12 @@ static void value_is_quoted(void **state)
 static void long_value_is_cut(void **state)
 {
 	static const char *const fills[] = {"a", "\"", "\n"};
-	char out[LOG_QUOTED_SIZE + 1], text[LOG_QUOTED_SIZE * 2];
-
 	(void)state;
 	for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]); i++) {
+		char text[LOG_QUOTED_SIZE * 2];
 		memset(text, fills[i][0], sizeof(text) - 1);
 		text[sizeof(text) - 1] = '\0';
+		char out[LOG_QUOTED_SIZE + 1];
 		out[LOG_QUOTED_SIZE] = '#';
 		log_quoted(out, text);
 		assert_int_equal(out[LOG_QUOTED_SIZE], '#');
@@ -166,7 +163,6 @@ static void line_of_a_peer_is_limited(void **state)
 {
 	struct log_limit limit = {};
 	unsigned n_lines = 0;
-
 	(void)state;
 	now = 1000;
 	for (unsigned i = 0; i < LOG_LIMIT_LINES + 7; i++)
@@ -187,7 +183,6 @@ static void line_of_a_peer_is_limited(void **state)
 static size_t drain(int pipe, char *text, size_t size)
 {
 	ssize_t n = read(pipe, text, size - 1);
-
 	assert_true(n > 0);
 	text[n] = '\0';
 	return (size_t)n;

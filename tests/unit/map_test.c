@@ -35,7 +35,6 @@ static void hash_gives_the_known_answer(void **state)
 {
 	const uint64_t seed[2] = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
 	unsigned char input[15];
-
 	(void)state;
 	for (unsigned char i = 0; i < sizeof(input); i++)
 		input[i] = i;
@@ -45,7 +44,6 @@ static void hash_gives_the_known_answer(void **state)
 static void two_maps_hash_differently(void **state)
 {
 	struct map *a = map_new(), *b = map_new();
-
 	(void)state;
 	assert_true(map_hash(a->seed, "key", 3) != map_hash(b->seed, "key", 3));
 	map_free(a);
@@ -58,7 +56,6 @@ static void put_get_replace_remove(void **state)
 	char key[] = "alpha";
 	int one, two;
 	void *old = &two;
-
 	(void)state;
 	assert_null(map_get(map, "alpha", 5));
 	assert_int_equal(map_put(map, key, 5, &one, &old), 0);
@@ -80,7 +77,6 @@ static void keys_are_octets_of_any_length(void **state)
 	static const char zeros[8];
 	struct map *map = map_new();
 	int values[9];
-
 	(void)state;
 	for (size_t len = 0; len <= 8; len++)
 		assert_int_equal(map_put(map, zeros, len, &values[len], NULL), 0);
@@ -94,7 +90,6 @@ static void keys_are_octets_of_any_length(void **state)
 static struct map *map_with_many(uint32_t *keys)
 {
 	struct map *map = map_new();
-
 	for (uint32_t i = 0; i < MANY; i++) {
 		keys[i] = i;
 		assert_int_equal(map_put(map, &keys[i], sizeof(keys[i]), &keys[i], NULL), 0);
@@ -106,7 +101,6 @@ static void growth_keeps_every_entry(void **state)
 {
 	static uint32_t keys[MANY];
 	struct map *map = map_with_many(keys);
-
 	(void)state;
 	assert_true(map->n_buckets >= MANY);
 	assert_int_equal(map_count(map), MANY);
@@ -123,7 +117,6 @@ static void iteration_sees_each_entry_once(void **state)
 	struct map_cursor cursor = {0};
 	const uint32_t *value;
 	size_t n = 0;
-
 	(void)state;
 	while ((value = map_next(map, &cursor)) != NULL) {
 		assert_int_equal(cursor.key_len, sizeof(*value));
@@ -143,7 +136,6 @@ static void iteration_may_remove_the_current_entry(void **state)
 	struct map_cursor cursor = {0};
 	const uint32_t *value;
 	size_t n = 0;
-
 	(void)state;
 	while ((value = map_next(map, &cursor)) != NULL) {
 		n++;
@@ -169,7 +161,6 @@ static void walk_visits_what_stays_once(void **state)
 	struct map *map = map_new();
 	uint64_t place = 0;
 	uint32_t n = 0, steps = 0;
-
 	(void)state;
 	for (uint32_t i = 0; i < MANY; i++)
 		keys[i] = i;
@@ -197,7 +188,6 @@ static void walk_through_an_empty_map_ends(void **state)
 {
 	struct map *map = map_new();
 	uint64_t place = 0;
-
 	(void)state;
 	assert_false(map_walk(map, &place, count_visit, NULL));
 	map_free(map);
@@ -208,7 +198,6 @@ static void put_without_memory_changes_nothing(void **state)
 	struct map *map = map_new();
 	int one, two;
 	void *old = &two;
-
 	(void)state;
 	assert_int_equal(map_put(map, "a", 1, &one, NULL), 0);
 	memory_is_out = true;
@@ -232,7 +221,6 @@ static void growth_without_memory_changes_nothing(void **state)
 	static uint32_t keys[MANY];
 	struct map *map = map_with_many(keys);
 	size_t n_buckets = map->n_buckets;
-
 	(void)state;
 	memory_is_out = true;
 	map_grow(map);
@@ -258,6 +246,5 @@ int main(void)
 		cmocka_unit_test(put_without_memory_changes_nothing),
 		cmocka_unit_test(growth_without_memory_changes_nothing),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,6 @@ static struct leg leg_read(json_t *json)
 	struct leg leg = {
 		.id = "-", .receive = true, .dscp = 46, .colour = 9, .remote = "-", .inner = 5};
 	struct reader r, child;
-
 	reader_open(&r, json, "params.session.legs[0]", &leg.error);
 	reader_string(&r, "id", READER_REQUIRED, &leg.id);
 	reader_string(&r, "remote", READER_OPTIONAL, &leg.remote);
@@ -56,7 +55,6 @@ static void good_members_are_taken(void **state)
 			   "\"colour\":\"blue\",\"to\":[1],\"protection\":{\"inner\":4294967295}}",
 			0, NULL);
 	struct leg leg = leg_read(json);
-
 	(void)state;
 	assert_true(leg.closed);
 	assert_int_equal(leg.error.code, RPC_OK);
@@ -77,7 +75,6 @@ static void absent_and_null_members_keep_defaults(void **state)
 		"{\"id\":\"a\",\"remote\":null,\"receive\":null,\"dscp\":null,\"colour\":null,"
 		"\"to\":null,\"protection\":null}",
 	};
-
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		json_t *json = json_loads(texts[i], 0, NULL);
@@ -150,7 +147,6 @@ static void nothing_is_read_after_an_error(void **state)
 				  "\"colour\":\"red\",\"to\":[],\"protection\":{\"inner\":7}}",
 		0, NULL);
 	struct leg leg = leg_read(json);
-
 	(void)state;
 	assert_string_equal(leg.error.path, "params.session.legs[0].id");
 	assert_string_equal(leg.id, "-");
@@ -170,7 +166,6 @@ static void negative_numbers_are_out_of_every_range(void **state)
 	struct rpc_error error = {0};
 	struct reader r;
 	uint64_t n = 7;
-
 	(void)state;
 	reader_open(&r, json, "params", &error);
 	assert_false(reader_uint(&r, "n", 0, UINT64_MAX, &n));
@@ -183,7 +178,6 @@ static void a_missing_object_is_refused(void **state)
 {
 	struct rpc_error error = {0};
 	struct reader r;
-
 	(void)state;
 	reader_open(&r, NULL, "params.session", &error);
 	assert_false(reader_close(&r));
@@ -194,13 +188,12 @@ static void a_missing_object_is_refused(void **state)
 static void objects_have_at_most_64_members(void **state)
 {
 	json_t *json = json_object();
-	char name[8];
-
 	(void)state;
 	for (int n = 0; n <= 64; n++) {
 		struct rpc_error error = {0};
 		struct reader r;
 		reader_open(&r, json, "params", &error);
+		char name[8];
 		for (int i = 0; i < n; i++) {
 			uint64_t value = 1000;
 			snprintf(name, sizeof(name), "m%d", i);
@@ -225,7 +218,6 @@ static void paths_are_built_and_cut(void **state)
 	json_t *json = json_object();
 	struct reader r;
 	char path[128], name[200];
-
 	(void)state;
 	reader_open(&r, json, "params.session", &error);
 	reader_element_path(&r, "legs", 12, path);
@@ -253,6 +245,5 @@ int main(void)
 		cmocka_unit_test(objects_have_at_most_64_members),
 		cmocka_unit_test(paths_are_built_and_cut),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

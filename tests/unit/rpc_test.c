@@ -57,7 +57,6 @@ static json_t *method_fail_with_result(void *app, const json_t *params, struct r
 static json_t *method_fail_at_length(void *app, const json_t *params, struct rpc_error *error)
 {
 	char text[2 * sizeof(error->message)];
-
 	(void)app;
 	(void)params;
 	for (size_t i = 0; i + 2 < sizeof(text); i += 2)
@@ -72,7 +71,6 @@ static json_t *method_count(
 	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	size_t n = (size_t)json_integer_value(json_object_get(params, "n"));
-
 	(void)app;
 	(void)error;
 	for (size_t i = slice->next; i < n; i++) {
@@ -89,7 +87,6 @@ static json_t *method_say(
 	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	size_t n = (size_t)json_integer_value(json_object_get(params, "n"));
-
 	(void)app;
 	(void)error;
 	for (size_t i = slice->next; i < n; i++) {
@@ -104,7 +101,6 @@ static json_t *method_say(
 static json_t *method_long(void *app, const json_t *params, struct rpc_error *error)
 {
 	static char text[1024 * 1024 + 1];
-
 	(void)app;
 	(void)params;
 	(void)error;
@@ -131,7 +127,6 @@ static char reports[512];
 static void note_report(void *app, const struct rpc_method *method, int code, uint64_t duration_ns)
 {
 	size_t len = strlen(reports);
-
 	assert_ptr_equal(app, &n_calls);
 	if (!method)
 		assert_int_equal(code == RPC_OK, 0);
@@ -148,10 +143,9 @@ static char *answer_to(const char *line, size_t len)
 	// A copy of the exact size, so that reading past the end is found.
 	char *exact = malloc(len > 0 ? len : 1);
 	size_t answer_len = 99;
-	char *answer, *copy = NULL;
-
+	char *copy = NULL;
 	memcpy(exact, line, len);
-	answer = rpc_answer(&rpc, exact, len, &answer_len);
+	char *answer = rpc_answer(&rpc, exact, len, &answer_len);
 	free(exact);
 	if (!answer) {
 		assert_int_equal(answer_len, 0);
@@ -166,7 +160,6 @@ static char *answer_to(const char *line, size_t len)
 static void check_answer(const char *line, const char *expected)
 {
 	char *answer = answer_to(line, strlen(line));
-
 	if (!expected)
 		assert_null(answer);
 	else if (!answer)
@@ -179,15 +172,13 @@ static void check_answer(const char *line, const char *expected)
 // Checks the code, path (may be NULL) and id (as JSON) of an error answer.
 static void check_error(const char *line, size_t len, int code, const char *path, const char *id)
 {
-	char *answer = answer_to(line, len), *answer_id;
-	json_t *json, *error;
-
+	char *answer = answer_to(line, len);
 	if (!answer)
 		fail_msg("no answer to %s", line);
-	json = json_loads(answer, 0, NULL);
+	json_t *json = json_loads(answer, 0, NULL);
 	assert_string_equal(json_string_value(json_object_get(json, "jsonrpc")), "2.0");
 	assert_null(json_object_get(json, "result"));
-	error = json_object_get(json, "error");
+	json_t *error = json_object_get(json, "error");
 	assert_int_equal(json_integer_value(json_object_get(error, "code")), code);
 	assert_true(json_string_length(json_object_get(error, "message")) > 0);
 	if (!path)
@@ -196,7 +187,7 @@ static void check_error(const char *line, size_t len, int code, const char *path
 		assert_string_equal(
 			json_string_value(json_object_get(json_object_get(error, "data"), "path")),
 			path);
-	answer_id = json_dumps(json_object_get(json, "id"), JSON_ENCODE_ANY);
+	char *answer_id = json_dumps(json_object_get(json, "id"), JSON_ENCODE_ANY);
 	assert_string_equal(answer_id, id);
 	free(answer_id);
 	json_decref(json);
@@ -237,7 +228,6 @@ static void cut_messages_stay_utf8(void **state)
 {
 	static const char line[] = "{\"jsonrpc\":\"2.0\",\"method\":\"fail_at_length\",\"id\":1}";
 	char path[128] = "";
-
 	(void)state;
 	for (int i = 0; i < 63; i++)
 		strcat(path, "\xc3\xa9");
@@ -322,7 +312,6 @@ static void wrong_json_is_a_parse_error(void **state)
 		"{'jsonrpc':'2.0'}",
 	};
 	static const char with_nul[] = "{\"jsonrpc\":\"2.0\"\0,\"method\":\"echo\",\"id\":1}";
-
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		check_error(lines[i], strlen(lines[i]), RPC_PARSE_ERROR, NULL, "null");
@@ -334,7 +323,6 @@ static void parse_errors_quote_nothing(void **state)
 {
 	static const char line[] = "{\"value\":\"00112233445566778899aabbccddeeff\" oops}";
 	char *answer = answer_to(line, strlen(line));
-
 	(void)state;
 	assert_null(strstr(answer, "0011"));
 	assert_null(strstr(answer, "oops"));
@@ -346,7 +334,6 @@ static void nesting_is_bounded(void **state)
 	static const char head[] =
 		"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"id\":1,\"params\":{\"a\":";
 	char line[256], expected[256];
-
 	(void)state;
 	// Two levels of objects and 30 of arrays are 32.
 	snprintf(line, sizeof(line), "%s%.*s%.*s}}", head, 30, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
@@ -395,7 +382,6 @@ static void batches_are_bounded(void **state)
 {
 	const size_t n = 40000;
 	char *line = malloc(2 * n + 1);
-
 	(void)state;
 	for (size_t i = 0; i < n; i++)
 		memcpy(line + 2 * i, i == 0 ? "[1" : ",1", 2);
@@ -423,7 +409,6 @@ static void every_failing_allocation_is_survived(void **state)
 	json_malloc_t old_malloc;
 	json_free_t old_free;
 	bool whole = false;
-
 	(void)state;
 	json_get_alloc_funcs(&old_malloc, &old_free);
 	for (size_t n = 0; n < 1000 && !whole; n++) {
@@ -445,7 +430,6 @@ static void every_failing_allocation_is_survived(void **state)
 static struct rpc_work *work_on(const char *line)
 {
 	struct rpc_work *work = rpc_work_open(&rpc, line, strlen(line));
-
 	assert_non_null(work);
 	return work;
 }
@@ -454,7 +438,6 @@ static void check_close(struct rpc_work *work, const char *expected)
 {
 	size_t len;
 	char *answer = rpc_work_close(work, &len);
-
 	assert_int_equal(len, strlen(expected));
 	assert_memory_equal(answer, expected, len);
 	secmem_free(answer);
@@ -464,7 +447,6 @@ static void methods_run_in_parts(void **state)
 {
 	struct rpc_work *work = work_on("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"count\","
 					"\"params\":{\"n\":3}}");
-
 	(void)state;
 	n_calls = 0;
 	reports[0] = '\0';
@@ -488,7 +470,6 @@ static void closing_ends_the_request(void **state)
 		"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"count\",\"params\":{\"n\":1}},"
 		"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"count\",\"params\":{\"n\":5}},"
 		"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"count\",\"params\":{\"n\":7}}]");
-
 	(void)state;
 	n_calls = 0;
 	assert_false(rpc_work_step(work, 0));
@@ -505,7 +486,6 @@ static void lists_are_said(void **state)
 		"[{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"say\",\"params\":{\"n\":3}},"
 		"{\"jsonrpc\":\"2.0\",\"method\":\"say\",\"params\":{\"n\":2}},"
 		"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"say\"}]");
-
 	(void)state;
 	while (!rpc_work_step(work, 0))
 		;
@@ -590,6 +570,5 @@ int main(void)
 		cmocka_unit_test(every_request_is_reported_once),
 		cmocka_unit_test(every_failing_allocation_is_survived),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

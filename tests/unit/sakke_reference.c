@@ -94,7 +94,6 @@ static void parameters_make(void)
 static bool slope_make(BIGNUM *slope, const struct point *c, const struct point *d)
 {
 	BIGNUM *denominator = BN_new();
-
 	if (BN_cmp(c->x, d->x) == 0) {
 		require(BN_mod_add(denominator, c->y, d->y, p, ctx));
 		require(BN_mod_sqr(slope, c->x, p, ctx) && BN_sub_word(slope, 1));
@@ -116,7 +115,6 @@ static bool slope_make(BIGNUM *slope, const struct point *c, const struct point 
 static void point_add(struct point *c, const struct point *d)
 {
 	BIGNUM *slope = BN_new(), *x = BN_new();
-
 	if (c->infinite) {
 		point_copy(c, d);
 	} else if (!d->infinite) {
@@ -138,7 +136,6 @@ static void point_add(struct point *c, const struct point *d)
 static struct point point_multiply(const BIGNUM *k, const struct point *point)
 {
 	struct point sum = point_new(), same = point_new();
-
 	for (int i = BN_num_bits(k) - 1; i >= 0; i--) {
 		point_copy(&same, &sum);
 		point_add(&sum, &same);
@@ -168,7 +165,6 @@ void sakke_reference_find_point(unsigned x_from, uint8_t r[REFERENCE_POINT_LEN])
 {
 	struct point point = point_new();
 	BIGNUM *right = BN_new();
-
 	parameters_make();
 	for (;; x_from++) {
 		require(BN_set_word(point.x, x_from) && BN_mod_sqr(right, point.x, p, ctx));
@@ -185,7 +181,6 @@ void sakke_reference_find_point(unsigned x_from, uint8_t r[REFERENCE_POINT_LEN])
 static void complex_multiply(struct complex *r, const BIGNUM *c, const BIGNUM *d)
 {
 	BIGNUM *ac = BN_new(), *bd = BN_new(), *ad = BN_new(), *bc = BN_new();
-
 	require(BN_mod_mul(ac, r->a, c, p, ctx) && BN_mod_mul(bd, r->b, d, p, ctx));
 	require(BN_mod_mul(ad, r->a, d, p, ctx) && BN_mod_mul(bc, r->b, c, p, ctx));
 	require(BN_mod_sub(r->a, ac, bd, p, ctx) && BN_mod_add(r->b, ad, bc, p, ctx));
@@ -198,7 +193,6 @@ static void complex_multiply(struct complex *r, const BIGNUM *c, const BIGNUM *d
 static void complex_square(struct complex *r)
 {
 	BIGNUM *a = BN_dup(r->a), *b = BN_dup(r->b);
-
 	complex_multiply(r, a, b);
 	BN_clear_free(a);
 	BN_clear_free(b);
@@ -209,7 +203,6 @@ static void line_multiply(
 	struct complex *v, struct point *c, const struct point *e, const struct point *d)
 {
 	BIGNUM *slope = BN_new(), *real = BN_new();
-
 	if (slope_make(slope, c, e)) {
 		require(BN_mod_add(real, c->x, d->x, p, ctx));
 		require(BN_mod_mul(real, real, slope, p, ctx));
@@ -225,7 +218,6 @@ static void line_multiply(
 static void complex_write(const struct complex *r, uint8_t w[REFERENCE_NUMBER_LEN])
 {
 	BIGNUM *t = BN_mod_inverse(NULL, r->a, p, ctx);
-
 	require(t && BN_mod_mul(t, t, r->b, p, ctx) && BN_bn2binpad(t, w, NUMBER_LEN) > 0);
 	BN_clear_free(t);
 }
@@ -235,7 +227,6 @@ static void pair(const struct point *c, const struct point *d, uint8_t w[REFEREN
 	struct complex v = {BN_new(), BN_new()};
 	struct point sum = point_new(), same = point_new();
 	BIGNUM *order = BN_dup(q);
-
 	require(BN_one(v.a) && BN_sub_word(order, 1));
 	point_copy(&sum, c);
 	for (int i = BN_num_bits(order) - 2; i >= 0; i--) {
@@ -270,7 +261,6 @@ static BIGNUM *hash_to_range(const uint8_t *octets, size_t len, const BIGNUM *n)
 {
 	uint8_t pieces[2 * SHA256_DIGEST_LENGTH] = {0}, v[2 * NUMBER_LEN];
 	size_t n_blocks = ((size_t)BN_num_bits(n) + 254) / 256; // ceil(lg n / 256)
-
 	SHA256(octets, len, pieces + SHA256_DIGEST_LENGTH);
 	for (size_t i = 0; i < n_blocks; i++) {
 		uint8_t h[SHA256_DIGEST_LENGTH];
@@ -290,7 +280,6 @@ static void mask_apply(
 	size_t skip = 0;
 	BIGNUM *n = BN_new();
 	uint8_t mask[SSV_LEN];
-
 	while (unpadded && skip < NUMBER_LEN && w[skip] == 0)
 		skip++;
 	require(BN_one(n) && BN_lshift(n, n, 8 * SSV_LEN));
@@ -309,7 +298,6 @@ static struct point r_point(const uint8_t z[REFERENCE_POINT_LEN], const uint8_t 
 	uint8_t hashed[HASHED_MAX];
 	struct point z_point = point_read(z);
 	BIGNUM *b = BN_bin2bn(id, (int)id_len, NULL);
-
 	memcpy(hashed, ssv, SSV_LEN);
 	memcpy(hashed + SSV_LEN, id, id_len);
 	*r = hash_to_range(hashed, SSV_LEN + id_len, q);
@@ -328,7 +316,6 @@ void sakke_reference_encapsulate(const uint8_t z[REFERENCE_POINT_LEN], const uin
 {
 	BIGNUM *r, *g_a = BN_new(), *g_b = BN_new();
 	uint8_t g[NUMBER_LEN];
-
 	parameters_make();
 	struct point product = r_point(z, id, id_len, ssv, &r);
 	point_write(&product, sed);
@@ -357,7 +344,6 @@ bool sakke_reference_decapsulate(const uint8_t z[REFERENCE_POINT_LEN], const uin
 {
 	uint8_t w[NUMBER_LEN], test[REFERENCE_POINT_LEN];
 	BIGNUM *r;
-
 	sakke_reference_pair(sed, rsk, w);
 	mask_apply(w, false, sed + REFERENCE_POINT_LEN, ssv);
 	struct point product = r_point(z, id, id_len, ssv, &r);

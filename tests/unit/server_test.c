@@ -49,7 +49,6 @@ static struct subscriptions events;
 static void *malloc_cleared(size_t size)
 {
 	void *p = malloc(size);
-
 	if (p)
 		memset(p, 0, malloc_usable_size(p));
 	return p;
@@ -67,7 +66,6 @@ static void *realloc_and_look(void *p, size_t size)
 {
 	void *moved = malloc_cleared(size);
 	size_t old_size = p ? malloc_usable_size(p) : 0;
-
 	if (moved && p) {
 		memcpy(moved, p, old_size < size ? old_size : size);
 		free_and_look(p);
@@ -87,15 +85,13 @@ static json_t *method_count(void *app, const json_t *params, struct rpc_error *e
 static json_t *method_big(void *app, const json_t *params, struct rpc_error *error)
 {
 	char *text = malloc(BIG_RESULT + 1);
-	json_t *result;
-
 	(void)app;
 	(void)params;
 	(void)error;
 	n_calls++;
 	memset(text, 'x', BIG_RESULT);
 	text[BIG_RESULT] = '\0';
-	result = json_string(text);
+	json_t *result = json_string(text);
 	free(text);
 	return result;
 }
@@ -105,7 +101,6 @@ static json_t *method_list(
 	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	static const char event[] = "{\"method\":\"event\",\"params\":{\"type\":\"x\"";
-
 	for (size_t i = slice->next; i < LIST_TURNS; i++) {
 		if (rpc_slice_expired(slice, i))
 			return NULL;
@@ -186,7 +181,6 @@ static int client_connect(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
 	strcpy(address.sun_path, path);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
@@ -214,7 +208,6 @@ static bool client_send(int fd, const void *data, size_t len)
 static ssize_t client_receive(int fd, char *line, size_t size)
 {
 	size_t len = 0;
-
 	for (;;) {
 		ssize_t n = recv(fd, line + len, size - len, MSG_PEEK);
 		if (n < 0 && errno == EAGAIN) {
@@ -239,7 +232,6 @@ static ssize_t client_receive(int fd, char *line, size_t size)
 static void expect_count(int fd, int n)
 {
 	char line[256], expected[256];
-
 	snprintf(expected, sizeof(expected), "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":%d}", n);
 	assert_true(client_receive(fd, line, sizeof(line)) > 0);
 	assert_string_equal(line, expected);
@@ -248,7 +240,6 @@ static void expect_count(int fd, int n)
 static void expect_end(int fd)
 {
 	char line[256];
-
 	assert_int_equal(client_receive(fd, line, sizeof(line)), -1);
 	close(fd);
 }
@@ -256,7 +247,6 @@ static void expect_end(int fd)
 static void lines_are_answered_in_order(void **state)
 {
 	int fd = client_connect();
-
 	(void)state;
 	for (int i = 0; i < 1000; i++) // many turns' worth
 		assert_true(client_send(fd, count, strlen(count)));
@@ -270,7 +260,6 @@ static void cr_and_empty_lines_are_tolerated(void **state)
 	static const char text[] =
 		"\n\r\n{\"jsonrpc\":\"2.0\",\"method\":\"count\",\"id\":1}\r\n\n";
 	int fd = client_connect();
-
 	(void)state;
 	client_send(fd, text, strlen(text));
 	client_send(fd, count, strlen(count));
@@ -282,7 +271,6 @@ static void cr_and_empty_lines_are_tolerated(void **state)
 static void a_line_may_come_octet_by_octet(void **state)
 {
 	int fd = client_connect();
-
 	(void)state;
 	for (size_t i = 0; i < strlen(count); i++) {
 		assert_int_equal(n_calls, 0);
@@ -296,7 +284,6 @@ static void a_line_may_come_octet_by_octet(void **state)
 static void half_closed_clients_get_their_answers(void **state)
 {
 	int fd = client_connect();
-
 	(void)state;
 	for (int i = 0; i < 100; i++)
 		client_send(fd, count, strlen(count));
@@ -312,7 +299,6 @@ static void half_closed_clients_get_their_answers(void **state)
 static char *request_of(size_t len)
 {
 	char *text = malloc(len + 1);
-
 	memset(text, ' ', len);
 	memcpy(text, count, strlen(count) - 1);
 	text[len - 1] = '\n';
@@ -324,7 +310,6 @@ static void the_longest_line_is_answered(void **state)
 {
 	char *text = request_of(SERVER_LINE_MAX);
 	int fd = client_connect();
-
 	(void)state;
 	assert_true(client_send(fd, text, SERVER_LINE_MAX));
 	assert_true(client_send(fd, text, SERVER_LINE_MAX));
@@ -339,7 +324,6 @@ static void a_longer_line_ends_the_connection(void **state)
 	char *text = request_of(SERVER_LINE_MAX + 1);
 	int fd = client_connect(), other = client_connect();
 	char line[256];
-
 	(void)state;
 	client_send(fd, count, strlen(count));
 	client_send(fd, text, SERVER_LINE_MAX + 1);
@@ -359,8 +343,7 @@ static void reading_pauses_while_answers_wait(void **state)
 {
 	const int n = 200;
 	char *line = malloc(2 * BIG_RESULT);
-	int fd = client_connect(), other = client_connect(), paused_at;
-
+	int fd = client_connect(), other = client_connect();
 	(void)state;
 	for (int i = 0; i < n; i++)
 		assert_true(client_send(fd, big, strlen(big)));
@@ -368,7 +351,7 @@ static void reading_pauses_while_answers_wait(void **state)
 		client_send(other, count, strlen(count));
 		assert_true(client_receive(other, line, BIG_RESULT) > 0);
 	}
-	paused_at = n_calls - 200;
+	int paused_at = n_calls - 200;
 	assert_true(paused_at > 0);
 	assert_true(paused_at <= SERVER_OUTPUT_MAX / BIG_RESULT + 2);
 	for (int i = 0; i < n; i++)
@@ -385,7 +368,6 @@ static void one_client_does_not_starve_others(void **state)
 {
 	int fd = client_connect(), other = client_connect();
 	char *lines = malloc(1000 * strlen(count) + 1), line[256];
-
 	(void)state;
 	lines[0] = '\0';
 	for (int i = 0; i < 1000; i++)
@@ -413,7 +395,6 @@ static void send_long(int fd)
 		"{\"jsonrpc\":\"2.0\",\"method\":\"hold\",\"id\":1,\"params\":{\"x\":\"",
 			  tail[] = "\"}}\n";
 	static char line[LONG_LINE];
-
 	memset(line, 'x', sizeof(line));
 	memcpy(line, head, sizeof(head) - 1);
 	memcpy(line + sizeof(line) - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
@@ -425,7 +406,6 @@ static void send_long(int fd)
 static void long_lines_take_turns(void **state)
 {
 	int greedy = client_connect(), patient = client_connect(), brief = client_connect();
-
 	(void)state;
 	send_long(greedy);
 	send_long(greedy);
@@ -445,7 +425,6 @@ static int client_connect_to_break(void)
 {
 	int fd = client_connect();
 	char first;
-
 	assert_true(client_send(fd, count, sizeof(count) - 1));
 	while (recv(fd, &first, 1, MSG_PEEK) < 0)
 		event_base_loop(base, EVLOOP_ONCE);
@@ -457,7 +436,6 @@ static void who_leaves_gives_its_turn_away(void **state)
 {
 	int begun = client_connect_to_break(), waits = client_connect_to_break();
 	int next = client_connect(), brief = client_connect();
-
 	(void)state;
 	send_long(begun);
 	send_long(waits);
@@ -481,7 +459,6 @@ static void await_turns(int n)
 static void expect_next_count(int fd)
 {
 	int n = n_calls + 1;
-
 	assert_true(client_send(fd, count, sizeof(count) - 1));
 	expect_count(fd, n);
 }
@@ -490,7 +467,6 @@ static void expect_next_count(int fd)
 static void the_request_of_who_left_goes_on_in_turns(void **state)
 {
 	int gone = client_connect_to_break(), other = client_connect();
-
 	(void)state;
 	expect_next_count(other);
 	send_long(gone);
@@ -509,7 +485,6 @@ static void the_request_of_who_left_goes_on_in_turns(void **state)
 static void the_list_of_who_left_is_not_finished(void **state)
 {
 	int gone = client_connect_to_break(), other = client_connect();
-
 	(void)state;
 	expect_next_count(other);
 	assert_true(client_send(gone, list, sizeof(list) - 1));
@@ -525,7 +500,6 @@ static void the_list_of_who_left_is_not_finished(void **state)
 static void a_server_may_close_in_the_middle_of_a_list(void **state)
 {
 	int fd = client_connect();
-
 	(void)state;
 	assert_true(client_send(fd, list, sizeof(list) - 1));
 	await_turns(3);
@@ -538,7 +512,6 @@ static void a_server_may_close_in_the_middle_of_a_list(void **state)
 static void expect_event(int fd)
 {
 	char line[256];
-
 	assert_true(client_receive(fd, line, sizeof(line)) > 0);
 	assert_non_null(strstr(line, "\"event\""));
 }
@@ -549,14 +522,13 @@ static void list_waits_to_be_read(const char *request, size_t request_len)
 {
 	const size_t size = (LIST_TURNS + 1) * (size_t)BIG_RESULT;
 	char *line = malloc(size);
-	int fd = client_connect(), other = client_connect(), held;
-
+	int fd = client_connect(), other = client_connect();
 	assert_true(client_send(fd, subscribe, sizeof(subscribe) - 1));
 	assert_true(client_send(fd, request, request_len));
 	await_turns(SERVER_OUTPUT_MAX / BIG_RESULT);
 	for (int i = 0; i < 100; i++)
 		expect_next_count(other);
-	held = n_turns;
+	int held = n_turns;
 	assert_in_range(held, SERVER_OUTPUT_MAX / BIG_RESULT, SERVER_OUTPUT_MAX / BIG_RESULT + 2);
 	assert_true(client_receive(fd, line, size) > 0);
 	assert_string_equal(line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}");
@@ -583,7 +555,6 @@ static void a_list_waits_to_be_read(void **state)
 static void a_list_in_a_batch_of_its_own_waits_too(void **state)
 {
 	static const char batch[] = "[{\"jsonrpc\":\"2.0\",\"method\":\"list\",\"id\":1}]\n";
-
 	(void)state;
 	list_waits_to_be_read(batch, sizeof(batch) - 1);
 }
@@ -592,7 +563,6 @@ static void a_list_in_a_batch_of_its_own_waits_too(void **state)
 static void send_batch(int fd)
 {
 	char line[BATCH * sizeof(big) + 4] = "";
-
 	for (int i = 0; i < BATCH; i++)
 		sprintf(line + strlen(line), "%c%.*s", i == 0 ? '[' : ',', (int)sizeof(big) - 2,
 			big);
@@ -605,7 +575,6 @@ static void those_who_do_not_read_hold_a_bound_together(void **state)
 {
 	const uint64_t n_may = SERVER_ANSWERS_MAX / (BATCH * BIG_RESULT);
 	int fds[6], other = client_connect();
-
 	(void)state;
 	expect_next_count(other);
 	for (int i = 0; i < 6; i++) {
@@ -624,7 +593,6 @@ static void those_who_do_not_read_hold_a_bound_together(void **state)
 static void the_server_may_close_in_the_middle(void **state)
 {
 	int begun = client_connect(), waits = client_connect();
-
 	(void)state;
 	send_long(begun);
 	send_long(waits);
@@ -641,8 +609,7 @@ static void the_server_may_close_in_the_middle(void **state)
 
 static void too_many_clients_are_refused(void **state)
 {
-	int fds[SERVER_CLIENTS_MAX], fd;
-
+	int fds[SERVER_CLIENTS_MAX];
 	(void)state;
 	for (int i = 0; i < SERVER_CLIENTS_MAX; i++) {
 		fds[i] = client_connect();
@@ -652,7 +619,7 @@ static void too_many_clients_are_refused(void **state)
 	expect_end(client_connect());
 	expect_end(client_connect());
 	close(fds[0]);
-	fd = client_connect();
+	int fd = client_connect();
 	// The server may take the new connection before it sees that the old one ended.
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	close(fd);
@@ -670,7 +637,6 @@ static void too_many_clients_are_refused(void **state)
 static void keys_send(int fd, size_t len)
 {
 	char *text = request_of(len);
-
 	memcpy(text, "{\"k\":[", 6);
 	for (size_t i = 6; i + sizeof(key_text) + 8 < len; i += sizeof(key_text) + 2)
 		sprintf(text + i, "\"%s\",", key_text);
@@ -688,12 +654,11 @@ static void no_freed_memory_holds_a_key(void **state)
 {
 	static const size_t sizes[] = {
 		60, 1000, 4097, 20000, 300000, SERVER_LINE_MAX, SERVER_LINE_MAX + 1};
-	char line[512];
-
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		int fd = client_connect();
 		keys_send(fd, sizes[i]);
+		char line[512];
 		assert_true(client_receive(fd, line, sizeof(line)) > 0);
 		assert_null(strstr(line, "c0ffee"));
 		close(fd);
@@ -714,7 +679,6 @@ static void no_freed_memory_holds_a_key(void **state)
 static void a_client_that_goes_away_harms_nobody(void **state)
 {
 	int fd = client_connect(), other = client_connect();
-
 	(void)state;
 	for (int i = 0; i < 10; i++)
 		client_send(fd, big, strlen(big));
@@ -736,7 +700,6 @@ static void the_socket_has_its_mode(void **state)
 {
 	struct server_options odd = {.path = path, .mode = 0640, .group = "root"};
 	struct stat st;
-
 	(void)state;
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
@@ -750,11 +713,9 @@ static void the_socket_has_its_mode(void **state)
 
 static void a_socket_in_use_is_refused(void **state)
 {
-	int fd;
-
 	(void)state;
 	assert_null(server_open(base, &options, &rpc));
-	fd = client_connect(); // the first server goes on
+	int fd = client_connect(); // the first server goes on
 	client_send(fd, count, strlen(count));
 	expect_count(fd, 1);
 	close(fd);
@@ -764,7 +725,6 @@ static void a_stale_socket_is_replaced(void **state)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
 	(void)state;
 	server_close(server);
 	strcpy(address.sun_path, path);
@@ -783,7 +743,6 @@ static void a_socket_with_a_full_backlog_is_in_use(void **state)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fds[64], n = 1, ret;
-
 	(void)state;
 	server_close(server);
 	server = NULL;
@@ -807,12 +766,10 @@ static void a_socket_with_a_full_backlog_is_in_use(void **state)
 static void other_files_are_left_alone(void **state)
 {
 	struct server_options odd = options;
-	FILE *file;
-
 	(void)state;
 	server_close(server);
 	server = NULL;
-	file = fopen(path, "w");
+	FILE *file = fopen(path, "w");
 	fclose(file);
 	assert_null(server_open(base, &options, &rpc));
 	assert_int_equal(access(path, F_OK), 0);
@@ -827,11 +784,9 @@ static void other_files_are_left_alone(void **state)
 // A file that replaced the socket's is not the server's to remove.
 static void a_replaced_file_survives_the_server(void **state)
 {
-	FILE *file;
-
 	(void)state;
 	unlink(path);
-	file = fopen(path, "w");
+	FILE *file = fopen(path, "w");
 	fclose(file);
 	server_close(server);
 	server = NULL;

@@ -152,18 +152,19 @@ static void slow_one_loses_and_is_told(void **state)
 // The queue goes on at its begin, again and again, and loses nothing of what it took.
 static void queue_is_used_again(void **state)
 {
-	char text[32], line[40];
 	unsigned taken = 0;
-	size_t len;
 	(void)state;
 	subscription_drop(&a, 1003UL * fill());
 	a.lost = 0;
 	for (unsigned i = 0; i < 60000; i++) {
+		char text[32];
 		snprintf(text, sizeof(text), "{{%06u", i);
 		assert_true(tell(0, text));
 		if (i < 10000)
 			continue; // so many wait
+		size_t len;
 		const char *lines = subscription_peek(&a, 11, &len);
+		char line[40];
 		snprintf(line, sizeof(line), "{{%06u}}\n", taken++);
 		assert_int_equal(len, strlen(line));
 		assert_memory_equal(lines, line, len);

@@ -14,7 +14,6 @@ static char *file_read(const char *path)
 {
 	char *text = NULL;
 	size_t size = 0;
-
 	FILE *file = fopen(path, "r");
 	if (!file)
 		err(1, "%s", path);
@@ -45,7 +44,6 @@ static void section_add(struct vectors *vectors, char *line)
 static void entry_add(struct vectors *vectors, char *line)
 {
 	char *equals = strchr(line, '=');
-
 	if (!equals || vectors->n == 0)
 		errx(1, "%s: neither section nor key = value", line);
 	struct vector *vector = &vectors->items[vectors->n - 1];
@@ -60,7 +58,6 @@ struct vectors *vectors_read(const char *file)
 {
 	const char *dir = getenv("MCXRELAY_VECTORS");
 	char path[4096];
-
 #ifdef VECTORS_DIR
 	if (!dir)
 		dir = VECTORS_DIR;
@@ -118,7 +115,6 @@ bool vector_has(const struct vector *vector, const char *key)
 const char *vector_text(const struct vector *vector, const char *key)
 {
 	const char *value = value_find(vector, key);
-
 	if (!value)
 		errx(1, "%s: no %s", vector->name, key);
 	return value;
@@ -128,7 +124,6 @@ size_t vector_octets(const struct vector *vector, const char *key, uint8_t *out,
 {
 	const char *value = vector_text(vector, key);
 	size_t size = strlen(value) / 2;
-
 	if (size > room || !hex_decode(value, out, size))
 		errx(1, "%s: %s is not hex or is too long", vector->name, key);
 	return size;
@@ -138,7 +133,6 @@ uint64_t vector_hex(const struct vector *vector, const char *key)
 {
 	uint8_t octets[8];
 	uint64_t number = 0;
-
 	size_t n = vector_octets(vector, key, octets, sizeof(octets));
 	for (size_t i = 0; i < n; i++)
 		number = number << 8 | octets[i];
@@ -149,7 +143,6 @@ unsigned long vector_decimal(const struct vector *vector, const char *key)
 {
 	const char *value = vector_text(vector, key);
 	char *end;
-
 	unsigned long number = strtoul(value, &end, 10);
 	if (*value == '\0' || *end != '\0')
 		errx(1, "%s: %s is not a number", vector->name, key);
