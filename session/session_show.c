@@ -10,6 +10,7 @@
 #include "dataplane/relay_tables.h"
 #include "key/key_show.h"
 #include "key/key_slot.h"
+#include "session/protection_profile.h"
 #include "session/session_build.h"
 #include "session/session_statistics.h"
 
