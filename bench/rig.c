@@ -260,7 +260,7 @@ const struct key_ctx *rig_ctx_in(
 void rig_derive_out(
 	struct rig *rig, const struct leg *leg, uint8_t protocol, const struct key_ctx *talker)
 {
-	const struct fanout *fanout = leg->fanout[protocol];
+	const struct fanout *fanout = atomic_load(leg->fanout[protocol]);
 	for (unsigned i = 0; i < fanout->n_talker_variants; i++) {
 		const struct fanout_variant *variant = &fanout->variants[i];
 		if (variant->root == talker->root)

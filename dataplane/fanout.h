@@ -6,11 +6,13 @@
 #include <assert.h>
 #include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
-// Where packets of one protocol go: immutable, shared by the legs of a session, built by the
-// control thread. A leg finds itself in it and is left out.
+#include "base/endpoint.h"
+
+// Where packets of one protocol go: immutable, shared by the legs of a session, made by the control
+// thread (dataplane/audience.h). A leg finds itself in it and is left out.
 
 // One copy: a receiving leg with its headers ready but for lengths and checksums. One cache line.
 struct fanout_dest {
@@ -31,6 +33,12 @@ enum {
 	FANOUT_ACCEPT_MAX = 8, // keys that a leg accepts besides
 };
 
+// Some receivers of a variant, next to each other.
+struct fanout_part {
+	const struct fanout_dest *dests;
+	uint32_t n;
+};
+
 // Receivers that get the same octets: protected once, copied n_dests times.
 struct fanout_variant {
 	uint8_t mode;    // enum leg_mode
@@ -42,9 +50,11 @@ struct fanout_variant {
 	uint16_t roc_rate; // 0: no ROC
 	uint32_t root;     // index of the root key to protect under: the one activated last
 	uint32_t ctx;      // key context; KEY_NONE if by_talker, or if the key is not active
-	uint32_t first_dest;
-	uint32_t n_dests;
+	uint32_t n_dests;  // in all parts, 1 at least
 	uint32_t only_leg; // the only receiver; LEG_NONE: there are several
+	struct fanout_part first;
+	const struct fanout_part *more; // behind the first
+	uint32_t n_more;
 	// Root keys that these receivers know, too: what came under one leaves under it.
 	uint32_t others[FANOUT_RING_MAX - 1 + FANOUT_ACCEPT_MAX];
 };
@@ -53,23 +63,21 @@ enum { FANOUT_TALKER_VARIANTS_MAX = 8 }; // variants with by_talker, the first i
 
 // What is read of every packet comes first: of one with a single variant, one cache line.
 struct fanout {
-	alignas(64) uint32_t n_dests;
-	uint32_t n_variants;
+	alignas(64) uint32_t n_variants;
 	uint8_t n_talker_variants;        // these come first
-	struct fanout_dest *dests;        // behind the variants, in the same allocation
 	struct fanout_variant variants[]; // those of one key stand together
 };
 
-// Room for that many; all but dests is the caller's to fill, and the whole to free(). NULL if there is no memory.
-// Control thread.
-static inline struct fanout *fanout_alloc(uint32_t n_dests, uint32_t n_variants)
-{
-	const size_t line = alignof(struct fanout);
-	size_t head = sizeof(struct fanout) + n_variants * sizeof(struct fanout_variant);
-	head = (head + line - 1) / line * line;
-	struct fanout *fanout =
-		(struct fanout *)aligned_alloc(line, head + n_dests * sizeof(struct fanout_dest));
-	if (fanout)
-		fanout->dests = (struct fanout_dest *)((uint8_t *)fanout + head);
-	return fanout;
-}
+static_assert(offsetof(struct fanout, variants) + offsetof(struct fanout_variant, more) <= 64,
+	"what one copy needs of a variant is in the first cache line");
+
+// A receiver, as the control thread knows it.
+struct fanout_receiver {
+	uint32_t leg;
+	uint32_t neighbour; // next hop to remote, in neighbour_table
+	uint8_t port, dscp;
+	const struct endpoint *local, *remote;
+};
+
+// The headers of a copy, and the sums of all in them that is constant.
+void fanout_dest_fill(struct fanout_dest *dest, const struct fanout_receiver *receiver);

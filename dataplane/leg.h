@@ -53,7 +53,8 @@ struct leg {
 	uint64_t clock_factor; // of its RTP timestamps, see jitter_clock_factor()
 	struct endpoint remote;
 	struct leg_protection in[SRTP_N_PROTOCOLS];
-	const struct fanout *fanout[SRTP_N_PROTOCOLS]; // where its packets go; control owns it
+	struct fanout *_Atomic const
+		*fanout[SRTP_N_PROTOCOLS]; // where its packets go: of an audience
 };
 
 struct leg_table {

@@ -11,15 +11,13 @@
 
 // What stage_protect makes of packets, and stage_output sends. A job needs nothing of its packet.
 
-struct fanout;
 struct fanout_variant;
 struct leg;
 struct rte_mbuf;
 
 struct output_job {
-	const struct leg *leg; // from which the packet came
-	const struct fanout *fanout;
-	const struct fanout_variant *variant; // of fanout: the receivers
+	const struct leg *leg;                // from which the packet came
+	const struct fanout_variant *variant; // the receivers
 	// The RTP or RTCP packet alone. With a ctx, before op is run: without tag, but as long as the result can be.
 	struct rte_mbuf *mbuf;
 	uint32_t ctx;      // key context to protect under with op; KEY_NONE: it goes as it is

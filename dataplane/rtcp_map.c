@@ -109,10 +109,16 @@ static uint32_t original_of(void *arg, uint32_t ssrc, bool sender)
 struct rte_mbuf *rtcp_map_to_original(struct worker *worker, const struct packet *p,
 	const struct fanout_variant *variant, enum drop_reason *reason)
 {
-	const struct fanout_dest *dests = &p->leg->fanout[p->protocol]->dests[variant->first_dest];
+	const struct fanout_part *part = &variant->first, *more = variant->more;
 	struct original_map map = {.n = 0};
 	unsigned steps = ORIGINALS_MAX;
-	for (uint32_t i = 0; i < variant->n_dests && i < ORIGINAL_LEGS_MAX && steps > 0; i++)
-		original_map_add_leg(&map, worker->relay, dests[i].leg, &steps);
+	uint32_t at = 0; // in the part
+	for (uint32_t i = 0; i < variant->n_dests && i < ORIGINAL_LEGS_MAX && steps > 0; i++) {
+		if (at == part->n) {
+			part = more++;
+			at = 0;
+		}
+		original_map_add_leg(&map, worker->relay, part->dests[at++].leg, &steps);
+	}
 	return packet_translate(worker, p, original_of, &map, reason);
 }

@@ -76,7 +76,7 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 	// has no address of who speaks to it.
 	const struct leg_protection *in = &leg->in[p->protocol];
 	p->in = in;
-	p->fanout = leg->fanout[p->protocol];
+	p->fanout = atomic_load_explicit(leg->fanout[p->protocol], memory_order_acquire);
 	bool authenticated = in->named_key && in->verify;
 	if (!authenticated && !endpoint_is_multicast(&leg->remote) &&
 		!endpoint_equal(&leg->remote, &p->source))

@@ -194,23 +194,41 @@ static inline void output_count_drop(
 		worker_count_copy_drop(worker, dest->leg, reason);
 }
 
-// Copies of payload to all but self; the last of them is own, if there is one.
-static __rte_noinline void copies_send(struct worker *worker, const struct fanout_dest dests[],
-	uint32_t n, uint32_t self, const struct payload *payload, struct rte_mbuf *own)
+// The last receiver of a variant that is not self. There is one, or nobody would have come here.
+static inline const struct fanout_dest *last_dest(
+	const struct fanout_variant *variant, uint32_t self)
 {
-	uint32_t last = n - 1;
-	if (dests[last].leg == self && last > 0)
-		last--; // the variant is not the leg alone, or nobody would have come here
+	uint32_t i = variant->n_more;
+	const struct fanout_part *part = i > 0 ? &variant->more[i - 1] : &variant->first;
+	const struct fanout_dest *last = &part->dests[part->n - 1];
+	if (last->leg != self)
+		return last;
+	if (part->n > 1)
+		return last - 1;
+	part = i > 1 ? &variant->more[i - 2] : &variant->first;
+	return &part->dests[part->n - 1];
+}
+
+// Copies of payload to all but self; the last of them is own, if there is one.
+static __rte_noinline void copies_send(struct worker *worker, const struct fanout_variant *variant,
+	uint32_t self, const struct payload *payload, struct rte_mbuf *own)
+{
+	const struct fanout_dest *last = own ? last_dest(variant, self) : NULL;
+	const struct fanout_part *part = &variant->first, *more = variant->more;
 	struct copies copies;
 	copies.n = 0;
-	copies.wanted = n - (own != NULL);
-	for (uint32_t i = 0; i < n; i++) {
-		const struct fanout_dest *dest = &dests[i];
-		if (dest->leg == self)
-			continue;
-		output_count_drop(worker, dest,
-			own && i == last ? own_send(worker, dest, payload, own)
-					 : copy_send(worker, dest, payload, &copies));
+	copies.wanted = variant->n_dests - (own != NULL);
+	for (uint32_t left = variant->n_more;; left--, part = more++) {
+		for (uint32_t i = 0; i < part->n; i++) {
+			const struct fanout_dest *dest = &part->dests[i];
+			if (dest->leg == self)
+				continue;
+			output_count_drop(worker, dest,
+				dest == last ? own_send(worker, dest, payload, own)
+					     : copy_send(worker, dest, payload, &copies));
+		}
+		if (left == 0)
+			break;
 	}
 	rte_pktmbuf_free_bulk(copies.mbufs, copies.n);
 }
@@ -218,15 +236,15 @@ static __rte_noinline void copies_send(struct worker *worker, const struct fanou
 static inline void job_send(struct worker *worker, const struct output_job *job)
 {
 	const struct fanout_variant *variant = job->variant;
-	const struct fanout_dest *dests = &job->fanout->dests[variant->first_dest];
 	struct payload payload = payload_of(job->mbuf);
 	if (job->shared) {
-		copies_send(worker, dests, variant->n_dests, job->leg->index, &payload, NULL);
+		copies_send(worker, variant, job->leg->index, &payload, NULL);
 		rte_pktmbuf_free(job->mbuf);
 	} else if (variant->n_dests == 1) { // and it is not the leg
-		output_count_drop(worker, dests, own_send(worker, dests, &payload, job->mbuf));
+		const struct fanout_dest *dest = variant->first.dests;
+		output_count_drop(worker, dest, own_send(worker, dest, &payload, job->mbuf));
 	} else {
-		copies_send(worker, dests, variant->n_dests, job->leg->index, &payload, job->mbuf);
+		copies_send(worker, variant, job->leg->index, &payload, job->mbuf);
 	}
 }
 

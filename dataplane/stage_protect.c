@@ -234,7 +234,6 @@ static inline void job_begin(
 	struct output_job *job, const struct packet *p, const struct fanout_variant *variant)
 {
 	job->leg = p->leg;
-	job->fanout = p->fanout;
 	job->variant = variant;
 	job->ctx = KEY_NONE;
 	job->shared = false;

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "base/secmem.h"
+#include "dataplane/audience.h"
 #include "dataplane/retire.h"
 #include "key/key_domain.h"
 #include "key/keystore.h"
@@ -36,7 +37,7 @@ static void leg_leave(struct sessions *sessions, struct session_leg *leg)
 	retire_memory(sessions, leg->published);
 	retire_later(sessions->retire, leg_release, sessions, leg->index);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		retire_memory(sessions, leg->own[protocol]);
+		audience_end(leg->own[protocol], sessions->retire);
 	leg_unbind(sessions, leg);
 	free(leg->streams);
 	leg_spec_free(&leg->spec);
@@ -297,8 +298,8 @@ void session_remove(struct sessions *sessions, struct session *session)
 	for (uint32_t i = 0; i < session->n_keys; i++)
 		key_remove(sessions->keys, session->scope, session->key_ids[i]);
 	keystore_session_scope_release(sessions->keys, session->scope);
-	for (unsigned kind = 0; kind < FANOUT_N; kind++)
-		retire_memory(sessions, session->fanouts[kind]);
+	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
+		audience_end(session->audiences[kind], sessions->retire);
 	map_remove(sessions->by_id, session->spec.id, strlen(session->spec.id));
 	sessions_count(sessions, session, -1);
 	session_free(session);

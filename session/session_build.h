@@ -7,10 +7,6 @@
 
 // From what a client states to what workers use. Control thread.
 
-// The list of all that legs of one kind send to; to NULL: all legs. Never NULL.
-struct fanout *fanout_build(struct keystore *store, const struct session *session, unsigned kind,
-	const struct leg_spec *from);
-
 // Rate of a leg's RTP timestamps in Hz: as stated, or that of the service's usual codecs.
 uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spec);
 

@@ -8,9 +8,11 @@
 
 #include <rte_common.h>
 
+#include "dataplane/audience.h"
 #include "dataplane/relay_tables.h"
 #include "dataplane/retire.h"
 #include "host/multicast.h"
+#include "session/leg_audience.h"
 #include "session/session_build.h"
 
 static void release_memory(void *what, uint32_t index)
@@ -43,36 +45,36 @@ static void publish_leg(
 	retire_memory(sessions, before);
 }
 
-// A leg's own fan-outs, if it names its receivers.
+// A leg's own audiences, if it names its receivers.
 static void leg_build_own(
-	struct sessions *sessions, const struct session *session, struct session_leg *leg)
+	const struct sessions *sessions, const struct session *session, struct session_leg *leg)
 {
-	unsigned rtcp = leg->spec.control ? FANOUT_CONTROL : FANOUT_RTCP;
-	unsigned kinds[SRTP_N_PROTOCOLS] = {FANOUT_RTP, rtcp};
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		leg->own[protocol] = leg->spec.has_to ? fanout_build(sessions->keys, session,
-								kinds[protocol], &leg->spec)
-						      : NULL;
+		leg->own[protocol] =
+			leg->spec.has_to
+				? audience_of_legs(sessions, session,
+					  leg_audience_kind(&leg->spec, protocol), &leg->spec)
+				: NULL;
 }
 
 // What was published before is retired only when nothing published leads to it any more.
 void session_rebuild(struct sessions *sessions, struct session *session)
 {
-	struct fanout *before[FANOUT_N];
-	memcpy(before, session->fanouts, sizeof(before));
-	for (unsigned kind = 0; kind < FANOUT_N; kind++)
-		session->fanouts[kind] = fanout_build(sessions->keys, session, kind, NULL);
+	struct audience *before[AUDIENCE_N];
+	memcpy(before, session->audiences, sizeof(before));
+	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
+		session->audiences[kind] = audience_of_legs(sessions, session, kind, NULL);
 	for (uint32_t i = 0; i < session->n_legs; i++) {
 		struct session_leg *leg = &session->legs[i];
-		struct fanout *own_before[SRTP_N_PROTOCOLS];
+		struct audience *own_before[SRTP_N_PROTOCOLS];
 		memcpy(own_before, leg->own, sizeof(own_before));
 		leg_build_own(sessions, session, leg);
 		publish_leg(sessions, session, leg);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-			retire_memory(sessions, own_before[protocol]);
+			audience_end(own_before[protocol], sessions->retire);
 	}
-	for (unsigned kind = 0; kind < FANOUT_N; kind++)
-		retire_memory(sessions, before[kind]);
+	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
+		audience_end(before[kind], sessions->retire);
 }
 
 // A key that its legs name has changed.

@@ -86,8 +86,8 @@ struct session_leg {
 	uint32_t users[SRTP_N_PROTOCOLS]; // of spec.protection[].user
 	// Of the key that spec.protection[] names, and behind it of those that it accepts; or NULL
 	struct key_use **keys[SRTP_N_PROTOCOLS];
-	struct fanout *own[SRTP_N_PROTOCOLS]; // if spec.to
-	uint32_t *streams;                    // seen on the leg; may be stale
+	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.to
+	uint32_t *streams;                      // seen on the leg; may be stale
 	uint32_t n_streams, streams_size;
 	struct leg *published; // what workers saw of it, once it is leaving
 };
@@ -100,7 +100,7 @@ struct session_rate {
 	uint64_t rx_octets_per_s;
 };
 
-enum { FANOUT_RTP, FANOUT_RTCP, FANOUT_CONTROL, FANOUT_N };
+enum { AUDIENCE_RTP, AUDIENCE_RTCP, AUDIENCE_CONTROL, AUDIENCE_N };
 
 struct session {
 	struct sessions *sessions; // in which it is
@@ -111,7 +111,7 @@ struct session {
 	uint32_t n_keys;
 	struct session_leg *legs;
 	uint32_t n_legs;
-	struct fanout *fanouts[FANOUT_N];
+	struct audience *audiences[AUDIENCE_N]; // of legs without `to`
 	uint64_t heard_tsc;        // media_watch: when media was last accepted, or it was made
 	bool silent;               // media_watch: its timeout was noticed
 	struct session_rate *rate; // NULL: nobody asked for it yet

@@ -130,7 +130,8 @@ void lab_close(struct lab *lab)
 		rte_pktmbuf_free(mbuf);
 	lab_require(rte_mempool_avail_count(lab->relay.pool) == lab->mbufs);
 	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++)
-		free(lab->fanouts[i]);
+		if (lab->audiences[i])
+			audience_free(lab->audiences[i]);
 	const struct cipher *cipher = lab->relay.cipher;
 	relay_close(&lab->relay);
 	lab_require(rte_eal_hotplug_remove("vdev", "net_ring0") == 0);
@@ -250,30 +251,12 @@ static struct leg_protection protection_of(const struct lab_leg *spec, struct le
 
 static void dest_fill(struct fanout_dest *dest, uint32_t leg, const struct lab_leg *spec)
 {
-	*dest = (struct fanout_dest){.leg = leg, .neighbour = leg, .port = spec->port};
-	uint8_t ip_len = spec->ipv6 ? IPV6_LEN : IPV4_LEN;
-	uint8_t addr_len = endpoint_addr_len(&spec->local);
-	uint8_t *h = dest->header;
-	h[0] = spec->ipv6 ? 0x60 : 0x45;
-	h[spec->ipv6 ? 6 : 9] = IPPROTO_UDP;
-	h[spec->ipv6 ? 7 : 8] = 64;
-	memcpy(h + ip_len - 2 * addr_len, spec->local.addr, addr_len);
-	memcpy(h + ip_len - addr_len, spec->remote.addr, addr_len);
-	memcpy(h + ip_len, &spec->local.port, 2);
-	memcpy(h + ip_len + 2, &spec->remote.port, 2);
-	dest->header_len = ip_len + UDP_LEN;
-	dest->l3_sum = rte_raw_cksum(h, ip_len);
-	// Pseudo header: addresses and protocol; then the ports.
-	uint8_t pseudo[2 * 16 + 2 + 4] = {0};
-	memcpy(pseudo, h + ip_len - 2 * addr_len, 2U * addr_len);
-	pseudo[2 * addr_len + 1] = IPPROTO_UDP;
-	memcpy(pseudo + 2 * addr_len + 2, h + ip_len, 4);
-	dest->l4_sum = rte_raw_cksum(pseudo, sizeof(pseudo));
-}
-
-static bool legs_share_variant(const struct lab_leg *a, const struct lab_leg *b)
-{
-	return a->mode == b->mode && (a->mode != LEG_SRTP || a->key == b->key);
+	struct fanout_receiver receiver = {.leg = leg,
+		.neighbour = leg,
+		.port = spec->port,
+		.local = &spec->local,
+		.remote = &spec->remote};
+	fanout_dest_fill(dest, &receiver);
 }
 
 static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t protocol)
@@ -289,47 +272,21 @@ static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t prot
 	return variant;
 }
 
-static void fanout_add_variant(
-	struct lab *lab, struct fanout *fanout, uint32_t first, uint8_t protocol)
+// What has the same variant becomes one in the fan-out.
+static struct audience *audience_make(struct lab *lab, uint8_t protocol)
 {
-	const struct lab_leg *head = &lab->specs[first];
-	struct fanout_variant *variant = &fanout->variants[fanout->n_variants++];
-	*variant = variant_of(head, protocol);
-	variant->first_dest = fanout->n_dests;
-	for (uint32_t i = first; i < lab->n_legs; i++) {
-		if (lab->specs[i].deaf || !legs_share_variant(head, &lab->specs[i]))
+	struct audience *audience = audience_new();
+	for (uint32_t i = 0; i < lab->n_legs; i++) {
+		const struct lab_leg *spec = &lab->specs[i];
+		struct fanout_variant variant = variant_of(spec, protocol);
+		struct fanout_dest dest;
+		if (spec->deaf)
 			continue;
-		dest_fill(&fanout->dests[fanout->n_dests++], i, &lab->specs[i]);
-		variant->n_dests++;
+		dest_fill(&dest, i, spec);
+		audience_put(audience, audience_open_class(audience, &variant), &dest);
 	}
-	variant->only_leg =
-		variant->n_dests == 1 ? fanout->dests[variant->first_dest].leg : LEG_NONE;
-	fanout->n_talker_variants += variant->by_talker;
-}
-
-static bool leg_heads_variant(const struct lab *lab, uint32_t leg, bool by_talker)
-{
-	const struct lab_leg *spec = &lab->specs[leg];
-	if (spec->deaf || (spec->mode == LEG_SRTP && spec->key->gmk) != by_talker)
-		return false;
-	for (uint32_t i = 0; i < leg; i++)
-		if (!lab->specs[i].deaf && legs_share_variant(&lab->specs[i], spec))
-			return false;
-	return true;
-}
-
-static struct fanout *fanout_make(struct lab *lab, uint8_t protocol)
-{
-	struct fanout *fanout = fanout_alloc(LAB_LEGS, LAB_LEGS);
-	lab_require(fanout);
-	fanout->n_dests = 0;
-	fanout->n_variants = 0;
-	fanout->n_talker_variants = 0;
-	for (int by_talker = 1; by_talker >= 0; by_talker--)
-		for (uint32_t i = 0; i < lab->n_legs; i++)
-			if (leg_heads_variant(lab, i, by_talker))
-				fanout_add_variant(lab, fanout, i, protocol);
-	return fanout;
+	audience_publish(audience, &lab->relay.keys, NULL);
+	return audience;
 }
 
 static void group_connect(struct lab *lab, const struct lab_leg *spec, uint32_t leg)
@@ -345,8 +302,9 @@ static void group_connect(struct lab *lab, const struct lab_leg *spec, uint32_t 
 void lab_connect(struct lab *lab)
 {
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
-		free(lab->fanouts[protocol]);
-		lab->fanouts[protocol] = fanout_make(lab, protocol);
+		if (lab->audiences[protocol])
+			audience_free(lab->audiences[protocol]);
+		lab->audiences[protocol] = audience_make(lab, protocol);
 	}
 	for (uint32_t i = 0; i < lab->n_legs; i++) {
 		const struct lab_leg *spec = &lab->specs[i];
@@ -361,7 +319,8 @@ void lab_connect(struct lab *lab)
 			.clock_factor = jitter_clock_factor(LAB_CLOCK_RATE, rte_get_tsc_hz()),
 			.remote = spec->remote,
 			.in = {in, in},
-			.fanout = {lab->fanouts[SRTP_RTP], lab->fanouts[SRTP_RTCP]},
+			.fanout = {&lab->audiences[SRTP_RTP]->fanout,
+				&lab->audiences[SRTP_RTCP]->fanout},
 		};
 		atomic_store(&lab->relay.legs.legs[i], &lab->legs[i]);
 		struct port_address *address =

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/audience.h"
 #include "dataplane/hold.h"
 #include "dataplane/loop.h"
 #include "dataplane/pipeline.h"
@@ -67,7 +68,7 @@ struct lab {
 	uint32_t n_legs;
 	struct lab_key keys[LAB_KEYS];
 	uint32_t n_keys;
-	struct fanout *fanouts[SRTP_N_PROTOCOLS];
+	struct audience *audiences[SRTP_N_PROTOCOLS];
 	unsigned mbufs; // in the pool when nothing is under way
 };
 

@@ -64,6 +64,15 @@ static void expect_groups_lead_to_legs(const struct multicast_table *what)
 		}
 }
 
+static void expect_variant_leads_not_to(const struct fanout_variant *variant, const void *what)
+{
+	assert_ptr_not_equal(variant->first.dests, what);
+	for (uint32_t i = 0; i < variant->n_more; i++)
+		assert_ptr_not_equal(variant->more[i].dests, what);
+	if (variant->ctx != KEY_NONE)
+		expect_ctx_published(variant->ctx);
+}
+
 static void expect_nothing_leads_to(const void *what)
 {
 	expect_groups_lead_to_legs(what);
@@ -73,11 +82,11 @@ static void expect_nothing_leads_to(const void *what)
 			continue;
 		assert_ptr_not_equal(leg, what);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
-			const struct fanout *fanout = leg->fanout[protocol];
+			const struct fanout *fanout = atomic_load(leg->fanout[protocol]);
+			assert_ptr_not_equal(leg->fanout[protocol], what); // first of its audience
 			assert_ptr_not_equal(fanout, what);
-			for (uint32_t g = 0; g < fanout->n_variants; g++)
-				if (fanout->variants[g].ctx != KEY_NONE)
-					expect_ctx_published(fanout->variants[g].ctx);
+			for (uint32_t v = 0; v < fanout->n_variants; v++)
+				expect_variant_leads_not_to(&fanout->variants[v], what);
 		}
 	}
 }
