@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <rte_prefetch.h>
 
-#include "crypto/packet_index.h"
+#include "dataplane/sequence.h"
 #include "dataplane/stream_count.h"
 #include "dataplane/tokens.h"
 #include "dataplane/worker_state.h"
@@ -14,11 +14,8 @@
 static_assert(RELAY_WORKERS_MAX <= (STREAM_OPAQUE >> STREAM_LEG_BITS), "a scope has room for both");
 
 enum {
-	// RFC 3550 A.1: further ahead, and the sender may have restarted.
-	SEQ_DROPOUT_MAX = 3000,
-	// The first packet's index, so that one that was overtaken by it has one, too.
-	FIRST_ROC = 1,
-};
+	FIRST_ROC = 1
+}; // of the first packet's index, so that one that was overtaken by it has one, too
 
 static uint32_t opaque_scope(const struct worker *worker, const struct packet *p)
 {
@@ -59,32 +56,20 @@ static struct stream *opaque_bear(struct worker *worker, const struct packet *p)
 		opaque_scope(worker, p), p->ssrc, worker->id, SRTP_RTP, STREAM_NONE);
 }
 
-// A jump that the next packet in sequence confirms is a sender that restarted (RFC 3550 A.1).
-static bool opaque_restarted(struct stream *s, uint16_t seq)
+// Finds the packet's index and notes it; false if it came before, or is a jump not confirmed yet.
+static bool opaque_commit(const struct worker *worker, struct stream *s, struct packet *p)
 {
-	bool confirmed = s->bad_seq_set && s->bad_seq == seq;
-	s->bad_seq = (uint16_t)(seq + 1);
-	s->bad_seq_set = !confirmed;
-	if (confirmed) {
+	enum sequence_verdict verdict = sequence_check(worker, s, p);
+	if (verdict == SEQUENCE_RESTART) {
 		s->replay = (struct replay_list){};
 		stream_count_anew(s);
-	}
-	return confirmed;
-}
-
-// Finds the packet's index and notes it; false if it came before, or is a jump not confirmed yet.
-static bool opaque_commit(struct stream *s, struct packet *p)
-{
-	uint16_t seq = rtp_seq(p->data);
-	uint64_t next = s->replay.next;
-	p->index = packet_index_estimate(next, seq);
-	bool jump = next != 0 && (p->index >= next + SEQ_DROPOUT_MAX ||
-					 replay_check(&s->replay, p->index) == REPLAY_OLD);
-	if (jump && !opaque_restarted(s, seq))
+	} else if (verdict != SEQUENCE_NEW) {
 		return false;
-	if (jump || next == 0)
-		p->index = (uint64_t)FIRST_ROC << 16 | seq;
-	return replay_commit(&s->replay, p->index) == REPLAY_NEW;
+	}
+	if (s->replay.next == 0)
+		p->index = (uint64_t)FIRST_ROC << 16 | rtp_seq(p->data);
+	sequence_commit(worker, s, p);
+	return true;
 }
 
 void opaque_count(struct worker *worker, struct packet *p)
@@ -92,6 +77,6 @@ void opaque_count(struct worker *worker, struct packet *p)
 	struct stream *s = stream_find(&worker->relay->streams, opaque_scope(worker, p), p->ssrc);
 	if (!s)
 		s = opaque_bear(worker, p);
-	if (s && opaque_commit(s, p))
+	if (s && opaque_commit(worker, s, p))
 		stream_count(worker, s, p);
 }

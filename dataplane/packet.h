@@ -70,7 +70,8 @@ struct packet {
 	struct stream *stream; // NULL: none, or not born yet. commit, protect
 
 	// stage_stream; stage_verify if the second try succeeds; stage_commit if there was no tag
-	uint64_t index; // packet index or SRTCP index. unprotect, commit, protect
+	uint64_t
+		index; // packet index or SRTCP index; NO_INDEX: plain, and in no order. unprotect, commit, protect
 
 	// stage_stream
 	// By the packet's ROC, if it differs from index; NO_INDEX: none. verify

@@ -2,8 +2,8 @@
 // Copyright (c) 2026 The mcxrelay authors
 
 #include "base/counter.h"
-#include "crypto/packet_index.h"
 #include "dataplane/opaque.h"
+#include "dataplane/sequence.h"
 #include "dataplane/stages.h"
 #include "dataplane/stream_count.h"
 #include "dataplane/tokens.h"
@@ -31,41 +31,25 @@ static void packet_give_up(struct worker *worker, struct packet *p)
 	worker_handoff(worker, p);
 }
 
-// A plain sender that began anew under its old SSRC: two packets in sequence, far behind the last
-// one (RFC 3550 A.1). It becomes a new stream with a fresh SSRC, so that no packet index is used
-// twice.
-static bool plain_sender_restarted(
-	struct worker *worker, const struct leg *leg, struct stream *s, uint16_t seq)
+static enum drop_reason replay_reason(enum replay_verdict verdict)
 {
-	// A fresh SSRC is worth a token: no sender may use them up.
-	if (s->bad_seq_set && s->bad_seq == seq && leg_token_take(worker, leg->index)) {
-		s->replay = (struct replay_list){};
-		atomic_store_explicit(&s->out_ssrc, 0, memory_order_relaxed);
-		s->bad_seq_set = false;
-		stream_count_anew(s);
-		return true;
-	}
-	s->bad_seq = (uint16_t)(seq + 1);
-	s->bad_seq_set = true;
-	return false;
-}
-
-static enum drop_reason packet_commit_replay(struct worker *worker, struct packet *p)
-{
-	struct stream *s = p->stream;
-	// Nothing hangs on a plain packet's index yet: other packets of the burst may have moved
-	// the stream on.
-	if (!p->ctx)
-		p->index = packet_index_estimate(s->replay.next, rtp_seq(p->data));
-	enum replay_verdict verdict = replay_commit(&s->replay, p->index);
-	if (verdict == REPLAY_OLD && !p->ctx &&
-		plain_sender_restarted(worker, p->leg, s, rtp_seq(p->data))) {
-		p->index = rtp_seq(p->data);
-		verdict = replay_commit(&s->replay, p->index);
-	}
 	if (verdict == REPLAY_NEW)
 		return DROP_NONE;
 	return verdict == REPLAY_SEEN ? DROP_REPLAYED : DROP_TOO_OLD;
+}
+
+// A plain sender that began anew under its old SSRC becomes a new stream with a fresh SSRC, so that no packet index is
+// used twice. That is worth a token: no sender may use up the SSRCs.
+static bool plain_stream_restart(struct worker *worker, struct packet *p, struct stream *s)
+{
+	s->bad_seq_set = !leg_token_take(worker, p->leg->index);
+	if (s->bad_seq_set)
+		return false;
+	s->replay = (struct replay_list){};
+	atomic_store_explicit(&s->out_ssrc, 0, memory_order_relaxed);
+	stream_count_anew(s);
+	p->index = rtp_seq(p->data);
+	return true;
 }
 
 static void stream_report(struct worker *worker, const struct leg *leg, struct stream *s)
@@ -115,20 +99,44 @@ static void plain_rtcp_count(struct packet *p)
 	counter_set(&p->stream->leg, p->leg->index);
 }
 
-static enum drop_reason packet_commit_stream(struct worker *worker, struct packet *p)
+// Plain media has the index that its stream gives it now: other packets of the burst may have moved that on.
+static enum drop_reason packet_commit_plain(struct worker *worker, struct packet *p)
 {
-	if (!p->ctx && p->protocol == SRTP_RTCP) {
-		plain_rtcp_count(p);
+	struct stream *s = p->stream;
+	enum sequence_verdict verdict = sequence_check(worker, s, p);
+	if (verdict == SEQUENCE_DUPLICATE)
+		return replay_reason(replay_check(&s->replay, p->index));
+	if (verdict == SEQUENCE_STRAY ||
+		(verdict == SEQUENCE_RESTART && !plain_stream_restart(worker, p, s))) {
+		p->index = NO_INDEX; // heard in clear, by nobody else
 		return DROP_NONE;
 	}
-	enum drop_reason reason = packet_commit_replay(worker, p);
+	if (verdict == SEQUENCE_AHEAD)
+		stream_count_anew(s);
+	sequence_commit(worker, s, p);
+	stream_note(worker, p);
+	return DROP_NONE;
+}
+
+static enum drop_reason packet_commit_protected(struct worker *worker, struct packet *p)
+{
+	enum drop_reason reason = replay_reason(replay_commit(&p->stream->replay, p->index));
 	if (reason != DROP_NONE)
 		return reason;
-	if (p->ctx && !atomic_load_explicit(&p->ctx->proven, memory_order_relaxed))
+	if (!atomic_load_explicit(&p->ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&p->ctx->proven, 1, memory_order_relaxed);
 	stream_note(worker, p);
-	if (p->decrypt)
-		leg_learn(worker, p);
+	leg_learn(worker, p);
+	return DROP_NONE;
+}
+
+static enum drop_reason packet_commit_stream(struct worker *worker, struct packet *p)
+{
+	if (p->ctx)
+		return packet_commit_protected(worker, p);
+	if (p->protocol == SRTP_RTP)
+		return packet_commit_plain(worker, p);
+	plain_rtcp_count(p);
 	return DROP_NONE;
 }
 

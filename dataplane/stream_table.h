@@ -81,6 +81,7 @@ struct stream {
 	_Atomic bool in_use;  // outbound: a worker is at it
 	// Next stream of its key context, or plain leg, + 1. Control: rw once it is born, workers: ro
 	_Atomic uint32_t sibling;
+	uint32_t timestamp;   // no key: the newest one
 	struct jitter jitter; // of inbound RTP
 	struct replay_list replay;
 };

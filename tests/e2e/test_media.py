@@ -238,6 +238,30 @@ def test_plain_to_plain(relay, clients, name):
     assert b.recv() == mcx.rtp(1, 1, b"lmr to lmr")
 
 
+@pytest.mark.parametrize("length", [150, 60])
+@pytest.mark.parametrize("family", [4, 6])
+def test_each_talk_spurt_of_a_plain_gateway_is_heard(relay, clients, name, new_key, family, length):
+    """Each begins with the same SEQ, the timestamps go on: all is heard in clear. Protected it leaves under another
+    SSRC, without the first packet of a spurt, which the second one confirms (RFC 3550 A.1)."""
+    gmk = new_key()
+    install(relay, gmk)
+    gateway, desk, radio = clients("core", family), clients("core", family), clients("ran")
+    apply(relay, name, [gateway.leg("gateway", "plain", protection={"user": GATEWAY}),
+                        desk.leg("desk", "plain"), radio.leg("radio", "srtp", gmk)])
+    receiver = mcx.SrtpReceiver(gmk.group(GATEWAY))  # refuses an SSRC and index that it saw before
+    ssrcs = []
+    for spurt in range(3):
+        for seq in range(length):
+            sent = mcx.rtp(SSRC, seq, b"%d.%d" % (spurt, seq), timestamp=160 * seq + 160000 * spurt, marker=seq == 0)
+            gateway.send(sent)
+            assert desk.recv() == sent
+            if seq > 0 or spurt == 0:
+                got = receiver.unprotect(radio.recv())
+                assert got.payload == sent[12:]
+                ssrcs.append(got.ssrc)
+    assert ssrcs == sorted(ssrcs, key=ssrcs.index) and len(set(ssrcs)) == 3
+
+
 def test_plain_to_opaque_is_refused(relay, clients, name):
     a, b, c = clients("core"), clients("ran"), clients("core")
     apply(relay, name, [a.leg("a", "plain"), b.leg("b"), c.leg("c", "plain")])

@@ -151,6 +151,19 @@ def test_opaque_sender_that_restarts(pair):
     assert stream["packets"] == 2 and stream["lost"] == 1 and p.receive()["packets"] == 5
 
 
+@pytest.mark.parametrize("mode", ["opaque", "plain"])
+@pytest.mark.parametrize("length", [150, 60])
+def test_each_talk_spurt_is_counted(pair, mode, length):
+    """The same SEQs with other timestamps, again and again."""
+    p = pair(mode=mode)
+    for spurt in range(3):
+        for seq in range(length):
+            p.say(seq, timestamp=160 * seq + 160000 * spurt)
+    [stream] = p.receive()["streams"]
+    assert (stream["packets"], stream["lost"]) == (length - 1, 0)  # the first one was confirmed by the second
+    assert p.receive()["packets"] == 3 * length and p.receive()["drops"] == NO_DROPS
+
+
 def test_opaque_with_a_key_that_is_not_verified(relay, clients, name, new_key):
     gmk = new_key()
     install(relay, gmk)

@@ -1543,6 +1543,44 @@ static void restarted_plain_sender_gets_another_ssrc(void **state)
 	expect_one_drop(DROP_TOO_OLD);
 }
 
+// Spurts with one row of SEQs and other timestamps, to a protected leg and a plain one: no index of an SSRC twice, not
+// after the outbound stream was forgotten either.
+static void spurts_of_one_plain_sender_share_no_index(void **state)
+{
+	enum { SPURT = 60, SPURTS = 6 };
+	(void)state;
+	plain_call_open();
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .port = 1});
+	lab_connect(&lab);
+	for (uint32_t i = SPURTS; i > 0; i--)
+		give_ssrc(FRESH + i);
+	for (unsigned n = 0; n < SPURTS; n++) {
+		for (unsigned i = 0; i < SPURT; i++) {
+			struct lab_packet packet = rtp_under(NULL, i);
+			packet.later = n * 160000;
+			lab_push(&lab, 0, ALICE, &packet);
+		}
+		unsigned clear = 0, protected = 0, n_copies = lab_take(&lab, 0, copies);
+		for (unsigned i = 0; i < n_copies; i++) {
+			struct lab_packet packet =
+				copies[i].leg == BOB ? to_bob(0) : rtp_under(NULL, 0);
+			packet.later = n * 160000;
+			packet.index = copies[i].leg == BOB ? (n > 0) + protected ++ : clear++;
+			if (copies[i].leg == BOB)
+				packet.ssrc = FRESH + 1 + n;
+			assert_true(lab_copy_is(&lab, &copies[i], &packet));
+		}
+		assert_int_equal(clear, SPURT);
+		assert_int_equal(protected, n > 0 ? SPURT - 1 : SPURT);
+		assert_int_equal(lab_drops_of(&lab, 0, DROP_TOO_OLD), n);
+		struct stream *out =
+			stream_find(&lab.relay.streams, bob_key->ctx[SRTP_RTP], FRESH + 1 + n);
+		assert_non_null(out);
+		stream_unlink(&lab.relay.streams, out);
+	}
+	assert_int_equal(worker(0)->ssrcs_taken, SPURTS);
+}
+
 // The indices of one burst are estimated before the restart is seen in it.
 static void plain_sender_restarts_within_burst_after_wrap(void **state)
 {
@@ -1661,6 +1699,7 @@ int main(void)
 		in_lab(plain_control_does_without_outbound_stream),
 		in_lab(plain_control_of_one_ssrc_shares_no_index),
 		in_lab(restarted_plain_sender_gets_another_ssrc),
+		in_lab(spurts_of_one_plain_sender_share_no_index),
 		in_lab(plain_sender_restarts_within_burst_after_wrap),
 		in_lab(plain_stream_wraps_within_its_first_burst),
 		in_lab(stream_goes_on_after_wrap_in_first_burst),

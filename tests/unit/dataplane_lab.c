@@ -340,7 +340,7 @@ static uint16_t clear_rtp_write(const struct lab_packet *packet, uint8_t *out)
 	out[1] = 96;
 	out[2] = (uint8_t)(packet->index >> 8);
 	out[3] = (uint8_t)packet->index;
-	srtp_write32(out + 4, (uint32_t)packet->index * 160);
+	srtp_write32(out + 4, (uint32_t)packet->index * 160 + packet->later);
 	srtp_write32(out + 8, packet->ssrc);
 	for (uint16_t i = 0; i < packet->len; i++)
 		out[RTP_HEADER_MIN + i] = (uint8_t)(packet->index + i * 7U);

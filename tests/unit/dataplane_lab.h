@@ -81,6 +81,7 @@ struct lab_packet {
 	uint64_t own_index; // SRTCP index under which the relay sends it on, 0: the same
 	uint8_t mki_len;    // octets
 	bool roc;
+	uint32_t later; // RTP: what its timestamp is ahead of index * 160
 };
 
 // One copy that the relay sent.

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "crypto/packet_index.h"
+#include "dataplane/packet.h"
+#include "dataplane/stream_table.h"
+
+struct worker;
+
+// Where packets that no tag verifies belong in their stream: RFC 3550 A.1, and their timestamps. SEQ alone makes no
+// duplicate there: a gateway may begin each talk spurt with the SEQs of the one before.
+
+// RFC 3550 A.1.
+enum {
+	SEQ_DROPOUT_MAX = 3000, // further ahead, and the sender may have begun anew
+	SEQ_MISORDER_MAX = 100, // the same, behind
+};
+
+enum sequence_verdict {
+	SEQUENCE_NEW,       // of the stream
+	SEQUENCE_AHEAD,     // so far ahead that the sender may have begun anew
+	SEQUENCE_DUPLICATE, // of the stream, and came before, or so far behind that nobody can tell
+	SEQUENCE_STRAY,     // behind, and not of what was heard so far
+	SEQUENCE_RESTART,   // confirms the one before: the sender began anew
+};
+
+// sequence_check() of what is neither the first packet of a stream nor a little ahead; p->index is set.
+enum sequence_verdict sequence_check_other(
+	const struct worker *worker, struct stream *s, const struct packet *p);
+
+// Finds p->index, by the estimate of RFC 3711 3.3.1, and what the packet is. Of a stream's state only the SEQ that would
+// confirm a restart changes. The stream's owner.
+static inline enum sequence_verdict sequence_check(
+	const struct worker *worker, struct stream *s, struct packet *p)
+{
+	uint64_t next = s->replay.next;
+	p->index = packet_index_estimate(next, rtp_seq(p->data));
+	if (unlikely(next != 0 && p->index - next >= SEQ_DROPOUT_MAX))
+		return sequence_check_other(worker, s, p);
+	s->bad_seq_set = false;
+	return SEQUENCE_NEW;
+}
+
+// Notes that the packet came. It is NEW, or the first one since the sender began anew.
+void sequence_commit(const struct worker *worker, struct stream *s, const struct packet *p);
