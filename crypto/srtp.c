@@ -153,7 +153,8 @@ static inline void srtcp_prepare(struct srtp_op *op, uint16_t rtcp_len)
 // Octets of a body after its ciphertext.
 static ALWAYS_INLINE uint16_t body_trailer_len(const struct srtp_op *op, bool aead)
 {
-	return (op->protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0) + (aead ? SRTP_GCM_TAG_LEN : 0);
+	return (uint16_t)((op->protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0) +
+			  (aead ? SRTP_GCM_TAG_LEN : 0));
 }
 
 // What the cipher is told in both directions, beside the octets.
@@ -266,7 +267,7 @@ static ALWAYS_INLINE void unprotect_finish(struct srtp_op *op, bool aead)
 	if (op->status == SRTP_OK)
 		op->len -= body_trailer_len(op, aead);
 	else
-		op_wipe(op, aead ? op->len - SRTP_GCM_TAG_LEN : op->len);
+		op_wipe(op, aead ? (uint16_t)(op->len - SRTP_GCM_TAG_LEN) : op->len);
 }
 
 static inline void op_unprotect_finish(struct srtp_op *op)
@@ -387,7 +388,7 @@ static inline void cipher_burst_add(struct cipher_burst *burst, struct srtp_op *
 uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n)
 {
 	struct cipher_burst burst;
-	uint16_t n_good = 0;
+	unsigned n_good = 0;
 	assert(n <= SRTP_BURST_MAX);
 	burst.n_gcm = 0;
 	burst.n_cm = 0;
@@ -409,7 +410,7 @@ uint16_t srtp_unprotect_burst(const struct cipher *cipher, struct srtp_op *ops[]
 uint16_t srtp_protect_burst(const struct cipher *cipher, struct srtp_op *ops[], uint16_t n)
 {
 	struct cipher_burst burst;
-	uint16_t n_good = 0;
+	unsigned n_good = 0;
 	assert(n <= SRTP_BURST_MAX);
 	burst.n_gcm = 0;
 	burst.n_cm = 0;

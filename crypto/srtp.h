@@ -122,8 +122,8 @@ static inline uint32_t rtcp_ssrc(const uint8_t *packet)
 // Octets that protection adds to a packet at least: with neither MKI nor ROC.
 static inline uint16_t srtp_overhead_min(enum srtp_suite suite, enum srtp_protocol protocol)
 {
-	return srtp_suite_tag_len(suite, protocol) +
-	       (protocol == SRTP_RTCP ? (uint16_t)SRTCP_INDEX_LEN : 0);
+	return (uint16_t)(srtp_suite_tag_len(suite, protocol) +
+			  (protocol == SRTP_RTCP ? SRTCP_INDEX_LEN : 0));
 }
 
 // What follows the authenticated part of a packet. An MKI of 4 octets sits in the upper half of
