@@ -316,8 +316,10 @@ static int device_test(
 		rc = cryptodev_ops_take(device, &op, 1);
 	for (int suite = 0; rc == 0 && srtp_suite_is_aead((enum srtp_suite)suite); suite++) {
 		uint16_t len = cipher_known((enum srtp_suite)suite).len;
-		for (unsigned i = 0; i < 2; i++)
-			mbufs[i]->data_len = mbufs[i]->pkt_len = len;
+		for (unsigned i = 0; i < 2; i++) {
+			mbufs[i]->pkt_len = len;
+			mbufs[i]->data_len = len;
+		}
 		rc = suite_test(device, (enum srtp_suite)suite, op, mbufs);
 	}
 	if (rc != 0)

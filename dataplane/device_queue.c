@@ -109,7 +109,7 @@ uint16_t device_queue_take(
 {
 	struct rte_crypto_op *ops[DEVICE_BURST];
 	n = cryptodev_dequeue(
-		queue->device, queue->queue_pair, ops, RTE_MIN(n, (uint16_t)DEVICE_BURST));
+		queue->device, queue->queue_pair, ops, n < DEVICE_BURST ? n : DEVICE_BURST);
 	for (uint16_t i = 0; i < n; i++)
 		flights[i] = cryptodev_area_of(ops[i])->user;
 	queue->at_device -= n;

@@ -18,13 +18,13 @@ static void tx_refuse(struct worker *worker, const struct port *port, const stru
 	counter_add(&worker->counters.drops[DROP_TX_FULL], 1);
 	if (mbuf->hash.usr == LEG_NONE)
 		return;
-	uint16_t headers = port->l2_len;
+	size_t headers = port->l2_len;
 	bool ipv4 = *rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, headers) >> 4 == 4;
 	headers += (ipv4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr)) +
 		   sizeof(struct rte_udp_hdr);
 	struct leg_counters *counters = &worker->legs[mbuf->hash.usr];
 	counter_add(&counters->tx_drops[DROP_TX_FULL - DROP_COPY_FIRST], 1);
-	counter_add(&counters->tx_packets, -1);
+	counter_set(&counters->tx_packets, counters->tx_packets - 1);
 	counter_set(&counters->tx_octets, counters->tx_octets - (mbuf->pkt_len - headers));
 }
 
