@@ -34,7 +34,7 @@ static const uint8_t all_routers[4] = {224, 0, 0, 2};
 static const uint8_t all_v3_routers[4] = {224, 0, 0, 22};
 
 // Whether the options of an IPv4 header have a router alert.
-static bool options_alert(const uint8_t *options, uint16_t len)
+static bool options_alert(const uint8_t *options, size_t len)
 {
 	while (len > 0 && options[0] != OPTION_END) {
 		uint16_t option_len = 1;

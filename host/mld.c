@@ -37,7 +37,7 @@ static bool addr_is_link_local(const uint8_t *addr)
 
 // Whether hop-by-hop options have a router alert for MLD. An option that is unknown and must not
 // be skipped (RFC 8200 4.2) ends the packet.
-static bool options_alert(const uint8_t *options, uint16_t len)
+static bool options_alert(const uint8_t *options, size_t len)
 {
 	bool alert = false;
 	while (len > 0) {
@@ -46,13 +46,13 @@ static bool options_alert(const uint8_t *options, uint16_t len)
 			len--;
 			continue;
 		}
-		if (len < 2 || options[1] + 2 > len)
+		if (len < 2 || options[1] + 2U > len)
 			return false;
 		if (options[0] == OPTION_ROUTER_ALERT)
 			alert = options[1] == 2 && options[2] == 0 && options[3] == 0;
 		else if (options[0] != OPTION_PADN && options[0] >> 6 != 0)
 			return false;
-		len -= options[1] + 2;
+		len -= options[1] + 2U;
 		options += options[1] + 2;
 	}
 	return alert;

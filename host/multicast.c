@@ -212,12 +212,12 @@ static void report_clear(struct report *report)
 
 static void report_begin(struct report *report, struct relay *relay, uint8_t port, bool ipv6)
 {
-	uint16_t mtu = RTE_MIN(relay->ports[port].mtu, (uint16_t)MULTICAST_REPORT_MAX);
+	int len = RTE_MIN(relay->ports[port].mtu, MULTICAST_REPORT_MAX); // 576 at least
 	report->relay = relay;
 	report->port = port;
 	report->ipv6 = ipv6;
 	report->age = relay->multicast[port].hosts[ipv6].age;
-	report->max = mtu - (ipv6 ? MLD_IP_LEN : IGMP_IP_LEN);
+	report->max = (uint16_t)(len - (ipv6 ? MLD_IP_LEN : IGMP_IP_LEN));
 	report_clear(report);
 }
 
