@@ -114,7 +114,7 @@ struct leg *leg_build(
 				&leg_audience(session, leg, SRTP_RTCP)->fanout,
 			},
 	};
-	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		protection_build(store, session, leg, protocol, keys[protocol], n[protocol], room,
 			&out->in[protocol]);
 		room += n[protocol];
