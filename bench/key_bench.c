@@ -145,7 +145,7 @@ static void *install_open(const struct bench *bench, unsigned n_workers)
 	state->forwarding = bench_alloc(FORWARD_CHUNKS * sizeof(double));
 	state->rig = rig_open((struct rig_size){INSTALL_MAX + 1024, 16, 4096}, 1);
 	install_session(state, &shape);
-	state->lcore = rte_get_next_lcore(-1, 1, 0);
+	state->lcore = rte_get_next_lcore(LCORE_ID_ANY, 1, 0);
 	bench_require(state->lcore < RTE_MAX_LCORE);
 	bench_require(rte_eal_remote_launch(forward_run, state, state->lcore) == 0);
 	return state;

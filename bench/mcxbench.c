@@ -148,14 +148,14 @@ static bool arguments_read(int argc, char **argv, struct arguments *arguments)
 static void lcores_write(char *text, size_t size, unsigned n_workers)
 {
 	cpu_set_t allowed;
-	int cpu = CPU_SETSIZE;
+	unsigned cpu = CPU_SETSIZE;
 	size_t len = 0;
 	sched_getaffinity(0, sizeof(allowed), &allowed);
 	for (unsigned i = 0; i < (n_workers < 2 ? 2 : n_workers); i++) {
 		do
 			cpu = cpu > 0 ? cpu - 1 : CPU_SETSIZE - 1;
 		while (!CPU_ISSET(cpu, &allowed));
-		len += (size_t)snprintf(text + len, size - len, "%s%u@%d", i ? "," : "", i, cpu);
+		len += (size_t)snprintf(text + len, size - len, "%s%u@%u", i ? "," : "", i, cpu);
 	}
 }
 

@@ -122,11 +122,9 @@ static int thread_run(void *arg)
 static void threads_run(struct run *run)
 {
 	struct run_thread threads[RTE_MAX_LCORE] = {};
-	unsigned lcores[RTE_MAX_LCORE], n = 1, lcore;
+	unsigned lcores[RTE_MAX_LCORE], n = 1, lcore = LCORE_ID_ANY;
 	threads[0].run = run;
-	RTE_LCORE_FOREACH_WORKER (lcore) {
-		if (n == run->n_workers)
-			break;
+	while (n < run->n_workers && (lcore = rte_get_next_lcore(lcore, 1, 0)) < RTE_MAX_LCORE) {
 		threads[n] = (struct run_thread){.run = run, .worker = n};
 		bench_require(rte_eal_remote_launch(thread_run, &threads[n], lcore) == 0);
 		lcores[n++] = lcore;

@@ -41,14 +41,14 @@ static bool device_is_pci(const char *device)
 }
 
 // The CPU of each worker: the stated ones, or the last ones that this process may use.
-static void worker_cpus(const struct config *config, const cpu_set_t *allowed, int cpus[])
+static void worker_cpus(const struct config *config, const cpu_set_t *allowed, unsigned cpus[])
 {
-	int cpu = CPU_SETSIZE;
+	unsigned cpu = CPU_SETSIZE;
 	for (unsigned w = 0; w < config->n_workers; w++) {
 		do
 			cpu = cpu > 0 ? cpu - 1 : CPU_SETSIZE - 1;
 		while (!CPU_ISSET(cpu, allowed));
-		cpus[w] = config->lcores ? (int)config->lcores[w] : cpu;
+		cpus[w] = config->lcores ? config->lcores[w] : cpu;
 	}
 }
 
@@ -57,7 +57,8 @@ static void worker_cpus(const struct config *config, const cpu_set_t *allowed, i
 static char *eal_lcores(const struct config *config)
 {
 	cpu_set_t allowed, rest;
-	int cpus[RELAY_WORKERS_MAX], len = 0;
+	unsigned cpus[RELAY_WORKERS_MAX];
+	int len = 0;
 	size_t size = 64 + 16 * (size_t)(config->n_workers + CPU_SETSIZE);
 	char *text = alloc_zero(size, 1);
 	sched_getaffinity(0, sizeof(allowed), &allowed);
@@ -67,13 +68,13 @@ static char *eal_lcores(const struct config *config)
 		CPU_CLR(cpus[w], &rest);
 	if (CPU_COUNT(&rest) == 0)
 		rest = allowed;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &rest))
 			len += snprintf(
-				text + len, size - (size_t)len, "%s%d", len ? "," : "0@(", cpu);
+				text + len, size - (size_t)len, "%s%u", len ? "," : "0@(", cpu);
 	len += snprintf(text + len, size - (size_t)len, ")");
 	for (unsigned w = 0; w < config->n_workers; w++)
-		len += snprintf(text + len, size - (size_t)len, ",%u@%d", w + 1, cpus[w]);
+		len += snprintf(text + len, size - (size_t)len, ",%u@%u", w + 1, cpus[w]);
 	return text;
 }
 

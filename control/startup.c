@@ -62,12 +62,11 @@ static struct port_options port_options_of(const struct config_port *port)
 static int relay_open_configured(
 	struct app *app, const struct config *config, const struct cipher *cipher)
 {
-	unsigned lcores[RELAY_WORKERS_MAX], n = 0, lcore;
+	unsigned lcores[RELAY_WORKERS_MAX], n = 0, lcore = LCORE_ID_ANY;
 	struct port_options ports[PORT_MAX] = {};
 	char why[512], quoted[LOG_QUOTED_SIZE];
-	RTE_LCORE_FOREACH_WORKER (lcore)
-		if (n < config->n_workers)
-			lcores[n++] = lcore;
+	while (n < config->n_workers && (lcore = rte_get_next_lcore(lcore, 1, 0)) < RTE_MAX_LCORE)
+		lcores[n++] = lcore;
 	if (n < config->n_workers) {
 		log_error("too_few_lcores lcores=%u workers=%u reason=\"the eal setting leaves no "
 			  "more\"",
