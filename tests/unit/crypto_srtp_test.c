@@ -68,7 +68,7 @@ static void context_make(struct context *context, const struct cipher *cipher, u
 {
 	uint8_t key[SRTP_SESSION_KEY_MAX], salt[SRTP_SALT_MAX];
 	for (uint8_t i = 0; i < sizeof(key); i++)
-		key[i] = i * 7 + suite;
+		key[i] = (uint8_t)(i * 7 + suite);
 	for (uint8_t i = 0; i < sizeof(salt); i++)
 		salt[i] = i * 31;
 	context_init(context, cipher, (enum srtp_suite)suite, key, salt);
@@ -566,7 +566,7 @@ static void cm_other_index_salt_or_key_fails(void **state)
 		uint8_t key[SRTP_SESSION_KEY_MAX] = {0};
 		context_make(&other, ciphers[0], SRTP_AES_CM_128_HMAC_SHA1_80);
 		for (uint8_t k = 0; k < sizeof(key); k++)
-			key[k] = k * 7 + SRTP_AES_CM_128_HMAC_SHA1_80;
+			key[k] = (uint8_t)(k * 7 + SRTP_AES_CM_128_HMAC_SHA1_80);
 		key[16 + i] ^= 1;
 		context_init(&other, ciphers[0], other.suite, key, context.salt);
 		assert_int_equal(receive(&other, &s, s.packet, s.packet_len), SRTP_AUTH_FAIL);

@@ -474,7 +474,7 @@ static uint32_t udp_sum(const uint8_t *addr, uint8_t addr_len, const void *udp, 
 
 // Every field of the headers: the test's own reading of them, not the relay's.
 static void headers_check(const struct lab *lab, const struct lab_leg *spec, const uint8_t *frame,
-	uint16_t l2_len, uint16_t len)
+	unsigned l2_len, unsigned len)
 {
 	uint8_t l2[32];
 	const struct port *port = &lab->relay.ports[spec->port];

@@ -210,7 +210,7 @@ static void query_seal(struct query *q)
 static void query_resize(struct query *q, uint16_t message_len)
 {
 	q->len = q->message + message_len;
-	uint16_t ip_len = q->len - 14 - (q->ipv6 ? 40 : 0);
+	uint16_t ip_len = (uint16_t)(q->len - 14 - (q->ipv6 ? 40 : 0));
 	q->frame[q->ipv6 ? 18 : 16] = (uint8_t)(ip_len >> 8);
 	q->frame[q->ipv6 ? 19 : 17] = (uint8_t)ip_len;
 }
