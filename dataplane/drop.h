@@ -16,6 +16,7 @@
 	_(NOT_LOCAL, "not_local", "destination is no address of the port nor a group it joined")   \
 	_(OWN_SOURCE, "own_source", "multicast from the own address of the port")                  \
 	_(UDP_LENGTH, "udp_length", "UDP length disagrees with the IP packet")                     \
+	_(UDP_CHECKSUM, "udp_checksum", "UDP over IPv6 without a checksum")                        \
 	_(PUNT_FULL, "punt_full", "more ARP, ND, ICMP and IGMP than the control thread takes")     \
 	/* stage_leg */                                                                            \
 	_(NO_LEG, "no_leg", "no leg on this address and port")                                     \

@@ -3,11 +3,17 @@
 
 #include "dataplane/interface.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { FDS_MAX = 4096 }; // of file descriptors, those of the ports are among the first
 
 static bool interface_ask(unsigned index, unsigned long question, struct ifreq *answer)
 {
@@ -23,4 +29,33 @@ uint32_t interface_mtu(unsigned index)
 {
 	struct ifreq answer = {};
 	return interface_ask(index, SIOCGIFMTU, &answer) ? (uint32_t)answer.ifr_mtu : UINT32_MAX;
+}
+
+// Whether it is a socket through which a driver sees the interface's frames.
+static bool socket_is_bound(int fd, unsigned index)
+{
+	struct sockaddr_ll address = {};
+	socklen_t size = sizeof(address);
+	return getsockname(fd, (struct sockaddr *)&address, &size) == 0 &&
+	       address.sll_family == AF_PACKET && address.sll_ifindex == (int)index;
+}
+
+int interface_cut_service_tags(unsigned index)
+{
+	struct sock_filter instructions[] = {
+		BPF_STMT(
+			BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TPID)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_8021Q, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, ETH_HLEN), // octets that stay, the tag beside them
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog filter = {
+		.len = sizeof(instructions) / sizeof(instructions[0]), .filter = instructions};
+	for (int fd = 0; fd < FDS_MAX; fd++)
+		if (socket_is_bound(fd, index) &&
+			setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) != 0)
+			return -errno;
+	return 0;
 }

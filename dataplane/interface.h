@@ -10,3 +10,8 @@
 
 // Octets of an IP packet that the interface takes; UINT32_MAX if there is none or it does not say.
 uint32_t interface_mtu(unsigned index);
+
+// net_af_packet puts every tag back into its frame as if it were one of IEEE 802.1Q. Has the sockets of this process
+// that are bound to the interface cut a frame with another tag behind that, so that it can be told. 0 or -errno; with
+// none of them 0.
+int interface_cut_service_tags(unsigned index);

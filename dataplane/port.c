@@ -14,6 +14,7 @@
 
 #include "base/devargs.h"
 #include "base/secmem.h"
+#include "dataplane/interface.h"
 #include "dataplane/port_mtu.h"
 #include "dataplane/port_reason.h"
 
@@ -112,6 +113,16 @@ void port_set_mac(struct port *port, const struct rte_ether_addr *mac)
 	port->l2_ipv6 = l2_source(port, RTE_ETHER_TYPE_IPV6);
 }
 
+// What net_af_packet leaves to the kernel.
+static int kernel_prepare(const struct port *port)
+{
+	struct rte_eth_dev_info info;
+	int rc = rte_eth_dev_info_get(port->ethdev, &info);
+	if (rc != 0 || strcmp(info.driver_name, "net_af_packet") != 0)
+		return rc;
+	return interface_cut_service_tags(info.if_index);
+}
+
 static int device_start(struct port *port, struct rte_mempool *pool, char *why, size_t why_size)
 {
 	uint16_t n_rx = PORT_RX_DESCRIPTORS, n_tx = PORT_TX_DESCRIPTORS;
@@ -135,6 +146,12 @@ static int device_start(struct port *port, struct rte_mempool *pool, char *why, 
 		return rc;
 	}
 	port_set_mac(port, &mac);
+	rc = kernel_prepare(port);
+	if (rc != 0) {
+		snprintf(why, why_size, "port %s: device \"%s\" does not tell VLAN tags apart: %s",
+			port->name, port->device, strerror(-rc));
+		return rc;
+	}
 	// For Neighbour Solicitations; ports that take all frames anyway do not know the call.
 	rte_eth_allmulticast_enable(port->ethdev);
 	return 0;

@@ -60,6 +60,15 @@ static inline struct endpoint frame_destination(const struct frame *f)
 		.words = {f->destination[0], f->destination[1]}, .family = f->family};
 }
 
+// A frame that a switch floods, or a promiscuous port takes, to a host that is not the relay.
+static inline bool frame_is_for_another(const uint8_t *frame, const struct port *port)
+{
+	return !(frame[0] & RTE_ETHER_GROUP_ADDR) &&
+	       memcmp(frame, &port->mac, RTE_ETHER_ADDR_LEN) != 0;
+}
+
+// Another tag than that of IEEE 802.1Q is one of another network, whatever its number. Of net_af_packet, whose driver
+// does not tell them apart, the frame ends behind it: see interface_cut_service_tags().
 static inline enum drop_reason parse_ethernet(
 	const struct rte_mbuf *mbuf, const struct port *port, struct frame *f)
 {
@@ -75,12 +84,18 @@ static inline enum drop_reason parse_ethernet(
 	} else if (f->ether_type == RTE_ETHER_TYPE_VLAN) {
 		if (f->room < RTE_VLAN_HLEN)
 			return DROP_FRAME_SHORT;
+		if (f->room == RTE_VLAN_HLEN)
+			return DROP_VLAN;
 		vlan = srtp_read16(data + 14) & 0x0fff;
 		f->ether_type = srtp_read16(data + 16);
 		f->ip += RTE_VLAN_HLEN;
 		f->room -= RTE_VLAN_HLEN;
+	} else if (unlikely(f->ether_type == RTE_ETHER_TYPE_QINQ)) {
+		return DROP_VLAN;
 	}
-	return vlan == port->vlan ? DROP_NONE : DROP_VLAN;
+	if (vlan != port->vlan)
+		return DROP_VLAN;
+	return unlikely(frame_is_for_another(data, port)) ? DROP_NOT_LOCAL : DROP_NONE;
 }
 
 // Whether the ones' complement sum of a header of len octets is 0xffff, read as words of 4 octets: what divides by
@@ -174,7 +189,8 @@ static inline const struct port_address *frame_address(
 	return multicast_table_find(table, &group);
 }
 
-// RFC 768. The checksum is not verified: veth peers leave it to offload, and media has its tag.
+// RFC 768. The checksum is not verified: veth peers leave it to offload, and media has its tag. What is behind the
+// datagram in its IP packet is skipped, as hosts do (RFC 9868 puts options there).
 static inline enum drop_reason parse_udp(
 	const struct relay *relay, const struct port *port, const struct frame *f, struct packet *p)
 {
@@ -185,10 +201,15 @@ static inline enum drop_reason parse_udp(
 	struct endpoint source = frame_source(f);
 	if (unlikely(f->to_group) && port_find_address(port, &source))
 		return DROP_OWN_SOURCE;
-	unsigned udp_len = f->ip_len - (unsigned)f->l3_len;
+	unsigned room = f->ip_len - (unsigned)f->l3_len;
 	const uint8_t *udp = f->ip + f->l3_len;
-	if (udp_len < sizeof(struct rte_udp_hdr) || srtp_read16(udp + 4) != udp_len)
+	if (room < sizeof(struct rte_udp_hdr))
 		return DROP_UDP_LENGTH;
+	unsigned udp_len = srtp_read16(udp + 4);
+	if (udp_len < sizeof(struct rte_udp_hdr) || udp_len > room)
+		return DROP_UDP_LENGTH;
+	if (f->family == AF_INET6 && unlikely(srtp_read16(udp + 6) == 0)) // RFC 8200 8.1
+		return DROP_UDP_CHECKSUM;
 	p->address = address;
 	p->to_group = f->to_group;
 	p->udp_dst = srtp_read16(udp + 2);

@@ -26,11 +26,13 @@ static void echo_answer_v4(struct relay *relay, uint8_t port, const struct rte_e
 	memcpy(&ip, packet, sizeof(ip));
 	uint16_t header_len = (uint16_t)((ip.version_ihl & 0x0f) * 4);
 	uint16_t total = rte_be_to_cpu_16(ip.total_length);
-	struct endpoint to = {.family = AF_INET};
+	struct endpoint to = {.family = AF_INET}, source = {.family = AF_INET};
 	memcpy(to.addr, &ip.dst_addr, 4);
+	memcpy(source.addr, &ip.src_addr, 4);
 	if (ip.next_proto_id != IPPROTO_ICMP || total > len ||
 		total < header_len + sizeof(struct rte_icmp_hdr) ||
-		!port_find_address(&relay->ports[port], &to))
+		!port_find_address(&relay->ports[port], &to) ||
+		!port_address_is_hosts(&relay->ports[port], &source))
 		return;
 	const uint8_t *icmp = packet + header_len;
 	uint16_t icmp_len = total - header_len;
@@ -66,10 +68,12 @@ static void echo_answer_v6(struct relay *relay, uint8_t port, const struct rte_e
 	struct rte_ipv6_hdr ip;
 	memcpy(&ip, packet, sizeof(ip));
 	uint16_t icmp_len = rte_be_to_cpu_16(ip.payload_len);
-	struct endpoint to = {.family = AF_INET6};
+	struct endpoint to = {.family = AF_INET6}, source = {.family = AF_INET6};
 	memcpy(to.addr, &ip.dst_addr, 16);
+	memcpy(source.addr, &ip.src_addr, 16);
 	if (ip.proto != IPPROTO_ICMPV6 || icmp_len < sizeof(struct rte_icmp_hdr) ||
-		icmp_len + sizeof(ip) > len || !port_find_address(&relay->ports[port], &to))
+		icmp_len + sizeof(ip) > len || !port_find_address(&relay->ports[port], &to) ||
+		!port_address_is_hosts(&relay->ports[port], &source))
 		return;
 	const uint8_t *icmp = packet + sizeof(ip);
 	if (icmp[0] != ICMP6_ECHO_REQUEST || icmp[1] != 0 || !frame_icmp6_checksum_ok(&ip, icmp))

@@ -11,7 +11,7 @@
 
 struct relay;
 
-// Answers an echo request to an address of the port. from is the frame's sender; packet is IPv4 or
+// Answers an echo request to an address of the port, from one that a host can have (RFC 1122 3.2.1.3). from is the frame's sender; packet is IPv4 or
 // IPv6, anything else is ignored.
 void echo_answer(struct relay *relay, uint8_t port, const struct rte_ether_addr *from,
 	const uint8_t *packet, uint16_t len);

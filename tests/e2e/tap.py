@@ -35,6 +35,14 @@ def udp_header(source, destination, length):
     return struct.pack(">HHHH", source, destination, 8 + length, 0)
 
 
+def ipv6_packet(source, to, protocol, payload, checksum_at, hops=64):
+    """An IPv6 packet with the checksum at that place of its payload made right (RFC 8200 8.1)."""
+    ends = b"".join(socket.inet_pton(socket.AF_INET6, host) for host in (source, to))
+    total = checksum(ends + struct.pack(">II", len(payload), protocol) + payload) or 0xffff
+    payload = payload[:checksum_at] + struct.pack(">H", total) + payload[checksum_at + 2:]
+    return struct.pack(">IHBB", 6 << 28, len(payload), protocol, hops) + ends + payload
+
+
 class Tap:
     def __init__(self, lab, side):
         self.side = lab.sides[side]

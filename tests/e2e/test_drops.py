@@ -169,6 +169,14 @@ def udp_length(s):
 
 
 @case
+def udp_checksum(s):
+    """Over IPv6 alone."""
+    source, to = (socket.inet_pton(socket.AF_INET6, host) for host in (s.a.side.host6, s.a.side.relay6))
+    datagram = udp_header(5000, s.a.relay_port, 20) + bytes(20)
+    s.tap.send(IPV6, struct.pack(">IHBB", 6 << 28, len(datagram), 17, 64) + source + to + datagram)
+
+
+@case
 def punt_full(s):
     s.opaque()
     question = struct.pack(">HHBBH", 1, IPV4, 6, 4, 1) + s.tap.mac + bytes([10, 77, 1, 2]) + bytes(6)

@@ -14,7 +14,7 @@ import lab as lab_module
 import mcx
 from lab import Client, Relay, RpcError, apply, fence, install, wait_for
 from multicast import GROUPS, IS_EXCLUDE, TO_EXCLUDE, TO_INCLUDE, Decoder, GroupSender, group_leg
-from tap import Tap, ipv4_header
+from tap import Tap, ipv4_header, ipv6_packet
 
 ALICE, BOB = "sip:alice@mcptt.example.org", "sip:bob@mcptt.example.org"
 PORT = 30000
@@ -106,8 +106,7 @@ class Switch:
             packet = ipv4_header("10.77.1.50", group, len(udp)) + udp
             head = b"\x01\0\x5e" + bytes([to[1] & 0x7f]) + to[2:]
         else:
-            packet = struct.pack(">IHBB", 6 << 28, len(udp), 17, 64)
-            packet += socket.inet_pton(socket.AF_INET6, "fd77:1::50") + to + udp
+            packet = ipv6_packet("fd77:1::50", group, 17, udp, 6)
             head = b"\x33\x33" + to[12:]
         self.host.send(head + bytes.fromhex("027700000150") + (b"\x08\0" if family == 4 else b"\x86\xdd") + packet)
 

@@ -12,9 +12,10 @@ import pytest
 import lab as lab_module
 import mcx
 from lab import Relay, apply, wait_for
+from tap import IPV4, IPV6, Tap, checksum, ipv4_header, ipv6_packet, mac_octets
 
 ALL = 0x0003  # ETH_P_ALL
-ARP, IPV6 = 0x0806, 0x86dd
+ARP = 0x0806
 
 
 @pytest.fixture
@@ -27,14 +28,6 @@ def own_lab():
 def own_relay(own_lab):
     with Relay(own_lab) as relay:
         yield relay
-
-
-def checksum(octets):
-    octets += bytes(len(octets) % 2)
-    total = sum(struct.unpack(f">{len(octets) // 2}H", octets))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
 
 
 def echo(lab, side, host, size=56):
@@ -61,15 +54,38 @@ def tap(lab, side, protocol=ALL):
     return made
 
 
-def mac_octets(text):
-    return bytes.fromhex(text.replace(":", ""))
-
-
 @pytest.mark.parametrize("size", [0, 56, 57, 1400])
 def test_echo(relay, lab, size):
     for side in lab.sides.values():
         echo(lab, side.name, side.relay4, size)
         echo(lab, side.name, side.relay6, size)
+
+
+def test_echo_from_nobody(relay, lab):
+    """RFC 1122 3.2.1.3: a broadcast, multicast, loopback or unspecified source, or the relay's own, gets no answer."""
+    side = lab.sides["ran"]
+    sources = {4: ("255.255.255.255", "10.77.1.255", "239.1.1.1", "127.0.0.1", "0.0.0.0", side.relay4),
+               6: ("ff02::1", "::1", "::", side.relay6)}
+    with Tap(lab, "ran") as wire:
+        for family in sources:
+            to = side.relay_address(family)
+            for source in (*sources[family], side.host_address(family)):
+                wire.send(*echo_request(source, to))
+            while True:
+                frame = wire.socket.recv(2048)
+                if frame[6:12] == wire.relay_mac and (frame[34:35] == b"\0" if family == 4 else frame[54:55] == b"\x81"):
+                    break
+            answered = frame[30:34] if family == 4 else frame[38:54]
+            assert answered == socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET,
+                                                side.host_address(family))
+
+
+def echo_request(source, to):
+    """(EtherType, packet)."""
+    if ":" in source:
+        return IPV6, ipv6_packet(source, to, socket.IPPROTO_ICMPV6, struct.pack(">BBHHH", 128, 0, 0, 7, 7), 2)
+    message = struct.pack(">BBHHH", 8, 0, checksum(struct.pack(">BBHHH", 8, 0, 0, 7, 7)), 7, 7)
+    return IPV4, ipv4_header(source, to, 8, socket.IPPROTO_ICMP) + message
 
 
 def test_arp_answer(relay, lab):

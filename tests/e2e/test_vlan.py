@@ -54,6 +54,7 @@ def test_media_in_a_vlan(tagged, new_key):
         before = relay.drops()
         host.send(port, sender.protect(b"no tag"), vlan=0)
         host.send(port, sender.protect(b"another VLAN"), vlan=VLAN + 1)
+        host.send(port, sender.protect(b"a service provider's tag"), tag_type=0x88a8)
         host.send(port, sender.protect(b"tagged"))
         assert lmr.recv() == sender.last_plain
-        relay.wait_drops(before, vlan=2)
+        relay.wait_drops(before, vlan=3)

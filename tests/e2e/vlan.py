@@ -27,9 +27,9 @@ class TaggedHost:
     def close(self):
         self.socket.close()
 
-    def send_frame(self, to, ethertype, body, vlan=None):
+    def send_frame(self, to, ethertype, body, vlan=None, tag_type=0x8100):
         vlan = self.vlan if vlan is None else vlan
-        tag = struct.pack(">HH", 0x8100, vlan) if vlan else b""
+        tag = struct.pack(">HH", tag_type, vlan) if vlan else b""
         self.socket.send(to + self.mac + tag + struct.pack(">H", ethertype) + body)
 
     def receive_frame(self):
@@ -46,14 +46,14 @@ class TaggedHost:
                         vlan = fields[5] & 0xfff
             return vlan, struct.unpack_from(">H", frame, 12)[0], frame[14:]
 
-    def send(self, port, packet, vlan=None):
+    def send(self, port, packet, **tag):
         udp = struct.pack(">HHHH", 5000, port, 8 + len(packet), 0) + packet
         header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0x4000, 64, 17, 0) + self.address + self.relay
         total = sum(struct.unpack(">10H", header))
         total = (total & 0xffff) + (total >> 16)
         total = (total & 0xffff) + (total >> 16)
         header = header[:10] + struct.pack(">H", ~total & 0xffff) + header[12:]
-        self.send_frame(self.relay_mac, 0x0800, header + udp, vlan)
+        self.send_frame(self.relay_mac, 0x0800, header + udp, **tag)
 
     def receive(self):
         """The next UDP payload; answers ARP until it comes. Every frame must carry the tag."""

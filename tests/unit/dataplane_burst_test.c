@@ -883,7 +883,7 @@ static void drops_malformed_headers(void **state)
 		{"protocol", 9, 0x01, true, DROP_IP_PROTOCOL},
 		{"destination", 19, 0x08, true, DROP_NOT_LOCAL},
 		{"total length", 2, 0x40, true, DROP_FRAME_SHORT},
-		{"UDP length", 25, 0x01, false, DROP_UDP_LENGTH},
+		{"UDP length beyond the packet", 24, 0x80, false, DROP_UDP_LENGTH},
 		{"UDP port", 23, 0x80, false, DROP_NO_LEG},
 		{"RTP version", 28, 0x40, false, DROP_NOT_RTP},
 	};
@@ -958,6 +958,89 @@ static void drops_other_vlan_and_other_types(void **state)
 	rte_pktmbuf_mtod(mbuf, uint8_t *)[13] = 0x01;
 	loop_process_burst(worker(0), &mbuf, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_ETHERTYPE), 1);
+}
+
+// One change of a frame's first octets, and why it is dropped then. Others belong to the kind: lengths and header
+// checksums (drops_malformed_headers), fragments, priority tags, which are taken.
+static void drops_frames_of_other_networks_and_hosts(void **state)
+{
+	static const struct {
+		const char *what;
+		uint32_t leg; // 0 untagged, 2 behind a VLAN
+		uint16_t at, len;
+		uint8_t octets[6];
+		enum drop_reason reason;
+	} frames[] = {
+		{"802.1ad, the port's number", 2, 12, 2, {0x88, 0xa8}, DROP_VLAN},
+		{"802.1ad, number 0", 0, 12, 4, {0x88, 0xa8, 0, 0}, DROP_VLAN},
+		{"another VLAN", 2, 15, 1, {LAB_VLAN + 1}, DROP_VLAN},
+		{"no VLAN", 2, 15, 1, {0}, DROP_VLAN},
+		{"another host", 0, 5, 1, {0x55}, DROP_NOT_LOCAL},
+		{"another host, tagged", 2, 5, 1, {0x55}, DROP_NOT_LOCAL},
+	};
+	(void)state;
+	call_open(4, 0);
+	uint32_t tagged =
+		lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key, .port = 1});
+	assert_int_equal(tagged, 2);
+	lab_connect(&lab);
+	for (unsigned i = 0; i < RTE_DIM(frames); i++) {
+		struct lab_packet packet = from_alice(1);
+		struct rte_mbuf *mbuf = lab_packet_frame(&lab, frames[i].leg, &packet);
+		memcpy(rte_pktmbuf_mtod_offset(mbuf, uint8_t *, frames[i].at), frames[i].octets,
+			frames[i].len);
+		uint64_t before = lab_drops_of(&lab, 0, frames[i].reason);
+		loop_process_burst(worker(0), &mbuf, 1);
+		if (lab_drops_of(&lab, 0, frames[i].reason) != before + 1)
+			print_error("%s\n", frames[i].what);
+		assert_int_equal(lab_drops_of(&lab, 0, frames[i].reason), before + 1);
+	}
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+// A frame as the filter of interface.c leaves it.
+static void drops_frame_that_ends_behind_its_tag(void **state)
+{
+	static const uint8_t frame[18] = {[12] = 0x81, 0x00, 0, LAB_VLAN, 0x08, 0x00};
+	(void)state;
+	call_open(4, 0);
+	struct rte_mbuf *mbuf = lab_raw_frame(&lab, 1, frame, sizeof(frame));
+	loop_process_burst(worker(0), &mbuf, 1);
+	expect_one_drop(DROP_VLAN);
+}
+
+// RFC 8200 8.1; with IPv4 there need be none (RFC 768).
+static void demands_a_checksum_over_ipv6(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	uint32_t carol = lab_leg_add(
+		&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key, .ipv6 = true});
+	lab_connect(&lab);
+	struct lab_packet packet = from_alice(1);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, carol, &packet);
+	memset(rte_pktmbuf_mtod_offset(mbuf, uint8_t *, 14 + 40 + 6), 0, 2);
+	loop_process_burst(worker(0), &mbuf, 1);
+	expect_one_drop(DROP_UDP_CHECKSUM);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	push_from_alice(1);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+}
+
+// A host reads as much as the UDP length says and skips the rest of the packet.
+static void skips_what_follows_the_datagram(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	struct lab_packet packet = from_alice(1);
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+	memset(rte_pktmbuf_append(mbuf, 4), 0xee, 4);
+	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(mbuf, struct rte_ipv4_hdr *, 14);
+	ip->total_length = rte_cpu_to_be_16((uint16_t)(rte_be_to_cpu_16(ip->total_length) + 4));
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	loop_process_burst(worker(0), &mbuf, 1);
+	expect_bob((uint64_t[]){1}, 1);
 }
 
 static void takes_frame_with_padding(void **state)
@@ -1672,6 +1755,10 @@ int main(void)
 		in_lab(drops_malformed_headers),
 		in_lab(skips_ipv4_options),
 		in_lab(drops_other_vlan_and_other_types),
+		in_lab(drops_frames_of_other_networks_and_hosts),
+		in_lab(drops_frame_that_ends_behind_its_tag),
+		in_lab(demands_a_checksum_over_ipv6),
+		in_lab(skips_what_follows_the_datagram),
 		in_lab(takes_frame_with_padding),
 		in_lab(takes_tag_that_the_device_stripped),
 		in_lab(returns_external_buffer),

@@ -436,6 +436,8 @@ struct rte_mbuf *lab_frame(struct lab *lab, uint32_t leg, const uint8_t *payload
 		v4->hdr_checksum = rte_ipv4_cksum(v4);
 	}
 	memcpy(ip + dest.header_len, payload, len);
+	if (spec->ipv6)
+		udp->dgram_cksum = rte_ipv6_udptcp_cksum((struct rte_ipv6_hdr *)ip, udp);
 	return lab_raw_frame(lab, spec->port, frame, (uint16_t)(l2_len + dest.header_len + len));
 }
 

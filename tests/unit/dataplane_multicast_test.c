@@ -705,7 +705,7 @@ static void queries_do_not_crowd_out_others(void **state)
 	}
 	assert_int_equal(rte_ring_count(lab.relay.punt), PUNT_SIZE / 4 * 3 + 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_PUNT_FULL), PUNT_SIZE / 4 - 1);
-	static const uint8_t arp[60] = {[12] = 0x08, 0x06};
+	static const uint8_t arp[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, [12] = 0x08, 0x06};
 	mbuf = lab_raw_frame(&lab, 0, arp, sizeof(arp));
 	loop_process_burst(worker, &mbuf, 1);
 	assert_int_equal(rte_ring_count(lab.relay.punt), PUNT_SIZE / 4 * 3 + 2);
