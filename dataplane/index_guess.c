@@ -3,6 +3,7 @@
 
 #include "dataplane/index_guess.h"
 
+#include "base/counter.h"
 #include "crypto/packet_index.h"
 #include "dataplane/packet.h"
 #include "dataplane/worker_state.h"
@@ -42,8 +43,7 @@ static uint64_t packet_next_under_other_keys(const struct worker *worker, const 
 			stream_find(&relay->streams, relay->keys.ctxs[ctx].space, p->ssrc);
 		if (!stream || stream->source != STREAM_NONE)
 			continue;
-		// Another worker may own it.
-		uint64_t of_key = __atomic_load_n(&stream->replay.next, __ATOMIC_RELAXED);
+		uint64_t of_key = counter_read(&stream->replay.next); // another worker may own it
 		next = of_key > next ? of_key : next;
 	}
 	return next;
@@ -57,7 +57,7 @@ void index_guess(const struct worker *worker, struct packet *p)
 		p->index = srtcp_index_word(p->data, p->trailer.body) & SRTCP_INDEX_MAX;
 		return;
 	}
-	uint64_t next = p->stream ? p->stream->replay.next : 0;
+	uint64_t next = p->next = p->stream ? p->stream->replay.next : 0;
 	if (!p->stream && !p->trailer.has_roc)
 		next = packet_next_under_other_keys(worker, p);
 	p->index = packet_index_estimate(next, seq);
@@ -71,4 +71,42 @@ void index_guess(const struct worker *worker, struct packet *p)
 		p->index = carried;
 	else if (carried != p->index)
 		p->carried_index = carried;
+}
+
+// The highest index + 1 among the packets before of p's sender, under p's session key or under any of its leg; 0: there
+// is none.
+static uint64_t next_of_verified(
+	const struct packet *p, struct packet *const before[], uint16_t n, bool any_key)
+{
+	uint64_t next = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		const struct packet *q = before[i];
+		if (!q->decrypt || q->protocol != p->protocol || q->ssrc != p->ssrc)
+			continue;
+		if (q->ctx->space == p->ctx->space || (any_key && q->leg == p->leg))
+			next = RTE_MAX(next, q->index + 1);
+	}
+	return next;
+}
+
+bool index_guess_again(
+	const struct worker *worker, struct packet *p, struct packet *const before[], uint16_t n)
+{
+	if (p->protocol != SRTP_RTP)
+		return false;
+	uint64_t next = next_of_verified(p, before, n, false);
+	// It may have been born since.
+	const struct stream *stream =
+		stream_find_in(&worker->relay->streams, p->bucket, p->ctx->space, p->ssrc);
+	if (stream && stream->source == STREAM_NONE)
+		next = RTE_MAX(next, counter_read(&stream->replay.next));
+	if (next == 0)
+		next = next_of_verified(p, before, n, true);
+	if (next <= p->next) // nothing is known that was not known before
+		return false;
+	uint64_t index = packet_index_estimate(next, rtp_seq(p->data));
+	if (index == p->index)
+		return false;
+	p->index = index;
+	return true;
 }

@@ -66,16 +66,20 @@ struct packet {
 	// stage_route, stage_stream
 	bool keep_original; // mbuf is needed after decryption. unprotect, protect
 
+	// stage_stream
+	bool unsettled; // one of worker->n_unsettled. unprotect, verify
+
 	// stage_stream, stage_commit
 	struct stream *stream; // NULL: none, or not born yet. commit, protect
 
-	// stage_stream; stage_verify if the second try succeeds; stage_commit if there was no tag
-	uint64_t
-		index; // packet index or SRTCP index; NO_INDEX: plain, and in no order. unprotect, commit, protect
+	// stage_stream; stage_verify if it is tried again; stage_commit if there was no tag
+	// packet index or SRTCP index; NO_INDEX: plain, and in no order. unprotect, commit, protect
+	uint64_t index;
 
 	// stage_stream
 	// By the packet's ROC, if it differs from index; NO_INDEX: none. verify
 	uint64_t carried_index;
+	uint64_t next; // of its stream's replay list at that time, 0: none. verify
 
 	// stage_unprotect (NULL since stage_parse); lengths and status: stage_verify and the cipher
 	// mbuf itself or a second buffer; NULL: none, or given away. verify, protect

@@ -20,7 +20,15 @@ static enum drop_reason replay_reason(enum replay_verdict verdict)
 	}
 }
 
-static enum drop_reason packet_check_protected(const struct worker *worker, struct packet *p)
+// Its tag is going to decide between two indices: its stream may move by more than SEQ tells, and until it is known
+// those behind it are not refused by what the stream is now.
+static void packet_unsettle(struct worker *worker, struct packet *p)
+{
+	p->unsettled = true;
+	worker->n_unsettled++;
+}
+
+static enum drop_reason packet_check_protected(struct worker *worker, struct packet *p)
 {
 	index_guess(worker, p);
 	if (!p->stream) {
@@ -29,20 +37,22 @@ static enum drop_reason packet_check_protected(const struct worker *worker, stru
 		p->keep_original = true;
 		return DROP_NONE;
 	}
-	if (p->carried_index != NO_INDEX) {
-		if (replay_check(&p->stream->replay, p->carried_index) != REPLAY_NEW)
-			p->carried_index = NO_INDEX;
-		p->keep_original = true; // for a second try
-	}
+	bool behind_unsettled = unlikely(worker->n_unsettled > 0);
+	p->keep_original |= behind_unsettled; // for a second try
 	enum replay_verdict verdict = replay_check(&p->stream->replay, p->index);
-	if (verdict != REPLAY_NEW && p->carried_index != NO_INDEX) {
+	if (p->carried_index != NO_INDEX &&
+		replay_check(&p->stream->replay, p->carried_index) == REPLAY_NEW) {
+		packet_unsettle(worker, p);
+		p->keep_original = true;
+		if (verdict == REPLAY_NEW)
+			return DROP_NONE;
 		// Old by the estimate, ahead by the ROC that it carries: the tag decides, in one
 		// pass.
 		p->index = p->carried_index;
-		p->carried_index = NO_INDEX;
 		return DROP_NONE;
 	}
-	return replay_reason(verdict);
+	p->carried_index = NO_INDEX;
+	return behind_unsettled ? DROP_NONE : replay_reason(verdict);
 }
 
 static bool packet_is_to_protect(const struct packet *p)
@@ -97,6 +107,7 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 		struct packet *p = packets[i];
 		enum drop_reason reason = DROP_NONE;
 		p->stream = NULL;
+		p->unsettled = false;
 		if (packet_has_plain_stream(p))
 			reason = packet_find_plain(worker, p);
 		else if (p->decrypt)

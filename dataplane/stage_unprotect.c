@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "dataplane/index_guess.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
 
@@ -34,20 +35,38 @@ static void packet_fill_op(struct packet *p)
 	op->user = p;
 }
 
+static bool packet_try(struct worker *worker, struct packet *p)
+{
+	packet_fill_op(p);
+	struct srtp_op *op = &p->op;
+	return srtp_unprotect_burst(worker->relay->cipher, &op, 1) == 1;
+}
+
 // A sender that is a rollover away from what the relay knows says so by its ROC. One more try, as
 // long as there are not many: a flood of forged packets costs one cipher pass each.
 static bool packet_try_carried_index(struct worker *worker, struct packet *p)
 {
-	if (p->op.status != SRTP_AUTH_FAIL || p->carried_index == NO_INDEX)
+	if (p->carried_index == NO_INDEX || p->carried_index == p->index)
 		return false;
 	uint64_t per_try = worker->tsc_hz / RESYNC_PER_SECOND;
 	if (worker->now - worker->resync_tsc < per_try)
 		return false;
 	worker->resync_tsc = worker->now;
 	p->index = p->carried_index;
-	packet_fill_op(p);
-	struct srtp_op *op = &p->op;
-	return srtp_unprotect_burst(worker->relay->cipher, &op, 1) == 1;
+	return packet_try(worker, p);
+}
+
+// Other guesses of its index for a packet whose tag does not match, if its octets are still there as they came. What
+// those before it tell, which were verified, needs no limit: they are of a sender who has the key, and it is one more
+// pass for each packet that was on its way at that moment.
+static bool packet_try_others(
+	struct worker *worker, struct packet *p, struct packet *const before[], uint16_t n)
+{
+	if (p->op.status != SRTP_AUTH_FAIL || p->plaintext == p->mbuf)
+		return false;
+	if (index_guess_again(worker, p, before, n) && packet_try(worker, p))
+		return true;
+	return packet_try_carried_index(worker, p);
 }
 
 static enum drop_reason op_reason(const struct srtp_op *op)
@@ -72,6 +91,13 @@ static bool packet_take_plaintext(struct packet *p)
 	       rtcp_compound_ok(rte_pktmbuf_mtod(p->plaintext, const uint8_t *), p->plaintext_len);
 }
 
+static inline void packet_settle(struct worker *worker, struct packet *p)
+{
+	if (unlikely(p->unsettled))
+		worker->n_unsettled--;
+	p->unsettled = false;
+}
+
 uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n,
 	struct srtp_op *ops[], uint16_t *n_ops)
 {
@@ -86,6 +112,7 @@ uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16
 			packet_fill_op(p);
 			ops[(*n_ops)++] = &p->op;
 		} else {
+			packet_settle(worker, p);
 			worker_drop(worker, p, DROP_NO_BUFFER);
 			continue;
 		}
@@ -100,7 +127,9 @@ uint16_t stage_verify(struct worker *worker, struct packet *packets[], uint16_t 
 	for (uint16_t i = 0; i < n; i++) {
 		struct packet *p = packets[i];
 		enum drop_reason reason = DROP_NONE;
-		if (p->decrypt && p->op.status != SRTP_OK && !packet_try_carried_index(worker, p))
+		packet_settle(worker, p);
+		if (p->decrypt && p->op.status != SRTP_OK &&
+			!packet_try_others(worker, p, packets, out))
 			reason = op_reason(&p->op);
 		else if (p->decrypt && !packet_take_plaintext(p))
 			reason = DROP_MALFORMED_CLEAR;

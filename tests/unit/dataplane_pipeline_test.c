@@ -385,6 +385,25 @@ static void drops_second_copy_of_first_packet_in_flight(void **state)
 	assert_int_equal(sent_take(), 1);
 }
 
+// All that is in flight is told its index by what comes back before it.
+static void wraps_while_first_packets_are_in_flight(void **state)
+{
+	enum { N = 100, FIRST = 65500 };
+	(void)state;
+	call_open(1);
+	device.gives = 0;
+	for (uint64_t i = FIRST; i < FIRST + N; i++)
+		push(i);
+	device.gives = 3;
+	finish();
+	assert_int_equal(lab_drops(&lab, 0), 0);
+	assert_int_equal(sent_take(), N);
+	for (uint64_t i = 0; i < N; i++) {
+		struct lab_packet packet = rtp_of(BOB, FIRST + i);
+		assert_true(lab_copy_is(&lab, &copies[i], &packet));
+	}
+}
+
 // Octet at of the packet with that index has another bit.
 static void push_forged(uint64_t index, uint16_t at)
 {
@@ -642,6 +661,7 @@ int main(void)
 		in_lab(held_packets_count_in_no_jitter),
 		in_lab(drops_second_copy_in_flight),
 		in_lab(drops_second_copy_of_first_packet_in_flight),
+		in_lab(wraps_while_first_packets_are_in_flight),
 		in_lab(drops_forged_among_others),
 		in_lab(drops_what_the_device_fails_to_decrypt),
 		in_lab(drops_what_the_device_fails_to_compute_the_tag_of),

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/dataplane_lab.h"
+
+// Which packet index a packet has, when it comes and when it leaves (RFC 3711 3.3.1). A burst is heard as the same
+// packets are one by one: each test of a first burst has the packets of its stream in one.
+
+enum { SSRC = 0x11223344, ROC_1 = 0x10000, ALICE = 0, BOB };
+
+static struct lab lab;
+static struct lab_copy copies[LAB_COPIES];
+static const struct lab_key *alice_key, *bob_key;
+
+static int setup(void **state)
+{
+	(void)state;
+	lab_open(&lab, 2);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	lab_close(&lab);
+	return 0;
+}
+
+static struct worker *worker(void)
+{
+	return lab.relay.workers[0];
+}
+
+// Each with a key; hers has that ROC rate, his no ROC on the wire.
+static void call_open(uint16_t roc_rate)
+{
+	alice_key = lab_key_add(&lab, 4, roc_rate, false);
+	bob_key = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key});
+	lab_connect(&lab);
+}
+
+static struct lab_packet rtp_under(const struct lab_key *key, uint64_t index)
+{
+	return (struct lab_packet){
+		.len = 160,
+		.ssrc = SSRC,
+		.ctx = key ? key->ctx[SRTP_RTP] : KEY_NONE,
+		.index = index,
+		.mki_len = key ? key->mki_len : 0,
+		.roc = key && srtp_carries_roc(key->roc_rate, (uint16_t)index),
+	};
+}
+
+static struct rte_mbuf *frame_from_alice(uint64_t index)
+{
+	struct lab_packet packet = rtp_under(alice_key, index);
+	return lab_packet_frame(&lab, ALICE, &packet);
+}
+
+static struct rte_mbuf *forged_frame(uint64_t index)
+{
+	struct rte_mbuf *mbuf = frame_from_alice(index);
+	rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 28 + 20] ^= 1; // in the ciphertext
+	return mbuf;
+}
+
+// One burst of n packets, from an index on.
+static void push_run(uint64_t first, uint16_t n)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	for (uint16_t i = 0; i < n; i++)
+		mbufs[i] = frame_from_alice(first + i);
+	loop_process_burst(worker(), mbufs, n);
+}
+
+static void expect_copy(const struct lab_copy *copy, uint64_t index)
+{
+	struct lab_packet packet = rtp_under(bob_key, index);
+	assert_int_equal(copy->leg, BOB);
+	assert_true(lab_copy_is(&lab, copy, &packet));
+}
+
+static void expect_run(uint64_t first, unsigned n)
+{
+	assert_int_equal(lab_take(&lab, 0, copies), n);
+	for (unsigned i = 0; i < n; i++)
+		expect_copy(&copies[i], first + i);
+}
+
+static void expect_drops(enum drop_reason reason, uint64_t n)
+{
+	assert_int_equal(lab_drops_of(&lab, 0, reason), n);
+	assert_int_equal(lab_drops(&lab, 0), n);
+}
+
+// --- cipher passes ---
+
+static struct cipher counting;
+static const struct cipher *real;
+static unsigned passes;
+
+static void decrypt_and_count(struct cipher_op *ops[], uint16_t n)
+{
+	passes += n;
+	real->decrypt_burst(ops, n);
+}
+
+// Has those of decryption counted until the lab is closed.
+static void passes_count(void)
+{
+	real = lab.relay.cipher;
+	counting = *real;
+	counting.decrypt_burst = decrypt_and_count;
+	lab.relay.cipher = &counting;
+	passes = 0;
+}
+
+// --- a burst whose first packets tell the index of those behind them ---
+
+static void first_burst_wraps(void **state)
+{
+	(void)state;
+	call_open(0);
+	push_run(65533, 20);
+	expect_run(65533, 20);
+	expect_drops(DROP_AUTH_FAIL, 0);
+}
+
+static void first_burst_carries_roc_now_and_then(void **state)
+{
+	(void)state;
+	call_open(10);
+	push_run(5 * ROC_1 + 3010, 20);
+	expect_run(5 * ROC_1 + 3010, 20);
+	expect_drops(DROP_AUTH_FAIL, 0);
+}
+
+// The carried ROC counts within one burst of a known stream, too: a sender that is some rollovers ahead.
+static void burst_of_known_stream_jumps_ahead(void **state)
+{
+	(void)state;
+	call_open(10);
+	push_run(10, 2);
+	expect_run(10, 2);
+	push_run(7 * ROC_1 + 3010, 20);
+	expect_run(7 * ROC_1 + 3010, 20);
+	expect_drops(DROP_AUTH_FAIL, 0);
+}
+
+static void packets_come_in_any_order(void **state)
+{
+	static const uint64_t order[] = {65534, ROC_1 + 1, 65535, ROC_1, ROC_1 + 3, ROC_1 + 2};
+	struct rte_mbuf *mbufs[6];
+	(void)state;
+	call_open(0);
+	for (unsigned i = 0; i < 6; i++)
+		mbufs[i] = frame_from_alice(order[i]);
+	loop_process_burst(worker(), mbufs, 6);
+	assert_int_equal(lab_take(&lab, 0, copies), 6);
+	for (unsigned i = 0; i < 6; i++)
+		expect_copy(&copies[i], order[i]);
+}
+
+static void second_copy_behind_wrap_is_replayed(void **state)
+{
+	struct rte_mbuf *mbufs[4];
+	(void)state;
+	call_open(0);
+	for (unsigned i = 0; i < 4; i++)
+		mbufs[i] = frame_from_alice(i < 2 ? 65535 : ROC_1);
+	loop_process_burst(worker(), mbufs, 4);
+	expect_run(65535, 2);
+	expect_drops(DROP_REPLAYED, 2);
+}
+
+// What a stranger puts between them tells nothing: its tag does not match.
+static void forged_among_first_burst_tell_nothing(void **state)
+{
+	struct rte_mbuf *mbufs[8];
+	(void)state;
+	call_open(10);
+	mbufs[0] = forged_frame(9 * ROC_1 + 3000);
+	mbufs[1] = frame_from_alice(5 * ROC_1 + 3010);
+	mbufs[2] = forged_frame(77 * ROC_1 + 3020);
+	mbufs[3] = frame_from_alice(5 * ROC_1 + 3011);
+	mbufs[4] = forged_frame(40000);
+	mbufs[5] = frame_from_alice(5 * ROC_1 + 3012);
+	mbufs[6] = forged_frame(5 * ROC_1 + 3013);
+	mbufs[7] = frame_from_alice(5 * ROC_1 + 3013);
+	loop_process_burst(worker(), mbufs, 8);
+	expect_run(5 * ROC_1 + 3010, 4);
+	expect_drops(DROP_AUTH_FAIL, 4);
+}
+
+// Two senders of one key in one burst: each has an index of its own.
+static void senders_of_one_burst_are_told_apart(void **state)
+{
+	struct rte_mbuf *mbufs[8];
+	(void)state;
+	call_open(10);
+	for (unsigned i = 0; i < 8; i++) {
+		struct lab_packet packet = rtp_under(alice_key, (2 + i % 2) * ROC_1 + 500 + i / 2);
+		packet.ssrc += i % 2;
+		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
+	}
+	loop_process_burst(worker(), mbufs, 8);
+	assert_int_equal(lab_take(&lab, 0, copies), 8);
+	for (unsigned i = 0; i < 8; i++) {
+		struct lab_packet packet = rtp_under(bob_key, (2 + i % 2) * ROC_1 + 500 + i / 2);
+		packet.ssrc += i % 2;
+		assert_true(lab_copy_is(&lab, &copies[i], &packet));
+	}
+	expect_drops(DROP_AUTH_FAIL, 0);
+}
+
+// A jump whose SEQ are old ones where the stream was: not refused as replayed before the ROC's tag is verified.
+static void burst_jumps_ahead_to_old_seq(void **state)
+{
+	(void)state;
+	call_open(10);
+	push_run(3000, 20);
+	expect_run(3000, 20);
+	push_run(2 * ROC_1 + 3000, 20);
+	expect_run(2 * ROC_1 + 3000, 20);
+	expect_drops(DROP_REPLAYED, 0);
+}
+
+// What a stranger's packets cost beside those of a sender: one cipher pass each.
+static void forged_packets_cost_one_pass(void **state)
+{
+	struct rte_mbuf *mbufs[16];
+	(void)state;
+	call_open(1);
+	if (lab.relay.cryptodev)
+		return; // the passes are the device's
+	passes_count();
+	for (unsigned i = 0; i < 16; i++) // the stream is not born
+		mbufs[i] = forged_frame(5 * ROC_1 + i);
+	loop_process_burst(worker(), mbufs, 16);
+	assert_int_equal(passes, 16);
+	push_run(5 * ROC_1, 1);
+	passes = 0;
+	for (unsigned i = 0; i < 16; i++)
+		mbufs[i] = i % 4 == 0 ? frame_from_alice(5 * ROC_1 + i + 1)
+				      : forged_frame(5 * ROC_1 + i + 1);
+	loop_process_burst(worker(), mbufs, 16);
+	assert_int_equal(passes, 16);
+	passes = 0;
+	for (unsigned i = 0; i < 16; i++) // one of them gets a second try with its ROC
+		mbufs[i] = forged_frame(6 * ROC_1 + i + 20);
+	loop_process_burst(worker(), mbufs, 16);
+	assert_int_equal(passes, 17);
+	expect_drops(DROP_AUTH_FAIL, 16 + 12 + 16);
+	lab_take(&lab, 0, copies);
+}
+
+#define in_lab(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		in_lab(first_burst_wraps),
+		in_lab(first_burst_carries_roc_now_and_then),
+		in_lab(burst_of_known_stream_jumps_ahead),
+		in_lab(packets_come_in_any_order),
+		in_lab(second_copy_behind_wrap_is_replayed),
+		in_lab(forged_among_first_burst_tell_nothing),
+		in_lab(senders_of_one_burst_are_told_apart),
+		in_lab(burst_jumps_ahead_to_old_seq),
+		in_lab(forged_packets_cost_one_pass),
+	};
+	lab_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
