@@ -44,7 +44,7 @@ char *file_read(struct check *c)
 	} else if (text[len - 1] == '\0') {
 		for (const char *p = text; *p != '\0'; p++)
 			line += *p == '\n';
-		complain_file(c, NULL, line, "has a NUL octet; accepted: text");
+		check_complain_file(c, NULL, line, "has a NUL octet; accepted: text");
 		free(text);
 		text = NULL;
 	} else {
@@ -54,7 +54,8 @@ char *file_read(struct check *c)
 	return text;
 
 unreadable:
-	complain_file(c, NULL, 0, "cannot be read: %s; accepted: a readable file", strerror(errno));
+	check_complain_file(
+		c, NULL, 0, "cannot be read: %s; accepted: a readable file", strerror(errno));
 	if (file)
 		fclose(file);
 	free(text);
@@ -88,7 +89,7 @@ void integers_check(struct check *c, const char *text)
 			bool hex = p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
 			if (strtoull(p, NULL, hex ? 16 : 10) > INT32_MAX &&
 				p[strspn(p, "0123456789abcdefABCDEFxX")] != 'L')
-				complain_file(c, NULL, line,
+				check_complain_file(c, NULL, line,
 					"an integer does not fit into 32 bits; accepted: "
 					"-2147483647 to "
 					"2147483647, or the suffix L");

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "config/complaint.h"
+#include "config/check.h"
 
 // The whole file as a string, without a byte order mark and with a newline at the end, or NULL after a
 // complaint. It is not left to libconfig to read the file: its scanner ends the process when a read

@@ -7,7 +7,7 @@
 #include <sys/un.h>
 
 #include "base/devargs.h"
-#include "config/complaint.h"
+#include "config/check.h"
 #include "config/config.h"
 #include "config/file.h"
 #include "config/ports.h"
@@ -32,9 +32,9 @@ static void read_cipher(
 	if (strcmp(text, "ipsec-mb") == 0 || strcmp(text, "openssl") == 0 ||
 		(strncmp(text, cryptodev, prefix_len) == 0 &&
 			is_word(text + prefix_len, m->max, "_.:-")))
-		text_set(c, out, text);
+		check_set_text(c, out, text);
 	else
-		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
 static void read_level(
@@ -59,7 +59,7 @@ static void read_level(
 			return;
 		}
 	}
-	complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+	check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
 static void read_tls(struct check *c, const config_setting_t *s, const struct member *m, void *out)
@@ -83,9 +83,9 @@ static void read_eal(struct check *c, const config_setting_t *s, const struct me
 		const config_setting_t *element = config_setting_get_elem(s, i);
 		const char *text = string_get(c, element, "a string");
 		if (text && text[0] == '\0')
-			complain(c, element, NULL, "is empty; accepted: an argument of DPDK");
+			check_complain(c, element, NULL, "is empty; accepted: an argument of DPDK");
 		else if (text)
-			text_set(c, &config->eal[i], text);
+			check_set_text(c, &config->eal[i], text);
 	}
 }
 
@@ -96,7 +96,8 @@ static void read_lcores(
 	if (!sequence_check(c, s, m))
 		return;
 	if (config_setting_get_member(s->parent, "workers"))
-		complain(c, s, NULL, "is given together with workers; accepted: one of the two");
+		check_complain(
+			c, s, NULL, "is given together with workers; accepted: one of the two");
 	unsigned n = (unsigned)config_setting_length(s);
 	config->lcores = check_calloc(c, n, sizeof(unsigned));
 	if (!config->lcores)
@@ -109,7 +110,7 @@ static void read_lcores(
 			continue;
 		for (unsigned j = 0; j < i; j++) {
 			if (config->lcores[j] == config->lcores[i])
-				complain(c, element, NULL,
+				check_complain(c, element, NULL,
 					"is also lcores[%u]; accepted: each CPU once", j);
 		}
 	}
@@ -202,8 +203,8 @@ static void queues_check(struct check *c, const config_setting_t *root, const st
 		unsigned n;
 		if (!device || !devargs_queues(device, &name, &n) || n >= config->n_workers)
 			continue;
-		complain(c, config_setting_get_member(config_setting_get_elem(list, i), "device"),
-			NULL,
+		check_complain(c,
+			config_setting_get_member(config_setting_get_elem(list, i), "device"), NULL,
 			"has %s=%u for %u workers; accepted: %s=%u, or no more workers than queues",
 			name, n, config->n_workers, name, config->n_workers);
 	}
@@ -214,7 +215,8 @@ static void root_read(struct check *c, const config_setting_t *root, struct conf
 	const config_setting_t *group = config_setting_get_member(root, "group");
 	group_read(c, root, root_members, config);
 	if (group && !config_setting_get_member(root, "user"))
-		complain(c, group, NULL, "is given without user; accepted: both, or user alone");
+		check_complain(
+			c, group, NULL, "is given without user; accepted: both, or user alone");
 	queues_check(c, root, config);
 }
 
@@ -224,8 +226,8 @@ static struct config *config_new(struct check *c)
 	struct config *config = check_calloc(c, 1, sizeof(*config));
 	if (!config)
 		return NULL;
-	text_set(c, &config->path, c->path);
-	text_set(c, &config->state_directory, "/var/lib/mcxrelay");
+	check_set_text(c, &config->path, c->path);
+	check_set_text(c, &config->state_directory, "/var/lib/mcxrelay");
 	config->n_workers = 1;
 	config->control_mode = 0600;
 	config->limits = (struct config_limits){
@@ -250,7 +252,7 @@ static void text_read(struct check *c, const char *text, struct config *config)
 	if (config_read_string(&file, text) == CONFIG_TRUE)
 		root_read(c, config_root_setting(&file), config);
 	else
-		complain_file(c, config_error_file(&file), (unsigned)config_error_line(&file),
+		check_complain_file(c, config_error_file(&file), (unsigned)config_error_line(&file),
 			"%s; accepted: the syntax of libconfig, each setting once%s",
 			config_error_text(&file),
 			config_error_file(&file) ? ", no comment without a newline" : "");

@@ -25,9 +25,9 @@ static void read_device(
 			good = false;
 	}
 	if (good)
-		text_set(c, out, text);
+		check_set_text(c, out, text);
 	else
-		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
 // "192.0.2.1/24" or "2001:db8::1/64".
@@ -89,10 +89,10 @@ static void address_read(struct check *c, const config_setting_t *s, struct conf
 	if (!text)
 		return;
 	if (!address_parse(text, address)) {
-		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, accepted);
 	} else if (address->family == AF_INET ? !is_host_v4(address->v4, address->prefix_len)
 					      : !is_host_v6(&address->v6)) {
-		complain(c, s, NULL,
+		check_complain(c, s, NULL,
 			"is \"%s\", which no port can have; accepted: a unicast address of a host",
 			text);
 		address->family = AF_UNSPEC;
@@ -123,7 +123,7 @@ static void read_gateway(
 		return;
 	port->has_gateway = inet_pton(AF_INET, text, &port->gateway) == 1;
 	if (!port->has_gateway)
-		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
 static void read_gateway6(
@@ -135,7 +135,7 @@ static void read_gateway6(
 		return;
 	port->has_gateway6 = inet_pton(AF_INET6, text, &port->gateway6) == 1;
 	if (!port->has_gateway6)
-		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
 // A next hop is resolved by ARP or Neighbour Solicitation, so it must be on-link, and not the
@@ -154,7 +154,7 @@ static void gateway_check(struct check *c, const config_setting_t *group, const 
 		if (bits_equal(&address->v6, gateway, address->prefix_len))
 			on_link = true;
 		if (bits_equal(&address->v6, gateway, bits)) {
-			complain(c, s, NULL,
+			check_complain(c, s, NULL,
 				"is the port's own addresses[%u]; accepted: the address of a "
 				"router",
 				i);
@@ -162,7 +162,7 @@ static void gateway_check(struct check *c, const config_setting_t *group, const 
 		}
 	}
 	if (!on_link)
-		complain(c, s, NULL,
+		check_complain(c, s, NULL,
 			"is not on-link; accepted: an address inside a prefix of the port's %s",
 			family == AF_INET ? "addresses" : "addresses, or a link-local one");
 }
@@ -179,7 +179,7 @@ static void port_check(struct check *c, const config_setting_t *s, const struct 
 		gateway_check(c, s, "gateway6", AF_INET6, &port->gateway6, port);
 	// RFC 8200, 5: no link with IPv6 has less.
 	if (has_v6 && port->mtu < 1280)
-		complain(c, config_setting_get_member(s, "mtu"), NULL,
+		check_complain(c, config_setting_get_member(s, "mtu"), NULL,
 			"is %u with an IPv6 address; accepted: an integer from 1280 to 9000",
 			port->mtu);
 }
@@ -200,7 +200,7 @@ static void address_check_unique(struct check *c, const config_setting_t *s,
 		for (unsigned j = 0; j < n; j++) {
 			if (!address_equal(&ports[i].addresses[j], &ports[port].addresses[k]))
 				continue;
-			complain(c, s, NULL,
+			check_complain(c, s, NULL,
 				"is also ports[%u].addresses[%u]; accepted: each address once", i,
 				j);
 			return;
@@ -241,7 +241,7 @@ static void port_check_unique(struct check *c, const config_setting_t *list, uns
 			!config_setting_lookup_string(other, name, &earlier) ||
 			!equal(text, earlier))
 			continue;
-		complain(c, config_setting_get_member(s, name), NULL,
+		check_complain(c, config_setting_get_member(s, name), NULL,
 			"is also the %s of ports[%u]; accepted: a %s of its own", name, j, name);
 		return;
 	}
@@ -293,7 +293,7 @@ void read_ports(struct check *c, const config_setting_t *s, const struct member 
 		struct config_port *port = &config->ports[i];
 		port->mtu = 1500;
 		if (!config_setting_is_group(element)) {
-			complain(c, element, NULL,
+			check_complain(c, element, NULL,
 				"is %s; accepted: a group { name, device, addresses, ... }",
 				type_name(element));
 			continue;

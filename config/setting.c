@@ -34,7 +34,7 @@ const char *type_name(const config_setting_t *s)
 const char *string_get(struct check *c, const config_setting_t *s, const char *accepted)
 {
 	if (config_setting_type(s) != CONFIG_TYPE_STRING) {
-		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), accepted);
+		check_complain(c, s, NULL, "is %s; accepted: %s", type_name(s), accepted);
 		return NULL;
 	}
 	return config_setting_get_string(s);
@@ -47,13 +47,13 @@ bool integer_get(
 
 	if (config_setting_type(s) != CONFIG_TYPE_INT &&
 		config_setting_type(s) != CONFIG_TYPE_INT64) {
-		complain(c, s, NULL, "is %s; accepted: an integer from %u to %u", type_name(s), min,
-			max);
+		check_complain(c, s, NULL, "is %s; accepted: an integer from %u to %u",
+			type_name(s), min, max);
 		return false;
 	}
 	value = config_setting_get_int64(s);
 	if (value < min || value > max) {
-		complain(
+		check_complain(
 			c, s, NULL, "is %lld; accepted: an integer from %u to %u", value, min, max);
 		return false;
 	}
@@ -64,12 +64,12 @@ bool integer_get(
 bool sequence_check(struct check *c, const config_setting_t *s, const struct member *m)
 {
 	if (!config_setting_is_array(s) && !config_setting_is_list(s)) {
-		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+		check_complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
 		return false;
 	}
 	int n = config_setting_length(s);
 	if ((uint32_t)n < m->min || (uint32_t)n > m->max) {
-		complain(c, s, NULL, "has %d elements; accepted: %s", n, m->accepted);
+		check_complain(c, s, NULL, "has %d elements; accepted: %s", n, m->accepted);
 		return false;
 	}
 	return true;
@@ -85,7 +85,7 @@ void read_bool(struct check *c, const config_setting_t *s, const struct member *
 	if (config_setting_type(s) == CONFIG_TYPE_BOOL)
 		*(bool *)out = config_setting_get_bool(s);
 	else
-		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+		check_complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
 }
 
 void read_u16(struct check *c, const config_setting_t *s, const struct member *m, void *out)
@@ -102,9 +102,9 @@ void read_text(struct check *c, const config_setting_t *s, const struct member *
 		return;
 	size_t len = strlen(text);
 	if (len < m->min || len > m->max)
-		complain(c, s, NULL, "has %zu octets; accepted: %s", len, m->accepted);
+		check_complain(c, s, NULL, "has %zu octets; accepted: %s", len, m->accepted);
 	else
-		text_set(c, out, text);
+		check_set_text(c, out, text);
 }
 
 bool is_word(const char *text, size_t max, const char *others)
@@ -123,9 +123,9 @@ void read_name(struct check *c, const config_setting_t *s, const struct member *
 	if (!text)
 		return;
 	if (is_word(text, m->max, "_.-"))
-		text_set(c, out, text);
+		check_set_text(c, out, text);
 	else
-		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
 void read_mode(struct check *c, const config_setting_t *s, const struct member *m, void *out)
@@ -135,7 +135,7 @@ void read_mode(struct check *c, const config_setting_t *s, const struct member *
 		return;
 	size_t len = strlen(text);
 	if (len < 3 || len > 4 || strspn(text, "01234567") != len || strtoul(text, NULL, 8) > 0777)
-		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 	else
 		*(unsigned *)out = (unsigned)strtoul(text, NULL, 8);
 }
@@ -177,9 +177,9 @@ void read_listen(struct check *c, const config_setting_t *s, const struct member
 	if (!text)
 		return;
 	if (is_listen_address(text))
-		text_set(c, out, text);
+		check_set_text(c, out, text);
 	else
-		complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
 // Complains about a setting that is none, with the names of its group.
@@ -191,7 +191,7 @@ static void complain_unknown(
 	for (const struct member *m = members; m->name && len < sizeof(names); m++)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
 			m == members ? "" : ", ", m->name);
-	complain(c, s, NULL, "is not a setting; accepted: %s", names);
+	check_complain(c, s, NULL, "is not a setting; accepted: %s", names);
 }
 
 void group_read(
@@ -209,7 +209,7 @@ void group_read(
 	}
 	for (m = members; m->name; m++) {
 		if (m->required && !config_setting_get_member(group, m->name))
-			complain(c, group, m->name, "is missing; accepted: %s", m->accepted);
+			check_complain(c, group, m->name, "is missing; accepted: %s", m->accepted);
 	}
 }
 
@@ -218,5 +218,5 @@ void read_group(struct check *c, const config_setting_t *s, const struct member 
 	if (config_setting_is_group(s))
 		group_read(c, s, m->members, out);
 	else
-		complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+		check_complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
 }

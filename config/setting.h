@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/complaint.h"
+#include "config/check.h"
 
 enum { OPTIONAL = 0, REQUIRED = 1 }; // values of member.required
 

@@ -15,14 +15,14 @@ struct check {
 };
 
 // Writes the line about a setting, or about its member that name (if not NULL) says.
-void complain(struct check *c, const config_setting_t *s, const char *name, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+void check_complain(struct check *c, const config_setting_t *s, const char *name,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 // Writes the line about the file as a whole.
-void complain_file(struct check *c, const char *file, unsigned line, const char *format, ...)
+void check_complain_file(struct check *c, const char *file, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
 void *check_calloc(struct check *c, size_t n, size_t size);
 
 // Replaces a string by a copy of text.
-void text_set(struct check *c, char **out, const char *text);
+void check_set_text(struct check *c, char **out, const char *text);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "config/complaint.h"
+#include "config/check.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -42,7 +42,8 @@ static void complaint_write(
 	c->failed = true;
 }
 
-void complain(struct check *c, const config_setting_t *s, const char *name, const char *format, ...)
+void check_complain(
+	struct check *c, const config_setting_t *s, const char *name, const char *format, ...)
 {
 	char path[SETTING_PATH_SIZE];
 	setting_path(s, path);
@@ -58,7 +59,7 @@ void complain(struct check *c, const config_setting_t *s, const char *name, cons
 		c, config_setting_source_file(s), config_setting_source_line(s), path, message);
 }
 
-void complain_file(struct check *c, const char *file, unsigned line, const char *format, ...)
+void check_complain_file(struct check *c, const char *file, unsigned line, const char *format, ...)
 {
 	char message[COMPLAINT_SIZE];
 	va_list args;
@@ -72,15 +73,15 @@ void *check_calloc(struct check *c, size_t n, size_t size)
 {
 	void *p = calloc(n, size);
 	if (!p)
-		complain_file(c, NULL, 0, "out of memory; accepted: more memory");
+		check_complain_file(c, NULL, 0, "out of memory; accepted: more memory");
 	return p;
 }
 
-void text_set(struct check *c, char **out, const char *text)
+void check_set_text(struct check *c, char **out, const char *text)
 {
 	char *copy = strdup(text);
 	if (!copy)
-		complain_file(c, NULL, 0, "out of memory; accepted: more memory");
+		check_complain_file(c, NULL, 0, "out of memory; accepted: more memory");
 	free(*out);
 	*out = copy;
 }
