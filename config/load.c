@@ -26,12 +26,12 @@ static void read_cipher(
 {
 	static const char cryptodev[] = "cryptodev:";
 	const size_t prefix_len = sizeof(cryptodev) - 1;
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 	if (!text)
 		return;
 	if (strcmp(text, "ipsec-mb") == 0 || strcmp(text, "openssl") == 0 ||
 		(strncmp(text, cryptodev, prefix_len) == 0 &&
-			is_word(text + prefix_len, m->max, "_.:-")))
+			setting_is_word(text + prefix_len, m->max, "_.:-")))
 		check_set_text(c, out, text);
 	else
 		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
@@ -49,7 +49,7 @@ static void read_level(
 		{"info", CONFIG_LOG_INFO},
 		{"debug", CONFIG_LOG_DEBUG},
 	};
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 
 	if (!text)
 		return;
@@ -66,13 +66,13 @@ static void read_tls(struct check *c, const config_setting_t *s, const struct me
 {
 	struct config_tls *tls = out;
 	tls->enabled = true;
-	read_group(c, s, m, out);
+	setting_read_group(c, s, m, out);
 }
 
 static void read_eal(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
-	if (!sequence_check(c, s, m))
+	if (!setting_check_sequence(c, s, m))
 		return;
 	unsigned n = (unsigned)config_setting_length(s);
 	config->eal = check_calloc(c, n + 1, sizeof(char *));
@@ -81,7 +81,7 @@ static void read_eal(struct check *c, const config_setting_t *s, const struct me
 	config->n_eal = n;
 	for (unsigned i = 0; i < n; i++) {
 		const config_setting_t *element = config_setting_get_elem(s, i);
-		const char *text = string_get(c, element, "a string");
+		const char *text = setting_string(c, element, "a string");
 		if (text && text[0] == '\0')
 			check_complain(c, element, NULL, "is empty; accepted: an argument of DPDK");
 		else if (text)
@@ -93,7 +93,7 @@ static void read_lcores(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
-	if (!sequence_check(c, s, m))
+	if (!setting_check_sequence(c, s, m))
 		return;
 	if (config_setting_get_member(s->parent, "workers"))
 		check_complain(
@@ -106,7 +106,7 @@ static void read_lcores(
 	for (unsigned i = 0; i < n; i++) {
 		const config_setting_t *element = config_setting_get_elem(s, i);
 		config->lcores[i] = UINT32_MAX; // equal to no CPU if the element is wrong
-		if (!integer_get(c, element, 0, CPU_MAX, &config->lcores[i]))
+		if (!setting_integer(c, element, 0, CPU_MAX, &config->lcores[i]))
 			continue;
 		for (unsigned j = 0; j < i; j++) {
 			if (config->lcores[j] == config->lcores[i])
@@ -122,24 +122,25 @@ static void read_lcores(
 #define ACCEPTED_USER "a name of 1 to 32 letters, digits, \"_\", \".\" and \"-\""
 
 static const struct member tls_members[] = {
-	{"listen", read_listen, offsetof(struct config_tls, listen), 0, 0, REQUIRED,
+	{"listen", setting_read_listen, offsetof(struct config_tls, listen), 0, 0, REQUIRED,
 		ACCEPTED_LISTEN, NULL},
-	{"certificate", read_text, offsetof(struct config_tls, certificate), 1, 4095, REQUIRED,
+	{"certificate", setting_read_text, offsetof(struct config_tls, certificate), 1, 4095,
+		REQUIRED, ACCEPTED_PATH, NULL},
+	{"key", setting_read_text, offsetof(struct config_tls, key), 1, 4095, REQUIRED,
 		ACCEPTED_PATH, NULL},
-	{"key", read_text, offsetof(struct config_tls, key), 1, 4095, REQUIRED, ACCEPTED_PATH,
+	{"ca", setting_read_text, offsetof(struct config_tls, ca), 1, 4095, REQUIRED, ACCEPTED_PATH,
 		NULL},
-	{"ca", read_text, offsetof(struct config_tls, ca), 1, 4095, REQUIRED, ACCEPTED_PATH, NULL},
-	{"crl", read_text, offsetof(struct config_tls, crl), 1, 4095, OPTIONAL, ACCEPTED_PATH,
-		NULL},
+	{"crl", setting_read_text, offsetof(struct config_tls, crl), 1, 4095, OPTIONAL,
+		ACCEPTED_PATH, NULL},
 	{0},
 };
 
 static const struct member control_members[] = {
-	{"unix", read_text, offsetof(struct config, control_unix), 1, UNIX_PATH_MAX, REQUIRED,
-		"a path of 1 to 107 octets", NULL},
-	{"mode", read_mode, offsetof(struct config, control_mode), 0, 0, OPTIONAL,
+	{"unix", setting_read_text, offsetof(struct config, control_unix), 1, UNIX_PATH_MAX,
+		REQUIRED, "a path of 1 to 107 octets", NULL},
+	{"mode", setting_read_mode, offsetof(struct config, control_mode), 0, 0, OPTIONAL,
 		"an octal string from \"0000\" to \"0777\"", NULL},
-	{"group", read_text, offsetof(struct config, control_group), 0, 32, OPTIONAL,
+	{"group", setting_read_text, offsetof(struct config, control_group), 0, 32, OPTIONAL,
 		"the name of a group, at most 32 octets; \"\" leaves it alone", NULL},
 	{"tls", read_tls, offsetof(struct config, control_tls), 0, 0, OPTIONAL,
 		"a group { listen, certificate, key, ca, crl }", tls_members},
@@ -147,20 +148,20 @@ static const struct member control_members[] = {
 };
 
 static const struct member metrics_members[] = {
-	{"listen", read_listen, offsetof(struct config, metrics_listen), 0, 0, REQUIRED,
+	{"listen", setting_read_listen, offsetof(struct config, metrics_listen), 0, 0, REQUIRED,
 		ACCEPTED_LISTEN, NULL},
 	{0},
 };
 
 static const struct member limits_members[] = {
-	{"keys", read_u32, offsetof(struct config_limits, keys), 1, ENTRIES_MAX, OPTIONAL, NULL,
-		NULL},
-	{"sessions", read_u32, offsetof(struct config_limits, sessions), 1, ENTRIES_MAX, OPTIONAL,
+	{"keys", setting_read_u32, offsetof(struct config_limits, keys), 1, ENTRIES_MAX, OPTIONAL,
 		NULL, NULL},
-	{"legs", read_u32, offsetof(struct config_limits, legs), 1, ENTRIES_MAX, OPTIONAL, NULL,
-		NULL},
-	{"streams", read_u32, offsetof(struct config_limits, streams), 1, ENTRIES_MAX, OPTIONAL,
+	{"sessions", setting_read_u32, offsetof(struct config_limits, sessions), 1, ENTRIES_MAX,
+		OPTIONAL, NULL, NULL},
+	{"legs", setting_read_u32, offsetof(struct config_limits, legs), 1, ENTRIES_MAX, OPTIONAL,
 		NULL, NULL},
+	{"streams", setting_read_u32, offsetof(struct config_limits, streams), 1, ENTRIES_MAX,
+		OPTIONAL, NULL, NULL},
 	{0},
 };
 
@@ -171,8 +172,8 @@ static const struct member log_members[] = {
 };
 
 static const struct member root_members[] = {
-	{"workers", read_u32, offsetof(struct config, n_workers), 1, WORKERS_MAX, OPTIONAL, NULL,
-		NULL},
+	{"workers", setting_read_u32, offsetof(struct config, n_workers), 1, WORKERS_MAX, OPTIONAL,
+		NULL, NULL},
 	{"lcores", read_lcores, 0, 1, WORKERS_MAX, OPTIONAL, "an array of 1 to 64 CPU numbers",
 		NULL},
 	{"eal", read_eal, 0, 0, 64, OPTIONAL, "an array of at most 64 strings", NULL},
@@ -180,17 +181,20 @@ static const struct member root_members[] = {
 		"\"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\"", NULL},
 	{"ports", read_ports, 0, 1, PORTS_MAX, REQUIRED,
 		"a list of 1 to 16 groups { name, device, addresses, ... }", NULL},
-	{"control", read_group, 0, 0, 0, REQUIRED, "a group { unix, ... }", control_members},
-	{"metrics", read_group, 0, 0, 0, OPTIONAL, "a group { listen }", metrics_members},
-	{"state_directory", read_text, offsetof(struct config, state_directory), 1, 4095, OPTIONAL,
-		ACCEPTED_PATH, NULL},
-	{"user", read_name, offsetof(struct config, user), 0, 32, OPTIONAL, ACCEPTED_USER, NULL},
-	{"group", read_name, offsetof(struct config, group), 0, 32, OPTIONAL, ACCEPTED_USER, NULL},
-	{"confine", read_bool, offsetof(struct config, confine), 0, 0, OPTIONAL, "true or false",
+	{"control", setting_read_group, 0, 0, 0, REQUIRED, "a group { unix, ... }",
+		control_members},
+	{"metrics", setting_read_group, 0, 0, 0, OPTIONAL, "a group { listen }", metrics_members},
+	{"state_directory", setting_read_text, offsetof(struct config, state_directory), 1, 4095,
+		OPTIONAL, ACCEPTED_PATH, NULL},
+	{"user", setting_read_name, offsetof(struct config, user), 0, 32, OPTIONAL, ACCEPTED_USER,
 		NULL},
-	{"limits", read_group, offsetof(struct config, limits), 0, 0, OPTIONAL,
+	{"group", setting_read_name, offsetof(struct config, group), 0, 32, OPTIONAL, ACCEPTED_USER,
+		NULL},
+	{"confine", setting_read_bool, offsetof(struct config, confine), 0, 0, OPTIONAL,
+		"true or false", NULL},
+	{"limits", setting_read_group, offsetof(struct config, limits), 0, 0, OPTIONAL,
 		"a group { keys, sessions, legs, streams }", limits_members},
-	{"log", read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
+	{"log", setting_read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
 	{0},
 };
 
@@ -213,7 +217,7 @@ static void queues_check(struct check *c, const config_setting_t *root, const st
 static void root_read(struct check *c, const config_setting_t *root, struct config *config)
 {
 	const config_setting_t *group = config_setting_get_member(root, "group");
-	group_read(c, root, root_members, config);
+	setting_read_members(c, root, root_members, config);
 	if (group && !config_setting_get_member(root, "user"))
 		check_complain(
 			c, group, NULL, "is given without user; accepted: both, or user alone");

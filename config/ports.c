@@ -16,7 +16,7 @@ enum { ADDRESSES_MAX = 64 }; // of one port
 static void read_device(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 	if (!text)
 		return;
 	bool good = isalnum((unsigned char)text[0]) && strlen(text) <= m->max;
@@ -46,7 +46,8 @@ static bool address_parse(const char *text, struct config_address *address)
 	else
 		return false;
 	unsigned prefix_len;
-	if (!decimal_parse(slash + 1, 1, address->family == AF_INET ? 32 : 128, &prefix_len)) {
+	if (!setting_parse_decimal(
+		    slash + 1, 1, address->family == AF_INET ? 32 : 128, &prefix_len)) {
 		address->family = AF_UNSPEC;
 		return false;
 	}
@@ -85,7 +86,7 @@ static void address_read(struct check *c, const config_setting_t *s, struct conf
 {
 	static const char accepted[] =
 		"an address with its prefix length, such as \"192.0.2.1/24\" or \"2001:db8::1/64\"";
-	const char *text = string_get(c, s, accepted);
+	const char *text = setting_string(c, s, accepted);
 	if (!text)
 		return;
 	if (!address_parse(text, address)) {
@@ -103,7 +104,7 @@ static void read_addresses(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_port *port = out;
-	if (!sequence_check(c, s, m))
+	if (!setting_check_sequence(c, s, m))
 		return;
 	unsigned n = (unsigned)config_setting_length(s);
 	port->addresses = check_calloc(c, n, sizeof(struct config_address));
@@ -118,7 +119,7 @@ static void read_gateway(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_port *port = out;
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 	if (!text)
 		return;
 	port->has_gateway = inet_pton(AF_INET, text, &port->gateway) == 1;
@@ -130,7 +131,7 @@ static void read_gateway6(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_port *port = out;
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 	if (!text)
 		return;
 	port->has_gateway6 = inet_pton(AF_INET6, text, &port->gateway6) == 1;
@@ -263,7 +264,7 @@ static void ports_check(struct check *c, const config_setting_t *list, const str
 }
 
 static const struct member port_members[] = {
-	{"name", read_name, offsetof(struct config_port, name), 0, 31, REQUIRED,
+	{"name", setting_read_name, offsetof(struct config_port, name), 0, 31, REQUIRED,
 		"1 to 31 letters, digits, \"_\", \".\" and \"-\"", NULL},
 	{"device", read_device, offsetof(struct config_port, device), 0, 255, REQUIRED,
 		"a DPDK device such as \"0000:03:00.0\" or \"net_af_packet0,iface=eth1\"", NULL},
@@ -273,15 +274,17 @@ static const struct member port_members[] = {
 		NULL},
 	{"gateway6", read_gateway6, 0, 0, 0, OPTIONAL, "an IPv6 address such as \"2001:db8::fe\"",
 		NULL},
-	{"vlan", read_u16, offsetof(struct config_port, vlan), 0, 4094, OPTIONAL, NULL, NULL},
-	{"mtu", read_u16, offsetof(struct config_port, mtu), 576, 9000, OPTIONAL, NULL, NULL},
+	{"vlan", setting_read_u16, offsetof(struct config_port, vlan), 0, 4094, OPTIONAL, NULL,
+		NULL},
+	{"mtu", setting_read_u16, offsetof(struct config_port, mtu), 576, 9000, OPTIONAL, NULL,
+		NULL},
 	{0},
 };
 
 void read_ports(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
-	if (!sequence_check(c, s, m))
+	if (!setting_check_sequence(c, s, m))
 		return;
 	unsigned n = (unsigned)config_setting_length(s);
 	config->ports = check_calloc(c, n, sizeof(struct config_port));
@@ -295,10 +298,10 @@ void read_ports(struct check *c, const config_setting_t *s, const struct member 
 		if (!config_setting_is_group(element)) {
 			check_complain(c, element, NULL,
 				"is %s; accepted: a group { name, device, addresses, ... }",
-				type_name(element));
+				setting_type_name(element));
 			continue;
 		}
-		group_read(c, element, port_members, port);
+		setting_read_members(c, element, port_members, port);
 		port_check(c, element, port);
 	}
 	ports_check(c, s, config);

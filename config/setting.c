@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *type_name(const config_setting_t *s)
+const char *setting_type_name(const config_setting_t *s)
 {
 	switch (config_setting_type(s)) {
 	case CONFIG_TYPE_INT:
@@ -31,16 +31,16 @@ const char *type_name(const config_setting_t *s)
 	}
 }
 
-const char *string_get(struct check *c, const config_setting_t *s, const char *accepted)
+const char *setting_string(struct check *c, const config_setting_t *s, const char *accepted)
 {
 	if (config_setting_type(s) != CONFIG_TYPE_STRING) {
-		check_complain(c, s, NULL, "is %s; accepted: %s", type_name(s), accepted);
+		check_complain(c, s, NULL, "is %s; accepted: %s", setting_type_name(s), accepted);
 		return NULL;
 	}
 	return config_setting_get_string(s);
 }
 
-bool integer_get(
+bool setting_integer(
 	struct check *c, const config_setting_t *s, uint32_t min, uint32_t max, uint32_t *out)
 {
 	long long value;
@@ -48,7 +48,7 @@ bool integer_get(
 	if (config_setting_type(s) != CONFIG_TYPE_INT &&
 		config_setting_type(s) != CONFIG_TYPE_INT64) {
 		check_complain(c, s, NULL, "is %s; accepted: an integer from %u to %u",
-			type_name(s), min, max);
+			setting_type_name(s), min, max);
 		return false;
 	}
 	value = config_setting_get_int64(s);
@@ -61,10 +61,11 @@ bool integer_get(
 	return true;
 }
 
-bool sequence_check(struct check *c, const config_setting_t *s, const struct member *m)
+bool setting_check_sequence(struct check *c, const config_setting_t *s, const struct member *m)
 {
 	if (!config_setting_is_array(s) && !config_setting_is_list(s)) {
-		check_complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+		check_complain(
+			c, s, NULL, "is %s; accepted: %s", setting_type_name(s), m->accepted);
 		return false;
 	}
 	int n = config_setting_length(s);
@@ -75,29 +76,32 @@ bool sequence_check(struct check *c, const config_setting_t *s, const struct mem
 	return true;
 }
 
-void read_u32(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void setting_read_u32(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
-	integer_get(c, s, m->min, m->max, out);
+	setting_integer(c, s, m->min, m->max, out);
 }
 
-void read_bool(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void setting_read_bool(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	if (config_setting_type(s) == CONFIG_TYPE_BOOL)
 		*(bool *)out = config_setting_get_bool(s);
 	else
-		check_complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+		check_complain(
+			c, s, NULL, "is %s; accepted: %s", setting_type_name(s), m->accepted);
 }
 
-void read_u16(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void setting_read_u16(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	uint32_t value;
-	if (integer_get(c, s, m->min, m->max, &value))
+	if (setting_integer(c, s, m->min, m->max, &value))
 		*(uint16_t *)out = (uint16_t)value;
 }
 
-void read_text(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void setting_read_text(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 	if (!text)
 		return;
 	size_t len = strlen(text);
@@ -107,7 +111,7 @@ void read_text(struct check *c, const config_setting_t *s, const struct member *
 		check_set_text(c, out, text);
 }
 
-bool is_word(const char *text, size_t max, const char *others)
+bool setting_is_word(const char *text, size_t max, const char *others)
 {
 	size_t len = strlen(text);
 	for (size_t i = 0; i < len; i++) {
@@ -117,20 +121,22 @@ bool is_word(const char *text, size_t max, const char *others)
 	return len >= 1 && len <= max;
 }
 
-void read_name(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void setting_read_name(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 	if (!text)
 		return;
-	if (is_word(text, m->max, "_.-"))
+	if (setting_is_word(text, m->max, "_.-"))
 		check_set_text(c, out, text);
 	else
 		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
-void read_mode(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void setting_read_mode(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 	if (!text)
 		return;
 	size_t len = strlen(text);
@@ -140,7 +146,7 @@ void read_mode(struct check *c, const config_setting_t *s, const struct member *
 		*(unsigned *)out = (unsigned)strtoul(text, NULL, 8);
 }
 
-bool decimal_parse(const char *text, unsigned min, unsigned max, unsigned *out)
+bool setting_parse_decimal(const char *text, unsigned min, unsigned max, unsigned *out)
 {
 	size_t len = strlen(text);
 	if (len < 1 || len > 5 || strspn(text, "0123456789") != len || (text[0] == '0' && len > 1))
@@ -154,7 +160,7 @@ static bool is_listen_address(const char *text)
 {
 	const char *colon = strrchr(text, ':');
 	unsigned port;
-	if (!colon || !decimal_parse(colon + 1, 1, 65535, &port))
+	if (!colon || !setting_parse_decimal(colon + 1, 1, 65535, &port))
 		return false;
 	size_t len = (size_t)(colon - text);
 	char host[INET6_ADDRSTRLEN + 2];
@@ -171,9 +177,10 @@ static bool is_listen_address(const char *text)
 	return inet_pton(AF_INET6, host + 1, &address) == 1;
 }
 
-void read_listen(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void setting_read_listen(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
-	const char *text = string_get(c, s, m->accepted);
+	const char *text = setting_string(c, s, m->accepted);
 	if (!text)
 		return;
 	if (is_listen_address(text))
@@ -194,7 +201,7 @@ static void complain_unknown(
 	check_complain(c, s, NULL, "is not a setting; accepted: %s", names);
 }
 
-void group_read(
+void setting_read_members(
 	struct check *c, const config_setting_t *group, const struct member *members, void *out)
 {
 	const struct member *m;
@@ -213,10 +220,12 @@ void group_read(
 	}
 }
 
-void read_group(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void setting_read_group(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	if (config_setting_is_group(s))
-		group_read(c, s, m->members, out);
+		setting_read_members(c, s, m->members, out);
 	else
-		check_complain(c, s, NULL, "is %s; accepted: %s", type_name(s), m->accepted);
+		check_complain(
+			c, s, NULL, "is %s; accepted: %s", setting_type_name(s), m->accepted);
 }

@@ -12,13 +12,13 @@
 enum { OPTIONAL = 0, REQUIRED = 1 }; // values of member.required
 
 struct member;
-typedef void (*member_read_fn)(
+typedef void (*setting_read_fn)(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out);
 
 // One setting of a group: how it is read and where its value goes.
 struct member {
 	const char *name;
-	member_read_fn read;
+	setting_read_fn read;
 	size_t offset;     // of the value in the structure of its group
 	uint32_t min, max; // of an integer; of the length of a string or sequence
 	bool required;
@@ -26,41 +26,49 @@ struct member {
 	const struct member *members; // of a group, up to one without a name
 };
 
-const char *type_name(const config_setting_t *s);
+const char *setting_type_name(const config_setting_t *s);
 
 // The text of a string, or NULL after a complaint that s is none.
-const char *string_get(struct check *c, const config_setting_t *s, const char *accepted);
+const char *setting_string(struct check *c, const config_setting_t *s, const char *accepted);
 
-bool integer_get(
+bool setting_integer(
 	struct check *c, const config_setting_t *s, uint32_t min, uint32_t max, uint32_t *out);
 
 // True if s is an array or a list with min to max elements.
-bool sequence_check(struct check *c, const config_setting_t *s, const struct member *m);
+bool setting_check_sequence(struct check *c, const config_setting_t *s, const struct member *m);
 
 // Readers: each takes one setting, complains or puts its value where out points.
 
-void read_u32(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void setting_read_u32(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out);
 
-void read_bool(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void setting_read_bool(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out);
 
-void read_u16(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void setting_read_u16(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out);
 
-void read_text(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void setting_read_text(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out);
 
 // True if text has 1 to max characters, all letters, digits or one of others.
-bool is_word(const char *text, size_t max, const char *others);
+bool setting_is_word(const char *text, size_t max, const char *others);
 
-void read_name(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void setting_read_name(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out);
 
-void read_mode(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void setting_read_mode(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out);
 
 // A decimal number without sign, spaces or leading zero.
-bool decimal_parse(const char *text, unsigned min, unsigned max, unsigned *out);
+bool setting_parse_decimal(const char *text, unsigned min, unsigned max, unsigned *out);
 
-void read_listen(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void setting_read_listen(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out);
 
 // Reads a group into the structure at out, by the table of its members.
-void group_read(
+void setting_read_members(
 	struct check *c, const config_setting_t *group, const struct member *members, void *out);
 
-void read_group(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void setting_read_group(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out);
