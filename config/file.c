@@ -80,7 +80,7 @@ static const char *text_skip(const char *p)
 	return end;
 }
 
-void integers_check(struct check *c, const char *text)
+void file_check_integers(struct check *c, const char *text)
 {
 	unsigned line = 1;
 	for (const char *p = text; *p != '\0';) {

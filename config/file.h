@@ -12,4 +12,4 @@ char *file_read(struct check *c);
 
 // libconfig 1.5 cuts an integer without the suffix L to 32 bits and says nothing: 4294967297 would
 // be 1.
-void integers_check(struct check *c, const char *text);
+void file_check_integers(struct check *c, const char *text);

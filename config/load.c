@@ -21,7 +21,7 @@ enum {
 	UNIX_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
 };
 
-static void read_cipher(
+static void cipher_read(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	static const char cryptodev[] = "cryptodev:";
@@ -37,7 +37,7 @@ static void read_cipher(
 		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
-static void read_level(
+static void level_read(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	static const struct {
@@ -62,14 +62,14 @@ static void read_level(
 	check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
-static void read_tls(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+static void tls_read(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_tls *tls = out;
 	tls->enabled = true;
 	setting_read_group(c, s, m, out);
 }
 
-static void read_eal(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+static void eal_read(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
 	if (!setting_check_sequence(c, s, m))
@@ -89,7 +89,7 @@ static void read_eal(struct check *c, const config_setting_t *s, const struct me
 	}
 }
 
-static void read_lcores(
+static void lcores_read(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
@@ -142,7 +142,7 @@ static const struct member control_members[] = {
 		"an octal string from \"0000\" to \"0777\"", NULL},
 	{"group", setting_read_text, offsetof(struct config, control_group), 0, 32, OPTIONAL,
 		"the name of a group, at most 32 octets; \"\" leaves it alone", NULL},
-	{"tls", read_tls, offsetof(struct config, control_tls), 0, 0, OPTIONAL,
+	{"tls", tls_read, offsetof(struct config, control_tls), 0, 0, OPTIONAL,
 		"a group { listen, certificate, key, ca, crl }", tls_members},
 	{0},
 };
@@ -166,7 +166,7 @@ static const struct member limits_members[] = {
 };
 
 static const struct member log_members[] = {
-	{"level", read_level, offsetof(struct config, log_level), 0, 0, OPTIONAL,
+	{"level", level_read, offsetof(struct config, log_level), 0, 0, OPTIONAL,
 		"\"error\", \"warning\", \"info\" or \"debug\"", NULL},
 	{0},
 };
@@ -174,12 +174,12 @@ static const struct member log_members[] = {
 static const struct member root_members[] = {
 	{"workers", setting_read_u32, offsetof(struct config, n_workers), 1, WORKERS_MAX, OPTIONAL,
 		NULL, NULL},
-	{"lcores", read_lcores, 0, 1, WORKERS_MAX, OPTIONAL, "an array of 1 to 64 CPU numbers",
+	{"lcores", lcores_read, 0, 1, WORKERS_MAX, OPTIONAL, "an array of 1 to 64 CPU numbers",
 		NULL},
-	{"eal", read_eal, 0, 0, 64, OPTIONAL, "an array of at most 64 strings", NULL},
-	{"cipher", read_cipher, offsetof(struct config, cipher), 0, 63, OPTIONAL,
+	{"eal", eal_read, 0, 0, 64, OPTIONAL, "an array of at most 64 strings", NULL},
+	{"cipher", cipher_read, offsetof(struct config, cipher), 0, 63, OPTIONAL,
 		"\"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\"", NULL},
-	{"ports", read_ports, 0, 1, PORTS_MAX, REQUIRED,
+	{"ports", ports_read, 0, 1, PORTS_MAX, REQUIRED,
 		"a list of 1 to 16 groups { name, device, addresses, ... }", NULL},
 	{"control", setting_read_group, 0, 0, 0, REQUIRED, "a group { unix, ... }",
 		control_members},
@@ -248,7 +248,7 @@ static struct config *config_new(struct check *c)
 // Reads the settings of the text into config.
 static void text_read(struct check *c, const char *text, struct config *config)
 {
-	integers_check(c, text);
+	file_check_integers(c, text);
 	if (c->failed)
 		return;
 	config_t file;

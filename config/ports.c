@@ -13,7 +13,7 @@
 enum { ADDRESSES_MAX = 64 }; // of one port
 
 // A device goes to DPDK as one argument: what looks like an option or has spaces cannot be meant.
-static void read_device(
+static void device_read(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	const char *text = setting_string(c, s, m->accepted);
@@ -100,7 +100,7 @@ static void address_read(struct check *c, const config_setting_t *s, struct conf
 	}
 }
 
-static void read_addresses(
+static void addresses_read(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_port *port = out;
@@ -115,7 +115,7 @@ static void read_addresses(
 		address_read(c, config_setting_get_elem(s, i), &port->addresses[i]);
 }
 
-static void read_gateway(
+static void gateway_read(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_port *port = out;
@@ -127,7 +127,7 @@ static void read_gateway(
 		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
-static void read_gateway6(
+static void gateway6_read(
 	struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_port *port = out;
@@ -266,13 +266,13 @@ static void ports_check(struct check *c, const config_setting_t *list, const str
 static const struct member port_members[] = {
 	{"name", setting_read_name, offsetof(struct config_port, name), 0, 31, REQUIRED,
 		"1 to 31 letters, digits, \"_\", \".\" and \"-\"", NULL},
-	{"device", read_device, offsetof(struct config_port, device), 0, 255, REQUIRED,
+	{"device", device_read, offsetof(struct config_port, device), 0, 255, REQUIRED,
 		"a DPDK device such as \"0000:03:00.0\" or \"net_af_packet0,iface=eth1\"", NULL},
-	{"addresses", read_addresses, 0, 1, ADDRESSES_MAX, REQUIRED,
+	{"addresses", addresses_read, 0, 1, ADDRESSES_MAX, REQUIRED,
 		"an array of 1 to 64 addresses with prefix length", NULL},
-	{"gateway", read_gateway, 0, 0, 0, OPTIONAL, "an IPv4 address such as \"192.0.2.254\"",
+	{"gateway", gateway_read, 0, 0, 0, OPTIONAL, "an IPv4 address such as \"192.0.2.254\"",
 		NULL},
-	{"gateway6", read_gateway6, 0, 0, 0, OPTIONAL, "an IPv6 address such as \"2001:db8::fe\"",
+	{"gateway6", gateway6_read, 0, 0, 0, OPTIONAL, "an IPv6 address such as \"2001:db8::fe\"",
 		NULL},
 	{"vlan", setting_read_u16, offsetof(struct config_port, vlan), 0, 4094, OPTIONAL, NULL,
 		NULL},
@@ -281,7 +281,7 @@ static const struct member port_members[] = {
 	{0},
 };
 
-void read_ports(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+void ports_read(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config *config = out;
 	if (!setting_check_sequence(c, s, m))

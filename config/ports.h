@@ -5,4 +5,4 @@
 
 #include "config/setting.h"
 
-void read_ports(struct check *c, const config_setting_t *s, const struct member *m, void *out);
+void ports_read(struct check *c, const config_setting_t *s, const struct member *m, void *out);
