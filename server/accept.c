@@ -30,7 +30,8 @@ static void client_authenticated(struct client *client)
 	size_t len = strlen(client->name);
 	if (server->counters.clients >= SERVER_CLIENTS_MAX) {
 		server->counters.refused++;
-		unauthenticated_close(client, TLS_TOO_MANY, "too many clients are connected");
+		client_close_unauthenticated(
+			client, TLS_TOO_MANY, "too many clients are connected");
 		return;
 	}
 	event_del(client->turn);
@@ -55,7 +56,7 @@ static void handshake_event(struct client *client, short what)
 	if (what & BEV_EVENT_CONNECTED)
 		client_authenticated(client);
 	else
-		unauthenticated_close(
+		client_close_unauthenticated(
 			client, tls_failure_kind(ssl, error), tls_failure_reason(ssl, error));
 }
 
@@ -174,7 +175,7 @@ static void handshakes_make_room(struct server *server)
 		return;
 	while (LIST_NEXT(oldest, entry))
 		oldest = LIST_NEXT(oldest, entry);
-	unauthenticated_close(oldest, TLS_TOO_MANY, "too many handshakes at once");
+	client_close_unauthenticated(oldest, TLS_TOO_MANY, "too many handshakes at once");
 }
 
 void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
@@ -197,7 +198,7 @@ void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
 	LIST_INSERT_HEAD(&server->unauthenticated, client, entry);
 	server->counters.handshakes++;
 	if (event_add(client->turn, &limit) != 0)
-		unauthenticated_close(client, TLS_TOO_MANY, "out of memory");
+		client_close_unauthenticated(client, TLS_TOO_MANY, "out of memory");
 }
 
 void server_accept_failed(struct evconnlistener *listener, void *arg)

@@ -16,8 +16,9 @@
 
 enum { SERVER_FAILURE_LINES = 10 }; // in the log, a second
 
-void input_drop(struct evbuffer *input, size_t len)
+void client_drop_input(struct client *client, size_t len)
 {
+	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
 	struct evbuffer_iovec piece;
 	while (len > 0 && evbuffer_peek(input, (ssize_t)len, NULL, &piece, 1) > 0) {
 		size_t n = piece.iov_len < len ? piece.iov_len : len;
@@ -38,7 +39,7 @@ static void client_say_end(struct client *client)
 	ERR_clear_error();
 }
 
-void caller_set(struct client *client, struct subscription *caller)
+void client_set_caller(struct client *client, struct subscription *caller)
 {
 	struct subscriptions *events = client->server->rpc->events;
 	if (events)
@@ -49,9 +50,9 @@ char *client_close_work(struct client *client, size_t *answer_len)
 {
 	struct rpc_work *work = client->work;
 	client->work = NULL;
-	caller_set(client, &client->events);
+	client_set_caller(client, &client->events);
 	char *answer = rpc_work_close(work, answer_len);
-	caller_set(client, NULL);
+	client_set_caller(client, NULL);
 	long_line_end(client);
 	return answer;
 }
@@ -68,10 +69,9 @@ static void client_drop_work(struct client *client)
 
 static void client_disconnect(struct client *client)
 {
-	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
-	client_stop_waiting(client);
+	long_line_stop_waiting(client);
 	subscription_close(&client->events);
-	input_drop(input, evbuffer_get_length(input));
+	client_drop_input(client, evbuffer_get_length(bufferevent_get_input(client->bufferevent)));
 	client_say_end(client);
 	bufferevent_free(client->bufferevent);
 	client->bufferevent = NULL;
@@ -132,7 +132,8 @@ static void failure_log(struct client *client, const char *reason)
 	server->failures_told = server->failures;
 }
 
-void unauthenticated_close(struct client *client, enum tls_failure failure, const char *reason)
+void client_close_unauthenticated(
+	struct client *client, enum tls_failure failure, const char *reason)
 {
 	client->server->counters.handshakes--;
 	client->server->counters.failed[failure]++;

@@ -9,9 +9,9 @@
 
 // Wipes and drops len octets at the head of the input: they may hold keys. evbuffer memory goes
 // back to the heap as it is, so this is done in place before the buffer gives it up.
-void input_drop(struct evbuffer *input, size_t len);
+void client_drop_input(struct client *client, size_t len);
 
-void caller_set(struct client *client, struct subscription *caller);
+void client_set_caller(struct client *client, struct subscription *caller);
 
 // Ends the line's work; the answer, if it has one.
 char *client_close_work(struct client *client, size_t *answer_len);
@@ -23,7 +23,8 @@ void client_end(struct client *client);
 
 void client_close(struct client *client);
 
-void unauthenticated_close(struct client *client, enum tls_failure failure, const char *reason);
+void client_close_unauthenticated(
+	struct client *client, enum tls_failure failure, const char *reason);
 
 size_t client_output_len(const struct client *client);
 

@@ -24,7 +24,7 @@ void long_line_end(struct client *client)
 	long_line_pass_on(server);
 }
 
-void client_stop_waiting(struct client *client)
+void long_line_stop_waiting(struct client *client)
 {
 	struct server *server = client->server;
 	if (!client->waits)

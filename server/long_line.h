@@ -10,7 +10,7 @@
 void long_line_end(struct client *client);
 
 // Of a client that does not go on for now: others need not wait for it.
-void client_stop_waiting(struct client *client);
+void long_line_stop_waiting(struct client *client);
 
 // Whether a line of that length may be worked on now. If not, the client is woken when it may.
 bool long_line_begin(struct client *client, size_t len);

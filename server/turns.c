@@ -70,9 +70,9 @@ static void client_answer_part(struct client *client)
 // Goes on with the line until the turn is over.
 static void client_go_on(struct client *client, uint64_t until_ns)
 {
-	caller_set(client, &client->events);
+	client_set_caller(client, &client->events);
 	bool done = rpc_work_step(client->work, until_ns);
-	caller_set(client, NULL);
+	client_set_caller(client, NULL);
 	if (done)
 		client_answer(client);
 	else
@@ -141,7 +141,7 @@ static bool client_next_line(struct client *client)
 		return false;
 	if (found.pos > 0)
 		line_read(client, (size_t)found.pos);
-	input_drop(input, (size_t)found.pos + 1);
+	client_drop_input(client, (size_t)found.pos + 1);
 	if (!client->work)
 		long_line_end(client); // there was no memory
 	return true;
@@ -226,12 +226,12 @@ void client_work(struct client *client)
 	bool much = client_answers_len(client) > SERVER_FEW_ANSWERS;
 	if (client->closing || (client->at_eof && !more && !client->waits)) {
 		client->closing = true;
-		client_stop_waiting(client);
+		long_line_stop_waiting(client);
 		bufferevent_disable(client->bufferevent, EV_READ);
 		if (client_output_len(client) == 0)
 			client_close(client);
 	} else if (client_must_read(client)) {
-		client_stop_waiting(client);
+		long_line_stop_waiting(client);
 		bufferevent_disable(client->bufferevent, EV_READ); // until client_written()
 	} else {
 		client_bound_input(client);
@@ -258,7 +258,7 @@ void client_turn(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (client->unauthenticated)
-		unauthenticated_close(client, TLS_TIMEOUT, "the handshake took too long");
+		client_close_unauthenticated(client, TLS_TIMEOUT, "the handshake took too long");
 	else if (!client->bufferevent)
 		detached_work(client);
 	else
