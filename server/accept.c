@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 #include "server/client.h"
-#include "server/listen.h"
+#include "server/socket.h"
 #include "server/turns.h"
 
 enum {
@@ -187,13 +187,13 @@ void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
 	(void)listener;
 	accept_in_turns(server);
 	handshakes_make_room(server);
-	tcp_options_set(fd);
+	socket_set_tcp_options(fd);
 	struct client *client = client_new(server, fd);
 	if (!client)
 		return;
 	client->unauthenticated = true;
 	snprintf(client->name, sizeof(client->name), "address=");
-	address_format(address, (socklen_t)address_len, client->name + strlen(client->name),
+	socket_format_address(address, (socklen_t)address_len, client->name + strlen(client->name),
 		CLIENT_NAME_SIZE - strlen(client->name));
 	LIST_INSERT_HEAD(&server->unauthenticated, client, entry);
 	server->counters.handshakes++;

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "server/accept.h"
 #include "server/client.h"
-#include "server/listen.h"
+#include "server/socket.h"
 
 static struct server *server_new(struct event_base *base, const char *path, const struct rpc *rpc)
 {

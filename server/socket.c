@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "server/listen.h"
+#include "server/socket.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-void tcp_options_set(evutil_socket_t fd)
+void socket_set_tcp_options(evutil_socket_t fd)
 {
 	static const int on = 1, idle_s = 60, interval_s = 10, probes = 6;
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -24,7 +24,8 @@ void tcp_options_set(evutil_socket_t fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-void address_format(const struct sockaddr *address, socklen_t address_len, char *text, size_t size)
+void socket_format_address(
+	const struct sockaddr *address, socklen_t address_len, char *text, size_t size)
 {
 	char host[INET6_ADDRSTRLEN], port[8];
 	if (getnameinfo(address, address_len, host, sizeof(host), port, sizeof(port),
@@ -36,7 +37,7 @@ void address_format(const struct sockaddr *address, socklen_t address_len, char 
 
 // Removes the socket file that a process left behind. -EADDRINUSE if somebody listens on it, or if
 // it is no socket: what is not ours stays.
-static int stale_remove(const struct sockaddr_un *address)
+static int socket_remove_stale(const struct sockaddr_un *address)
 {
 	struct stat st;
 	if (lstat(address->sun_path, &st) != 0)
@@ -56,7 +57,7 @@ static int stale_remove(const struct sockaddr_un *address)
 }
 
 // Sets group and mode of the socket file.
-static int permissions_set(const struct server_options *options)
+static int socket_set_permissions(const struct server_options *options)
 {
 	if (options->group) {
 		errno = 0;
@@ -76,7 +77,7 @@ int socket_listen(const struct server_options *options, struct stat *st)
 	if (path_len == 0 || path_len >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, options->path, path_len);
-	int ret = stale_remove(&address);
+	int ret = socket_remove_stale(&address);
 	if (ret != 0)
 		return ret;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -87,7 +88,7 @@ int socket_listen(const struct server_options *options, struct stat *st)
 		ret = -errno;
 		goto not_bound;
 	}
-	ret = permissions_set(options);
+	ret = socket_set_permissions(options);
 	if (ret != 0)
 		goto not_permitted;
 	if (lstat(options->path, st) != 0 || listen(fd, SERVER_BACKLOG) != 0) {
