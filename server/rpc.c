@@ -102,7 +102,7 @@ static void run_end(struct rpc_run *run)
 	*run = (struct rpc_run){0};
 }
 
-// Finds the method of a request that request_check() let pass, and its params. False with *error set
+// Finds the method of a request that rpc_line_check_request() let pass, and its params. False with *error set
 // if it cannot run.
 static bool run_begin(const struct rpc *rpc, const json_t *request, const struct rpc_method *method,
 	struct rpc_run *run, struct rpc_error *error)
@@ -158,7 +158,7 @@ static json_t *run_step(
 static void text_begin_response(struct rpc_work *work)
 {
 	if (work->batch)
-		text_add(&work->text, work->text.len == 0 ? "[" : ",", 1);
+		rpc_text_add(&work->text, work->text.len == 0 ? "[" : ",", 1);
 }
 
 // The id that a response has. A new reference.
@@ -178,15 +178,15 @@ void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
 	}
 	if (!slice->emitted) {
 		text_begin_response(slice->work);
-		text_add_string(text, "{\"jsonrpc\":\"2.0\",\"id\":");
-		text_add_json(text, response_id(request));
-		text_add_string(text, ",\"result\":{\"");
-		text_add_string(text, member);
-		text_add_string(text, "\":[");
+		rpc_text_add_string(text, "{\"jsonrpc\":\"2.0\",\"id\":");
+		rpc_text_add_json(text, response_id(request));
+		rpc_text_add_string(text, ",\"result\":{\"");
+		rpc_text_add_string(text, member);
+		rpc_text_add_string(text, "\":[");
 	} else {
-		text_add(text, ",", 1);
+		rpc_text_add(text, ",", 1);
 	}
-	text_add_json(text, element);
+	rpc_text_add_json(text, element);
 	slice->emitted = member;
 }
 
@@ -194,7 +194,7 @@ void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
 static void text_add_response(struct rpc_work *work, json_t *response)
 {
 	text_begin_response(work);
-	text_add_json(&work->text, response);
+	rpc_text_add_json(&work->text, response);
 }
 
 // Answers what was asked, unless it is a notification. What is no valid request is answered even
@@ -203,7 +203,7 @@ static void respond(struct rpc_work *work, const json_t *request, bool valid, js
 	struct rpc_error *error)
 {
 	if (work->run.slice.emitted) {
-		text_add_string(&work->text, "]}}");
+		rpc_text_add_string(&work->text, "]}}");
 		json_decref(result);
 	} else if (valid && !json_object_get(request, "id")) {
 		json_decref(result);
@@ -231,7 +231,7 @@ static bool request_begin(
 	const struct rpc *rpc = work->rpc;
 	const struct rpc_method *method = NULL;
 	bool begun = false;
-	*valid = request_check(request, error);
+	*valid = rpc_line_check_request(request, error);
 	if (*valid) {
 		method = method_find(rpc, json_string_value(json_object_get(request, "method")));
 		begun = answers_check(work, error) &&
@@ -301,7 +301,7 @@ struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t l
 	if (!work)
 		return NULL;
 	work->rpc = rpc;
-	work->line = line_parse(line, len, &error);
+	work->line = rpc_line_parse(line, len, &error);
 	if (!work->line)
 		refuse_line(work, &error);
 	else if (json_is_array(work->line))
@@ -365,7 +365,7 @@ char *rpc_work_close(struct rpc_work *work, size_t *out_len)
 {
 	work_finish_request(work);
 	if (work->batch && work->text.len > 0)
-		text_add(&work->text, "]", 1);
+		rpc_text_add(&work->text, "]", 1);
 	struct rpc_text text = work->text;
 	json_decref(work->line);
 	free(work);

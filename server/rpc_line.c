@@ -8,7 +8,7 @@
 // The API nests 8 deep; bounds the recursion of parser and destructor.
 enum { RPC_DEPTH_MAX = 32 };
 
-bool request_check(const json_t *request, struct rpc_error *error)
+bool rpc_line_check_request(const json_t *request, struct rpc_error *error)
 {
 	const json_t *version = json_object_get(request, "jsonrpc");
 	const json_t *id = json_object_get(request, "id");
@@ -57,7 +57,7 @@ static bool depth_check(const char *line, size_t len)
 	return true;
 }
 
-json_t *line_parse(const char *line, size_t len, struct rpc_error *error)
+json_t *rpc_line_parse(const char *line, size_t len, struct rpc_error *error)
 {
 	json_error_t parse_error = {0};
 	if (!depth_check(line, len)) {

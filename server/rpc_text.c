@@ -9,7 +9,7 @@
 
 enum { RPC_TEXT_SIZE = 512 }; // octets at first
 
-void text_add(struct rpc_text *text, const char *octets, size_t len)
+void rpc_text_add(struct rpc_text *text, const char *octets, size_t len)
 {
 	size_t size = text->size;
 	while (!text->failed && size - text->len < len)
@@ -30,16 +30,16 @@ void text_add(struct rpc_text *text, const char *octets, size_t len)
 
 static int text_dump(const char *octets, size_t len, void *text)
 {
-	text_add(text, octets, len);
+	rpc_text_add(text, octets, len);
 	return 0;
 }
 
-void text_add_string(struct rpc_text *text, const char *string)
+void rpc_text_add_string(struct rpc_text *text, const char *string)
 {
-	text_add(text, string, strlen(string));
+	rpc_text_add(text, string, strlen(string));
 }
 
-void text_add_json(struct rpc_text *text, json_t *json)
+void rpc_text_add_json(struct rpc_text *text, json_t *json)
 {
 	if (!json || json_dump_callback(json, text_dump, text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
 		text->failed = true;

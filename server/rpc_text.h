@@ -15,9 +15,9 @@ struct rpc_text {
 	bool taken;  // its beginning was
 };
 
-void text_add(struct rpc_text *text, const char *octets, size_t len);
+void rpc_text_add(struct rpc_text *text, const char *octets, size_t len);
 
-void text_add_string(struct rpc_text *text, const char *string);
+void rpc_text_add_string(struct rpc_text *text, const char *string);
 
 // Takes over the reference; NULL: there was no memory for it.
-void text_add_json(struct rpc_text *text, json_t *json);
+void rpc_text_add_json(struct rpc_text *text, json_t *json);
