@@ -255,8 +255,8 @@ static void write_outcomes(struct evbuffer *out, const struct request_stats *req
 				evbuffer_add_printf(out,
 					"mcxrelay_control_requests_total{method=\"%s\",outcome="
 					"\"%s\"} %" PRIu64 "\n",
-					method->name ? method->name : "", request_outcome_name(o),
-					method->outcomes[o]);
+					method->name ? method->name : "",
+					request_stats_outcome_name(o), method->outcomes[o]);
 	}
 }
 
@@ -271,7 +271,7 @@ static void write_durations(struct evbuffer *out, const struct request_stats *re
 			n += method->buckets[b];
 			evbuffer_add_printf(out,
 				"%s_bucket{method=\"%s\",le=\"%.9g\"} %" PRIu64 "\n", name,
-				method->name, (double)request_bucket_ns[b] / 1e9, n);
+				method->name, (double)request_stats_bucket_ns[b] / 1e9, n);
 		}
 		n += method->buckets[REQUEST_N_BUCKETS - 1];
 		evbuffer_add_printf(out, "%s_bucket{method=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name,

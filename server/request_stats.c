@@ -21,14 +21,14 @@ static const struct {
 
 static_assert(sizeof(outcomes) / sizeof(outcomes[0]) == REQUEST_N_OUTCOMES, "one for each code");
 
-const char *request_outcome_name(unsigned outcome)
+const char *request_stats_outcome_name(unsigned outcome)
 {
 	return outcomes[outcome].name;
 }
 
 #define MICROSECONDS(n) ((uint64_t)(n)*1000)
 
-const uint64_t request_bucket_ns[REQUEST_N_BUCKETS - 1] = {
+const uint64_t request_stats_bucket_ns[REQUEST_N_BUCKETS - 1] = {
 	MICROSECONDS(25),
 	MICROSECONDS(50),
 	MICROSECONDS(100),
@@ -72,7 +72,7 @@ static unsigned outcome_of(int code)
 static unsigned bucket_of(uint64_t duration_ns)
 {
 	unsigned bucket = 0;
-	while (bucket < REQUEST_N_BUCKETS - 1 && duration_ns > request_bucket_ns[bucket])
+	while (bucket < REQUEST_N_BUCKETS - 1 && duration_ns > request_stats_bucket_ns[bucket])
 		bucket++;
 	return bucket;
 }

@@ -13,10 +13,10 @@
 enum { REQUEST_N_OUTCOMES = 11, REQUEST_N_BUCKETS = 14 };
 
 // Label of an outcome.
-const char *request_outcome_name(unsigned outcome);
+const char *request_stats_outcome_name(unsigned outcome);
 
 // Upper bounds of the buckets of durations in nanoseconds; the last bucket has none.
-extern const uint64_t request_bucket_ns[REQUEST_N_BUCKETS - 1];
+extern const uint64_t request_stats_bucket_ns[REQUEST_N_BUCKETS - 1];
 
 struct method_stats {
 	const char *name; // NULL: of no method that is known, among them what is no request

@@ -31,7 +31,7 @@ static int stats_end(void **state)
 static uint64_t outcomes_of(unsigned method, const char *name)
 {
 	for (unsigned i = 0; i < REQUEST_N_OUTCOMES; i++)
-		if (strcmp(request_outcome_name(i), name) == 0)
+		if (strcmp(request_stats_outcome_name(i), name) == 0)
 			return stats.by_method[method].outcomes[i];
 	fail_msg("no outcome is called %s", name);
 	return 0;
@@ -89,10 +89,10 @@ static void durations_go_to_their_bucket(void **state)
 	(void)state;
 	for (unsigned b = 0; b < REQUEST_N_BUCKETS - 1; b++) {
 		if (b > 0)
-			assert_true(request_bucket_ns[b] > request_bucket_ns[b - 1]);
-		request_stats_count(&stats, &methods[0], RPC_OK, request_bucket_ns[b]);
+			assert_true(request_stats_bucket_ns[b] > request_stats_bucket_ns[b - 1]);
+		request_stats_count(&stats, &methods[0], RPC_OK, request_stats_bucket_ns[b]);
 		assert_int_equal(stats.by_method[0].buckets[b], b == 0 ? 1 : 2);
-		request_stats_count(&stats, &methods[0], RPC_OK, request_bucket_ns[b] + 1);
+		request_stats_count(&stats, &methods[0], RPC_OK, request_stats_bucket_ns[b] + 1);
 		assert_int_equal(stats.by_method[0].buckets[b + 1], 1);
 	}
 	request_stats_count(&stats, &methods[0], RPC_OK, UINT64_MAX);
