@@ -67,7 +67,7 @@ static void ctx_retire(struct keystore *store, uint32_t ctx)
 	retire_later(store->retire, ctx_release, store, ctx);
 }
 
-void slot_retire_ctxs(struct keystore *store, struct key_slot *slot)
+void key_slot_retire_ctxs(struct keystore *store, struct key_slot *slot)
 {
 	for (uint32_t i = 0; i < slot->n_ctxs; i++)
 		ctx_retire(store, slot->ctxs[i]);
@@ -235,9 +235,9 @@ static enum drop_reason ctx_derive_by_mki(struct keystore *store, const struct k
 	uint32_t guk_id = (uint32_t)name->mki;
 	if (!slot || !key_usable(slot) || slot->type != KEY_GMK)
 		return DROP_UNKNOWN_MKI;
-	if (key_id_type(guk_id) != KEY_GMK || (slot->closed && !slot_find_user(slot, guk_id)))
+	if (key_id_type(guk_id) != KEY_GMK || (slot->closed && !key_slot_find_user(slot, guk_id)))
 		return DROP_UNKNOWN_USER;
-	return ctx_derive_gmk(store, slot, *name, slot_user_named(slot, guk_id));
+	return ctx_derive_gmk(store, slot, *name, key_slot_user_named(slot, guk_id));
 }
 
 static enum drop_reason ctx_derive_by_talker(struct keystore *store, const struct key_name *name)
@@ -273,7 +273,7 @@ static void slot_prederive_from(struct keystore *store, struct key_slot *other, 
 		uint32_t user = (uint32_t)ctx->by_talker.mki, guk_id;
 		if (ctx->by_talker.kind != KEY_BY_TALKER ||
 			!key_guk_id(store, slot, user_uri(store->users, user), &guk_id) ||
-			(slot->closed && !slot_find_user(slot, guk_id)))
+			(slot->closed && !key_slot_find_user(slot, guk_id)))
 			continue;
 		struct key_name name = ctx->by_mki;
 		name.mki = key_name_mki(slot->id, guk_id);
@@ -281,22 +281,22 @@ static void slot_prederive_from(struct keystore *store, struct key_slot *other, 
 	}
 }
 
-void slot_prederive(struct keystore *store, struct key_slot *slot)
+void key_slot_prederive(struct keystore *store, struct key_slot *slot)
 {
 	if (slot->type == KEY_GMK && key_usable(slot))
 		key_groups_visit(store, &slot->groups, slot_prederive_from, slot);
 }
 
 // After the users changed: contexts of users who may no longer speak go, others learn their talker.
-void slot_revalidate(struct keystore *store, struct key_slot *slot)
+void key_slot_revalidate(struct keystore *store, struct key_slot *slot)
 {
 	struct key_table *table = &store->relay->keys;
 	for (uint32_t i = slot->n_ctxs; i-- > 0;) {
 		uint32_t ctx = slot->ctxs[i];
 		struct key_name by_mki = table->ctxs[ctx].by_mki;
 		uint32_t guk_id = (uint32_t)by_mki.mki;
-		uint32_t user = slot_user_named(slot, guk_id);
-		if (slot->closed && !slot_find_user(slot, guk_id)) {
+		uint32_t user = key_slot_user_named(slot, guk_id);
+		if (slot->closed && !key_slot_find_user(slot, guk_id)) {
 			slot->ctxs[i] = slot->ctxs[--slot->n_ctxs];
 			ctx_retire(store, ctx);
 		} else if (user != USER_NONE && table->ctxs[ctx].by_talker.kind != KEY_BY_TALKER) {
@@ -308,7 +308,7 @@ void slot_revalidate(struct keystore *store, struct key_slot *slot)
 }
 
 // Contexts that no tag verified under were asked for by nobody who has the key.
-void provisional_review(struct keystore *store)
+void keystore_review_provisional(struct keystore *store)
 {
 	struct key_table *table = &store->relay->keys;
 	uint64_t now_ms = clock_now_ms();

@@ -17,12 +17,12 @@ uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs
 enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name);
 
 // Takes all contexts of a key out of use. Nothing leads to them any more.
-void slot_retire_ctxs(struct keystore *store, struct key_slot *slot);
+void key_slot_retire_ctxs(struct keystore *store, struct key_slot *slot);
 // Derives what a key that has become usable needs for those who speak under another one of its
 // groups.
-void slot_prederive(struct keystore *store, struct key_slot *slot);
+void key_slot_prederive(struct keystore *store, struct key_slot *slot);
 // After the users changed: contexts of users who may no longer speak go, others learn their talker.
-void slot_revalidate(struct keystore *store, struct key_slot *slot);
+void key_slot_revalidate(struct keystore *store, struct key_slot *slot);
 
 // Forgets contexts that no tag verified under in time.
-void provisional_review(struct keystore *store);
+void keystore_review_provisional(struct keystore *store);

@@ -15,7 +15,7 @@ struct key_slot *keystore_find(const struct keystore *store, uint32_t scope, uin
 	return map_get(store->slots, name, sizeof(name));
 }
 
-struct key_slot *slot_take(struct keystore *store, uint32_t scope, uint32_t id)
+struct key_slot *key_slot_take(struct keystore *store, uint32_t scope, uint32_t id)
 {
 	struct key_slot *slot = keystore_find(store, scope, id);
 	if (slot)
@@ -28,7 +28,7 @@ struct key_slot *slot_take(struct keystore *store, uint32_t scope, uint32_t id)
 	return slot;
 }
 
-void slot_release(struct keystore *store, struct key_slot *slot)
+void key_slot_release(struct keystore *store, struct key_slot *slot)
 {
 	if (slot->installed || slot->uses)
 		return;
@@ -45,7 +45,7 @@ struct key_use *key_use(
 	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner)
 {
 	struct key_use *use = alloc_zero(1, sizeof(*use));
-	use->slot = slot_take(store, scope, id);
+	use->slot = key_slot_take(store, scope, id);
 	use->owner = owner;
 	use->next = use->slot->uses;
 	if (use->next)
@@ -62,12 +62,12 @@ void key_unuse(struct keystore *store, struct key_use *use)
 		use->previous->next = use->next;
 	else
 		use->slot->uses = use->next;
-	slot_release(store, use->slot);
+	key_slot_release(store, use->slot);
 	free(use);
 }
 
 // Each owner once in a round of changes.
-void slot_tell_owners(struct keystore *store, struct key_slot *slot, void *arg)
+void key_slot_tell_owners(struct keystore *store, struct key_slot *slot, void *arg)
 {
 	(void)arg;
 	uint64_t round = store->change_round;
@@ -79,9 +79,9 @@ void slot_tell_owners(struct keystore *store, struct key_slot *slot, void *arg)
 }
 
 // Tells those who name the key, and those who name another one of its groups.
-void slot_changed(struct keystore *store, struct key_slot *slot)
+void key_slot_changed(struct keystore *store, struct key_slot *slot)
 {
 	store->change_round++;
-	slot_tell_owners(store, slot, NULL);
-	key_groups_visit(store, &slot->groups, slot_tell_owners, NULL);
+	key_slot_tell_owners(store, slot, NULL);
+	key_groups_visit(store, &slot->groups, key_slot_tell_owners, NULL);
 }

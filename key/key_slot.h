@@ -10,9 +10,9 @@
 struct key_slot *keystore_find(const struct keystore *store, uint32_t scope, uint32_t id);
 
 // The slot of that name, made if there is none.
-struct key_slot *slot_take(struct keystore *store, uint32_t scope, uint32_t id);
+struct key_slot *key_slot_take(struct keystore *store, uint32_t scope, uint32_t id);
 // Frees it unless it is installed or named.
-void slot_release(struct keystore *store, struct key_slot *slot);
+void key_slot_release(struct keystore *store, struct key_slot *slot);
 
 // Naming a key keeps its slot, installed or not, and has the owner told when the key changes.
 struct key_use *key_use(
@@ -20,6 +20,6 @@ struct key_use *key_use(
 void key_unuse(struct keystore *store, struct key_use *use);
 
 // Tells those who name the key, each once in a round of changes.
-void slot_tell_owners(struct keystore *store, struct key_slot *slot, void *unused);
+void key_slot_tell_owners(struct keystore *store, struct key_slot *slot, void *unused);
 // Begins a round: tells those who name the key, and those who name another one of its groups.
-void slot_changed(struct keystore *store, struct key_slot *slot);
+void key_slot_changed(struct keystore *store, struct key_slot *slot);

@@ -23,7 +23,7 @@ bool key_guk_id(
 	return made;
 }
 
-struct key_user *slot_find_user(const struct key_slot *slot, uint32_t guk_id)
+struct key_user *key_slot_find_user(const struct key_slot *slot, uint32_t guk_id)
 {
 	uint32_t low = 0, high = slot->n_users;
 	while (low < high) {
@@ -38,9 +38,9 @@ struct key_user *slot_find_user(const struct key_slot *slot, uint32_t guk_id)
 	return NULL;
 }
 
-uint32_t slot_user_named(const struct key_slot *slot, uint32_t guk_id)
+uint32_t key_slot_user_named(const struct key_slot *slot, uint32_t guk_id)
 {
-	const struct key_user *user = slot_find_user(slot, guk_id);
+	const struct key_user *user = key_slot_find_user(slot, guk_id);
 	return user && !user->ambiguous ? user->user : USER_NONE;
 }
 
@@ -50,7 +50,7 @@ static int key_user_compare(const void *a, const void *b)
 	return (x->guk_id > y->guk_id) - (x->guk_id < y->guk_id);
 }
 
-void slot_clear_users(struct keystore *store, struct key_slot *slot)
+void key_slot_clear_users(struct keystore *store, struct key_slot *slot)
 {
 	for (uint32_t i = 0; i < slot->n_users; i++)
 		user_release(store->users, slot->users[i].user);
@@ -59,9 +59,9 @@ void slot_clear_users(struct keystore *store, struct key_slot *slot)
 	slot->n_users = 0;
 }
 
-void slot_set_users(struct keystore *store, struct key_slot *slot, const struct key_spec *spec)
+void key_slot_set_users(struct keystore *store, struct key_slot *slot, const struct key_spec *spec)
 {
-	slot_clear_users(store, slot);
+	key_slot_clear_users(store, slot);
 	slot->closed = spec->closed;
 	size_t n = spec->users ? json_array_size(spec->users) : 0, i;
 	json_t *item;

@@ -12,9 +12,9 @@ bool key_guk_id(
 	struct keystore *store, const struct key_slot *slot, const char *user, uint32_t *guk_id);
 
 // The user of that GUK-ID, NULL if none is stated.
-struct key_user *slot_find_user(const struct key_slot *slot, uint32_t guk_id);
+struct key_user *key_slot_find_user(const struct key_slot *slot, uint32_t guk_id);
 // The number of the one user of that GUK-ID, or USER_NONE.
-uint32_t slot_user_named(const struct key_slot *slot, uint32_t guk_id);
+uint32_t key_slot_user_named(const struct key_slot *slot, uint32_t guk_id);
 
-void slot_set_users(struct keystore *store, struct key_slot *slot, const struct key_spec *spec);
-void slot_clear_users(struct keystore *store, struct key_slot *slot);
+void key_slot_set_users(struct keystore *store, struct key_slot *slot, const struct key_spec *spec);
+void key_slot_clear_users(struct keystore *store, struct key_slot *slot);

@@ -111,7 +111,7 @@ static void slot_take_root(struct keystore *store, struct key_slot *slot)
 
 void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec)
 {
-	struct key_slot *slot = slot_take(store, scope, spec->id);
+	struct key_slot *slot = key_slot_take(store, scope, spec->id);
 	bool same = slot->installed && slot->state != KEY_EXPIRED &&
 		    secret_equal(&store->secrets[slot->index], &spec->secret);
 	if (slot->installed)
@@ -122,8 +122,8 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 		// The old key's contexts are found under the same names: they go first, and before
 		// them all that leads to them.
 		slot->state = KEY_PENDING;
-		slot_changed(store, slot);
-		slot_retire_ctxs(store, slot);
+		key_slot_changed(store, slot);
+		key_slot_retire_ctxs(store, slot);
 		store->secrets[slot->index] = spec->secret;
 	}
 	if (!same || slot->activation != spec->activation)
@@ -139,25 +139,25 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	struct key_groups before = {.n = 0};
 	if (!same || spec->groups)
 		before = key_groups_change(store, slot, spec->groups);
-	slot_set_users(store, slot, spec);
+	key_slot_set_users(store, slot, spec);
 	slot->state = state_at(slot, time(NULL));
 	store_count(store, slot, +1);
-	slot_prederive(store, slot);
-	slot_changed(store, slot);
-	key_groups_visit(store, &before, slot_tell_owners, NULL);
+	key_slot_prederive(store, slot);
+	key_slot_changed(store, slot);
+	key_groups_visit(store, &before, key_slot_tell_owners, NULL);
 	key_groups_leave(store, slot, &before);
 	if (slot->state != KEY_ACTIVE)
-		slot_retire_ctxs(store, slot);
+		key_slot_retire_ctxs(store, slot);
 	else if (slot->type == KEY_GMK)
-		slot_revalidate(store, slot);
+		key_slot_revalidate(store, slot);
 	store_note_due(store, slot);
 }
 
 // Takes a key's octets and contexts out of use.
 static void slot_wipe(struct keystore *store, struct key_slot *slot)
 {
-	slot_changed(store, slot);
-	slot_retire_ctxs(store, slot);
+	key_slot_changed(store, slot);
+	key_slot_retire_ctxs(store, slot);
 	secmem_wipe(&store->secrets[slot->index], sizeof(struct key_secret));
 }
 
@@ -176,11 +176,11 @@ bool key_remove(struct keystore *store, uint32_t scope, uint32_t id)
 	store_count(store, slot, -1);
 	slot->installed = false;
 	slot_wipe(store, slot);
-	slot_clear_users(store, slot);
+	key_slot_clear_users(store, slot);
 	store->roots[slot->index] = NULL;
 	store->n_roots--;
 	retire_later(store->retire, root_release, store, slot->index);
-	slot_release(store, slot);
+	key_slot_release(store, slot);
 	return true;
 }
 
@@ -213,8 +213,8 @@ static void slot_advance(struct keystore *store, struct key_slot *slot, time_t n
 	if (state == KEY_EXPIRED)
 		slot_wipe(store, slot);
 	else {
-		slot_prederive(store, slot);
-		slot_changed(store, slot);
+		key_slot_prederive(store, slot);
+		key_slot_changed(store, slot);
 	}
 }
 
@@ -234,7 +234,7 @@ void keystore_tick(struct keystore *store)
 	time_t now = time(NULL);
 	if (store->due != 0 && now >= store->due)
 		keystore_advance(store, now);
-	provisional_review(store);
+	keystore_review_provisional(store);
 }
 
 void keystore_fini(struct keystore *store)
