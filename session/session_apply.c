@@ -34,7 +34,7 @@ static struct map *legs_by_id(struct session_leg *legs, uint32_t n)
 
 static void leg_leave(struct sessions *sessions, struct session_leg *leg)
 {
-	retire_memory(sessions, leg->published);
+	session_retire_memory(sessions, leg->published);
 	retire_later(sessions->retire, leg_release, sessions, leg->index);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		audience_end(leg->own[protocol], sessions->retire);

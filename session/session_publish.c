@@ -21,7 +21,7 @@ static void release_memory(void *what, uint32_t index)
 	free(what);
 }
 
-void retire_memory(struct sessions *sessions, void *what)
+void session_retire_memory(struct sessions *sessions, void *what)
 {
 	if (what)
 		retire_later(sessions->retire, release_memory, what, 0);
@@ -42,7 +42,7 @@ static void publish_leg(
 	udp_map_set(leg->address->legs, &leg->spec.local, leg->index);
 	if (leg->group)
 		udp_map_set(leg->group->legs, &leg->spec.remote, leg->index);
-	retire_memory(sessions, before);
+	session_retire_memory(sessions, before);
 }
 
 // A leg's own audiences, if it names its receivers.

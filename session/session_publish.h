@@ -24,4 +24,4 @@ void leg_unpublish_replaced(const struct session_leg *before, const struct sessi
 void groups_publish(struct sessions *sessions);
 
 // Has memory freed when no worker can reach it. NULL is ignored.
-void retire_memory(struct sessions *sessions, void *what);
+void session_retire_memory(struct sessions *sessions, void *what);
