@@ -18,12 +18,12 @@
 #include "server/turns.h"
 
 enum {
-	// Connections taken at once: those whose clients left again are noticed some turns later, and
-	// must not fill all places until then.
+	// Connections accepted at once. Closed connections are noticed some loop iterations later
+	// and must not occupy all places until then.
 	SERVER_ACCEPTS = 16,
 };
 
-// A certificate was shown that is good: what follows is as with any client.
+// A valid certificate was presented: from here on as any client.
 static void client_authenticated(struct client *client)
 {
 	struct server *server = client->server;
@@ -75,7 +75,7 @@ static void client_event(struct bufferevent *bufferevent, short what, void *arg)
 	}
 }
 
-// What libevent makes of the connection. It has taken fd unless it is NULL.
+// The bufferevent of the connection. It owns fd unless it is NULL.
 static struct bufferevent *connection_new(struct server *server, evutil_socket_t fd)
 {
 	if (!server->tls)
@@ -83,14 +83,13 @@ static struct bufferevent *connection_new(struct server *server, evutil_socket_t
 	SSL *ssl = tls_accept(server->tls);
 	if (!ssl)
 		return NULL;
-	// Its callbacks come from the loop only: to enable reading or to add output would call them
-	// at once, and they may free the client.
+	// Deferred: enabling reads or adding output would otherwise call the callbacks
+	// synchronously, and they may free the client.
 	return bufferevent_openssl_socket_new(server->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
 		BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 }
 
-// A client of a connection that was accepted, in no list yet. NULL after a line in the log, and
-// closed.
+// A client for an accepted connection, in no list yet. On failure logs, closes fd and returns NULL.
 static struct client *client_new(struct server *server, evutil_socket_t fd)
 {
 	struct client *client = calloc(1, sizeof(*client));
@@ -136,7 +135,7 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
 }
 
-// Lets the clients that are there have their turns after some new ones.
+// After some new connections, lets the existing clients have their turns.
 static void accept_in_turns(struct server *server)
 {
 	static const struct timeval now = {0};
@@ -166,8 +165,8 @@ void server_accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
 	server->refusing = true;
 }
 
-// If there are many handshakes the oldest one is ended, not the newest: a handshake takes a client a few
-// round trips, so who means it gets through a flood of those who do not.
+// At the limit the oldest handshake is ended, not the newest: a genuine handshake takes a few round
+// trips and completes during a flood of connections that never complete one.
 static void handshakes_make_room(struct server *server)
 {
 	struct client *oldest = LIST_FIRST(&server->unauthenticated);

@@ -7,7 +7,7 @@
 
 #include "server/server_state.h"
 
-// Who connects becomes a client, by TLS after its handshake.
+// Accepted connections become clients; with TLS after the handshake.
 
 void server_accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
 	int address_len, void *arg);
@@ -15,7 +15,7 @@ void server_accepted(struct evconnlistener *listener, evutil_socket_t fd, struct
 void server_accepted_tls(struct evconnlistener *listener, evutil_socket_t fd,
 	struct sockaddr *address, int address_len, void *arg);
 
-// Out of descriptors: the connection stays in the backlog, and listening on would spin.
+// Out of file descriptors: the connection stays in the backlog, and accepting at once would spin.
 void server_accept_failed(struct evconnlistener *listener, void *arg);
 
 void server_reopen(evutil_socket_t fd, short what, void *arg);

@@ -28,8 +28,7 @@ void client_drop_input(struct client *client, size_t len)
 	}
 }
 
-// Tells a TLS client that nothing more comes, so that it knows an answer that was cut from one that
-// was not.
+// Sends a TLS close_notify, so that a client can tell a complete answer from a truncated one.
 static void client_say_end(struct client *client)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(client->bufferevent);
@@ -57,7 +56,7 @@ char *client_close_work(struct client *client, size_t *answer_len)
 	return answer;
 }
 
-// Of a client that is gone: nobody wants to know the answer.
+// The client disconnected: its answer is discarded.
 static void client_drop_work(struct client *client)
 {
 	if (!client->work)
@@ -94,8 +93,8 @@ void client_end(struct client *client)
 	client_free(client);
 }
 
-// Goes on with the request that runs, in turns as ever. Its place stays taken: nobody gets another
-// one by leaving.
+// Continues the running request in turns. Its place stays taken, so that disconnecting does not
+// yield a further one.
 static void client_leave(struct client *client)
 {
 	static const struct timeval now = {0};
@@ -115,8 +114,8 @@ void client_close(struct client *client)
 		client_end(client);
 }
 
-// Strangers must not be able to fill the log: so many lines a second, each with the number of
-// handshakes that failed since the last one.
+// Unauthenticated peers must not be able to fill the log: a limited number of lines a second, each
+// with the number of handshakes that failed since the previous one.
 static void failure_log(struct client *client, const char *reason)
 {
 	struct server *server = client->server;
@@ -178,7 +177,7 @@ void server_flush(evutil_socket_t fd, short what, void *arg)
 		client_send_events(client, SERVER_EVENTS_MAX);
 }
 
-// From the middle of whatever noticed the event: all else comes first.
+// Called in the middle of the code that raised the event: the flush is deferred to the loop.
 static void server_wake(void *arg)
 {
 	static const struct timeval now = {0};

@@ -13,12 +13,12 @@ void client_drop_input(struct client *client, size_t len);
 
 void client_set_caller(struct client *client, struct subscription *caller);
 
-// Ends the line's work; the answer, if it has one.
+// Ends the work on the line and returns its answer, NULL if it has none.
 char *client_close_work(struct client *client, size_t *answer_len);
 
 void client_free(struct client *client);
 
-// Its place is free again.
+// Closes the client and releases its place.
 void client_end(struct client *client);
 
 void client_close(struct client *client);
@@ -28,15 +28,16 @@ void client_close_unauthenticated(
 
 size_t client_output_len(const struct client *client);
 
-// Queues events that wait, in whole lines, until so many octets are in the output.
+// Queues pending events, in whole lines, until max octets are in the output.
 void client_send_events(struct client *client, size_t max);
 
-// What waits was asked for before the types that this answer is about: none of it comes after.
+// Pending events belong to the subscription before the answer that is about to be sent: they are
+// queued ahead of it.
 void client_end_events(struct client *client);
 
 void server_flush(evutil_socket_t fd, short what, void *arg);
 
-// From here on the client may ask for events.
+// From here on the client may subscribe to events.
 void client_enable_events(struct client *client);
 
 void client_drop_without_memory(struct client *client);

@@ -15,7 +15,7 @@ static void why_openssl(char *why, size_t why_size, const char *path)
 	ERR_clear_error();
 }
 
-// RFC 4514 escapes with a backslash; one that lost what it escapes would escape the closing mark.
+// RFC 4514 escapes with a backslash; a trailing one would escape the closing quotation mark.
 static void escape_trim(char *text, size_t len)
 {
 	size_t n_backslashes = 0;
@@ -37,8 +37,7 @@ void crl_name(const X509_NAME *name, char *text, size_t size)
 	BIO_free(bio);
 }
 
-// The authority that a list says it is of, among those of ca; NULL if it is not there, or did not
-// sign it.
+// The authority in ca that issued the list; NULL if it is absent or the signature does not verify.
 static X509 *crl_authority(X509_STORE *store, X509_CRL *crl)
 {
 	const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
@@ -65,8 +64,8 @@ static bool store_has_crl_of(X509_STORE *store, const X509 *ca)
 	return false;
 }
 
-// OpenSSL would refuse every client of an authority that has no list, one by one: better that it is
-// said at once.
+// OpenSSL would refuse each client of an authority without a list; the configuration is refused
+// instead.
 static bool crl_check_whole(X509_STORE *store, const char *path, char *why, size_t why_size)
 {
 	const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
@@ -124,7 +123,7 @@ time_t crl_unix_time(const ASN1_TIME *time)
 	return time && ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) : 0;
 }
 
-// When the last list of that authority is to be replaced; 0 if one of them does not say when.
+// When the last list of that authority is due for replacement; 0 if one of them has no nextUpdate.
 static time_t authority_expiry(const STACK_OF(X509_OBJECT) * objects, const X509_NAME *authority)
 {
 	time_t last = 0;
@@ -154,7 +153,7 @@ time_t crl_expiry(X509_STORE *store)
 	return first;
 }
 
-// Goes on after whatever else is wrong: a list that is out of date revokes nobody less.
+// Continues after any other error: an expired list still revokes.
 static int note_revoked(int good, X509_STORE_CTX *verification)
 {
 	bool *revoked = X509_STORE_CTX_get_app_data(verification);

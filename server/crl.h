@@ -10,23 +10,23 @@
 
 // Lists of revoked certificates (RFC 5280, 5) beside the authorities of a store. Control thread.
 
-// Reads the lists of a PEM file into the store, which has its authorities already: from then on it
-// verifies no certificate of an authority whose list is out of date, none that a list has, and none
-// below an authority that a list has. Each authority must have a list, and have signed it. False
-// with a sentence in why[why_size]; the store is of no use then.
+// Reads the lists of a PEM file into the store, which has its authorities already. From then on it
+// accepts no certificate of an authority whose list is out of date, no listed certificate, and none
+// below a listed authority. Each authority must have a list that it has signed. False with a
+// sentence in why[why_size]; the store must then not be used.
 bool crl_read(X509_STORE *store, const char *path, char *why, size_t why_size);
 
-// When the first authority needs another list, in Unix seconds: of several that it has, the last
-// counts. 0 if there are none, or none says when.
+// When the first authority needs another list, in Unix seconds; of several lists of one authority
+// the last counts. 0 if there are none, or none has a nextUpdate.
 time_t crl_expiry(X509_STORE *store);
 
-// Whether the store's lists have the certificate, or an authority above it; chain[0..] are those
-// that came with it, may be NULL. What else is wrong with it does not count.
+// Whether the store's lists revoke the certificate or an authority above it; chain[0..] are the
+// certificates that came with it, may be NULL. Other verification errors are ignored.
 bool crl_revokes(X509_STORE *store, X509 *certificate, STACK_OF(X509) * chain);
 
 // Unix seconds; 0 if there is no time.
 time_t crl_unix_time(const ASN1_TIME *time);
 
-// A name as RFC 4514 writes it, fit to stand between quotation marks in one line of the log; cut to
-// size octets with its NUL.
+// A name in the form of RFC 4514 that can be put between quotation marks in a line of the log; cut
+// to size octets with its NUL.
 void crl_name(const X509_NAME *name, char *text, size_t size);

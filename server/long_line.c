@@ -7,7 +7,7 @@
 // times its octets, so of longer ones there is one at a time.
 enum { SERVER_SHORT_LINE = 16 * 1024 };
 
-// The one who waits longest goes on with a long line, if one waits and nobody is at it.
+// Starts the client that has waited longest with a long line, if none is being processed.
 static void long_line_pass_on(struct server *server)
 {
 	static const struct timeval now = {0};

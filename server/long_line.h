@@ -5,12 +5,12 @@
 
 #include "server/server_state.h"
 
-// Whose long line is worked on, and who waits for that.
+// The client whose long line is being processed, and the queue of those that wait for it.
 
 void long_line_end(struct client *client);
 
-// Of a client that does not go on for now: others need not wait for it.
+// For a client that does not continue for now: removes it from the queue.
 void long_line_stop_waiting(struct client *client);
 
-// Whether a line of that length may be worked on now. If not, the client is woken when it may.
+// Whether a line of len octets may be processed now. If not, the client is queued and woken later.
 bool long_line_begin(struct client *client, size_t len);

@@ -33,7 +33,8 @@ static struct server *server_new(struct event_base *base, const char *path, cons
 	server->path = path ? strdup(path) : NULL;
 	server->reopen = evtimer_new(base, server_reopen, server);
 	server->flush = evtimer_new(base, server_flush, server);
-	signal(SIGPIPE, SIG_IGN); // a client that is gone is an error of one write, not our end
+	// a closed connection is an error of one write(), not the end of the process
+	signal(SIGPIPE, SIG_IGN);
 	if ((path && !server->path) || !server->reopen || !server->flush) {
 		server_close(server);
 		return NULL;

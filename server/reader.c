@@ -38,8 +38,7 @@ static const char *kind_of(const json_t *value)
 	return "unknown";
 }
 
-// Ends a path that snprintf() had to cut (its result is len) with an ellipsis, so that it does not
-// look whole.
+// Ends a path that snprintf() had to cut (its result is len) with an ellipsis, to mark it as cut.
 static void path_mark_cut(char path[READER_PATH_SIZE], int len)
 {
 	if (len >= READER_PATH_SIZE)
@@ -111,7 +110,7 @@ static void reader_miss(struct reader *r, const char *name, const char *accepted
 	reader_fail(r, RPC_INVALID_PARAMS, name, "is missing; accepted: %s", accepted);
 }
 
-// Takes a member that must be of a type; accepted says which in words.
+// Takes a member that must be of a type; accepted names the type in the error message.
 static const json_t *reader_take_type(struct reader *r, const char *name, enum reader_need need,
 	json_type type, const char *accepted)
 {
@@ -226,7 +225,7 @@ bool reader_array(struct reader *r, const char *name, enum reader_need need, con
 	return true;
 }
 
-// A member that nobody asked for. Some were asked for twice: they are named once.
+// Refuses an unknown member. Names that were read twice are listed once.
 static void reader_refuse(struct reader *r, const char *name)
 {
 	const char *names[READER_NAMES_MAX] = {NULL};

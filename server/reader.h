@@ -29,7 +29,7 @@ struct reader {
 	struct rpc_error *error;
 	char path[128]; // of the object itself
 	uint64_t taken; // bit n: the object's n-th member was read
-	// Names that were asked for: what the object may have. They are literals.
+	// Names that were read: the members that the object may have. They are literals.
 	const char *asked[READER_NAMES_MAX];
 	unsigned n_asked;
 };
@@ -58,6 +58,6 @@ void reader_fail(struct reader *r, enum rpc_code code, const char *name, const c
 // Path of element index of the array member name, into path[128].
 void reader_element_path(const struct reader *r, const char *name, size_t index, char path[128]);
 
-// Refuses members that nobody asked for, unless an error is set already, and says which were asked
-// for. True if all was good.
+// Refuses members that were not read, unless an error is set already, and lists those that were.
+// True if there is no error.
 bool reader_close(struct reader *r);

@@ -102,8 +102,8 @@ static void run_end(struct rpc_run *run)
 	*run = (struct rpc_run){0};
 }
 
-// Finds the method of a request that rpc_line_check_request() let pass, and its params. False with *error set
-// if it cannot run.
+// Finds the method of a request that passed rpc_line_check_request(), and its params. False with
+// *error set if it cannot run.
 static bool run_begin(const struct rpc *rpc, const json_t *request, const struct rpc_method *method,
 	struct rpc_run *run, struct rpc_error *error)
 {
@@ -197,8 +197,8 @@ static void text_add_response(struct rpc_work *work, json_t *response)
 	rpc_text_add_json(&work->text, response);
 }
 
-// Answers what was asked, unless it is a notification. What is no valid request is answered even
-// without an id (JSON-RPC 2.0, 5), and with its id if it has a usable one.
+// Answers a request, unless it is a notification. An invalid request is answered even without an id
+// (JSON-RPC 2.0, 5), and with its id if that is usable.
 static void respond(struct rpc_work *work, const json_t *request, bool valid, json_t *result,
 	struct rpc_error *error)
 {
@@ -261,7 +261,7 @@ static bool request_step(struct rpc_work *work, const json_t *request, uint64_t 
 	return true;
 }
 
-// What can still be said when there was no memory for the answer.
+// The answer if there was no memory for the answer.
 static char *answer_without_memory(size_t *out_len)
 {
 	static const char text[] = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32603,"
@@ -352,7 +352,7 @@ bool rpc_work_leave(struct rpc_work *work)
 	return work->next < work->n;
 }
 
-// Nothing is left half done.
+// No request is left half done.
 static void work_finish_request(struct rpc_work *work)
 {
 	if (!work->run.method)

@@ -31,5 +31,5 @@ struct rpc_error {
 void rpc_fail(struct rpc_error *error, enum rpc_code code, const char *path, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
 
-// rpc_fail() for want of memory, of a request or a slice of one that has changed nothing yet.
+// rpc_fail() for lack of memory, for a request or a slice that has changed nothing yet.
 void rpc_fail_memory(struct rpc_error *error, const char *path);

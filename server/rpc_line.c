@@ -32,8 +32,7 @@ bool rpc_line_check_request(const json_t *request, struct rpc_error *error)
 	return error->code == RPC_OK;
 }
 
-// False if brackets nest deeper than RPC_DEPTH_MAX. Whatever else is wrong with the text the parser
-// finds.
+// False if brackets nest deeper than RPC_DEPTH_MAX. All other errors are left to the parser.
 static bool depth_check(const char *line, size_t len)
 {
 	bool in_string = false;

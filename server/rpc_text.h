@@ -7,12 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// The answer as it grows. Response by response, so that a long batch keeps no tree of all.
+// The answer under construction. It is built response by response, so that a long batch keeps no
+// JSON tree of all.
 struct rpc_text {
 	char *octets; // from secmem_malloc()
 	size_t len, size;
-	bool failed; // no memory: what is there is no answer
-	bool taken;  // its beginning was
+	bool failed; // no memory: the text is incomplete and not sent
+	bool taken;  // its beginning has been taken
 };
 
 void rpc_text_add(struct rpc_text *text, const char *octets, size_t len);

@@ -15,7 +15,7 @@
 #include "server/server.h"
 #include "server/tls.h"
 
-// What the units that make up a server share. Control thread.
+// State shared by the units of a server. Control thread.
 
 enum { CLIENT_NAME_SIZE = 384 }; // octets with NUL
 
@@ -31,13 +31,13 @@ struct server {
 	dev_t device; // of the socket file: only this one is removed at the end
 	ino_t inode;
 	LIST_HEAD(, client) clients;
-	LIST_HEAD(, client) detached; // disconnected, but the request that runs is run to its end
-	LIST_HEAD(, client) unauthenticated;       // TLS: in their handshake, newest first
-	struct client *long_line;                  // whose long line is worked on; NULL: nobody's
-	STAILQ_HEAD(client_queue, client) waiting; // for theirs, who came first is the first
+	LIST_HEAD(, client) detached;        // disconnected; the running request runs to its end
+	LIST_HEAD(, client) unauthenticated; // TLS: in their handshake, newest first
+	struct client *long_line;            // the client whose long line is processed, or NULL
+	STAILQ_HEAD(client_queue, client) waiting; // for a long line, first come first served
 	struct server_counters counters;
-	bool refusing;           // the log has said that there are too many clients
-	uint64_t failure_second; // of clock_now_ms(), and what the log told of in it
+	bool refusing;           // the limit of clients has been logged
+	uint64_t failure_second; // of clock_now_ms(), for the limit of lines in the log
 	unsigned failure_lines;
 	uint64_t failures;      // handshakes
 	uint64_t failures_told; // of them
@@ -51,12 +51,12 @@ struct client {
 	struct event *turn;
 	struct rpc_work *work; // the line that is being answered; NULL: none
 	STAILQ_ENTRY(client) next_waiting;
-	bool waits;           // in server.waiting; the long line is at the head of the input
+	bool waits;           // in server.waiting; a long line is at the head of the input
 	size_t searched;      // octets at the head of the input that have no LF
-	bool answering;       // the beginning of an answer is in the output
-	bool unauthenticated; // TLS: has shown no certificate yet
-	bool at_eof;          // the peer sends no more, but reads
-	bool closing;         // nothing more is read; ends when the output is sent
+	bool answering;       // part of an answer is in the output
+	bool unauthenticated; // TLS: has presented no certificate yet
+	bool at_eof;          // the peer has shut down its sending half
+	bool closing;         // nothing more is read; ends when the output has been sent
 	struct subscription events;
 	char name[CLIENT_NAME_SIZE]; // for the log: key=value
 };

@@ -35,8 +35,8 @@ void socket_format_address(
 		snprintf(text, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-// Removes the socket file that a process left behind. -EADDRINUSE if somebody listens on it, or if
-// it is no socket: what is not ours stays.
+// Removes the socket file that a process left behind. -EADDRINUSE if a process listens on it, or if
+// it is not a socket: other files are left alone.
 static int socket_remove_stale(const struct sockaddr_un *address)
 {
 	struct stat st;
@@ -48,7 +48,7 @@ static int socket_remove_stale(const struct sockaddr_un *address)
 	if (fd < 0)
 		return -errno;
 	int ret = -EADDRINUSE;
-	// Only a refused connection shows that nobody is there: a full backlog gives EAGAIN.
+	// Only ECONNREFUSED shows that no process listens: a full backlog gives EAGAIN.
 	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 &&
 		errno == ECONNREFUSED)
 		ret = unlink(address->sun_path) == 0 ? 0 : -errno;

@@ -11,12 +11,12 @@
 
 enum { SERVER_BACKLOG = 64 };
 
-// Whoever is gone without a word is noticed within about two minutes.
+// Keepalive: a peer that vanished is noticed within about two minutes.
 void socket_set_tcp_options(evutil_socket_t fd);
 
 void socket_format_address(
 	const struct sockaddr *address, socklen_t address_len, char *text, size_t size);
 
-// A listening socket at the path, or -errno. Nobody can connect before listen(), and the file is
-// born without any permission, so there is no moment at which it is open to more than options say.
+// A listening socket at the path, or -errno. Connections are refused before listen(), and the file
+// is created without any permission: at no moment it is open to more than the options allow.
 int socket_listen(const struct server_options *options, struct stat *st);

@@ -32,7 +32,7 @@ struct tls {
 	void *arg;
 };
 
-// Says in why what OpenSSL found wrong with a file. Its error queue is empty afterwards.
+// Writes OpenSSL's reason for refusing a file to why and empties its error queue.
 static void why_openssl(char *why, size_t why_size, const char *what, const char *path)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
@@ -46,7 +46,7 @@ static bool why_errno(char *why, size_t why_size, const char *what, const char *
 	return false;
 }
 
-// A file that is not there is what goes wrong most often; OpenSSL would call it "system lib".
+// A missing file is the most frequent error; OpenSSL calls it "system lib".
 static bool file_check(const char *what, const char *path, char *why, size_t why_size)
 {
 	return access(path, R_OK) == 0 || why_errno(why, why_size, what, path);
@@ -60,7 +60,7 @@ static void key_warn_if_open(const char *path, mode_t mode)
 			path, (unsigned)mode & 07777);
 }
 
-// The whole file in memory that is wiped when it is freed: stdio would leave its buffer behind.
+// The whole file in memory that is wiped when freed: stdio would leave its buffer unwiped.
 static char *key_file_read(const char *path, size_t *len, char *why, size_t why_size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -148,7 +148,7 @@ static SSL_CTX *context_new(
 	SSL_CTX_set_security_level(context, TLS_SECURITY_LEVEL);
 	// Requests carry keys: no copy of what was read stays in the record layer.
 	SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
-	// Who comes shows a certificate that is valid now; a ticket would outlive it.
+	// Each client presents a certificate that is valid now; a session ticket would outlive it.
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	if (!context_use_files(context, files, why, why_size)) {
@@ -174,13 +174,13 @@ static SSL_CTX *listener_context(struct tls *tls, char *why, size_t why_size)
 	if (!context)
 		return NULL;
 	SSL_CTX_set_client_hello_cb(context, on_client_hello, tls);
-	// By default a read goes on for as long as there are KeyUpdates (RFC 8446 4.6.3) and no data:
-	// who sends nothing else would have the control thread for himself.
+	// By default a read continues for as long as there are KeyUpdates (RFC 8446 4.6.3) without
+	// data: a client that sends nothing else would block the control thread.
 	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
 	return context;
 }
 
-// A list that is out of date keeps all clients out, and its file looks as good as ever.
+// An expired list locks out all clients, and nothing in its file shows it.
 static void crl_warn_if_expired(const struct tls *tls)
 {
 	time_t expiry = tls_crl_expiry(tls);

@@ -9,18 +9,18 @@
 
 #include <openssl/types.h>
 
-// TLS 1.3 as the control plane speaks it (RFC 8446): both sides show a certificate, nothing is
-// resumed, and what was read is wiped. Control thread, and mcxctl.
+// TLS 1.3 for the control plane (RFC 8446): mutual authentication, no session resumption, plaintext
+// wiped after it was read. Control thread, and mcxctl.
 
 // Paths of PEM files. They outlive what is made of them.
 struct tls_files {
 	const char *certificate; // the own chain, leaf first
 	const char *key;         // its private key, without a passphrase
-	const char *ca;          // who must have signed the certificate of the other side
-	const char *crl; // the lists of those whose certificates they have revoked; NULL: none
+	const char *ca;          // authorities of the peer's certificate
+	const char *crl;         // their certificate revocation lists; NULL: none
 };
 
-// Why a handshake failed, in few words for a counter.
+// Why a handshake failed, as label of a counter.
 #define TLS_FAILURES(_)                                                                            \
 	_(NO_CERTIFICATE, "no_certificate") /* it shows none */                                    \
 	_(UNTRUSTED, "untrusted")           /* none of ca signed it, or it is not well made */     \
@@ -42,45 +42,45 @@ enum tls_failure {
 		TLS_N_FAILURES,
 };
 
-// What new connections are made of, in either role.
+// What new connections are created from, in either role.
 struct tls;
 
 // Reads the files for a listener. NULL with a sentence in why[why_size] if one of them is not
 // usable. Warns in the log if others may read the key.
 struct tls *tls_open(const struct tls_files *files, char *why, size_t why_size);
 
-// Reads the files again: connections made from now on have what they say, those that are there go
-// on as they are. False with a sentence in why if a file is not usable; nothing changes then.
+// Reads the files again, for new connections; existing ones are not affected. False with a sentence
+// in why if a file is not usable; nothing changes then.
 bool tls_reload(struct tls *tls, char *why, size_t why_size);
 
-// Connections that are there keep what they need. NULL is ignored.
+// Existing connections keep what they need. NULL is ignored.
 void tls_close(struct tls *tls);
 
-// When the certificate that new connections show expires, in Unix seconds.
+// When the certificate for new connections expires, in Unix seconds.
 time_t tls_expiry(const struct tls *tls);
 
-// When the first authority needs another list of revoked certificates, in Unix seconds: from then on
-// none of its clients is admitted. 0 if there are no lists, or none says when.
+// When the first authority needs another list of revoked certificates, in Unix seconds: from then
+// on its clients are refused. 0 if there are no lists, or none has a nextUpdate.
 time_t tls_crl_expiry(const struct tls *tls);
 
-// Whether the lists that are in use now revoke the certificate that the other side has shown.
+// Whether the current lists revoke the peer's certificate.
 bool tls_is_revoked(const struct tls *tls, const SSL *ssl);
 
-// The listener's side of one more connection, to be freed by SSL_free(); NULL if memory is short.
+// The listener's side of a new connection, to be freed by SSL_free(); NULL if memory is short.
 SSL *tls_accept(struct tls *tls);
 
 // Has before_handshake(arg) called before the costly part of each handshake. Survives tls_reload().
 void tls_set_before_handshake(struct tls *tls, void (*before_handshake)(void *arg), void *arg);
 
-// A client's context of the files, to be freed by SSL_CTX_free(); NULL with a sentence in why.
+// A client's context from the files, to be freed by SSL_CTX_free(); NULL with a sentence in why.
 SSL_CTX *tls_client_context(const struct tls_files *files, char *why, size_t why_size);
 
-// The subject of the certificate that the other side proved to have (RFC 4514), fit to stand
-// between quotation marks in one line of the log; cut to size octets with its NUL.
+// The subject of the peer's verified certificate (RFC 4514), fit to stand between quotation marks
+// in one line of the log; cut to size octets with its NUL.
 void tls_subject(const SSL *ssl, char *text, size_t size);
 
-// Why a handshake failed, for the log: what was wrong with the certificate, or what the library
-// says of error (ERR_get_error(), 0 if it says nothing).
+// Why a handshake failed, for the log: the verification error of the certificate, or the library's
+// text for error (ERR_get_error(), 0 if it reported none).
 const char *tls_failure_reason(const SSL *ssl, unsigned long error);
 enum tls_failure tls_failure_kind(const SSL *ssl, unsigned long error);
 const char *tls_failure_label(enum tls_failure failure);

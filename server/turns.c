@@ -16,8 +16,8 @@ enum {
 	SERVER_LINES_PER_WAKEUP = 32,    // then the other clients have their turn
 	SERVER_TURN_NS = 2000000,        // the same
 	SERVER_SHORT_ANSWER = 16 * 1024, // octets that are copied, not referred to
-	SERVER_FEW_ANSWERS = SERVER_ANSWERS_MAX / SERVER_CLIENTS_MAX, // octets that need no look
-								      // at what all have
+	// octets below which the sum over all clients is not checked
+	SERVER_FEW_ANSWERS = SERVER_ANSWERS_MAX / SERVER_CLIENTS_MAX,
 };
 
 static void answer_free(const void *answer, size_t len, void *arg)
@@ -48,13 +48,13 @@ static void client_answer(struct client *client)
 	if (!answer && !client->answering)
 		return;
 	client->answering = false;
-	// An answer that is missing, or its end, would shift all later ones.
+	// A missing or truncated answer would shift all later ones.
 	if (!answer || answer_queue(output, answer, len) != 0 || evbuffer_add(output, "\n", 1) != 0)
 		client_drop_without_memory(client);
 }
 
-// Queues what there is of the answer: a list of a million is not held twice, nor at all for somebody
-// who does not read it.
+// Queues the part of the answer that is complete: a list of a million is not held twice, and not at
+// all for a client that does not read it.
 static void client_answer_part(struct client *client)
 {
 	struct evbuffer *output = bufferevent_get_output(client->bufferevent);
@@ -67,7 +67,7 @@ static void client_answer_part(struct client *client)
 		client_drop_without_memory(client);
 }
 
-// Goes on with the line until the turn is over.
+// Continues with the line until the turn ends.
 static void client_go_on(struct client *client, uint64_t until_ns)
 {
 	client_set_caller(client, &client->events);
@@ -90,8 +90,8 @@ static void client_read_line(struct client *client, const char *line, size_t len
 		client_drop_without_memory(client);
 }
 
-// Reads the line that the first len octets of the input are. A line in several pieces is joined in
-// memory of our own: evbuffer_pullup() would leave the pieces behind unwiped.
+// Parses the line in the first len octets of the input. A line in several pieces is joined in
+// memory of our own: evbuffer_pullup() would leave the pieces unwiped.
 static void line_read(struct client *client, size_t len)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
@@ -119,7 +119,7 @@ static void client_refuse_line(struct client *client)
 	client->closing = true;
 }
 
-// Takes one line out of the input. False if there is none that is complete, or not its turn yet.
+// Takes one line out of the input. False if none is complete, or if it has to wait as a long line.
 static bool client_next_line(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
@@ -147,8 +147,8 @@ static bool client_next_line(struct client *client)
 	return true;
 }
 
-// Reads on unless the longest line is there already. Not done by a watermark: libevent forgets what
-// OpenSSL has decrypted when a watermark made it pause.
+// Continues reading unless a line of maximum length is buffered. Not done by a watermark: libevent
+// loses data that OpenSSL has decrypted when a watermark made it pause.
 static void client_bound_input(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->bufferevent);
@@ -158,15 +158,16 @@ static void client_bound_input(struct client *client)
 		bufferevent_disable(client->bufferevent, EV_READ);
 }
 
-// Whether it has to read before anything more is done for it: nothing new, nor more of a list. Others
-// wait for a long line, so that is brought to its end.
+// Whether the client has to read its output before further work is done for it. A long line that
+// other clients wait for is finished nevertheless.
 static bool client_must_read(const struct client *client)
 {
 	return client_output_len(client) > SERVER_OUTPUT_MAX &&
 	       (!client->work || (client->answering && client->server->long_line != client));
 }
 
-// Answers what is there, up to a turn's number of lines and its time. Whether there may be more.
+// Answers buffered lines, up to the number of lines and the time of a turn. Whether there may be
+// more.
 static bool client_take_turn(struct client *client)
 {
 	uint64_t until_ns = clock_now_ns() + SERVER_TURN_NS;
@@ -188,7 +189,7 @@ static size_t client_answers_len(const struct client *client)
 	return client_output_len(client) + (client->work ? rpc_work_size(client->work) : 0);
 }
 
-// The client with the largest backlog of answers; *len is what all have, in octets.
+// The client with the largest backlog of answers; *len is the sum over all clients in octets.
 static struct client *server_largest_backlog(const struct server *server, size_t *len)
 {
 	struct client *largest = NULL;
@@ -206,7 +207,7 @@ static struct client *server_largest_backlog(const struct server *server, size_t
 	return largest;
 }
 
-// Each has a bound, but there are many: together they must not take all the memory either.
+// Each client's output has a bound; this bounds their sum.
 static void server_bound_answers(struct server *server)
 {
 	size_t len;
@@ -235,8 +236,8 @@ void client_work(struct client *client)
 		bufferevent_disable(client->bufferevent, EV_READ); // until client_written()
 	} else {
 		client_bound_input(client);
-		// A timer of no length comes after the other sockets had their turn; event_active()
-		// would not.
+		// A timer of zero length runs after the other sockets have been served;
+		// event_active() does not.
 		if (more && event_add(client->turn, &now) != 0)
 			client_close(client);
 	}
@@ -271,7 +272,7 @@ void client_readable(struct bufferevent *bufferevent, void *arg)
 	(void)bufferevent;
 	if (client->closing)
 		return;
-	// If its turn is to come, new octets do not make it come earlier.
+	// A pending turn is not advanced by further input.
 	if (evtimer_pending(client->turn, NULL))
 		client_bound_input(client);
 	else

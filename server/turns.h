@@ -7,7 +7,7 @@
 
 // Answers the lines of clients in turns.
 
-// Takes a turn and decides how to go on. May free the client, or another one.
+// Takes a turn and decides how to continue. May free the client, or another one.
 void client_work(struct client *client);
 
 void client_turn(evutil_socket_t fd, short what, void *arg);
