@@ -24,14 +24,12 @@ enum {
 	SERVER_CLIENTS_MAX = 256,
 	SERVER_HANDSHAKES_MAX = 64, // TLS: clients that have not shown a certificate yet
 	SERVER_HANDSHAKE_MS = 5000, // TLS: time limit of a handshake
-	SERVER_OUTPUT_MAX =
-		16 * 1024 *
-		1024, // octets waiting for a client before its requests are no longer read
-	SERVER_EVENTS_MAX =
-		64 * 1024, // octets of output before events wait, and are lost in the end
-	SERVER_ANSWERS_MAX =
-		// octets of answers of all clients: beyond, the client with most is dropped
-	256 * 1024 * 1024,
+	// octets queued for a client before its requests are no longer read
+	SERVER_OUTPUT_MAX = 16 * 1024 * 1024,
+	// octets of output before events wait, and are lost in the end
+	SERVER_EVENTS_MAX = 64 * 1024,
+	// octets of answers of all clients: beyond, the client with most is dropped
+	SERVER_ANSWERS_MAX = 256 * 1024 * 1024,
 };
 
 // Listens and answers through rpc from the loop of base. Returns NULL after writing one line to the
