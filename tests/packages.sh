@@ -33,5 +33,5 @@ packages_test=(
 # The Debian package: clean roots for it.
 packages_package=(debootstrap lintian systemd-container)
 
-# Linters and fuzzers.
-packages_lint=(clang clang-format clang-tidy cppcheck libclang-rt-dev)
+# Linters and fuzzers: of one version, which both Debian 12 and 13 have.
+packages_lint=(clang-19 clang-format-19 clang-tidy-19 cppcheck libclang-rt-19-dev)
