@@ -46,8 +46,11 @@ struct gen_client *gen_client_open(const char *socket_path)
 		free(client);
 		return NULL;
 	}
+	int out = dup(fd);
+	if (out < 0)
+		abort();
 	client->in = fdopen(fd, "r");
-	client->out = fdopen(dup(fd), "w");
+	client->out = fdopen(out, "w");
 	if (!client->in || !client->out)
 		abort();
 	return client;
