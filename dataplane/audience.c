@@ -32,6 +32,26 @@ static void class_free(struct audience_class *class)
 	free(class);
 }
 
+// --- variants
+
+#define DIFFER(member)                                                                             \
+	if (a->member != b->member)                                                                \
+	return a->member < b->member ? -1 : 1
+
+static int variant_compare(const struct fanout_variant *a, const struct fanout_variant *b)
+{
+	DIFFER(mode);
+	DIFFER(root);
+	DIFFER(suite);
+	DIFFER(cs_id);
+	DIFFER(ctx);
+	DIFFER(by_talker);
+	DIFFER(mki_len);
+	DIFFER(roc_rate);
+	DIFFER(n_others);
+	return memcmp(a->others, b->others, sizeof(a->others));
+}
+
 // --- blocks
 
 static uint32_t class_n_blocks(const struct audience_class *class)
@@ -127,6 +147,8 @@ struct audience_class *audience_open_class(
 void audience_set_variant(struct audience *audience, struct audience_class *class,
 	const struct fanout_variant *variant)
 {
+	if (variant_compare(&class->variant, variant) == 0)
+		return;
 	class->variant = *variant;
 	audience->changed = true;
 }
@@ -219,24 +241,6 @@ static uint64_t variant_space(const struct fanout_variant *variant, const struct
 	return UINT64_C(1) << 63 | (uint64_t)variant->mode << 48 |
 	       (uint64_t)srtp_suite_is_aead(variant->suite) << 40 | (uint64_t)variant->cs_id << 32 |
 	       variant->root;
-}
-
-#define DIFFER(member)                                                                             \
-	if (a->member != b->member)                                                                \
-	return a->member < b->member ? -1 : 1
-
-static int variant_compare(const struct fanout_variant *a, const struct fanout_variant *b)
-{
-	DIFFER(mode);
-	DIFFER(root);
-	DIFFER(suite);
-	DIFFER(cs_id);
-	DIFFER(ctx);
-	DIFFER(by_talker);
-	DIFFER(mki_len);
-	DIFFER(roc_rate);
-	DIFFER(n_others);
-	return memcmp(a->others, b->others, sizeof(a->others));
 }
 
 static int class_order_compare(const void *x, const void *y)

@@ -3,13 +3,15 @@
 
 #include "session/leg_audience.h"
 
-#include <string.h>
+#include <stdlib.h>
 
+#include "base/alloc.h"
 #include "dataplane/audience.h"
 #include "dataplane/relay_tables.h"
 #include "key/key_context.h"
 #include "key/key_ring.h"
 #include "session/protection_profile.h"
+#include "session/session_legs.h"
 #include "session/session_store.h"
 
 static bool kind_takes_leg(unsigned kind, const struct leg_spec *leg)
@@ -24,30 +26,21 @@ static bool kind_takes_leg(unsigned kind, const struct leg_spec *leg)
 	}
 }
 
-static bool leg_named_by(const struct leg_spec *from, const char *id)
+static bool leg_can_receive(const struct session_leg *leg)
 {
-	for (uint32_t i = 0; i < from->n_to; i++)
-		if (strcmp(from->to[i], id) == 0)
-			return true;
-	return false;
+	return leg->spec.send && leg->neighbour != NEIGHBOUR_NONE;
 }
 
 // Floor control goes to control legs and RTCP to media legs, unless `to` says otherwise.
-static bool leg_is_receiver(
-	unsigned kind, const struct leg_spec *from, const struct session_leg *leg)
+static bool named_takes(unsigned protocol, const struct leg_spec *leg)
 {
-	if (!leg->spec.send || leg->neighbour == NEIGHBOUR_NONE)
-		return false;
-	if (!from || !from->has_to)
-		return kind_takes_leg(kind, &leg->spec);
-	if (!leg_named_by(from, leg->spec.id))
-		return false;
-	return kind == AUDIENCE_RTP ? !leg->spec.control : leg->spec.control || leg->spec.rtcp_mux;
+	return protocol == SRTP_RTP ? !leg->control : leg->control || leg->rtcp_mux;
 }
 
-static struct fanout_variant variant_of_leg(struct keystore *store, const struct session *session,
-	const struct session_leg *leg, uint8_t protocol)
+static struct fanout_variant variant_of_leg(
+	struct keystore *store, const struct session_leg *leg, uint8_t protocol)
 {
+	const struct session *session = leg->session;
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
 	struct fanout_variant variant = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
 	struct key_slot *named = leg_key_slot(leg, protocol);
@@ -100,18 +93,17 @@ static bool legs_alike(const struct session_leg *a, const struct session_leg *b,
 static const struct session_leg *class_leg(
 	const struct sessions *sessions, const struct audience_class *class)
 {
-	struct session *session;
-	return session_leg_at(sessions, class->blocks[0].dests[0].leg, &session);
+	return session_leg_at(sessions, class->blocks[0].dests[0].leg);
 }
 
+// The class of those that follow the same rule as the leg, which is in none.
 static struct audience_class *class_of_leg(const struct sessions *sessions,
-	const struct session *session, struct audience *audience, const struct session_leg *leg,
-	uint8_t protocol)
+	struct audience *audience, const struct session_leg *leg, uint8_t protocol)
 {
 	for (uint32_t c = 0; c < audience->n_classes; c++)
 		if (legs_alike(class_leg(sessions, audience->classes[c]), leg, protocol))
 			return audience->classes[c];
-	struct fanout_variant variant = variant_of_leg(sessions->keys, session, leg, protocol);
+	struct fanout_variant variant = variant_of_leg(sessions->keys, leg, protocol);
 	return audience_open_class(audience, &variant);
 }
 
@@ -130,33 +122,201 @@ static struct fanout_dest dest_of_leg(const struct session_leg *leg)
 	return dest;
 }
 
-struct audience *audience_of_legs(const struct sessions *sessions, const struct session *session,
-	unsigned kind, const struct leg_spec *from)
+// --- places
+
+// Where a leg is in an audience: the session's, or that of a leg that names it.
+static struct audience_place *place_of_leg(
+	struct session_leg *leg, const struct session_leg *from, unsigned protocol)
 {
-	uint8_t protocol = kind == AUDIENCE_RTP ? SRTP_RTP : SRTP_RTCP;
-	struct audience *audience = audience_new();
-	for (uint32_t i = 0; i < session->n_legs; i++) {
-		const struct session_leg *leg = &session->legs[i];
-		if (!leg_is_receiver(kind, from, leg))
-			continue;
-		struct fanout_dest dest = dest_of_leg(leg);
-		audience_put(
-			audience, class_of_leg(sessions, session, audience, leg, protocol), &dest);
-	}
-	audience_publish(audience, &sessions->relay->keys, sessions->retire);
-	return audience;
+	struct leg_naming *naming;
+	if (!from)
+		return &leg->places[protocol];
+	LIST_FOREACH (naming, &leg->named_by, entry)
+		if (naming->from == from)
+			break;
+	return &naming->places[protocol];
 }
 
-unsigned leg_audience_kind(const struct leg_spec *leg, unsigned protocol)
+static void place_leave(struct sessions *sessions, struct audience *audience,
+	struct audience_place *place, const struct session_leg *from, unsigned protocol)
+{
+	if (!place->class)
+		return;
+	uint32_t moved = audience_take(audience, *place);
+	if (moved != LEG_NONE)
+		place_of_leg(session_leg_at(sessions, moved), from, protocol)->at = place->at;
+	*place = (struct audience_place){};
+}
+
+static void place_join(struct sessions *sessions, struct audience *audience,
+	struct audience_place *place, const struct session_leg *leg, uint8_t protocol)
+{
+	struct fanout_dest dest = dest_of_leg(leg);
+	*place = audience_put(audience, class_of_leg(sessions, audience, leg, protocol), &dest);
+}
+
+// The leg was as before and is in its place in `was`; where it receives now is `is`, NULL: nowhere.
+static void place_follow(struct sessions *sessions, struct audience *was, struct audience *is,
+	struct audience_place *place, const struct session_leg *from,
+	const struct session_leg *before, const struct session_leg *leg, uint8_t protocol)
+{
+	if (place->class && was == is && legs_alike(before, leg, protocol)) {
+		struct fanout_dest dest = dest_of_leg(leg);
+		audience_replace(is, *place, &dest);
+		return;
+	}
+	place_leave(sessions, was, place, from, protocol);
+	if (is)
+		place_join(sessions, is, place, leg, protocol);
+}
+
+// --- legs
+
+static void audience_show(struct sessions *sessions, struct audience *audience)
+{
+	audience_publish(audience, &sessions->relay->keys, sessions->retire);
+}
+
+static unsigned kind_of_leg(const struct leg_spec *leg, unsigned protocol)
 {
 	if (protocol == SRTP_RTP)
 		return AUDIENCE_RTP;
 	return leg->control ? AUDIENCE_CONTROL : AUDIENCE_RTCP;
 }
 
-struct audience *leg_audience(
-	const struct session *session, const struct session_leg *leg, unsigned protocol)
+struct audience *leg_audience(const struct session_leg *leg, unsigned protocol)
 {
 	return leg->own[protocol] ? leg->own[protocol]
-				  : session->audiences[leg_audience_kind(&leg->spec, protocol)];
+				  : leg->session->audiences[kind_of_leg(&leg->spec, protocol)];
+}
+
+// Of the session's audiences the one in which a leg with that spec is; NULL: it takes nothing of that
+// protocol.
+static struct audience *audience_with(const struct session_leg *leg, unsigned protocol)
+{
+	unsigned kind = kind_of_leg(&leg->spec, protocol);
+	return kind_takes_leg(kind, &leg->spec) ? leg->session->audiences[kind] : NULL;
+}
+
+void leg_audience_follow(
+	struct sessions *sessions, const struct session_leg *before, struct session_leg *leg)
+{
+	bool receives = leg_can_receive(leg);
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		struct audience *was = audience_with(before, protocol);
+		struct audience *is = receives ? audience_with(leg, protocol) : NULL;
+		place_follow(
+			sessions, was, is, &leg->places[protocol], NULL, before, leg, protocol);
+	}
+	struct leg_naming *naming;
+	LIST_FOREACH (naming, &leg->named_by, entry)
+		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+			struct audience *own = naming->from->own[protocol];
+			bool takes = receives && named_takes(protocol, &leg->spec);
+			place_follow(sessions, own, takes ? own : NULL, &naming->places[protocol],
+				naming->from, before, leg, protocol);
+		}
+}
+
+static void naming_drop(struct sessions *sessions, struct leg_naming *naming)
+{
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		place_leave(sessions, naming->from->own[protocol], &naming->places[protocol],
+			naming->from, protocol);
+	LIST_REMOVE(naming, entry);
+	naming->to = NULL;
+}
+
+void leg_audience_leave(struct sessions *sessions, struct session_leg *leg)
+{
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		place_leave(sessions, audience_with(leg, protocol), &leg->places[protocol], NULL,
+			protocol);
+	while (!LIST_EMPTY(&leg->named_by)) {
+		struct leg_naming *naming = LIST_FIRST(&leg->named_by);
+		struct session_leg *from = naming->from;
+		naming_drop(sessions, naming);
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			audience_show(sessions, from->own[protocol]);
+	}
+}
+
+void leg_audience_name(struct sessions *sessions, struct session_leg *leg)
+{
+	if (!leg->spec.has_to)
+		return;
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		leg->own[protocol] = audience_new();
+	leg->names = alloc_zero(leg->spec.n_to, sizeof(*leg->names));
+	for (uint32_t i = 0; i < leg->spec.n_to; i++) {
+		struct session_leg *to = session_leg_find(leg->session, leg->spec.to[i]);
+		const struct leg_naming *newest = LIST_FIRST(&to->named_by);
+		if (newest && newest->from == leg)
+			continue; // named twice
+		struct leg_naming *naming = &leg->names[leg->n_names++];
+		*naming = (struct leg_naming){.from = leg, .to = to};
+		LIST_INSERT_HEAD(&to->named_by, naming, entry);
+		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			if (leg_can_receive(to) && named_takes(protocol, &to->spec))
+				place_join(sessions, leg->own[protocol], &naming->places[protocol],
+					to, protocol);
+	}
+}
+
+void leg_audience_unname(struct session_leg *leg)
+{
+	for (uint32_t i = 0; i < leg->n_names; i++)
+		if (leg->names[i].to)
+			LIST_REMOVE(&leg->names[i], entry);
+	free(leg->names);
+	leg->names = NULL;
+	leg->n_names = 0;
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		leg->own[protocol] = NULL;
+}
+
+// --- publishing
+
+void leg_audience_publish(struct sessions *sessions, const struct session_leg *leg)
+{
+	const struct leg_naming *naming;
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		if (leg->own[protocol])
+			audience_show(sessions, leg->own[protocol]);
+		LIST_FOREACH (naming, &leg->named_by, entry)
+			audience_show(sessions, naming->from->own[protocol]);
+	}
+}
+
+void session_audiences_publish(struct sessions *sessions, const struct session *session)
+{
+	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
+		audience_show(sessions, session->audiences[kind]);
+}
+
+static void audience_revise(struct sessions *sessions, struct audience *audience, uint8_t protocol)
+{
+	for (uint32_t c = 0; c < audience->n_classes; c++) {
+		struct audience_class *class = audience->classes[c];
+		struct fanout_variant variant =
+			variant_of_leg(sessions->keys, class_leg(sessions, class), protocol);
+		audience_set_variant(audience, class, &variant);
+	}
+}
+
+void session_audiences_revise(struct sessions *sessions, const struct session *session)
+{
+	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
+		audience_revise(sessions, session->audiences[kind],
+			kind == AUDIENCE_RTP ? SRTP_RTP : SRTP_RTCP);
+}
+
+void leg_audience_revise(struct sessions *sessions, const struct session_leg *leg)
+{
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		if (!leg->own[protocol])
+			continue;
+		audience_revise(sessions, leg->own[protocol], protocol);
+		audience_show(sessions, leg->own[protocol]);
+	}
 }

@@ -5,16 +5,29 @@
 
 #include "session/session_types.h"
 
-// Who receives what a leg sends. Control thread.
-
-// The kind of audience that packets of a protocol have which a leg sends.
-unsigned leg_audience_kind(const struct leg_spec *leg, unsigned protocol);
-
-// All that legs of one kind send to, or what a leg with `to` does; to NULL: all legs. Never NULL;
-// the caller ends it.
-struct audience *audience_of_legs(const struct sessions *sessions, const struct session *session,
-	unsigned kind, const struct leg_spec *from);
+// Who receives what a leg sends, and of whom a leg receives: its session's audiences, and those of
+// legs that name their receivers in `to`. Control thread. Workers see a change when it is published.
 
 // What a leg sends to: its own audience, or that of its session.
-struct audience *leg_audience(
-	const struct session *session, const struct session_leg *leg, unsigned protocol);
+struct audience *leg_audience(const struct session_leg *leg, unsigned protocol);
+
+// The leg is bound now and was as `before`; a new one was as it is. It comes to where it receives, in
+// its session and of those that name it, and leaves where it did.
+void leg_audience_follow(
+	struct sessions *sessions, const struct session_leg *before, struct session_leg *leg);
+// It receives nothing any more and nobody names it. The audiences of those who did are published.
+void leg_audience_leave(struct sessions *sessions, struct session_leg *leg);
+
+// Makes the leg's own audiences, if it names receivers: all of them are there.
+void leg_audience_name(struct sessions *sessions, struct session_leg *leg);
+// It has none any more. The caller ends those that it had.
+void leg_audience_unname(struct session_leg *leg);
+
+// A key changed: what is sent to the receivers may be another variant. The leg's own audiences are
+// published with it.
+void session_audiences_revise(struct sessions *sessions, const struct session *session);
+void leg_audience_revise(struct sessions *sessions, const struct session_leg *leg);
+
+void session_audiences_publish(struct sessions *sessions, const struct session *session);
+// The leg's own, and those of legs that name it.
+void leg_audience_publish(struct sessions *sessions, const struct session_leg *leg);

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "dataplane/relay_tables.h"
 #include "host/multicast.h"
 #include "session/leg_fail.h"
 #include "session/session_spec.h"
+#include "session/session_store.h"
 
 enum { LIST_SIZE = 256 }; // octets of a list of addresses in a message; a longer one is cut
 
@@ -34,9 +36,22 @@ static void addresses_join(const struct port *port, uint8_t family, char text[LI
 		strcpy(text + LIST_SIZE - sizeof("..."), "...");
 }
 
+// Whom a UDP port leads to.
+static const struct session_leg *leg_of_slot(const struct sessions *sessions, uint32_t slot)
+{
+	return slot == 0 ? NULL : session_leg_at(sessions, slot - 1);
+}
+
+// Whether a leg stays as it is while others of its session are stated; NULL: all are.
+static bool leg_stays(const struct session_leg *leg, const struct map *restated)
+{
+	return restated && !map_get(restated, leg->spec.id, strlen(leg->spec.id));
+}
+
 // Its address must be free, or the session's own.
 void leg_check_local(struct sessions *sessions, const struct session *session,
-	const struct leg_spec *leg, const char *path, struct rpc_error *error)
+	const struct map *restated, const struct leg_spec *leg, const char *path,
+	struct rpc_error *error)
 {
 	const struct port *port = &sessions->relay->ports[leg->port];
 	const struct port_address *address = port_find_address(port, &leg->local);
@@ -47,25 +62,32 @@ void leg_check_local(struct sessions *sessions, const struct session *session,
 			"is no address of port %s; accepted: %s", port->name, accepted);
 		return;
 	}
-	uint32_t user = atomic_load(&address->legs[ntohs(leg->local.port)]);
-	if (user != 0 && sessions->by_leg[user - 1] != session)
+	const struct session_leg *user =
+		leg_of_slot(sessions, atomic_load(&address->legs[ntohs(leg->local.port)]));
+	if (user && user->session != session)
 		leg_fail(error, RPC_CONFLICT, path, leg, "local",
 			"is used by another session; accepted: an address and UDP port of no leg");
+	else if (user && leg_stays(user, restated))
+		leg_fail(error, RPC_CONFLICT, path, leg, "local", LOCAL_TWICE);
 }
 
 // Nor may another session receive from the leg's group and port.
 void leg_check_group(struct sessions *sessions, const struct session *session,
-	const struct leg_spec *leg, const char *path, struct rpc_error *error)
+	const struct map *restated, const struct leg_spec *leg, const char *path,
+	struct rpc_error *error)
 {
 	if (!leg_spec_joins(leg))
 		return;
 	const struct multicast_group *group =
 		multicast_member(&sessions->relay->multicast[leg->port], &leg->remote);
-	uint32_t user = group ? atomic_load(&group->legs[ntohs(leg->remote.port)]) : 0;
-	if (user != 0 && sessions->by_leg[user - 1] != session)
+	const struct session_leg *user = leg_of_slot(
+		sessions, group ? atomic_load(&group->legs[ntohs(leg->remote.port)]) : 0);
+	if (user && user->session != session)
 		leg_fail(error, RPC_CONFLICT, path, leg, "remote",
 			"is a group that another session receives from on this port; accepted: "
 			"another group or UDP port");
+	else if (user && leg_stays(user, restated))
+		leg_fail(error, RPC_CONFLICT, path, leg, "remote", GROUP_TWICE);
 }
 
 static void fail_unreachable(const struct port *port, const struct leg_spec *leg, const char *path,

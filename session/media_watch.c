@@ -38,10 +38,9 @@ static bool seconds_passed(uint64_t since, uint64_t now, uint32_t seconds)
 // Tells of a leg; n is how many packets.
 static bool leg_notice(struct sessions *sessions, uint32_t index, enum notice_type type, uint64_t n)
 {
-	struct session *session;
-	const struct session_leg *leg = session_leg_at(sessions, index, &session);
+	const struct session_leg *leg = session_leg_at(sessions, index);
 	struct notice what = {
-		.type = type, .session = session->spec.id, .leg = leg->spec.id, .count = n};
+		.type = type, .session = leg->session->spec.id, .leg = leg->spec.id, .count = n};
 	return notice(sessions->notices, &what);
 }
 
@@ -78,12 +77,11 @@ static const struct key_slot *leg_missing_key(const struct session_leg *leg)
 static bool unknown_notice(
 	struct sessions *sessions, uint32_t index, enum drop_reason reason, uint32_t n)
 {
-	struct session *session;
-	const struct session_leg *leg = session_leg_at(sessions, index, &session);
+	const struct session_leg *leg = session_leg_at(sessions, index);
 	const struct key_slot *missing = reason == DROP_NO_KEY ? leg_missing_key(leg) : NULL;
 	struct notice_key key;
 	struct notice what = {.type = NOTICE_KEY_UNKNOWN,
-		.session = session->spec.id,
+		.session = leg->session->spec.id,
 		.leg = leg->spec.id,
 		.reason = drop_label(reason),
 		.count = n};
@@ -134,14 +132,14 @@ static uint32_t watch_silence(struct sessions *sessions, struct session *session
 	uint32_t seconds = session->spec.timeout;
 	if (seconds == 0 || session->silent || !seconds_passed(session->heard_tsc, now, seconds))
 		return 0;
-	for (uint32_t i = 0; i < session->n_legs; i++)
-		session->heard_tsc =
-			RTE_MAX(session->heard_tsc, leg_heard(sessions, session->legs[i].index));
+	const struct session_leg *leg;
+	TAILQ_FOREACH (leg, &session->legs, entry)
+		session->heard_tsc = RTE_MAX(session->heard_tsc, leg_heard(sessions, leg->index));
 	if (!seconds_passed(session->heard_tsc, now, seconds))
 		return session->n_legs;
 	session_set_silent(sessions, session, true);
-	for (uint32_t i = 0; i < session->n_legs; i++) {
-		struct leg_watch *watch = &sessions->watches[session->legs[i].index];
+	TAILQ_FOREACH (leg, &session->legs, entry) {
+		struct leg_watch *watch = &sessions->watches[leg->index];
 		watch->heard_tsc = session->heard_tsc;
 		watch->playing = false;
 	}
@@ -156,10 +154,11 @@ void media_watch_tick(struct sessions *sessions, uint64_t now)
 	uint32_t n = sessions->n_touched, looked = 0;
 	for (uint32_t i = 0; i < n && looked < MEDIA_WATCH_LEGS; i++) {
 		uint32_t index = sessions->watch_cursor = (sessions->watch_cursor + 1) % n;
-		struct session *session = sessions->by_leg[index];
+		const struct session_leg *leg = session_leg_at(sessions, index);
 		looked++;
-		if (!session)
+		if (!leg)
 			continue;
+		struct session *session = leg->session;
 		struct leg_watch *watch = &sessions->watches[index];
 		watch_start(sessions, index, session, watch);
 		watch_unknown(sessions, index, watch);

@@ -167,35 +167,3 @@ void protection_check(struct sessions *sessions, const struct session *session,
 	}
 	check_key_use(sessions, session, spec, leg, protocol, path, member, error);
 }
-
-// Groups that need a key context for each talker: a packet carries a fixed number of them.
-void protection_check_gmks(
-	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
-{
-	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
-		const struct protection_spec *seen[FANOUT_TALKER_VARIANTS_MAX];
-		uint32_t n_seen = 0;
-		for (uint32_t i = 0; i < n && error->code == RPC_OK; i++) {
-			const struct protection_spec *p = &legs[i].protection[protocol];
-			if (p->mode != LEG_SRTP || !p->has_key || key_id_type(p->key.id) != KEY_GMK)
-				continue;
-			uint32_t s = 0;
-			while (s < n_seen && (seen[s]->key.id != p->key.id ||
-						     seen[s]->key.scope != p->key.scope ||
-						     seen[s]->has_suite != p->has_suite ||
-						     seen[s]->has_mki_len != p->has_mki_len ||
-						     seen[s]->has_roc_rate != p->has_roc_rate ||
-						     memcmp(&seen[s]->profile, &p->profile,
-							     sizeof(p->profile)) != 0))
-				s++;
-			if (s < n_seen)
-				continue;
-			if (n_seen == FANOUT_TALKER_VARIANTS_MAX)
-				leg_fail(error, RPC_LIMIT, path, &legs[i], "protection",
-					"is the ninth way to use a gmk in the session; accepted: "
-					"8");
-			else
-				seen[n_seen++] = p;
-		}
-	}
-}

@@ -12,6 +12,3 @@
 void protection_check(struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, struct leg_spec *leg, unsigned protocol, const char *path,
 	struct rpc_error *error);
-// Groups that need a key context for each talker: a packet carries a fixed number of them.
-void protection_check_gmks(
-	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error);

@@ -16,31 +16,85 @@
 #include "dataplane/retire.h"
 #include "key/key_domain.h"
 #include "key/keystore.h"
+#include "session/gmk_ways.h"
+#include "session/leg_audience.h"
 #include "session/leg_bind.h"
 #include "session/leg_remote.h"
 #include "session/session_check.h"
+#include "session/session_legs.h"
 #include "session/session_publish.h"
 #include "session/session_spec.h"
 #include "session/session_store.h"
 
-// Legs by id. Values are the legs' own.
-static struct map *legs_by_id(struct session_leg *legs, uint32_t n)
+// --- legs
+
+static struct session_leg *leg_new(struct sessions *sessions, struct session *session)
 {
-	struct map *by_id = map_make();
-	for (uint32_t i = 0; i < n; i++)
-		map_add(by_id, legs[i].spec.id, strlen(legs[i].spec.id), &legs[i]);
-	return by_id;
+	struct session_leg *leg = alloc_zero(1, sizeof(*leg));
+	leg->session = session;
+	leg->index = leg_index_take(sessions, leg);
+	leg->serial = ++sessions->next_serial;
+	return leg;
 }
 
+// The leg of a spec, which is taken, bound to what it uses. One of that id keeps its index, and with
+// it its streams and counters; what it was before goes to *before, of a new one what it is.
+static struct session_leg *leg_state(struct sessions *sessions, struct session *session,
+	struct leg_spec *spec, struct session_leg *before)
+{
+	struct session_leg *there = session_leg_find(session, spec->id);
+	struct session_leg *leg = there ? there : leg_new(sessions, session);
+	*before = *leg;
+	leg->spec = *spec;
+	*spec = (struct leg_spec){};
+	leg_remote_state(leg, there ? &before->spec : NULL);
+	leg_bind(sessions, session, leg);
+	leg_audience_unname(leg);
+	if (there) {
+		gmk_ways_drop(session->gmk_ways, before->spec.protection);
+	} else {
+		session_leg_add(session, leg);
+		*before = *leg;
+	}
+	gmk_ways_add(session->gmk_ways, leg->spec.protection);
+	return leg;
+}
+
+// Who named the leg in `to` sends to the others it named; to nobody if there are none.
+static void spec_forget(struct leg_spec *spec, const char *id)
+{
+	for (uint32_t t = spec->n_to; t-- > 0;) {
+		if (strcmp(spec->to[t], id) != 0)
+			continue;
+		free(spec->to[t]);
+		spec->to[t] = spec->to[--spec->n_to];
+	}
+}
+
+// First step of a leg's end: nothing that workers see leads to it.
+static void leg_hide(struct sessions *sessions, struct session_leg *leg)
+{
+	struct session *session = leg->session;
+	struct leg_naming *naming;
+	LIST_FOREACH (naming, &leg->named_by, entry)
+		spec_forget(&naming->from->spec, leg->spec.id);
+	leg_audience_leave(sessions, leg);
+	leg_unpublish(sessions, leg);
+	session_leg_drop(session, leg);
+	gmk_ways_drop(session->gmk_ways, leg->spec.protection);
+}
+
+// Second step, when its session's audiences are published.
 static void leg_leave(struct sessions *sessions, struct session_leg *leg)
 {
-	session_retire_memory(sessions, leg->published);
 	retire_later(sessions->retire, leg_release, sessions, leg->index);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		audience_end(leg->own[protocol], sessions->retire);
+	leg_audience_unname(leg);
 	leg_unbind(sessions, leg);
 	free(leg->streams);
 	leg_spec_free(&leg->spec);
+	free(leg);
 }
 
 // Gives back what a leg used before it was bound anew.
@@ -48,50 +102,89 @@ static void leg_replaced(
 	struct sessions *sessions, struct session_leg *before, const struct session_leg *now)
 {
 	leg_unpublish_replaced(before, now);
+	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		audience_end(before->own[protocol], sessions->retire);
 	leg_unbind(sessions, before);
 	leg_spec_free(&before->spec);
 }
 
-// Replaces the session's legs by those of specs, which are taken. Legs of the same id keep their
-// index, and with it their streams and counters.
+// Legs of a session that leave it.
+struct leavers {
+	struct session_leg **legs;
+	uint32_t n;
+};
+
+static void legs_hide(struct sessions *sessions, const struct leavers *leavers)
+{
+	for (uint32_t i = 0; i < leavers->n; i++)
+		leg_hide(sessions, leavers->legs[i]);
+}
+
+static void legs_leave(struct sessions *sessions, const struct leavers *leavers)
+{
+	for (uint32_t i = 0; i < leavers->n; i++)
+		leg_leave(sessions, leavers->legs[i]);
+}
+
+// Changes the session to the legs of specs, which are taken; all others stay but the leavers.
+static void session_change_legs(struct sessions *sessions, struct session *session,
+	struct leg_spec *specs, uint32_t n, const struct leavers *leavers)
+{
+	struct session_leg *before = alloc_zero(n, sizeof(*before));
+	struct session_leg **legs = alloc_zero(n, sizeof(struct session_leg *));
+	for (uint32_t i = 0; i < n; i++)
+		legs[i] = leg_state(sessions, session, &specs[i], &before[i]);
+	legs_hide(sessions, leavers);
+	for (uint32_t i = 0; i < n; i++)
+		leg_audience_follow(sessions, &before[i], legs[i]);
+	for (uint32_t i = 0; i < n; i++)
+		leg_audience_name(sessions, legs[i]);
+	session_audiences_publish(sessions, session);
+	for (uint32_t i = 0; i < n; i++) {
+		leg_audience_publish(sessions, legs[i]);
+		leg_publish(sessions, legs[i]);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (before[i].spec.id != legs[i]->spec.id) // it was there before
+			leg_replaced(sessions, &before[i], legs[i]);
+	legs_leave(sessions, leavers);
+	groups_publish(sessions);
+	free(legs);
+	free(before);
+}
+
+// Those that specs do not have. The caller frees the list.
+static struct leavers legs_not_in(struct session *session, struct leg_spec *specs, uint32_t n)
+{
+	struct leavers leavers = {
+		.legs = alloc_zero(session->n_legs, sizeof(struct session_leg *))};
+	struct session_leg *leg;
+	TAILQ_FOREACH (leg, &session->legs, entry)
+		leg->leaving = true;
+	for (uint32_t i = 0; i < n; i++) {
+		leg = session_leg_find(session, specs[i].id);
+		if (!leg)
+			continue;
+		leg->leaving = false;
+		session_leg_to_end(session, leg); // in the order of the specs
+	}
+	TAILQ_FOREACH (leg, &session->legs, entry)
+		if (leg->leaving)
+			leavers.legs[leavers.n++] = leg;
+	return leavers;
+}
+
+// Replaces the session's legs by those of specs, which are taken.
 static void session_set_legs(
 	struct sessions *sessions, struct session *session, struct leg_spec *specs, uint32_t n)
 {
-	struct session_leg *before = session->legs, *legs = alloc_zero(n, sizeof(*legs));
-	struct session_leg **same = alloc_zero(n, sizeof(struct session_leg *));
-	struct map *gone = legs_by_id(before, session->n_legs);
-	for (uint32_t i = 0; i < n; i++) {
-		same[i] = map_remove(gone, specs[i].id, strlen(specs[i].id));
-		if (same[i])
-			legs[i] = *same[i];
-		else {
-			legs[i].index = leg_index_take(sessions, session);
-			legs[i].serial = ++sessions->next_serial;
-		}
-		legs[i].spec = specs[i];
-		specs[i] = (struct leg_spec){};
-		sessions->positions[legs[i].index] = i;
-		leg_remote_state(&legs[i], same[i] ? &same[i]->spec : NULL);
-		leg_bind(sessions, session, &legs[i]);
-	}
-	session->legs = legs;
-	session->n_legs = n;
-	struct map_cursor cursor = {0};
-	struct session_leg *leg;
-	while ((leg = map_next(gone, &cursor)) != NULL)
-		leg_unpublish(sessions, leg);
-	session_rebuild(sessions, session);
-	for (uint32_t i = 0; i < n; i++)
-		if (same[i])
-			leg_replaced(sessions, same[i], &legs[i]);
-	cursor = (struct map_cursor){0};
-	while ((leg = map_next(gone, &cursor)) != NULL)
-		leg_leave(sessions, leg);
-	groups_publish(sessions);
-	map_free(gone);
-	free(same);
-	free(before);
+	struct leavers leavers = legs_not_in(session, specs, n);
+	session_audiences_revise(sessions, session); // its group or service may be others
+	session_change_legs(sessions, session, specs, n, &leavers);
+	free(leavers.legs);
 }
+
+// --- session
 
 static bool key_ids_have(const struct session_spec *spec, uint32_t id)
 {
@@ -118,11 +211,30 @@ static void session_set_keys(
 	free(before);
 }
 
+static struct session *session_new(struct sessions *sessions)
+{
+	struct session *session = alloc_zero(1, sizeof(*session));
+	session->sessions = sessions;
+	session->owner.changed = session_follow_key;
+	session->heard_tsc = rte_rdtsc();
+	session->scope = keystore_session_scope(sessions->keys);
+	session->gmk_ways = gmk_ways_new();
+	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
+		session->audiences[kind] = audience_new();
+	TAILQ_INIT(&session->legs);
+	return session;
+}
+
+// Nothing leads to it any more.
 static void session_free(struct session *session)
 {
+	struct sessions *sessions = session->sessions;
+	keystore_session_scope_release(sessions->keys, session->scope);
+	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
+		audience_end(session->audiences[kind], sessions->retire);
 	session_spec_free(&session->spec);
 	free(session->key_ids);
-	free(session->legs);
+	gmk_ways_free(session->gmk_ways);
 	free(session->rate);
 	free(session);
 }
@@ -134,15 +246,11 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 	struct session *fresh = NULL;
 	*created = !session;
 	if (!session) {
-		fresh = alloc_zero(1, sizeof(*fresh));
-		fresh->owner.changed = session_follow_key;
-		fresh->sessions = sessions;
-		fresh->heard_tsc = rte_rdtsc();
-		fresh->scope = keystore_session_scope(sessions->keys);
+		fresh = session_new(sessions);
 	}
 	struct session *target = session ? session : fresh;
 	bool good = session_check_keys(sessions, target, spec, path, error) &&
-		    session_check(sessions, target, spec, path, error);
+		    session_check(sessions, target, spec, false, path, error);
 	if (good && fresh &&
 		map_put(sessions->by_id, spec->id, strlen(spec->id), fresh, NULL) != 0) {
 		rpc_fail_memory(error, path);
@@ -150,8 +258,7 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 	}
 	if (!good) {
 		if (fresh)
-			keystore_session_scope_release(sessions->keys, fresh->scope);
-		free(fresh);
+			session_free(fresh);
 		return false;
 	}
 	if (session)
@@ -178,93 +285,46 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 	return true;
 }
 
-// A spec with all legs of the session as they are. False with *error set if there is no memory.
-static bool session_copy_legs(const struct session *session, uint32_t n_more,
-	struct session_spec *copy, const char *path, struct rpc_error *error)
+// What is checked of a session some of whose legs are stated: its own keys by id only, they are
+// installed. False with *error set if there is no memory. The caller frees keys.
+static bool session_describe(const struct session *session, struct leg_spec *legs, uint32_t n,
+	struct session_spec *out, const char *path, struct rpc_error *error)
 {
-	struct session_spec spec = session->spec;
-	spec.keys = secmem_malloc(session->n_keys * sizeof(*spec.keys) + 1);
-	if (!spec.keys) {
+	*out = session->spec;
+	out->legs = legs;
+	out->n_legs = n;
+	out->n_keys = session->n_keys;
+	out->keys = secmem_malloc(session->n_keys * sizeof(*out->keys) + 1);
+	if (!out->keys) {
 		rpc_fail_memory(error, path);
 		return false;
 	}
-	spec.n_keys = session->n_keys;
 	for (uint32_t i = 0; i < session->n_keys; i++)
-		spec.keys[i] = (struct key_spec){.id = session->key_ids[i]};
-	spec.legs = alloc_zero(session->n_legs + n_more, sizeof(*spec.legs));
-	spec.n_legs = session->n_legs;
-	for (uint32_t i = 0; i < session->n_legs; i++) {
-		spec.legs[i] = leg_spec_copy(&session->legs[i].spec);
-		spec.legs[i].stays = true;
-	}
-	*copy = spec;
+		out->keys[i] = (struct key_spec){.id = session->key_ids[i]};
 	return true;
-}
-
-static void session_copy_free(struct session_spec *spec)
-{
-	spec->id = spec->domain = spec->group = NULL;
-	session_spec_free(spec);
-}
-
-// In place of the leg of the same id, or behind the others. by_id has the legs that were there
-// before.
-static void copy_put_leg(struct session_spec *spec, const struct map *by_id, struct leg_spec *leg)
-{
-	struct leg_spec *place = map_get(by_id, leg->id, strlen(leg->id));
-	if (place)
-		leg_spec_free(place);
-	else
-		place = &spec->legs[spec->n_legs++];
-	*place = *leg;
-	*leg = (struct leg_spec){};
 }
 
 bool session_apply_legs(struct sessions *sessions, struct session *session, struct leg_spec *legs,
 	uint32_t n, const char *path, struct rpc_error *error)
 {
-	if (!leg_specs_check_ids(legs, n, path, error))
-		return false;
 	struct session_spec spec;
-	if (!session_copy_legs(session, n, &spec, path, error))
+	if (!session_describe(session, legs, n, &spec, path, error))
 		return false;
-	struct map *by_id = leg_specs_by_id(spec.legs, spec.n_legs, path, error);
-	for (uint32_t i = 0; by_id && i < n; i++)
-		copy_put_leg(&spec, by_id, &legs[i]);
-	map_free(by_id);
-	bool ok = by_id && session_check(sessions, session, &spec, path, error);
+	bool ok = session_check(sessions, session, &spec, true, path, error);
 	if (ok)
-		session_set_legs(sessions, session, spec.legs, spec.n_legs);
-	session_copy_free(&spec);
+		session_change_legs(sessions, session, legs, n, &(struct leavers){});
+	secmem_free(spec.keys);
 	return ok;
 }
 
-// Who named the leg in `to` sends to the others it named; to nobody if there are none.
-static void copy_drop_leg(struct session_spec *spec, uint32_t leg)
+// The legs of those ids, each once. False with *error set if one is not there. The caller frees the
+// list.
+static bool legs_named(const struct session *session, const json_t *ids, const char *path,
+	struct leavers *leavers, struct rpc_error *error)
 {
-	struct leg_spec gone = spec->legs[leg];
-	memmove(&spec->legs[leg], &spec->legs[leg + 1], (--spec->n_legs - leg) * sizeof(gone));
-	for (uint32_t i = 0; i < spec->n_legs; i++) {
-		struct leg_spec *other = &spec->legs[i];
-		for (uint32_t t = other->n_to; t-- > 0;) {
-			if (strcmp(other->to[t], gone.id) != 0)
-				continue;
-			free(other->to[t]);
-			other->to[t] = other->to[--other->n_to];
-		}
-	}
-	leg_spec_free(&gone);
-}
-
-bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
-	const char *path, uint32_t *removed, struct rpc_error *error)
-{
-	*removed = 0;
-	struct session_spec spec;
-	if (!session_copy_legs(session, 0, &spec, path, error))
-		return false;
 	size_t i;
 	json_t *item;
+	leavers->legs = alloc_zero(json_array_size(ids), sizeof(struct session_leg *));
 	json_array_foreach ((json_t *)(uintptr_t)ids, i, item) {
 		const char *id = json_string_value(item);
 		char full[128];
@@ -274,21 +334,29 @@ bool session_remove_legs(struct sessions *sessions, struct session *session, con
 				"is no leg id; accepted: a string");
 			break;
 		}
-		uint32_t l = 0;
-		while (l < spec.n_legs && strcmp(spec.legs[l].id, id) != 0)
-			l++;
-		if (l == spec.n_legs) {
+		struct session_leg *leg = session_leg_find(session, id);
+		if (!leg || leg->leaving) {
 			rpc_fail(error, RPC_NOT_FOUND, full,
 				"is no leg of the session; accepted: ids that session.get shows");
 			break;
 		}
-		copy_drop_leg(&spec, l);
-		++*removed;
+		leg->leaving = true;
+		leavers->legs[leavers->n++] = leg;
 	}
-	bool ok = error->code == RPC_OK;
+	for (uint32_t l = 0; error->code != RPC_OK && l < leavers->n; l++)
+		leavers->legs[l]->leaving = false;
+	return error->code == RPC_OK;
+}
+
+bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
+	const char *path, uint32_t *removed, struct rpc_error *error)
+{
+	struct leavers leavers = {};
+	bool ok = legs_named(session, ids, path, &leavers, error);
 	if (ok)
-		session_set_legs(sessions, session, spec.legs, spec.n_legs);
-	session_copy_free(&spec);
+		session_change_legs(sessions, session, NULL, 0, &leavers);
+	*removed = ok ? leavers.n : 0;
+	free(leavers.legs);
 	return ok;
 }
 
@@ -297,9 +365,6 @@ void session_remove(struct sessions *sessions, struct session *session)
 	session_set_legs(sessions, session, NULL, 0);
 	for (uint32_t i = 0; i < session->n_keys; i++)
 		key_remove(sessions->keys, session->scope, session->key_ids[i]);
-	keystore_session_scope_release(sessions->keys, session->scope);
-	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
-		audience_end(session->audiences[kind], sessions->retire);
 	map_remove(sessions->by_id, session->spec.id, strlen(session->spec.id));
 	sessions_count(sessions, session, -1);
 	session_free(session);
@@ -314,7 +379,6 @@ void sessions_fini(struct sessions *sessions)
 	retire_all(sessions->retire);
 	map_free(sessions->by_id);
 	secmem_unmap(sessions->by_leg, sessions->max_legs * sizeof(*sessions->by_leg));
-	secmem_unmap(sessions->positions, sessions->max_legs * sizeof(*sessions->positions));
 	secmem_unmap(sessions->free_legs, sessions->max_legs * sizeof(*sessions->free_legs));
 	secmem_unmap(sessions->watches, sessions->max_legs * sizeof(*sessions->watches));
 }

@@ -86,9 +86,9 @@ uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spe
 	return service == SERVICE_MCVIDEO ? 90000 : 16000;
 }
 
-struct leg *leg_build(
-	struct keystore *store, const struct session *session, const struct session_leg *leg)
+struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 {
+	const struct session *session = leg->session;
 	struct key_slot *keys[SRTP_N_PROTOCOLS][LEG_KEYS_MAX];
 	uint32_t n[SRTP_N_PROTOCOLS];
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
@@ -110,8 +110,8 @@ struct leg *leg_build(
 			leg_clock_rate(session->spec.service, &leg->spec), rte_get_tsc_hz()),
 		.fanout =
 			{
-				&leg_audience(session, leg, SRTP_RTP)->fanout,
-				&leg_audience(session, leg, SRTP_RTCP)->fanout,
+				&leg_audience(leg, SRTP_RTP)->fanout,
+				&leg_audience(leg, SRTP_RTCP)->fanout,
 			},
 	};
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {

@@ -11,5 +11,4 @@
 uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spec);
 
 // A leg as workers see it.
-struct leg *leg_build(
-	struct keystore *store, const struct session *session, const struct session_leg *leg);
+struct leg *leg_build(struct keystore *store, const struct session_leg *leg);

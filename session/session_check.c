@@ -13,18 +13,27 @@
 #include "dataplane/retire.h"
 #include "host/multicast.h"
 #include "key/keystore.h"
+#include "session/gmk_ways.h"
 #include "session/leg_check.h"
 #include "session/leg_fail.h"
 #include "session/protection_check.h"
+#include "session/session_legs.h"
 #include "session/session_spec.h"
 #include "session/session_store.h"
 
-static void check_to(const struct map *by_id, const struct leg_spec *leg, const char *path,
-	struct rpc_error *error)
+// A leg of the session as it will be: restated, or one that stays.
+static bool leg_will_be(
+	const struct session *session, const struct map *by_id, bool others_stay, const char *id)
+{
+	return map_get(by_id, id, strlen(id)) || (others_stay && session_leg_find(session, id));
+}
+
+static void check_to(const struct session *session, const struct map *by_id, bool others_stay,
+	const struct leg_spec *leg, const char *path, struct rpc_error *error)
 {
 	for (uint32_t t = 0; t < leg->n_to; t++) {
-		const struct leg_spec *named = map_get(by_id, leg->to[t], strlen(leg->to[t]));
-		if (named && named != leg)
+		if (strcmp(leg->to[t], leg->id) != 0 &&
+			leg_will_be(session, by_id, others_stay, leg->to[t]))
 			continue;
 		char member[32];
 		snprintf(member, sizeof(member), "to[%u]", t);
@@ -98,46 +107,38 @@ static void check_unique(const struct leg_spec *legs, uint32_t n, const char *pa
 
 #define ID_TWICE "is the id of two legs; accepted: each id once"
 
-bool leg_specs_check_ids(
-	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
-{
-	check_unique(legs, n, path, compare_ids, "id", ID_TWICE, error);
-	return error->code == RPC_OK;
-}
-
 // What new legs need: a leg that leaves gives its index back only after those that come have
 // theirs.
-static void count_new(const struct session *session, const struct map *by_id, uint32_t n_legs,
+static void count_new(const struct session *session, const struct session_spec *spec,
 	uint32_t *n_new, uint32_t *n_ctxs)
 {
-	struct map_cursor cursor = {0};
-	uint32_t n_stay = 0;
-	for (uint32_t i = 0; i < session->n_legs; i++) {
-		const char *id = session->legs[i].spec.id;
-		n_stay += map_get(by_id, id, strlen(id)) != NULL;
-	}
-	*n_new = n_legs - n_stay;
+	*n_new = 0;
 	*n_ctxs = 0; // two for a key, to receive and to send, one for each that is only accepted
-	const struct leg_spec *leg;
-	while (*n_new > 0 && (leg = map_next(by_id, &cursor)) != NULL)
+	for (uint32_t i = 0; i < spec->n_legs; i++) {
+		const struct leg_spec *leg = &spec->legs[i];
+		*n_new += !session_leg_find(session, leg->id);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			if (leg->protection[protocol].has_key &&
 				key_id_type(leg->protection[protocol].key.id) != KEY_GMK)
 				*n_ctxs += 2 + leg->protection[protocol].n_accept;
+	}
+	if (*n_new == 0)
+		*n_ctxs = 0;
 }
 
 static void check_limits(struct sessions *sessions, const struct session *session,
-	const struct map *by_id, const struct session_spec *spec, const char *path,
+	const struct session_spec *spec, bool others_stay, const char *path,
 	struct rpc_error *error)
 {
 	uint32_t n_new, n_ctxs;
-	count_new(session, by_id, spec->n_legs, &n_new, &n_ctxs);
+	count_new(session, spec, &n_new, &n_ctxs);
+	uint32_t n_legs = others_stay ? session->n_legs + n_new : spec->n_legs;
 	// Those that have left count until no worker can reach them.
 	if (sessions->n_legs + n_new > sessions->max_legs ||
 		sessions->relay->keys.size - sessions->relay->keys.n_used < n_ctxs)
 		retire_all(sessions->retire);
-	if (spec->n_legs > SESSION_LEGS_MAX)
-		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", spec->n_legs,
+	if (n_legs > SESSION_LEGS_MAX)
+		rpc_fail(error, RPC_LIMIT, path, "has %u legs; accepted: %d", n_legs,
 			SESSION_LEGS_MAX);
 	else if (sessions->n_legs + n_new > sessions->max_legs)
 		rpc_fail(error, RPC_LIMIT, path,
@@ -181,35 +182,48 @@ static void check_group_limit(struct sessions *sessions, const struct session_sp
 	free(sorted);
 }
 
+static void check_gmks(const struct session *session, const struct session_spec *spec,
+	bool others_stay, const char *path, struct rpc_error *error)
+{
+	struct gmk_ways *ways = gmk_ways_copy(others_stay ? session->gmk_ways : NULL);
+	for (uint32_t i = 0; others_stay && i < spec->n_legs; i++) {
+		const struct session_leg *now = session_leg_find(session, spec->legs[i].id);
+		if (now)
+			gmk_ways_drop(ways, now->spec.protection);
+	}
+	for (uint32_t i = 0; i < spec->n_legs && error->code == RPC_OK; i++) {
+		gmk_ways_add(ways, spec->legs[i].protection);
+		if (!gmk_ways_fit(ways))
+			leg_fail(error, RPC_LIMIT, path, &spec->legs[i], "protection",
+				"is the ninth way to use a gmk in the session; accepted: 8");
+	}
+	gmk_ways_free(ways);
+}
+
 bool session_check(struct sessions *sessions, const struct session *session,
-	const struct session_spec *spec, const char *path, struct rpc_error *error)
+	const struct session_spec *spec, bool others_stay, const char *path,
+	struct rpc_error *error)
 {
 	struct leg_spec *legs = spec->legs;
 	struct map *by_id = leg_specs_by_id(legs, spec->n_legs, path, error);
 	if (!by_id)
 		return false;
+	const struct map *restated = others_stay ? by_id : NULL;
 	check_unique(legs, spec->n_legs, path, compare_ids, "id", ID_TWICE, error);
-	check_unique(legs, spec->n_legs, path, compare_locals, "local",
-		"is the local address of two legs; accepted: one leg for each address and port",
-		error);
-	check_unique(legs, spec->n_legs, path, compare_received, "remote",
-		"is the multicast group and port that two legs receive from; accepted: one leg for "
-		"each",
-		error);
+	check_unique(legs, spec->n_legs, path, compare_locals, "local", LOCAL_TWICE, error);
+	check_unique(legs, spec->n_legs, path, compare_received, "remote", GROUP_TWICE, error);
 	if (error->code == RPC_OK)
-		check_limits(sessions, session, by_id, spec, path, error);
+		check_limits(sessions, session, spec, others_stay, path, error);
 	check_group_limit(sessions, spec, path, error);
 	for (uint32_t i = 0; i < spec->n_legs && error->code == RPC_OK; i++) {
-		check_to(by_id, &legs[i], path, error);
-		if (legs[i].stays)
-			continue; // what it names was found when it came
-		leg_check_local(sessions, session, &legs[i], path, error);
+		check_to(session, by_id, others_stay, &legs[i], path, error);
+		leg_check_local(sessions, session, restated, &legs[i], path, error);
 		leg_check_remote(sessions, &legs[i], path, error);
-		leg_check_group(sessions, session, &legs[i], path, error);
+		leg_check_group(sessions, session, restated, &legs[i], path, error);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			protection_check(sessions, session, spec, &legs[i], protocol, path, error);
 	}
-	protection_check_gmks(legs, spec->n_legs, path, error);
+	check_gmks(session, spec, others_stay, path, error);
 	map_free(by_id);
 	return error->code == RPC_OK;
 }

@@ -9,12 +9,11 @@
 // Whether a session can be what a client states. Each function returns false with *error set, and
 // changes nothing but the scopes of keys, which it finds.
 
-// No two have one id.
-bool leg_specs_check_ids(
-	const struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error);
 // Its own keys can be installed.
 bool session_check_keys(struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, const char *path, struct rpc_error *error);
-// Its legs: limits, addresses, keys (finds the scope of each), receivers.
+// Its legs: limits, addresses, keys (finds the scope of each), receivers. others_stay: of those that it
+// has already, whichever are not stated stay as they are, otherwise they leave.
 bool session_check(struct sessions *sessions, const struct session *session,
-	const struct session_spec *spec, const char *path, struct rpc_error *error);
+	const struct session_spec *spec, bool others_stay, const char *path,
+	struct rpc_error *error);

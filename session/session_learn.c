@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "dataplane/relay_tables.h"
 #include "event/notice.h"
+#include "session/leg_audience.h"
 #include "session/leg_bind.h"
 #include "session/leg_remote.h"
 #include "session/session_publish.h"
@@ -14,9 +15,9 @@
 
 // The leg that a worker speaks of, if it still is the one that the worker saw.
 static struct session_leg *session_leg_by_index(
-	const struct sessions *sessions, uint32_t index, uint32_t serial, struct session **session)
+	const struct sessions *sessions, uint32_t index, uint32_t serial)
 {
-	struct session_leg *leg = session_leg_at(sessions, index, session);
+	struct session_leg *leg = session_leg_at(sessions, index);
 	return leg && leg->serial == serial ? leg : NULL;
 }
 
@@ -32,19 +33,21 @@ static bool address_learnable(
 void session_learn(
 	struct sessions *sessions, uint32_t index, uint32_t serial, const struct endpoint *addr)
 {
-	struct session *session;
-	struct session_leg *leg = session_leg_by_index(sessions, index, serial, &session);
+	struct session_leg *leg = session_leg_by_index(sessions, index, serial);
 	uint64_t now_ms = clock_now_ms();
 	if (!leg || !leg_remote_follows(leg, addr, now_ms) ||
 		!address_learnable(sessions, leg, addr))
 		return; // if it is only too early the next packet says so again
 	struct session_leg before = *leg;
 	leg_remote_learn(leg, addr, now_ms);
-	leg_bind(sessions, session, leg);
-	session_rebuild(sessions, session);
+	leg_bind(sessions, leg->session, leg);
+	leg_audience_follow(sessions, &before, leg);
+	session_audiences_publish(sessions, leg->session);
+	leg_audience_publish(sessions, leg);
+	leg_publish(sessions, leg);
 	leg_unbind(sessions, &before);
 	struct notice learned = {.type = NOTICE_LEG_LEARNED,
-		.session = session->spec.id,
+		.session = leg->session->spec.id,
 		.leg = leg->spec.id,
 		.address = &leg->remote};
 	notice(sessions->notices, &learned);
@@ -53,8 +56,7 @@ void session_learn(
 void session_note_stream(
 	struct sessions *sessions, uint32_t index, uint32_t serial, uint32_t stream)
 {
-	struct session *session;
-	struct session_leg *found = session_leg_by_index(sessions, index, serial, &session);
+	struct session_leg *found = session_leg_by_index(sessions, index, serial);
 	if (!found)
 		return;
 	for (uint32_t i = 0; i < found->n_streams; i++)

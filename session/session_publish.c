@@ -21,7 +21,8 @@ static void release_memory(void *what, uint32_t index)
 	free(what);
 }
 
-void session_retire_memory(struct sessions *sessions, void *what)
+// Has memory freed when no worker can reach it. NULL is ignored.
+static void retire_memory(struct sessions *sessions, void *what)
 {
 	if (what)
 		retire_later(sessions->retire, release_memory, what, 0);
@@ -33,55 +34,30 @@ static void udp_map_set(_Atomic uint32_t *legs, const struct endpoint *at, uint3
 	atomic_store_explicit(&legs[ntohs(at->port)], leg + 1, memory_order_release);
 }
 
-static void publish_leg(
-	struct sessions *sessions, const struct session *session, const struct session_leg *leg)
+void leg_publish(struct sessions *sessions, const struct session_leg *leg)
 {
-	struct leg *built = leg_build(sessions->keys, session, leg);
+	struct leg *built = leg_build(sessions->keys, leg);
 	struct leg *before = atomic_exchange_explicit(
 		&sessions->relay->legs.legs[leg->index], built, memory_order_acq_rel);
 	udp_map_set(leg->address->legs, &leg->spec.local, leg->index);
 	if (leg->group)
 		udp_map_set(leg->group->legs, &leg->spec.remote, leg->index);
-	session_retire_memory(sessions, before);
+	retire_memory(sessions, before);
 }
 
-// A leg's own audiences, if it names its receivers.
-static void leg_build_own(
-	const struct sessions *sessions, const struct session *session, struct session_leg *leg)
-{
-	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		leg->own[protocol] =
-			leg->spec.has_to
-				? audience_of_legs(sessions, session,
-					  leg_audience_kind(&leg->spec, protocol), &leg->spec)
-				: NULL;
-}
-
-// What was published before is retired only when nothing published leads to it any more.
-void session_rebuild(struct sessions *sessions, struct session *session)
-{
-	struct audience *before[AUDIENCE_N];
-	memcpy(before, session->audiences, sizeof(before));
-	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
-		session->audiences[kind] = audience_of_legs(sessions, session, kind, NULL);
-	for (uint32_t i = 0; i < session->n_legs; i++) {
-		struct session_leg *leg = &session->legs[i];
-		struct audience *own_before[SRTP_N_PROTOCOLS];
-		memcpy(own_before, leg->own, sizeof(own_before));
-		leg_build_own(sessions, session, leg);
-		publish_leg(sessions, session, leg);
-		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-			audience_end(own_before[protocol], sessions->retire);
-	}
-	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
-		audience_end(before[kind], sessions->retire);
-}
-
-// A key that its legs name has changed.
+// A key that its legs name has changed: fan-outs first, and with them nothing leads to its contexts
+// any more.
 void session_follow_key(struct key_owner *owner)
 {
 	struct session *session = container_of(owner, struct session, owner);
-	session_rebuild(session->sessions, session);
+	struct sessions *sessions = session->sessions;
+	session_audiences_revise(sessions, session);
+	session_audiences_publish(sessions, session);
+	struct session_leg *leg;
+	TAILQ_FOREACH (leg, &session->legs, entry) {
+		leg_audience_revise(sessions, leg);
+		leg_publish(sessions, leg);
+	}
 }
 
 // Another leg may have got the address in the same change.
@@ -102,9 +78,10 @@ void leg_unpublish(struct sessions *sessions, struct session_leg *leg)
 {
 	udp_map_unset(leg->address->legs, &leg->spec.local, leg->index);
 	leg_clear_group(leg);
-	leg->published = atomic_exchange_explicit(
+	struct leg *published = atomic_exchange_explicit(
 		&sessions->relay->legs.legs[leg->index], NULL, memory_order_acq_rel);
 	sessions->by_leg[leg->index] = NULL;
+	retire_memory(sessions, published);
 }
 
 void leg_unpublish_replaced(const struct session_leg *before, const struct session_leg *now)

@@ -8,8 +8,8 @@
 // The order of publishing (docs/threads.md): what was published before is retired only when nothing
 // published leads to it any more. Control thread.
 
-// Builds and publishes anew what workers see of it, after a key changed.
-void session_rebuild(struct sessions *sessions, struct session *session);
+// Builds and publishes anew what workers see of a leg, but for the fan-outs that it is in.
+void leg_publish(struct sessions *sessions, const struct session_leg *leg);
 
 // For struct key_owner: a key that its legs name has changed.
 void session_follow_key(struct key_owner *owner);
@@ -22,6 +22,3 @@ void leg_unpublish_replaced(const struct session_leg *before, const struct sessi
 // Workers find the groups that legs joined, and no more those that none is in: after no leg array
 // of these leads anywhere.
 void groups_publish(struct sessions *sessions);
-
-// Has memory freed when no worker can reach it. NULL is ignored.
-void session_retire_memory(struct sessions *sessions, void *what);

@@ -121,8 +121,9 @@ json_t *session_show(const struct sessions *sessions, const struct session *sess
 		if (key)
 			json_array_append_new(keys, key_show(sessions->keys, key));
 	}
-	for (uint32_t i = 0; i < session->n_legs; i++)
-		json_array_append_new(legs, leg_show(sessions, session, &session->legs[i]));
+	const struct session_leg *leg;
+	TAILQ_FOREACH (leg, &session->legs, entry)
+		json_array_append_new(legs, leg_show(sessions, session, leg));
 	set(out, "keys", keys);
 	set(out, "legs", legs);
 	return out;

@@ -27,11 +27,9 @@ int sessions_init(
 		.by_id = map_new(),
 	};
 	sessions->by_leg = secmem_map(max_legs * sizeof(*sessions->by_leg));
-	sessions->positions = secmem_map(max_legs * sizeof(*sessions->positions));
 	sessions->free_legs = secmem_map(max_legs * sizeof(*sessions->free_legs));
 	sessions->watches = secmem_map(max_legs * sizeof(*sessions->watches));
-	return sessions->by_id && sessions->by_leg && sessions->positions && sessions->free_legs &&
-			       sessions->watches
+	return sessions->by_id && sessions->by_leg && sessions->free_legs && sessions->watches
 		       ? 0
 		       : -ENOMEM;
 }
@@ -41,18 +39,16 @@ struct session *session_find(const struct sessions *sessions, const char *id)
 	return map_get(sessions->by_id, id, strlen(id));
 }
 
-struct session_leg *session_leg_at(
-	const struct sessions *sessions, uint32_t index, struct session **session)
+struct session_leg *session_leg_at(const struct sessions *sessions, uint32_t index)
 {
-	*session = sessions->by_leg[index];
-	return *session ? &(*session)->legs[sessions->positions[index]] : NULL;
+	return sessions->by_leg[index];
 }
 
-uint32_t leg_index_take(struct sessions *sessions, struct session *session)
+uint32_t leg_index_take(struct sessions *sessions, struct session_leg *leg)
 {
 	uint32_t index = sessions->n_free > 0 ? sessions->free_legs[--sessions->n_free]
 					      : sessions->n_touched++;
-	sessions->by_leg[index] = session;
+	sessions->by_leg[index] = leg;
 	sessions->watches[index] = (struct leg_watch){};
 	sessions->n_legs++;
 	return index;

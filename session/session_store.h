@@ -13,12 +13,11 @@ int sessions_init(
 
 struct session *session_find(const struct sessions *sessions, const char *id);
 
-// The leg of an index and its session; NULL if there is none.
-struct session_leg *session_leg_at(
-	const struct sessions *sessions, uint32_t index, struct session **session);
+// The leg of an index; NULL if there is none.
+struct session_leg *session_leg_at(const struct sessions *sessions, uint32_t index);
 
-// A place for a leg of the session.
-uint32_t leg_index_take(struct sessions *sessions, struct session *session);
+// A place for a leg.
+uint32_t leg_index_take(struct sessions *sessions, struct session_leg *leg);
 // No worker sees the leg any more: its place is free after another grace period, when no plain
 // stream of it can be born. For retire_later(), with the sessions.
 void leg_release(void *sessions, uint32_t index);

@@ -34,8 +34,9 @@ static void rate_take(const struct relay *relay, struct session *session)
 	uint64_t ms = before ? now.taken_ms - before->taken_ms : 0;
 	if (before && ms < RATE_MS)
 		return;
-	for (uint32_t i = 0; i < session->n_legs; i++) {
-		struct leg_counters sum = leg_counters_sum(relay, session->legs[i].index);
+	const struct session_leg *leg;
+	TAILQ_FOREACH (leg, &session->legs, entry) {
+		struct leg_counters sum = leg_counters_sum(relay, leg->index);
 		now.rx_packets += sum.rx_packets;
 		now.rx_octets += sum.rx_octets;
 		now.tx_packets += sum.tx_packets;
@@ -90,9 +91,10 @@ static json_t *busy_show(const struct relay *relay, const struct session *sessio
 	json_t *out = session_summary(session);
 	int64_t lost = 0;
 	uint64_t drops = 0;
-	for (uint32_t i = 0; i < session->n_legs; i++) {
-		lost += leg_lost(relay, &session->legs[i]);
-		drops += leg_drops_sum(relay, session->legs[i].index);
+	const struct session_leg *leg;
+	TAILQ_FOREACH (leg, &session->legs, entry) {
+		lost += leg_lost(relay, leg);
+		drops += leg_drops_sum(relay, leg->index);
 	}
 	json_object_set_new(out, "rates",
 		json_pack("{s:I,s:I,s:I}", "received_packets", (json_int_t)rate->rx_packets_per_s,

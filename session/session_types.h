@@ -5,13 +5,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
+#include "dataplane/audience.h"
 #include "dataplane/leg.h"
 #include "key/key.h"
 
-// Sessions (MC calls) and their legs. What a client states is kept as spec; from it the legs and
-// fan-outs that workers use are built anew at every change and published as a whole. Control
-// thread.
+// Sessions (MC calls) and their legs. What a client states is kept as spec; from it what workers use
+// is built. A change of a leg costs the same however many legs its session has. Control thread.
 
 struct map;
 
@@ -51,7 +52,6 @@ struct leg_spec {
 	bool learn, receive, send, control, rtcp_mux;
 	bool ssrc_random;
 	bool same_protection; // rtcp_protection was not stated
-	bool stays;           // in use already
 	uint8_t dscp;
 	uint32_t clock_rate; // of RTP timestamps, Hz; 0: the service's
 	struct protection_spec protection[SRTP_N_PROTOCOLS];
@@ -73,8 +73,19 @@ struct session_spec {
 	uint32_t n_legs;
 };
 
+struct session_leg;
+
+// One leg names another one in `to`.
+struct leg_naming {
+	struct session_leg *from, *to;
+	LIST_ENTRY(leg_naming) entry;                   // of to's named_by
+	struct audience_place places[SRTP_N_PROTOCOLS]; // of `to` in from's own audiences
+};
+
 // A leg in use.
 struct session_leg {
+	struct session *session;
+	TAILQ_ENTRY(session_leg) entry; // of the session's legs
 	struct leg_spec spec;
 	uint32_t serial;        // tells it from other legs with the same index, before and after
 	struct endpoint remote; // where its packets go: spec.remote, or what was learnt since
@@ -86,11 +97,18 @@ struct session_leg {
 	uint32_t users[SRTP_N_PROTOCOLS]; // of spec.protection[].user
 	// Of the key that spec.protection[] names, and behind it of those that it accepts; or NULL
 	struct key_use **keys[SRTP_N_PROTOCOLS];
-	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.to
+	struct audience_place places[SRTP_N_PROTOCOLS]; // in the session's audiences
+	LIST_HEAD(, leg_naming) named_by;
+	struct leg_naming *names; // of those in spec.to
+	uint32_t n_names;
+	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.has_to
 	uint32_t *streams;                      // seen on the leg; may be stale
 	uint32_t n_streams, streams_size;
-	struct leg *published; // what workers saw of it, once it is leaving
+	bool leaving; // asked for
 };
+
+// Counted ways to use a GMK: see gmk_ways.h.
+struct gmk_ways;
 
 // What a session's legs had sent and received when its rate was last taken, and that rate: 0 the first time.
 struct session_rate {
@@ -109,8 +127,10 @@ struct session {
 	uint32_t scope;            // of its own keys, 0: none yet
 	uint32_t *key_ids;         // of its own keys
 	uint32_t n_keys;
-	struct session_leg *legs;
+	TAILQ_HEAD(, session_leg) legs; // in the order in which they were stated
 	uint32_t n_legs;
+	struct map *legs_by_id;                 // NULL: there are few
+	struct gmk_ways *gmk_ways;              // of its legs; NULL: none yet
 	struct audience *audiences[AUDIENCE_N]; // of legs without `to`
 	uint64_t heard_tsc;        // media_watch: when media was last accepted, or it was made
 	bool silent;               // media_watch: its timeout was noticed
@@ -135,12 +155,11 @@ struct sessions {
 	uint32_t max_sessions, max_legs;
 	struct map *by_id;
 	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];
-	uint32_t n_silent;         // sessions whose timeout was noticed
-	struct session **by_leg;   // by leg index; secmem_map'd, touched as used
-	uint32_t *positions;       // by leg index: where it is among its session's legs
-	struct leg_watch *watches; // by leg index
-	uint32_t watch_cursor;     // leg that media_watch looked at last
-	uint32_t n_legs;           // in use
+	uint32_t n_silent;           // sessions whose timeout was noticed
+	struct session_leg **by_leg; // by leg index; secmem_map'd, touched as used
+	struct leg_watch *watches;   // by leg index
+	uint32_t watch_cursor;       // leg that media_watch looked at last
+	uint32_t n_legs;             // in use
 	uint32_t next_serial;
 	uint32_t n_touched;
 	uint32_t *free_legs, n_free;

@@ -28,6 +28,7 @@ enum { LEGS = 3 };
 static struct app *app;
 static struct worker workers[2];
 static struct session call, other;
+static struct session_leg legs[LEGS];
 static uint64_t now; // TSC
 
 static char told[256][1024];
@@ -53,16 +54,15 @@ static void session_open(
 		(char *)(uintptr_t) "a", (char *)(uintptr_t) "b", (char *)(uintptr_t) "c"};
 	*session = (struct session){
 		.spec = {.id = (char *)(uintptr_t)id, .timeout = timeout},
-		.legs = calloc(n_legs, sizeof(struct session_leg)),
 		.n_legs = n_legs,
 		.heard_tsc = now,
 	};
-	assert_non_null(session->legs);
-	for (uint32_t i = 0; i < n_legs; i++) {
-		session->legs[i].index = first + i;
-		session->legs[i].spec.id = ids[first + i];
-		app->sessions.by_leg[first + i] = session;
-		app->sessions.positions[first + i] = i;
+	TAILQ_INIT(&session->legs);
+	for (uint32_t i = first; i < first + n_legs; i++) {
+		legs[i] = (struct session_leg){
+			.session = session, .index = i, .spec = {.id = ids[i]}};
+		TAILQ_INSERT_TAIL(&session->legs, &legs[i], entry);
+		app->sessions.by_leg[i] = &legs[i];
 	}
 }
 
@@ -95,8 +95,6 @@ static int teardown(void **state)
 {
 	(void)state;
 	sessions_fini(&app->sessions); // none is in its map
-	free(call.legs);
-	free(other.legs);
 	for (unsigned w = 0; w < 2; w++)
 		free(workers[w].legs);
 	free(app);

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+// What a change of one leg costs does not grow with its session, counted in what is allocated and retired; and after any
+// change each leg sends to exactly those that it has to.
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/secmem.h"
+#include "control/app.h"
+#include "crypto/cipher_registry.h"
+#include "session/session_legs.h"
+#include "session/session_store.h"
+#include "tests/unit/dataplane_lab.h"
+
+enum {
+	FEW = 100,
+	MANY = 3200,
+	LEGS_MAX = MANY + 100,
+	LINE_OCTETS = 1 << 20,
+	// Of the fan-outs for RTP and RTCP: a block that has no room left, and the list of blocks; with
+	// what is rounded up, still no tenth of what a header for each leg takes.
+	MORE_OCTETS = 2 * (AUDIENCE_BLOCK * sizeof(struct fanout_dest) +
+				  MANY / AUDIENCE_BLOCK * sizeof(struct fanout_part) + 256),
+};
+
+static struct app app;
+static char line[LINE_OCTETS];
+
+// --- work
+
+// What changes cost: memory taken, in pieces and in octets, and things retired.
+static struct work {
+	uint64_t allocs, octets, retired;
+} work;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void __real_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
+void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
+
+static void work_count(size_t octets)
+{
+	work.allocs++;
+	work.octets += octets;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	work_count(size);
+	return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	work_count(n * size);
+	return __real_calloc(n, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	work_count(size);
+	return __real_aligned_alloc(alignment, size);
+}
+
+void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index)
+{
+	work.retired++;
+	__real_retire_later(retire, release, what, index);
+}
+
+// --- requests
+
+// One request in line[]; whether it succeeded.
+static bool call(const char *method, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool call(const char *method, const char *format, ...)
+{
+	struct rpc rpc = {.methods = control_methods, .app = &app.api};
+	int n = snprintf(line, sizeof(line),
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
+	va_list args;
+	va_start(args, format);
+	n += vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
+	va_end(args);
+	assert_true((size_t)n + 2 < sizeof(line));
+	line[n++] = '}';
+	size_t len;
+	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
+	assert_non_null(answer);
+	bool good = strstr(answer, "\"result\"") != NULL;
+	secmem_free(answer);
+	retire_poll(&app.retire);
+	return good;
+}
+
+// A leg as the tests state it.
+struct stated {
+	bool there, deaf, control, no_rtcp, plain, has_to;
+	uint8_t moved;  // changes its remote
+	uint32_t to[3]; // numbers of legs
+	uint32_t n_to;
+};
+
+static char *leg_text(uint32_t number, const struct stated *leg, char out[512])
+{
+	char to[128] = "";
+	int n = 0;
+	if (leg->has_to) {
+		n = snprintf(to, sizeof(to), ",\"to\":[");
+		for (uint32_t i = 0; i < leg->n_to; i++)
+			n += snprintf(to + n, sizeof(to) - (size_t)n, "%s\"l%u\"", i ? "," : "",
+				leg->to[i]);
+		snprintf(to + n, sizeof(to) - (size_t)n, "]");
+	}
+	snprintf(out, 512,
+		"{\"id\":\"l%u\",\"port\":\"ran\",\"local\":\"10.0.0.1:%u\",\"remote\":"
+		"\"10.0.0.9:%u\",\"send\":%s,\"traffic\":\"%s\",\"rtcp\":\"%s\",\"protection\":"
+		"{\"mode\":%s}%s}",
+		number, 5000 + number, 20000 + number + 10000U * leg->moved,
+		leg->deaf ? "false" : "true", leg->control ? "control" : "media",
+		leg->no_rtcp ? "none" : "mux",
+		leg->plain || leg->control ? "\"plain\"" : "\"srtp\",\"key\":\"0a000001\"", to);
+	return out;
+}
+
+static bool leg_apply(uint32_t number, const struct stated *leg)
+{
+	char text[512];
+	return call(
+		"leg.apply", "{\"session\":\"call\",\"legs\":[%s]}", leg_text(number, leg, text));
+}
+
+static bool leg_remove(uint32_t number)
+{
+	return call("leg.remove", "{\"session\":\"call\",\"ids\":[\"l%u\"]}", number);
+}
+
+static void session_open(uint32_t n)
+{
+	char text[512];
+	assert_true(call("session.apply",
+		"{\"session\":{\"id\":\"call\",\"service\":\"mcptt\",\"type\":\"group\","
+		"\"legs\":[]}}"));
+	for (uint32_t i = 0; i < n; i++)
+		assert_true(call("leg.apply", "{\"session\":\"call\",\"legs\":[%s]}",
+			leg_text(i, &(struct stated){.there = true}, text)));
+}
+
+static void session_close(void)
+{
+	assert_true(call("session.remove", "{\"ids\":[\"call\"]}"));
+	retire_all(&app.retire);
+}
+
+// --- cost
+
+enum change { JOIN, MUTE, DEAFEN, HEAR, MOVE, LEAVE, CHANGES };
+
+static void change_make(enum change change, uint32_t n)
+{
+	struct stated leg = {.there = true, .deaf = change == DEAFEN, .moved = change == MOVE};
+	if (change == LEAVE)
+		assert_true(leg_remove(n / 2));
+	else
+		assert_true(leg_apply(change == JOIN ? n : n / 2, &leg));
+}
+
+static void costs_in_session(uint32_t n, struct work costs[CHANGES])
+{
+	session_open(n);
+	for (enum change change = JOIN; change < CHANGES; change++) {
+		work = (struct work){};
+		change_make(change, n);
+		costs[change] = work;
+	}
+	session_close();
+}
+
+static void a_change_costs_the_same_in_a_large_session(void **state)
+{
+	(void)state;
+	struct work few[CHANGES], many[CHANGES];
+	costs_in_session(FEW, few);
+	costs_in_session(MANY, many);
+	for (enum change change = JOIN; change < CHANGES; change++) {
+		assert_true(many[change].allocs <= few[change].allocs + 2);
+		assert_true(many[change].octets <= few[change].octets + MORE_OCTETS);
+		assert_true(many[change].retired <= few[change].retired + 2);
+	}
+}
+
+// --- receivers
+
+enum { CROWD = 150 };
+
+static struct stated crowd[CROWD];
+
+static bool crowd_receives(uint32_t from, uint32_t leg, unsigned protocol)
+{
+	const struct stated *a = &crowd[from], *b = &crowd[leg];
+	if (!b->there || b->deaf)
+		return false;
+	if (a->has_to) {
+		bool named = false;
+		for (uint32_t i = 0; i < a->n_to; i++)
+			named |= a->to[i] == leg;
+		return named && (protocol == SRTP_RTP ? !b->control : b->control || !b->no_rtcp);
+	}
+	if (protocol == SRTP_RTP || !a->control)
+		return !b->control && (protocol == SRTP_RTP || !b->no_rtcp);
+	return b->control;
+}
+
+// Marks whom a part has, each once, each with the headers to where it is now.
+static void part_mark(const struct fanout_part *part, uint8_t mode, bool marks[CROWD])
+{
+	for (uint32_t i = 0; i < part->n; i++) {
+		const struct fanout_dest *dest = &part->dests[i];
+		const struct session_leg *leg = session_leg_at(&app.sessions, dest->leg);
+		assert_non_null(leg);
+		uint32_t number = (uint32_t)atoi(leg->spec.id + 1);
+		assert_false(marks[number]);
+		marks[number] = true;
+		assert_int_equal(mode, leg->spec.protection[SRTP_RTP].mode);
+		struct fanout_receiver receiver = {.leg = leg->index,
+			.neighbour = leg->neighbour,
+			.port = leg->spec.port,
+			.local = &leg->spec.local,
+			.remote = &leg->remote};
+		struct fanout_dest right;
+		fanout_dest_fill(&right, &receiver);
+		assert_memory_equal(dest, &right, sizeof(right));
+	}
+}
+
+static void expect_fanout(uint32_t from, unsigned protocol, const struct fanout *fanout)
+{
+	bool marks[CROWD] = {};
+	assert_true(fanout->n_variants <= 2);
+	for (uint32_t v = 0; v < fanout->n_variants; v++) {
+		const struct fanout_variant *variant = &fanout->variants[v];
+		uint32_t n = variant->first.n;
+		part_mark(&variant->first, variant->mode, marks);
+		for (uint32_t i = 0; i < variant->n_more; i++) {
+			part_mark(&variant->more[i], variant->mode, marks);
+			n += variant->more[i].n;
+		}
+		assert_int_equal(n, variant->n_dests);
+		assert_true(n > 0);
+		assert_int_equal(
+			variant->only_leg, n == 1 ? variant->first.dests[0].leg : LEG_NONE);
+		assert_int_equal(variant->by_talker, v < fanout->n_talker_variants);
+	}
+	for (uint32_t i = 0; i < CROWD; i++)
+		assert_int_equal(marks[i], crowd_receives(from, i, protocol));
+}
+
+static void expect_crowd(void)
+{
+	const struct session *session = session_find(&app.sessions, "call");
+	for (uint32_t i = 0; i < CROWD; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "l%u", i);
+		const struct session_leg *there = session_leg_find(session, id);
+		assert_int_equal(there != NULL, crowd[i].there);
+		if (!there)
+			continue;
+		const struct leg *leg = leg_get(&app.relay.legs, there->index);
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			expect_fanout(i, protocol, atomic_load(leg->fanout[protocol]));
+	}
+}
+
+static uint32_t random_below(uint32_t n)
+{
+	static uint64_t seed = 1;
+	seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+	return (uint32_t)(seed >> 33) % n;
+}
+
+static struct stated crowd_random(uint32_t number)
+{
+	struct stated leg = {.there = true,
+		.deaf = random_below(4) == 0,
+		.control = random_below(5) == 0,
+		.no_rtcp = random_below(5) == 0,
+		.plain = random_below(3) == 0,
+		.has_to = random_below(4) == 0,
+		.moved = (uint8_t)random_below(2)};
+	for (unsigned i = 0; leg.has_to && i < 3; i++) {
+		uint32_t to = random_below(CROWD);
+		if (to != number && crowd[to].there)
+			leg.to[leg.n_to++] = to; // maybe the same twice
+	}
+	return leg;
+}
+
+// Whoever named the leg names it no more.
+static void crowd_forget(uint32_t number)
+{
+	crowd[number] = (struct stated){};
+	for (uint32_t i = 0; i < CROWD; i++)
+		for (uint32_t t = crowd[i].n_to; t-- > 0;)
+			if (crowd[i].to[t] == number)
+				crowd[i].to[t] = crowd[i].to[--crowd[i].n_to];
+}
+
+// The whole session stated anew, of those that are to be there.
+static void crowd_restate(void)
+{
+	static char legs[CROWD * 512];
+	char text[512];
+	int n = 0;
+	for (uint32_t i = 0; i < CROWD; i++)
+		if (crowd[i].there)
+			n += snprintf(legs + n, sizeof(legs) - (size_t)n, "%s%s", n ? "," : "",
+				leg_text(i, &crowd[i], text));
+	legs[n] = '\0';
+	assert_true(call("session.apply",
+		"{\"session\":{\"id\":\"call\",\"service\":\"mcptt\",\"type\":\"group\","
+		"\"legs\":[%s]}}",
+		legs));
+}
+
+static void everyone_sends_to_whom_he_has_to(void **state)
+{
+	(void)state;
+	session_open(0);
+	for (unsigned round = 0; round < 1500; round++) {
+		uint32_t number = random_below(CROWD);
+		if (crowd[number].there && random_below(3) == 0) {
+			assert_true(leg_remove(number));
+			crowd_forget(number);
+		} else {
+			crowd[number] = crowd_random(number);
+			assert_true(leg_apply(number, &crowd[number]));
+		}
+		if (round % 300 == 299) {
+			for (uint32_t i = 0; i < CROWD / 3; i++)
+				crowd_forget(random_below(CROWD));
+			crowd_restate();
+		}
+		if (round % 10 == 0)
+			expect_crowd();
+	}
+	session_close();
+	memset(crowd, 0, sizeof(crowd));
+}
+
+// --- limits
+
+// A packet has room for the contexts of eight variants of GMKs. What is accepted besides makes another one, too.
+static void ninth_way_to_use_a_gmk_is_refused(void **state)
+{
+	(void)state;
+	static const char accepts[9][32] = {"", "\"0a000002\"", "\"0a000003\"", "\"0a000004\"",
+		"\"0a000005\"", "\"0a000006\"", "\"0a000007\"", "\"0a000008\"", "\"0a000009\""};
+	for (unsigned i = 2; i <= 9; i++)
+		assert_true(call("key.install",
+			"{\"keys\":[{\"id\":\"0a00000%u\",\"value\":"
+			"\"1111111111111111111111111111111%u\",\"rand\":"
+			"\"000102030405060708090a0b0c0d0e0f\"}]}",
+			i, i));
+	session_open(0);
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(
+			call("leg.apply",
+				"{\"session\":\"call\",\"legs\":[{\"id\":\"l%u\",\"port\":\"ran\","
+				"\"local\":\"10.0.0.1:%u\",\"remote\":\"10.0.0.9:7000\","
+				"\"protection\":{\"mode\":\"srtp\",\"key\":\"0a000001\","
+				"\"accept\":[%s]}}]}",
+				i, 5000 + i, accepts[i]),
+			i < 8);
+	// one of the eight changes to the ninth, another leg joins in one of those that are left
+	assert_true(call("leg.apply",
+		"{\"session\":\"call\",\"legs\":[{\"id\":\"l3\",\"port\":\"ran\",\"local\":"
+		"\"10.0.0.1:5003\",\"remote\":\"10.0.0.9:7000\",\"protection\":{\"mode\":"
+		"\"srtp\",\"key\":\"0a000001\",\"accept\":[\"0a000009\"]}}]}"));
+	assert_true(leg_apply(20, &(struct stated){.there = true}));
+	session_close();
+}
+
+// What stays counts beside what is stated.
+static void what_stays_is_not_taken_again(void **state)
+{
+	(void)state;
+	char text[512], other[512];
+	struct stated plain = {.there = true, .plain = true};
+	session_open(20);
+	leg_text(30, &plain, text);
+	memcpy(strstr(text, ":5030"), ":5007", 5);
+	assert_false(call("leg.apply", "{\"session\":\"call\",\"legs\":[%s]}", text));
+	// both stated: they change places
+	leg_text(7, &plain, other);
+	memcpy(strstr(other, ":5007"), ":5030", 5);
+	assert_true(call("leg.apply", "{\"session\":\"call\",\"legs\":[%s,%s]}", text, other));
+	assert_false(leg_apply(7, &plain)); // l30 has it now
+	assert_true(leg_remove(30));
+	assert_true(leg_apply(7, &plain));
+	assert_false(leg_remove(30));
+	assert_false(call("leg.remove", "{\"session\":\"call\",\"ids\":[\"l1\",\"l1\"]}"));
+	assert_true(leg_remove(1));
+	struct stated naming = {.there = true, .has_to = true, .to = {1}, .n_to = 1};
+	assert_false(leg_apply(2, &naming));
+	naming.to[0] = 2;
+	assert_false(leg_apply(2, &naming));
+	naming.to[0] = 3;
+	assert_true(leg_apply(2, &naming));
+	session_close();
+}
+
+static int app_start(void **state)
+{
+	(void)state;
+	static struct port_prefix prefix = {.addr = {.family = AF_INET}, .prefix_len = 24};
+	struct port_options port = {.name = "ran",
+		.device = "net_ring0",
+		.prefixes = &prefix,
+		.n_prefixes = 1,
+		.mtu = 1500};
+	const unsigned lcores[1] = {0};
+	const char *unknown;
+	char why[256];
+	lab_start();
+	inet_pton(AF_INET, "10.0.0.1", prefix.addr.addr);
+	struct relay_options options = {
+		.cipher = cipher_open(cipher_name(0), &unknown),
+		.lcores = lcores,
+		.n_workers = 1,
+		.ports = &port,
+		.n_ports = 1,
+		.max_keys = 64,
+		.max_legs = LEGS_MAX,
+		.max_streams = 64,
+	};
+	if (relay_open(&app.relay, &options, why, sizeof(why)) != 0)
+		return -1;
+	app.ssrcs.used_up = 1; // no state directory
+	if (app_open(&app, &(struct config_limits){64, 64, LEGS_MAX, 64}) != 0)
+		return -1;
+	assert_true(call("key.install",
+		"{\"keys\":[{\"id\":\"0a000001\",\"value\":\"11111111111111111111111111111111\","
+		"\"rand\":\"000102030405060708090a0b0c0d0e0f\"}]}"));
+	return 0;
+}
+
+static int app_end(void **state)
+{
+	(void)state;
+	app_close(&app);
+	relay_close(&app.relay);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_change_costs_the_same_in_a_large_session),
+		cmocka_unit_test(everyone_sends_to_whom_he_has_to),
+		cmocka_unit_test(ninth_way_to_use_a_gmk_is_refused),
+		cmocka_unit_test(what_stays_is_not_taken_again)};
+	alarm(300); // a test that failed half way may not be able to clean up
+	return cmocka_run_group_tests(tests, app_start, app_end);
+}
