@@ -51,6 +51,9 @@ struct packet {
 	uint32_t ctx_index;             // of ctx; KEY_NONE: none. route, protect, crypto device
 	const _Atomic uint32_t *bucket; // of its stream, if it has a ctx. route, stream
 	struct srtp_trailer trailer;    // route, stream, unprotect, protect
+	// Name of the context if the trailer is read the other way, 0: it has one reading; stage_stream may clear it.
+	// verify
+	uint64_t other_mki;
 
 	// stage_route
 	uint32_t talker; // index of the user who speaks, 0: unknown. protect

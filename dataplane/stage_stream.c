@@ -8,6 +8,19 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
 
+// Of a trailer with two readings, what the stream knows: its talker has that SSRC, and the ROC is the one expected. If
+// it is another one, that is either a jump or a GUK-ID; one of them is tried.
+static void packet_weigh_readings(struct packet *p)
+{
+	if (p->stream && (!p->trailer.has_roc || p->carried_index == NO_INDEX ||
+				 p->trailer.roc <= UINT16_MAX)) {
+		p->other_mki = 0;
+		return;
+	}
+	p->carried_index = NO_INDEX;
+	p->keep_original = true;
+}
+
 static enum drop_reason replay_reason(enum replay_verdict verdict)
 {
 	switch (verdict) {
@@ -31,6 +44,8 @@ static void packet_unsettle(struct worker *worker, struct packet *p)
 static enum drop_reason packet_check_protected(struct worker *worker, struct packet *p)
 {
 	index_guess(worker, p);
+	if (unlikely(p->other_mki != 0))
+		packet_weigh_readings(p);
 	if (!p->stream) {
 		// Until its tag verified nobody owns the stream; another worker may get there
 		// first.

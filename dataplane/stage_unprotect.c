@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "dataplane/hold.h"
 #include "dataplane/index_guess.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
@@ -69,6 +70,30 @@ static bool packet_try_others(
 	return packet_try_carried_index(worker, p);
 }
 
+// At most RESYNC_PER_SECOND, of which as many at once as one context holds: the first words of a talker.
+static bool reread_take(struct worker *worker)
+{
+	const uint64_t per_try = worker->tsc_hz / RESYNC_PER_SECOND;
+	if (worker->reread_tsc > worker->now)
+		return false;
+	uint64_t idle = (worker->now - worker->reread_tsc) / per_try;
+	worker->reread_tsc = idle > HOLD_PACKETS ? worker->now - (HOLD_PACKETS - 1) * per_try
+						 : worker->reread_tsc + per_try;
+	return true;
+}
+
+// The trailer has another reading, under another context: the packet comes again when that is there. True if it waits.
+static bool packet_read_again(struct worker *worker, struct packet *p)
+{
+	if (p->op.status != SRTP_AUTH_FAIL || p->other_mki == 0 || !reread_take(worker))
+		return false;
+	rte_pktmbuf_free(p->plaintext); // beside the original
+	p->plaintext = NULL;
+	struct key_name name = key_name_make(
+		KEY_BY_MKI, p->other_mki, p->key->scope, p->key->cs_id, p->protocol, p->key->suite);
+	return hold_packet(worker, p, &name) == DROP_NONE;
+}
+
 static enum drop_reason op_reason(const struct srtp_op *op)
 {
 	switch (op->status) {
@@ -129,10 +154,13 @@ uint16_t stage_verify(struct worker *worker, struct packet *packets[], uint16_t 
 		enum drop_reason reason = DROP_NONE;
 		packet_settle(worker, p);
 		if (p->decrypt && p->op.status != SRTP_OK &&
-			!packet_try_others(worker, p, packets, out))
+			!packet_try_others(worker, p, packets, out)) {
+			if (packet_read_again(worker, p))
+				continue;
 			reason = op_reason(&p->op);
-		else if (p->decrypt && !packet_take_plaintext(p))
+		} else if (p->decrypt && !packet_take_plaintext(p)) {
 			reason = DROP_MALFORMED_CLEAR;
+		}
 		if (reason == DROP_NONE)
 			packets[out++] = p;
 		else

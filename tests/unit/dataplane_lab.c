@@ -180,7 +180,7 @@ const struct lab_key *lab_key_add(struct lab *lab, uint8_t mki_len, uint16_t roc
 		.roc_rate = roc_rate,
 		.gmk = gmk,
 	};
-	key->id = 0x20000000 + key->root;
+	key->id = (gmk ? 0x0f000000 : 0x20000000) + key->root; // with the purpose tag
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		key->ctx[protocol] =
 			gmk ? KEY_NONE
