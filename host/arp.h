@@ -26,6 +26,7 @@ bool arp_read(const uint8_t *packet, uint16_t len, struct arp_message *message);
 // Answers a request for an address of the port.
 void arp_answer(struct relay *relay, uint8_t port, const struct arp_message *request);
 
-// Asks for addr: by broadcast, or of to if that is not NULL (RFC 1122 2.3.2.1).
+// Requests the address of addr: by broadcast, or by unicast to `to` if that is not NULL (RFC 1122
+// 2.3.2.1).
 void arp_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	const struct rte_ether_addr *to);

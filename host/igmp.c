@@ -11,8 +11,8 @@
 #include "dataplane/punt.h"
 #include "host/frame.h"
 
-// RFC 3376, and what it says of older queriers. Reports of other hosts are not listened to: nobody
-// can silence the relay with one.
+// RFC 3376, with its compatibility with older queriers. Reports of other hosts are ignored: none
+// can suppress those of the relay.
 
 enum {
 	IGMP_V1_REPORT = 0x12,
@@ -79,8 +79,8 @@ static bool query_read(const uint8_t *igmp, uint16_t len, struct multicast_query
 	return query->n_sources * 4 <= (uint32_t)(len - IGMP_V3_QUERY_LEN);
 }
 
-// The group that a query asks for is 0.0.0.0 or one that can be joined, and where it was sent is
-// where such a query goes (RFC 3376 4.1.12; an address of the relay serves, too).
+// The group that is queried is 0.0.0.0 or one that can be joined, and the destination is that of
+// such a query (RFC 3376 4.1.12; an address of the relay is accepted, too).
 static bool query_is_for_us(
 	const struct port *port, const uint8_t *ip, const struct multicast_query *query)
 {

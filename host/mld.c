@@ -11,8 +11,8 @@
 #include "dataplane/punt.h"
 #include "host/frame.h"
 
-// RFC 3810, and what it says of queriers of RFC 2710. Reports of other nodes are not listened to:
-// nobody can silence the relay with one.
+// RFC 3810, with its compatibility with queriers of RFC 2710. Reports of other nodes are ignored:
+// none can suppress those of the relay.
 
 enum {
 	MLD_V1_REPORT = 131,

@@ -21,8 +21,8 @@ static struct multicast_host *host_of(struct multicast *multicast, const struct 
 	return &multicast->hosts[addr->family == AF_INET6];
 }
 
-// Of the groups that every node is in, and of those that do not leave the node, nothing is ever
-// said (RFC 3376 5, RFC 3810 6).
+// Groups that every node is in, and those of reserved or interface-local scope, are never reported
+// (RFC 3376 5, RFC 3810 6).
 static bool group_is_reported(const struct endpoint *addr)
 {
 	static const uint8_t all_systems[4] = {224, 0, 0, 1};
@@ -85,7 +85,7 @@ struct multicast_table *multicast_publish(struct relay *relay, uint8_t port)
 		return NULL;
 	struct multicast_table *before = atomic_exchange_explicit(
 		&relay->multicast_tables[port], table_build(multicast), memory_order_acq_rel);
-	if (!before) // nobody has seen what was joined and left before the first table
+	if (!before) // what was joined and left before the first table was never visible
 		before = alloc_zero(1, sizeof(*before));
 	table_take_gone(before, multicast);
 	multicast->changed = false;
@@ -131,7 +131,7 @@ static struct multicast_group *group_add(struct multicast *multicast, const stru
 	return group;
 }
 
-// It came or went: the next tick says so, and once more later.
+// Joined or left: the next tick reports it, and once more later.
 static void group_changed(struct multicast *multicast, struct multicast_group *group)
 {
 	group->answer_ms = 0;
@@ -242,8 +242,8 @@ static uint16_t report_put_addr(struct report *report, const uint8_t *addr)
 	return len;
 }
 
-// A record of one group, with the sources that were asked for if type is about sources. Older
-// queriers know no records: they get a message for each group.
+// A record of one group, with the queried sources if type is about sources. Older queriers do not
+// know records: they get a message for each group.
 static void report_add(
 	struct report *report, enum multicast_record type, const struct multicast_group *group)
 {
@@ -274,7 +274,7 @@ static bool group_is_of(const struct multicast_group *group, bool ipv6)
 	return (group->addr.family == AF_INET6) == ipv6;
 }
 
-// Says who came and went since, and again within a second (RFC 3376 5.1, RFC 3810 6.1).
+// Reports what was joined or left since, and again within a second (RFC 3376 5.1, RFC 3810 6.1).
 static void changes_report(struct relay *relay, uint8_t port, bool ipv6, uint64_t now_ms)
 {
 	struct multicast *multicast = &relay->multicast[port];
@@ -328,7 +328,7 @@ static void groups_answer(struct relay *relay, uint8_t port, bool ipv6, uint64_t
 			next_ms = earlier(next_ms, group->answer_ms);
 			continue;
 		}
-		// All sources but none: those asked for are among them (RFC 3376 5.2).
+		// All sources are included: so are those queried (RFC 3376 5.2).
 		report_add(&report,
 			group->n_sources > 0 ? MULTICAST_IS_INCLUDE : MULTICAST_IS_EXCLUDE, group);
 		group->answer_ms = 0;
@@ -347,8 +347,8 @@ static enum multicast_age host_age(const struct multicast_host *host, uint64_t n
 	return age;
 }
 
-// When the version changes, answers and repetitions under way end (RFC 3376 7.2.1, RFC 3810 8.2.1);
-// what has not been said once is not lost.
+// When the version changes, pending answers and repetitions end (RFC 3376 7.2.1, RFC 3810 8.2.1);
+// changes that were not reported yet are not lost.
 static void host_update(struct multicast *multicast, bool ipv6, uint64_t now_ms)
 {
 	struct multicast_host *host = &multicast->hosts[ipv6];

@@ -39,10 +39,10 @@ enum multicast_record {
 // A group as the control thread keeps it, until its leaving has been reported.
 struct multicast_group {
 	struct endpoint addr;   // port unused
-	_Atomic uint32_t *legs; // as in struct port_address; NULL: workers know it no more
+	_Atomic uint32_t *legs; // as in struct port_address; NULL: unpublished
 	uint32_t users;         // legs, or the port itself; 0: left
 	uint8_t changes;        // reports still to be sent of its joining or leaving
-	uint8_t n_sources;      // of the queries to be answered; 0: asked for all
+	uint8_t n_sources;      // of the queries to be answered; 0: all sources
 	uint64_t answer_ms;     // when they are answered, 0: none
 	uint8_t sources[MULTICAST_SOURCES_MAX][16];
 };
@@ -53,7 +53,7 @@ struct multicast_host {
 	uint64_t answer_ms;                // when a general query is answered
 	uint64_t group_ms;                 // the earliest answer_ms of a group
 	uint64_t older_ms[MULTICAST_AGES]; // until when a querier of that age counts
-	enum multicast_age age;            // spoken now
+	enum multicast_age age;            // version in use now
 };
 
 // The memberships of one port. Control thread.
@@ -64,8 +64,8 @@ struct multicast {
 	struct multicast_host hosts[2]; // IPv4, IPv6
 };
 
-// Joins the solicited-node groups (RFC 4291 2.7.1) of the port's own addresses: switches that snoop
-// on MLD would keep Neighbour Solicitations away otherwise. Before workers run.
+// Joins the solicited-node groups (RFC 4291 2.7.1) of the port's own addresses: switches with MLD
+// snooping would otherwise not forward Neighbour Solicitations to it. Before workers run.
 void multicast_open(struct relay *relay, uint8_t port);
 // Frees all of the port. After the workers.
 void multicast_close(struct relay *relay, uint8_t port);
@@ -76,9 +76,9 @@ struct multicast_group *multicast_member(
 // How many groups have users.
 uint32_t multicast_count(const struct multicast *multicast);
 
-// One more user of a group, which is joined with its first; multicast_leave() gives it back.
-// Workers find it after multicast_publish(). The caller has checked MULTICAST_GROUPS_MAX. Aborts if
-// memory is short, as all of the control thread does.
+// Adds a user to a group, which is joined with its first; multicast_leave() removes it. Workers
+// find it after multicast_publish(). The caller has checked MULTICAST_GROUPS_MAX. Aborts if memory
+// is short, as all of the control thread does.
 struct multicast_group *multicast_join(
 	struct relay *relay, uint8_t port, const struct endpoint *addr);
 void multicast_leave(struct relay *relay, uint8_t port, struct multicast_group *group);
@@ -93,5 +93,5 @@ void multicast_asked(struct relay *relay, uint8_t port, const struct multicast_q
 // Sends what is due. About once a millisecond.
 void multicast_tick(struct relay *relay, uint64_t now_ms);
 
-// Leaves all groups, and says so; the frames still have to be transmitted by worker 0.
+// Leaves all groups and queues the reports; worker 0 still has to transmit them.
 void multicast_leave_all(struct relay *relay);

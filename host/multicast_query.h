@@ -7,9 +7,9 @@
 
 #include "base/endpoint.h"
 
-// What a query for group members says, in IGMP as in MLD.
+// Contents of a query for group members, in IGMP as in MLD.
 
-// How old the protocol is that a querier speaks.
+// Protocol version of a querier, as its age.
 enum multicast_age {
 	MULTICAST_NEWEST, // IGMPv3, MLDv2
 	MULTICAST_OLDER,  // IGMPv2, MLDv1

@@ -106,7 +106,7 @@ void nd_answer(struct relay *relay, uint8_t port, const struct nd_message *solic
 {
 	static const uint8_t unspecified[16], all_nodes[16] = {0xff, 0x02, [15] = 1};
 	const uint8_t *source = solicitation->source.addr;
-	// Whoever checks for a duplicate has no address yet and listens to all nodes (RFC
+	// A node in duplicate address detection has no address yet and listens to all nodes (RFC
 	// 4861 7.2.4).
 	bool duplicate_check = memcmp(source, unspecified, 16) == 0;
 	const uint8_t *to = duplicate_check ? all_nodes : source;

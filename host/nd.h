@@ -16,8 +16,8 @@ struct relay;
 
 struct nd_message {
 	struct endpoint source, target;
-	bool solicitation;         // or else an advertisement
-	bool has_mac;              // the sender's address, or the target's, is told
+	bool solicitation; // or else an advertisement
+	bool has_mac;      // the option with the sender's, or the target's, address is present
 	struct rte_ether_addr mac; // that one
 };
 
@@ -28,6 +28,6 @@ bool nd_read(const uint8_t *packet, uint16_t len, struct nd_message *message);
 // Answers a solicitation of an address of the port.
 void nd_answer(struct relay *relay, uint8_t port, const struct nd_message *solicitation);
 
-// Asks for addr: the solicited-node group, or to if that is not NULL.
+// Solicits addr at its solicited-node group, or at `to` if that is not NULL.
 void nd_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	const struct rte_ether_addr *to);

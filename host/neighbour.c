@@ -146,7 +146,7 @@ static void neighbour_check(struct relay *relay, struct neighbour *n, uint64_t n
 {
 	if (n->users == 0 || endpoint_is_multicast(&n->addr) || now_ms < n->due_ms)
 		return;
-	// One that no longer answers is forgotten and asked for by broadcast again.
+	// One that no longer answers is unresolved and solicited by broadcast again.
 	if (n->probes >= NEIGHBOUR_PROBES)
 		atomic_store_explicit(&n->mac, 0, memory_order_relaxed);
 	else

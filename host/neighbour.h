@@ -32,10 +32,9 @@ uint32_t neighbour_take(struct relay *relay, uint8_t port, const struct endpoint
 // Gives back one use. Workers must not reach a destination with it any more. Control thread.
 void neighbour_release(struct relay *relay, uint32_t neighbour);
 
-// Notes what an ARP or ND packet from the network says of an address that is in use; others are
-// ignored.
+// Updates an address in use from an ARP or ND packet; other addresses are ignored.
 void neighbour_learn(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	const struct rte_ether_addr *mac);
 
-// Solicits those whose time has come. Control thread, several times a second.
+// Solicits the neighbours that are due. Control thread, several times a second.
 void neighbour_tick(struct relay *relay, uint64_t now_ms);

@@ -8,10 +8,10 @@
 
 #include "crypto/srtp_kdf.h"
 
-// Spaces of packet indices: one for each session key, however many key contexts have it. One root
+// Spaces of packet indices: one for each session key, however many key contexts use it. One root
 // key that is given to two sessions, or to two domains, derives the same session keys: an index
-// used in one of them is used (invariant 1). Told apart by a keyed digest, so that no key octets
-// are kept here. Control thread.
+// used in one of them counts as used in all (invariant 1). Identified by a keyed digest, so that no
+// key octets are kept here. Control thread.
 
 struct map;
 
@@ -33,9 +33,9 @@ void index_spaces_fini(struct index_spaces *spaces);
 // The space of a session key, UINT32_MAX if there is none left or the library failed. Each take needs one release.
 uint32_t index_space_take(struct index_spaces *spaces, const struct srtp_session *session);
 
-// Whether a key that is new finds no space.
+// Whether there is no space left for a new key.
 bool index_spaces_full(const struct index_spaces *spaces);
 
-// True if nobody has it any more: its streams can go, and after them index_space_free().
+// True if this was the last user: its streams can be freed, and after them index_space_free().
 bool index_space_release(struct index_spaces *spaces, uint32_t space);
 void index_space_free(struct index_spaces *spaces, uint32_t space);

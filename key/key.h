@@ -51,11 +51,11 @@ struct key_secret {
 	uint8_t value_len, rand_len; // octets
 };
 
-// A user who may speak under a GMK.
+// A user who may send under a GMK.
 struct key_user {
 	uint32_t guk_id;
 	uint32_t user;  // index in users
-	bool ambiguous; // another user has the same GUK-ID: it names nobody
+	bool ambiguous; // another user has the same GUK-ID: it identifies neither
 };
 
 // A root key as a client stated it, checked but not yet in the store.
@@ -77,7 +77,7 @@ struct key_groups {
 	uint32_t n;
 };
 
-// A root key. A slot lives while the key is installed or named.
+// A root key. A slot exists while the key is installed or referenced.
 struct key_slot {
 	uint32_t scope, id;
 	uint32_t index; // of the root key for workers and secrets; valid if installed
@@ -97,11 +97,11 @@ struct key_slot {
 	struct key_use *uses;
 };
 
-// Whoever names keys, and has to follow their changes.
+// What uses keys and is notified when they change.
 struct key_owner {
 	void (*changed)(struct key_owner *owner);
-	const char *id; // as events tell of it
-	uint64_t round; // of the last change that it was told of
+	const char *id; // its id in events
+	uint64_t round; // of the last change that it was notified of
 };
 
 // One owner's naming of a key.
@@ -117,7 +117,7 @@ struct key_provisional {
 };
 
 struct keystore {
-	struct relay *relay; // whose key table, streams and ciphers it is for
+	struct relay *relay; // for its key table, streams and ciphers
 	struct retire *retire;
 	struct users *users;
 	struct notices *notices;

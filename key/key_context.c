@@ -29,7 +29,7 @@ static void space_release_streams(void *arg, uint32_t space)
 	index_space_free(&store->spaces, space);
 }
 
-// Should the key come back, its SRTCP indices go on above those it had.
+// If the key is installed again, its SRTCP indices continue above those already used.
 static void srtcp_floor_raise(struct relay *relay, uint32_t space)
 {
 	uint32_t next = atomic_exchange(&relay->keys.srtcp_next[space], 0);
@@ -151,7 +151,8 @@ static uint32_t ctx_make(
 	uint32_t csb_id = slot->type == KEY_GMK ? (uint32_t)by_mki->mki : slot->id;
 	int rc = ctx_derive_key(store, slot, by_mki, csb_id, ctx);
 	if (rc == -ENOMEM && store->relay->cryptodev) {
-		// Sessions of contexts that nobody can reach any more may wait for their grace period.
+		// Crypto sessions of contexts that are out of use may still be in their grace
+		// period.
 		retire_all(store->retire);
 		rc = ctx_derive_key(store, slot, by_mki, csb_id, ctx);
 	}
@@ -212,7 +213,7 @@ static enum drop_reason ctx_derive_gmk(
 	name.kind = KEY_BY_MKI;
 	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
 	if (ctx == KEY_NONE) {
-		// Whoever forges GUK-IDs must leave room for others.
+		// Forged GUK-IDs must not use up the contexts of others.
 		if (store->n_provisional > table->size / 4)
 			return DROP_DERIVE_LIMIT;
 		ctx = ctx_make(store, slot, &name, user);
@@ -262,8 +263,8 @@ enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *n
 					: ctx_derive_by_talker(store, name);
 }
 
-// What a key that has become usable needs for those who speak under another one of its groups is
-// derived before anything leads to it: at a roll-over nobody's media has to wait.
+// A key that has become usable gets its contexts for the talkers of the other keys of its group
+// before anything refers to it: no media is delayed at a roll-over.
 static void slot_prederive_from(struct keystore *store, struct key_slot *other, void *arg)
 {
 	const struct key_table *table = &store->relay->keys;
@@ -287,7 +288,8 @@ void key_slot_prederive(struct keystore *store, struct key_slot *slot)
 		key_groups_visit(store, &slot->groups, slot_prederive_from, slot);
 }
 
-// After the users changed: contexts of users who may no longer speak go, others learn their talker.
+// After the users changed: contexts of users who may no longer send are retired, others get their
+// talker.
 void key_slot_revalidate(struct keystore *store, struct key_slot *slot)
 {
 	struct key_table *table = &store->relay->keys;
@@ -307,7 +309,7 @@ void key_slot_revalidate(struct keystore *store, struct key_slot *slot)
 	}
 }
 
-// Contexts that no tag verified under were asked for by nobody who has the key.
+// Retires provisional contexts under which no tag has verified: the sender did not have the key.
 void keystore_review_provisional(struct keystore *store)
 {
 	struct key_table *table = &store->relay->keys;

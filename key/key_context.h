@@ -16,12 +16,13 @@ uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs
 // Answers a worker that misses a context: derives it if that is allowed. DROP_NONE, or why not.
 enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name);
 
-// Takes all contexts of a key out of use. Nothing leads to them any more.
+// Takes all contexts of a key out of use. Nothing may refer to them any more.
 void key_slot_retire_ctxs(struct keystore *store, struct key_slot *slot);
-// Derives what a key that has become usable needs for those who speak under another one of its
-// groups.
+// Derives the contexts that a key that has become usable needs for the talkers of the other keys of
+// its group.
 void key_slot_prederive(struct keystore *store, struct key_slot *slot);
-// After the users changed: contexts of users who may no longer speak go, others learn their talker.
+// After the users changed: contexts of users who may no longer send are retired, others get their
+// talker.
 void key_slot_revalidate(struct keystore *store, struct key_slot *slot);
 
 // Forgets contexts that no tag verified under in time.

@@ -57,7 +57,7 @@ uint32_t keystore_session_scope(struct keystore *store)
 	return scope_take(store, NULL);
 }
 
-// No worker looks for keys in it any more.
+// No worker looks up keys in it any more.
 static void scope_release(void *arg, uint32_t scope)
 {
 	struct keystore *store = arg;

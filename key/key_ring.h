@@ -9,9 +9,9 @@
 #include "dataplane/fanout.h"
 #include "key/key.h"
 
-// Several keys of one group may be active at once: whoever has them takes packets under any of
-// them and protects under the one that was activated last (TS 33.180 5.7). The keys of one type in
-// one scope that are for a group (`groups`) are its ring. Control thread.
+// Several keys of one group may be active at once: a holder accepts packets under any of them and
+// protects under the one that was activated last (TS 33.180 5.7). The keys of one type in one scope
+// that are for a group (`groups`) are its ring. Control thread.
 
 // Usable keys, the one activated last first.
 struct key_ring {

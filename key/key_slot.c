@@ -78,7 +78,7 @@ void key_slot_tell_owners(struct keystore *store, struct key_slot *slot, void *a
 	}
 }
 
-// Tells those who name the key, and those who name another one of its groups.
+// Notifies the owners of uses of the key, and those of the other keys of its groups.
 void key_slot_changed(struct keystore *store, struct key_slot *slot)
 {
 	store->change_round++;

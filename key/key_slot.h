@@ -5,7 +5,7 @@
 
 #include "key/key.h"
 
-// Slots of keys, and who names them. Control thread.
+// Slots of keys, and their uses. Control thread.
 
 struct key_slot *keystore_find(const struct keystore *store, uint32_t scope, uint32_t id);
 
@@ -14,12 +14,14 @@ struct key_slot *key_slot_take(struct keystore *store, uint32_t scope, uint32_t 
 // Frees it unless it is installed or named.
 void key_slot_release(struct keystore *store, struct key_slot *slot);
 
-// Naming a key keeps its slot, installed or not, and has the owner told when the key changes.
+// A use keeps the slot, whether the key is installed or not, and has the owner notified when the
+// key changes.
 struct key_use *key_use(
 	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner);
 void key_unuse(struct keystore *store, struct key_use *use);
 
-// Tells those who name the key, each once in a round of changes.
+// Notifies the owners of uses of the key, each once in a round of changes.
 void key_slot_tell_owners(struct keystore *store, struct key_slot *slot, void *unused);
-// Begins a round: tells those who name the key, and those who name another one of its groups.
+// Begins a round: notifies the owners of uses of the key, and those of the other keys of its
+// groups.
 void key_slot_changed(struct keystore *store, struct key_slot *slot);

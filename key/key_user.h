@@ -5,7 +5,7 @@
 
 #include "key/key.h"
 
-// Who may speak under a GMK, and by which GUK-ID. Control thread.
+// The users who may send under a GMK, and their GUK-IDs. Control thread.
 
 // GUK-ID of a user under a usable GMK. False if the library failed.
 bool key_guk_id(

@@ -100,7 +100,7 @@ static void store_note_due(struct keystore *store, const struct key_slot *slot)
 
 static void slot_take_root(struct keystore *store, struct key_slot *slot)
 {
-	// Indices of keys that are gone come back when no worker can meet them any more.
+	// Indices of removed keys are reused once no worker can reach them any more.
 	if (store->n_free == 0 && store->n_touched == store->max)
 		retire_all(store->retire);
 	slot->index = store->n_free > 0 ? store->free_roots[--store->n_free] : store->n_touched++;
@@ -119,8 +119,8 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	else
 		slot_take_root(store, slot);
 	if (!same) {
-		// The old key's contexts are found under the same names: they go first, and before
-		// them all that leads to them.
+		// The old key's contexts have the same names: they are retired first, and before
+		// them every reference to them.
 		slot->state = KEY_PENDING;
 		key_slot_changed(store, slot);
 		key_slot_retire_ctxs(store, slot);
@@ -133,7 +133,7 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	slot->type = spec->type;
 	slot->activation = spec->activation;
 	slot->expiry = spec->expiry;
-	// What was not said stays: media goes on in its profile, and in its ring.
+	// Members that were not stated are kept: media continues in its profile, and in its ring.
 	if (!same || spec->has_profile)
 		slot->profile = spec->profile;
 	struct key_groups before = {.n = 0};
@@ -161,7 +161,7 @@ static void slot_wipe(struct keystore *store, struct key_slot *slot)
 	secmem_wipe(&store->secrets[slot->index], sizeof(struct key_secret));
 }
 
-// No worker looks for talkers under that root key any more: its index can be another's.
+// No worker looks up talkers under that root key any more: its index can be reused.
 static void root_release(void *arg, uint32_t index)
 {
 	struct keystore *store = arg;

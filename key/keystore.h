@@ -7,7 +7,7 @@
 #include "key/key.h"
 #include "server/rpc.h"
 
-// Root keys come, change with time, and go. Control thread.
+// Installation, expiry and removal of root keys. Control thread.
 
 // Room for max root keys. All that it is given outlives it. 0 or -ENOMEM.
 int keystore_init(struct keystore *store, struct relay *relay, struct retire *retire,
@@ -19,7 +19,7 @@ void keystore_fini(struct keystore *store);
 bool key_admit(struct keystore *store, uint32_t scope, const struct key_spec *spec, bool replace,
 	uint32_t n_more, const char *path, struct rpc_error *error);
 
-// Installs or updates an admitted key and tells those who name it.
+// Installs or updates an admitted key and notifies the owners of its uses.
 void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec);
 
 // Takes a key out of use. Its bytes are wiped once no worker can use it: after retire_all(), or
@@ -29,5 +29,5 @@ bool key_remove(struct keystore *store, uint32_t scope, uint32_t id);
 // Activates, expires, and forgets contexts that proved nothing. About ten times a second.
 void keystore_tick(struct keystore *store);
 
-// A key as notices tell of it. Valid until it changes.
+// A key in the form of notices. Valid until it changes.
 struct notice_key key_notice_of(const struct keystore *store, const struct key_slot *slot);

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 // SRTCP indices of packets that the relay sends: it is their sender, hop by hop (TS 33.180 9.4.1),
-// and chooses the index. Within a life each session key has a counter (key_table); over lives no
-// counter begins below the floor, which is above all that any life before may have used (invariant
+// and chooses the index. Within a run each session key has a counter (key_table); over restarts no
+// counter begins below the floor, which is above all that any earlier run may have used (invariant
 // 1 of docs/security.md). The file in the state directory holds that number, a block ahead.
 
 struct relay;

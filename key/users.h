@@ -13,7 +13,7 @@ enum { USER_NONE = 0, USER_URI_MAX = 1000 }; // octets
 
 struct users {
 	struct map *by_uri;
-	struct user *entries; // [0] is nobody
+	struct user *entries; // [0] is not used
 	uint32_t n, size;
 	uint32_t free_head;
 };
