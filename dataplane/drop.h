@@ -35,6 +35,8 @@
 	/* stage_stream */                                                                         \
 	_(REPLAYED, "replayed", "packet index was received before")                                \
 	_(TOO_OLD, "too_old", "packet index behind the replay list")                               \
+	_(MISORDERED, "misordered",                                                                \
+		"plain packet from before its sender's first one: no packet index is left")        \
 	_(STREAM_LIMIT, "stream_limit", "as many streams as limits.streams allows")                \
 	_(SSRC_COLLISION, "ssrc_collision", "two senders with one SSRC under one key")             \
 	_(STREAM_BUSY, "stream_busy", "another worker was sending under the same key and SSRC")    \

@@ -13,10 +13,6 @@
 
 static_assert(RELAY_WORKERS_MAX <= (STREAM_OPAQUE >> STREAM_LEG_BITS), "a scope has room for both");
 
-enum {
-	FIRST_ROC = 1
-}; // of the first packet's index, so that one that was overtaken by it has one, too
-
 static uint32_t opaque_scope(const struct worker *worker, const struct packet *p)
 {
 	return stream_opaque_scope(p->leg->index, worker->id);
@@ -63,11 +59,10 @@ static bool opaque_commit(const struct worker *worker, struct stream *s, struct 
 	if (verdict == SEQUENCE_RESTART) {
 		s->replay = (struct replay_list){};
 		stream_count_anew(s);
+		p->index = sequence_first_index(p);
 	} else if (verdict != SEQUENCE_NEW) {
 		return false;
 	}
-	if (s->replay.next == 0)
-		p->index = (uint64_t)FIRST_ROC << 16 | rtp_seq(p->data);
 	sequence_commit(worker, s, p);
 	return true;
 }

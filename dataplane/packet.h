@@ -18,7 +18,8 @@
 struct port_address;
 struct stream;
 
-#define NO_INDEX UINT64_MAX
+#define NO_INDEX           UINT64_MAX
+#define INDEX_BEFORE_FIRST (UINT64_MAX - 1) // of plain media: it would be below 0
 
 // One packet on its way through the stages, in the worker's own memory. Each member has the stages that write it
 // as a heading, and behind it those that read it; "all" are all that come later. With a crypto device the packet is
@@ -76,7 +77,7 @@ struct packet {
 	struct stream *stream; // NULL: none, or not born yet. commit, protect
 
 	// stage_stream; stage_verify if it is tried again; stage_commit if there was no tag
-	// packet index or SRTCP index; NO_INDEX: plain, and in no order. unprotect, commit, protect
+	// packet index or SRTCP index; NO_INDEX: plain, and in no order; INDEX_BEFORE_FIRST. unprotect, commit, protect
 	uint64_t index;
 
 	// stage_stream

@@ -18,6 +18,15 @@ enum {
 	SEQ_MISORDER_MAX = 100, // the same, behind
 };
 
+enum {
+	SEQUENCE_FIRST_ROC = 1
+}; // of a stream's first packet: one that it overtook has an index, too
+
+static inline uint64_t sequence_first_index(const struct packet *p)
+{
+	return (uint64_t)SEQUENCE_FIRST_ROC << 16 | rtp_seq(p->data);
+}
+
 enum sequence_verdict {
 	SEQUENCE_NEW,       // of the stream
 	SEQUENCE_AHEAD,     // so far ahead that the sender may have begun anew
@@ -30,13 +39,14 @@ enum sequence_verdict {
 enum sequence_verdict sequence_check_other(
 	const struct worker *worker, struct stream *s, const struct packet *p);
 
-// Finds p->index, by the estimate of RFC 3711 3.3.1, and what the packet is. Of a stream's state only the SEQ that would
-// confirm a restart changes. The stream's owner.
+// Finds p->index, by the estimate of RFC 3711 3.3.1 from SEQUENCE_FIRST_ROC on, and what the packet is. Of a stream's
+// state only the SEQ that would confirm a restart changes. The stream's owner.
 static inline enum sequence_verdict sequence_check(
 	const struct worker *worker, struct stream *s, struct packet *p)
 {
 	uint64_t next = s->replay.next;
-	p->index = packet_index_estimate(next, rtp_seq(p->data));
+	p->index =
+		next == 0 ? sequence_first_index(p) : packet_index_estimate(next, rtp_seq(p->data));
 	if (unlikely(next != 0 && p->index - next >= SEQ_DROPOUT_MAX))
 		return sequence_check_other(worker, s, p);
 	s->bad_seq_set = false;

@@ -48,7 +48,7 @@ static bool plain_stream_restart(struct worker *worker, struct packet *p, struct
 	s->replay = (struct replay_list){};
 	atomic_store_explicit(&s->out_ssrc, 0, memory_order_relaxed);
 	stream_count_anew(s);
-	p->index = rtp_seq(p->data);
+	p->index = sequence_first_index(p);
 	return true;
 }
 
@@ -99,6 +99,14 @@ static void plain_rtcp_count(struct packet *p)
 	counter_set(&p->stream->leg, p->leg->index);
 }
 
+// Plain media leaves with the index that receivers take it for who know no more than that the first one had ROC 0. What
+// came before the first has none.
+static uint64_t plain_index(const struct packet *p)
+{
+	const uint64_t first = (uint64_t)SEQUENCE_FIRST_ROC << 16;
+	return p->index >= first ? p->index - first : INDEX_BEFORE_FIRST;
+}
+
 // Plain media has the index that its stream gives it now: other packets of the burst may have moved that on.
 static enum drop_reason packet_commit_plain(struct worker *worker, struct packet *p)
 {
@@ -115,6 +123,7 @@ static enum drop_reason packet_commit_plain(struct worker *worker, struct packet
 		stream_count_anew(s);
 	sequence_commit(worker, s, p);
 	stream_note(worker, p);
+	p->index = plain_index(p);
 	return DROP_NONE;
 }
 

@@ -206,8 +206,8 @@ static __rte_noinline enum drop_reason plain_find_out_ssrc(
 	struct worker *worker, const struct packet *p, struct protect_state *state, uint32_t *ssrc)
 {
 	if (p->protocol == SRTP_RTP) {
-		if (p->index == NO_INDEX)
-			return DROP_TOO_OLD;
+		if (p->index >= INDEX_BEFORE_FIRST)
+			return p->index == NO_INDEX ? DROP_TOO_OLD : DROP_MISORDERED;
 		*ssrc = plain_stream_fresh_ssrc(worker, p->stream);
 		return *ssrc == 0 ? DROP_SSRC_POOL : DROP_NONE;
 	}

@@ -286,6 +286,14 @@ def too_old(s):
 
 
 @case
+def misordered(s):
+    s.to_radio()
+    s.b.send(mcx.rtp(9, 0, b"first"))
+    s.a.recv()
+    s.b.send(mcx.rtp(9, 65535, b"overtaken"))
+
+
+@case
 def stream_limit(s):
     """New plain senders until one is refused: each is followed by one that is known."""
     apply(s.relay, "plain", [s.a.leg("a", "plain"), s.b.leg("b", "plain")])

@@ -57,3 +57,24 @@ def test_first_burst_carries_roc_now_and_then(relay, clients, name, new_key, roc
     packets, plain = protect_many(mcx.SrtpSender(gmk.group(ALICE), SSRC, seq=430 * roc_rate, roc=5), 20)
     send_at_once(relay, radio, packets)
     expect_plain(listener, plain)
+
+
+# The relay is the sender: receivers who know only SEQs take each packet for what it is
+
+@FAMILIES
+@SUITES
+def test_plain_packet_from_before_the_first(relay, clients, name, new_key, suite, family):
+    pck = new_key("pck", suite=suite, mki_length=4, roc_rate=0)
+    install(relay, pck)
+    gateway, radio, other = clients("core", family), clients("ran", family), clients("core", family)
+    apply(relay, name, [gateway.leg("g", "plain"), radio.leg("radio", "srtp", pck, protection={"role": "initiator"}),
+                        other.leg("other", "plain")])
+    before = relay.drops()
+    seqs = [1, 65535, 2, 65534, *range(3, 40)]
+    for seq in seqs:
+        gateway.send(mcx.rtp(SSRC, seq, b"frame %d" % seq, timestamp=160 * ((seq + 100) & 0xffff)))
+    receiver = mcx.SrtpReceiver(pck.private("receiver"))
+    heard = [receiver.unprotect(packet).payload for packet in radio.recv_many(39)]
+    assert heard == [b"frame %d" % seq for seq in range(1, 40)]
+    assert [mcx.parse_rtp(packet).seq for packet in other.recv_many(len(seqs))] == seqs
+    relay.wait_drops(before, misordered=2)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "crypto/packet_index.h"
 #include "tests/unit/dataplane_lab.h"
 
 // Which packet index a packet has, when it comes and when it leaves (RFC 3711 3.3.1). A burst is heard as the same
@@ -265,6 +266,89 @@ static void forged_packets_cost_one_pass(void **state)
 	lab_take(&lab, 0, copies);
 }
 
+// --- plain media: the index is the relay's, and what receivers take it for who know only SEQs ---
+
+enum { FRESH = 0x55667788, CAROL = 2 };
+
+static void plain_call_open(void)
+{
+	bob_key = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .port = 1});
+	lab_connect(&lab);
+	worker()->ssrcs[worker()->n_ssrcs++] = FRESH;
+}
+
+// SEQs of the upper half are from before the wrap, by their timestamps.
+static struct lab_packet plain_packet(uint16_t seq)
+{
+	struct lab_packet packet = rtp_under(NULL, seq);
+	packet.later = seq >= 0x8000 ? 0U - 0x10000U * 160 : 0;
+	return packet;
+}
+
+static struct rte_mbuf *plain_frame(uint16_t seq)
+{
+	struct lab_packet packet = plain_packet(seq);
+	return lab_packet_frame(&lab, ALICE, &packet);
+}
+
+// Has a new sender's SEQs come in one burst: Bob gets so many of them, each under the index that he takes it for (RFC
+// 3711 3.3.1), and Carol all.
+static void hear_plain(const uint16_t *seqs, uint16_t n, unsigned heard)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	for (uint16_t i = 0; i < n; i++) {
+		mbufs[i] = plain_frame(seqs[i]);
+	}
+	loop_process_burst(worker(), mbufs, n);
+	uint64_t next = 0;
+	unsigned n_bob = 0, n_carol = 0, n_copies = lab_take(&lab, 0, copies);
+	for (unsigned i = 0; i < n_copies; i++) {
+		uint16_t seq = rtp_seq(copies[i].payload);
+		if (copies[i].leg == CAROL) {
+			n_carol++;
+			continue;
+		}
+		struct lab_packet packet = rtp_under(bob_key, packet_index_estimate(next, seq));
+		packet.ssrc = FRESH;
+		assert_true(lab_copy_is(&lab, &copies[i], &packet));
+		next = RTE_MAX(next, packet.index + 1);
+		n_bob++;
+	}
+	assert_int_equal(n_bob, heard);
+	assert_int_equal(n_carol, n);
+}
+
+static void plain_packet_from_before_first(void **state)
+{
+	(void)state;
+	plain_call_open();
+	hear_plain((uint16_t[]){1, 65535, 2, 3, 65534, 4}, 6, 4);
+	expect_drops(DROP_MISORDERED, 2);
+}
+
+static void plain_packet_from_before_first_twice(void **state)
+{
+	(void)state;
+	plain_call_open();
+	hear_plain((uint16_t[]){0, 65535, 1}, 3, 2);
+	struct lab_packet packet = plain_packet(65535);
+	lab_push(&lab, 0, ALICE, &packet);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_REPLAYED), 1);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+}
+
+// Not from before a wrap: there is an index below the first one's.
+static void plain_packet_overtaken_by_first(void **state)
+{
+	(void)state;
+	plain_call_open();
+	hear_plain((uint16_t[]){100, 99, 101, 98}, 4, 4);
+	expect_drops(DROP_MISORDERED, 0);
+}
+
 #define in_lab(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -279,6 +363,9 @@ int main(void)
 		in_lab(senders_of_one_burst_are_told_apart),
 		in_lab(burst_jumps_ahead_to_old_seq),
 		in_lab(forged_packets_cost_one_pass),
+		in_lab(plain_packet_from_before_first),
+		in_lab(plain_packet_from_before_first_twice),
+		in_lab(plain_packet_overtaken_by_first),
 	};
 	lab_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
