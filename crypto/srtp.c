@@ -35,7 +35,7 @@ bool rtcp_compound_ok(const uint8_t *packet, size_t len)
 	for (size_t at = 0; at < len;) {
 		if (len - at < 4 || packet[at] >> 6 != RTP_VERSION)
 			return false;
-		size_t packet_len = 4 * ((size_t)(packet[at + 2] << 8 | packet[at + 3]) + 1);
+		size_t packet_len = rtcp_first_len(packet + at);
 		if (packet_len > len - at)
 			return false;
 		at += packet_len;

@@ -65,6 +65,12 @@ static inline uint16_t rtp_header_len(const uint8_t *packet, size_t len)
 	return head_len <= len && head_len <= UINT16_MAX ? (uint16_t)head_len : 0;
 }
 
+// Octets of the first packet of a compound one, as its header says (RFC 3550 6.4.1). packet has 4 octets at least.
+static inline size_t rtcp_first_len(const uint8_t *packet)
+{
+	return 4 * ((size_t)(packet[2] << 8 | packet[3]) + 1);
+}
+
 // Whether the clear part of an RTCP or SRTCP packet is well formed: version 2 and at least 8
 // octets.
 bool rtcp_header_ok(const uint8_t *packet, size_t len);

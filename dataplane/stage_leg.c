@@ -28,12 +28,37 @@ static inline void burst_find_legs(const struct relay *relay, struct packet *pac
 	}
 }
 
-// RTP or RTCP by its second octet (RFC 5761 4), and what it needs of its header.
-static enum drop_reason packet_classify(struct packet *p)
+enum { PT_SR = 200, PT_APP = 204 };
+
+enum { SRTCP_TRAILER_MIN = SRTCP_INDEX_LEN + SRTP_SHA1_80_TAG_LEN }; // octets
+
+// Whether a packet whose second octet is one of RTCP's packet types (RFC 5761 4) is RTCP on a leg that carries none.
+// There only RTP is expected, of any payload type; with the marker 72 to 76 look like the types of RFC 3550, for which
+// profiles reserve them (RFC 3551 6), so that who sends RTCP all the same is not taken for media.
+static bool packet_is_stray_rtcp(const struct leg *leg, const struct packet *p)
+{
+	if (p->data[1] < PT_SR || p->data[1] > PT_APP)
+		return false;
+	if (rtcp_compound_ok(p->data, p->len))
+		return true;
+	// Of what may be protected, the length of the first packet is in clear.
+	return leg->in[SRTP_RTCP].mode != LEG_PLAIN && rtcp_header_ok(p->data, p->len) &&
+	       rtcp_first_len(p->data) + SRTCP_TRAILER_MIN <= p->len;
+}
+
+static inline bool packet_is_rtcp(const struct leg *leg, const struct packet *p)
+{
+	if (likely(!rtcp_is(p->data)))
+		return false;
+	return leg->rtcp_mux || leg->control || packet_is_stray_rtcp(leg, p);
+}
+
+// RTP or RTCP, and what it needs of its header.
+static enum drop_reason packet_classify(const struct leg *leg, struct packet *p)
 {
 	if (p->len < RTCP_HEADER_LEN)
 		return DROP_NOT_RTP;
-	if (rtcp_is(p->data)) {
+	if (packet_is_rtcp(leg, p)) {
 		if (!rtcp_header_ok(p->data, p->len))
 			return DROP_NOT_RTP;
 		p->protocol = SRTP_RTCP;
@@ -65,7 +90,7 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 		return DROP_NO_LEG;
 	if (!leg->receive)
 		return DROP_LEG_MUTED;
-	enum drop_reason reason = packet_classify(p);
+	enum drop_reason reason = packet_classify(leg, p);
 	if (reason != DROP_NONE)
 		return reason;
 	if (p->protocol == SRTP_RTP && leg->control)

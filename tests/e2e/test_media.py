@@ -1045,6 +1045,28 @@ def test_muxed_rtcp_under_a_csk(relay, clients, name, new_key):
     assert report == mcx.sr(back.ssrc, packets=1)
 
 
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("mode", ["plain", "opaque", "srtp"])
+def test_every_payload_type_is_media_without_rtcp(relay, clients, name, new_key, mode, family):
+    """RFC 5761 forbids 64 to 95 with the marker only where RTCP is muxed."""
+    gmk = new_key()
+    install(relay, gmk)
+    a, b = clients("ran", family), clients("core")
+    sender = mcx.SrtpSender(gmk.group(ALICE), SSRC, seq=1000)
+    apply(relay, name, [a.leg("a", mode, gmk if mode == "srtp" else None, rtcp="none"),
+                        b.leg("b", "opaque" if mode == "opaque" else "plain", rtcp="none")])
+    for payload_type in range(128):
+        packet = sender.protect(b"voice", payload_type=payload_type, marker=True)
+        sent = packet if mode == "srtp" else sender.last_plain
+        a.send(sent)
+        assert b.recv() == sender.last_plain
+    # with the octets of RTCP it is RTCP
+    csk, before = new_key("csk"), relay.drops()
+    for report in (mcx.rr(1), mcx.sr(1) + mcx.sdes(1, "x"), mcx.app(1, 0), mcx.bye(1)):
+        a.send(mcx.SrtcpSender(csk.control()).protect(report) if mode == "srtp" else report)
+    relay.wait_drops(before, rtcp_off=4)
+
+
 def test_rtcp_none_and_media_on_control(relay, clients, name, new_key):
     csk = new_key("csk")
     install(relay, csk)

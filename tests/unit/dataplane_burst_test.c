@@ -1450,6 +1450,51 @@ static void senders_of_plain_rtcp_cost_tokens(void **state)
 	assert_int_equal(worker(0)->ssrcs_taken, LEG_TOKENS - 1);
 }
 
+static bool is_relayed(const uint8_t *octets, uint16_t len)
+{
+	push_octets(ALICE, octets, len);
+	unsigned n = lab_take(&lab, 0, copies);
+	if (n == 0)
+		return false;
+	assert_int_equal(n, 1);
+	assert_int_equal(copies[0].len, len);
+	assert_memory_equal(copies[0].payload, octets, len);
+	return true;
+}
+
+// Where RTCP is not muxed every payload type is RTP's, with the marker too, but for what is well-formed RTCP of a
+// type that RFC 3550 has.
+static void rtp_has_all_payload_types_without_mux(void **state)
+{
+	enum { LEN = 32, WORDS = LEN / 4 - 1 };
+	static const uint8_t modes[] = {LEG_PLAIN, LEG_OPAQUE};
+	(void)state;
+	for (unsigned m = 0; m < RTE_DIM(modes); m++) {
+		lab_close(&lab);
+		lab_open(&lab, 2);
+		lab_leg_add(&lab, (struct lab_leg){.mode = modes[m], .no_rtcp = true});
+		lab_leg_add(&lab, (struct lab_leg){.mode = modes[m], .no_rtcp = true});
+		lab_connect(&lab);
+		uint8_t octets[LEN] = {0x80, 0, 0x12, 0x34, [11] = 7};
+		unsigned n_off = 0;
+		for (unsigned type = 0; type < 256; type++) {
+			octets[1] = (uint8_t)type;
+			octets[3]++;
+			assert_true(is_relayed(octets, LEN));
+		}
+		for (unsigned type = 0; type < 256; type++) {
+			bool rtcp = type >= 200 && type <= 204;
+			uint8_t report[LEN] = {
+				0x80, (uint8_t)type, 0, WORDS, [7] = 1, [11] = (uint8_t)type};
+			worker(0)->legs[ALICE].tokens = LEG_TOKENS; // each is another sender
+			assert_int_equal(is_relayed(report, LEN), !rtcp);
+			n_off += rtcp;
+		}
+		assert_int_equal(lab_drops_of(&lab, 0, DROP_RTCP_OFF), n_off);
+		assert_int_equal(lab_drops(&lab, 0), n_off);
+	}
+}
+
 static void malformed_plain_rtcp_is_dropped(void **state)
 {
 	static const uint8_t too_long[] = {0x80, 201, 0, 2, 0, 0, 0, 1};
@@ -1773,6 +1818,7 @@ int main(void)
 		in_lab(plain_rtcp_is_handed_to_owner_of_its_media),
 		in_lab(plain_rtcp_draws_for_stream_of_another_worker),
 		in_lab(senders_of_plain_rtcp_cost_tokens),
+		in_lab(rtp_has_all_payload_types_without_mux),
 		in_lab(malformed_plain_rtcp_is_dropped),
 		in_lab(reports_to_plain_name_original_ssrc),
 		in_lab(originals_of_newest_streams_only),

@@ -315,7 +315,7 @@ void lab_connect(struct lab *lab)
 			.receive = !spec->muted,
 			.learn = spec->learn,
 			.control = spec->control,
-			.rtcp_mux = true,
+			.rtcp_mux = !spec->no_rtcp,
 			.clock_factor = jitter_clock_factor(LAB_CLOCK_RATE, rte_get_tsc_hz()),
 			.remote = spec->remote,
 			.in = {in, in},

@@ -53,7 +53,7 @@ struct lab_key {
 struct lab_leg {
 	uint8_t mode; // enum leg_mode
 	uint8_t port;
-	bool ipv6, muted, deaf, unverified, learn, control;
+	bool ipv6, muted, deaf, unverified, learn, control, no_rtcp;
 	bool group; // its remote is a multicast group, which lab_connect() joins
 	const struct lab_key *key;
 	uint32_t user; // 0: not named
