@@ -54,7 +54,7 @@
 	_(SENDERS_KEY, "senders_key", "the receiver's key is one that its sender protects under")  \
 	_(NO_CONVERSION, "no_conversion", "one of two legs is opaque: no key to convert with")     \
 	_(RTCP_UNTRANSLATED, "rtcp_untranslated",                                                  \
-		"RTCP beside plain media is malformed inside or too large to be translated")       \
+		"RTCP beside plain media, or a part of it, that cannot be translated")             \
 	/* stage_output, per copy */                                                               \
 	_(TOO_BIG, "larger_than_mtu", "larger than the port's MTU after protection")               \
 	_(NEXT_HOP, "next_hop_unresolved", "link-layer address of the next hop not known yet")     \

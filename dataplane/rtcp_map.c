@@ -23,8 +23,11 @@ static struct rte_mbuf *packet_translate(struct worker *worker, const struct pac
 	uint16_t room = rte_pktmbuf_tailroom(mbuf) - SRTP_OVERHEAD_MAX;
 	uint16_t len = rtcp_translate(&translation, rte_pktmbuf_mtod(p->plaintext, const uint8_t *),
 		p->plaintext_len, rte_pktmbuf_mtod(mbuf, uint8_t *), room);
-	if (len > 0 && rte_pktmbuf_append(mbuf, len))
+	if (len > 0 && rte_pktmbuf_append(mbuf, len)) {
+		for (unsigned i = 0; i < translation.n_left_out; i++)
+			worker_count_drop(worker, p->leg, DROP_RTCP_UNTRANSLATED);
 		return mbuf;
+	}
 	rte_pktmbuf_free(mbuf);
 	*reason = DROP_RTCP_UNTRANSLATED;
 	return NULL;

@@ -5,30 +5,14 @@
 
 #include <string.h>
 
-#include "crypto/srtp.h"
-
-// IANA's registry of RTCP packet types, RFC 4585 6.1, RFC 3611 2.
-enum rtcp_type {
-	RTCP_SR = 200,
-	RTCP_RR = 201,
-	RTCP_SDES = 202,
-	RTCP_BYE = 203,
-	RTCP_APP = 204,
-	RTCP_RTPFB = 205,
-	RTCP_PSFB = 206,
-	RTCP_XR = 207,
-};
+#include "dataplane/rtcp_feedback.h"
 
 // Octets.
 enum {
-	WORD_LEN = 4,
 	SENDER_INFO_LEN = 20,
 	REPORT_BLOCK_LEN = 24,
-	MEDIA_SOURCE_AT = 8, // in feedback
 	XR_BLOCKS_AT = 8,
-	FEEDBACK_HEAD_LEN = 12, // common header, both SSRCs
-	FEEDBACK_ENTRY_LEN = 8, // of FIR, TMMBR, TMMBN, TSTR, TSTN: an SSRC and a word
-	DLRR_ENTRY_LEN = 12,
+	APP_LEN_MIN = 12,
 	SDES_ITEM_HEAD_LEN = 2,
 	SDES_NAME_CHUNK_LEN = 24, // SSRC, CNAME of RTCP_NAME_LEN, null octets
 	SDES_BARE_CHUNK_LEN = 8,  // SSRC, null octets
@@ -39,18 +23,6 @@ enum { SDES_END, SDES_CNAME };
 
 // Bits of the first octet.
 enum { PADDING_BIT = 0x20, COUNT_MASK = 0x1f };
-
-// One packet of the compound.
-struct rtcp_part {
-	const uint8_t *in;
-	uint8_t *out;    // where its translation goes
-	size_t room;     // octets at out
-	size_t len;      // octets at in, of the whole packet
-	size_t body_len; // without padding
-	uint8_t type;
-	uint8_t count; // RC, SC, subtype or FMT
-	const struct rtcp_translation *translation;
-};
 
 // Reads the packet at in, of which left octets are there.
 static bool part_read(struct rtcp_part *part, size_t left)
@@ -73,94 +45,143 @@ static bool part_read(struct rtcp_part *part, size_t left)
 	       padding + (size_t)WORD_LEN <= part->len;
 }
 
-static uint32_t part_map(const struct rtcp_part *part, size_t at, bool sender)
+// The header of a translation that has another length, and no padding.
+static void part_end(struct rtcp_part *part, size_t len)
 {
-	const struct rtcp_translation *t = part->translation;
-	return t->map(t->arg, srtp_read32(part->in + at), sender);
+	size_t words = len / WORD_LEN - 1;
+	part->out[0] = part->in[0] & (uint8_t)~PADDING_BIT;
+	part->out[1] = part->in[1];
+	part->out[2] = (uint8_t)(words >> 8);
+	part->out[3] = (uint8_t)words;
+	part->out_len = len;
 }
 
-// Replaces the SSRC at that place, or says that the packet is too short to have one.
-static bool map_at(const struct rtcp_part *part, size_t at, bool sender)
-{
-	if (at + WORD_LEN > part->body_len)
-		return false;
-	srtp_write32(part->out + at, part_map(part, at, sender));
-	return true;
-}
-
-// Replaces the SSRC that begins each of n entries.
-static bool map_entries(
-	const struct rtcp_part *part, size_t at, size_t n, size_t entry_len, bool sender)
-{
-	if (at > part->body_len || n > (part->body_len - at) / entry_len)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		map_at(part, at + i * entry_len, sender);
-	return true;
-}
-
-// SR and RR: the sender, and whom each report block is about.
-static bool report_translate(const struct rtcp_part *part)
+// SR and RR: the sender, and whom each report block is about. What a profile puts behind them is left out.
+static enum part_verdict report_translate(struct rtcp_part *part)
 {
 	size_t blocks = 2 * (size_t)WORD_LEN + (part->type == RTCP_SR ? SENDER_INFO_LEN : 0);
-	return map_at(part, WORD_LEN, true) &&
-	       map_entries(part, blocks, part->count, REPORT_BLOCK_LEN, false);
-}
-
-static bool feedback_has_entries(const struct rtcp_part *part)
-{
-	if (part->type == RTCP_RTPFB)
-		return part->count == 3 || part->count == 4; // TMMBR, TMMBN (RFC 5104 4.2)
-	return part->count >= 4 && part->count <= 6;         // FIR, TSTR, TSTN (RFC 5104 4.3)
-}
-
-static bool feedback_translate(const struct rtcp_part *part)
-{
-	if (part->body_len < FEEDBACK_HEAD_LEN || !map_at(part, WORD_LEN, true))
-		return false;
-	// 0 is no media source: the entries name them.
-	if (srtp_read32(part->in + MEDIA_SOURCE_AT) != 0)
-		map_at(part, MEDIA_SOURCE_AT, false);
-	if (!feedback_has_entries(part))
-		return true;
-	size_t entries_len = part->body_len - FEEDBACK_HEAD_LEN;
-	return entries_len % FEEDBACK_ENTRY_LEN == 0 &&
-	       map_entries(part, FEEDBACK_HEAD_LEN, entries_len / FEEDBACK_ENTRY_LEN,
-		       FEEDBACK_ENTRY_LEN, false);
-}
-
-// An extended report's block of block_len octets with its header.
-static bool xr_block_translate(const struct rtcp_part *part, size_t at, size_t block_len)
-{
-	size_t content_len = block_len - WORD_LEN;
-	switch (part->in[at]) {
-	case 1: // loss RLE
-	case 2: // duplicate RLE
-	case 3: // packet receipt times
-	case 6: // statistics summary
-	case 7: // VoIP metrics
-		return content_len >= WORD_LEN && map_at(part, at + WORD_LEN, false);
-	case 5: // DLRR
-		return content_len % DLRR_ENTRY_LEN == 0 &&
-		       map_entries(part, at + WORD_LEN, content_len / DLRR_ENTRY_LEN,
-			       DLRR_ENTRY_LEN, false);
-	default:
-		return true;
+	size_t end = blocks + part->count * (size_t)REPORT_BLOCK_LEN;
+	if (!part_copy(part, part->body_len > end ? end : part->len) ||
+		!part_map_at(part, WORD_LEN, true) ||
+		!part_map_entries(part, blocks, part->count, REPORT_BLOCK_LEN, false))
+		return PART_MALFORMED;
+	if (part->body_len > end) {
+		part_end(part, end);
+		part->translation->n_left_out++;
 	}
+	return PART_TRANSLATED;
 }
 
-static bool xr_translate(const struct rtcp_part *part)
+// Its words belong to the report blocks of the packet before, and are no SSRCs.
+static enum part_verdict jitter_translate(struct rtcp_part *part)
 {
-	if (!map_at(part, WORD_LEN, true))
-		return false;
+	return part_verdict_if(part_copy(part, part->len));
+}
+
+static enum part_verdict bye_translate(struct rtcp_part *part)
+{
+	return part_verdict_if(part_copy(part, part->len) &&
+			       part_map_entries(part, WORD_LEN, part->count, WORD_LEN, true));
+}
+
+static enum part_verdict app_translate(struct rtcp_part *part)
+{
+	return part_verdict_if(part->body_len >= APP_LEN_MIN && part_copy(part, part->len) &&
+			       part_map_at(part, WORD_LEN, true));
+}
+
+// --- extended reports
+
+// Where a block has SSRCs.
+struct xr_row {
+	uint8_t type;
+	uint8_t at;        // octets from its begin to the first one; 0: there is none
+	uint8_t entry_len; // octets of each of the entries, which begin with one; 0: it is the only one
+};
+
+static const struct xr_row xr_rows[] = {
+	{1, 4, 0},   // loss RLE, RFC 3611 4.1
+	{2, 4, 0},   // duplicate RLE, RFC 3611 4.2
+	{3, 4, 0},   // packet receipt times, RFC 3611 4.3
+	{4, 0, 0},   // receiver reference time, RFC 3611 4.4
+	{5, 4, 12},  // DLRR, RFC 3611 4.5
+	{6, 4, 0},   // statistics summary, RFC 3611 4.6
+	{7, 4, 0},   // VoIP metrics, RFC 3611 4.7
+	{10, 4, 0},  // post-repair loss RLE, RFC 5725 3
+	{13, 4, 20}, // ECN summary, RFC 6679 5.2
+	{14, 4, 0},  // measurement information, RFC 6776 4
+	{15, 4, 0},  // packet delay variation, RFC 6798 3
+	{16, 4, 0},  // delay, RFC 6843 3
+	{17, 4, 0},  // burst and gap loss summary, RFC 7004 3.1
+	{18, 4, 0},  // burst and gap discard summary, RFC 7004 3.2
+	{19, 4, 0},  // frame impairment summary, RFC 7004 4.1
+	{20, 4, 0},  // burst and gap loss, RFC 6958 3
+	{21, 4, 0},  // burst and gap discard, RFC 7003 3
+	{23, 4, 0},  // de-jitter buffer, RFC 7005 4
+	{24, 4, 0},  // discard count, RFC 7002 3
+	{25, 4, 0},  // discard RLE, RFC 7097 3
+	{26, 4, 0},  // octets discarded, RFC 7243 3
+	{29, 4, 0},  // MOS, RFC 7266 3
+	{30, 4, 0},  // loss concealment, RFC 7294 3
+	{31, 4, 0},  // concealed seconds, RFC 7294 4
+	{33, 4, 0},  // post-repair loss count, RFC 7509 3
+	{34, 4, 0},  // video loss concealment, RFC 7867 4
+	{35, 4, 0},  // independent burst and gap discard, RFC 8015 3
+};
+
+enum { N_XR_ROWS = sizeof(xr_rows) / sizeof(xr_rows[0]) };
+
+static const struct xr_row *xr_row_find(uint8_t type)
+{
+	for (size_t i = 0; i < N_XR_ROWS; i++)
+		if (xr_rows[i].type == type)
+			return &xr_rows[i];
+	return NULL;
+}
+
+// Translates the block at an offset, of block_len octets with its header, to an offset of the translation.
+static enum part_verdict xr_block_translate(
+	const struct rtcp_part *part, size_t from, size_t to, size_t block_len)
+{
+	const struct xr_row *row = xr_row_find(part->in[from]);
+	if (!row)
+		return PART_UNLISTED;
+	if (block_len > part->room - to)
+		return PART_MALFORMED;
+	memcpy(part->out + to, part->in + from, block_len);
+	if (row->at == 0)
+		return PART_TRANSLATED;
+	size_t list_len = block_len - row->at;
+	size_t entry_len = row->entry_len ? row->entry_len : list_len;
+	if (entry_len == 0 || list_len % entry_len != 0)
+		return PART_MALFORMED;
+	for (size_t at = row->at; at < block_len; at += entry_len)
+		srtp_write32(part->out + to + at, part_map(part, from + at, false));
+	return PART_TRANSLATED;
+}
+
+// Blocks that are not listed are left out.
+static enum part_verdict xr_translate(struct rtcp_part *part)
+{
+	if (XR_BLOCKS_AT > part->room || !part_map_at(part, WORD_LEN, true))
+		return PART_MALFORMED;
+	size_t to = XR_BLOCKS_AT;
 	for (size_t at = XR_BLOCKS_AT; at < part->body_len;) {
 		const uint8_t *block = part->in + at;
 		size_t block_len = WORD_LEN * ((size_t)(block[2] << 8 | block[3]) + 1);
-		if (block_len > part->body_len - at || !xr_block_translate(part, at, block_len))
-			return false;
+		if (block_len > part->body_len - at)
+			return PART_MALFORMED;
+		enum part_verdict of_block = xr_block_translate(part, at, to, block_len);
+		if (of_block == PART_MALFORMED)
+			return PART_MALFORMED;
+		if (of_block == PART_TRANSLATED)
+			to += block_len;
+		else
+			part->translation->n_left_out++;
 		at += block_len;
 	}
-	return true;
+	part_end(part, to);
+	return PART_TRANSLATED;
 }
 
 // --- SDES
@@ -225,66 +246,65 @@ static size_t sdes_chunk_write(
 	return len;
 }
 
-// The translation of an SDES packet, without padding; its length, 0 if it is malformed or too long.
-static size_t sdes_translate(const struct rtcp_part *part)
+static enum part_verdict sdes_translate(struct rtcp_part *part)
 {
 	size_t at = WORD_LEN, to = WORD_LEN;
 	if (part->room < WORD_LEN)
-		return 0;
+		return PART_MALFORMED;
 	for (unsigned i = 0; i < part->count; i++) {
 		struct sdes_chunk chunk;
 		if (!sdes_chunk_read(part, at, &chunk))
-			return 0;
+			return PART_MALFORMED;
 		size_t len = sdes_chunk_write(part, at, &chunk, to);
 		if (len == 0)
-			return 0;
+			return PART_MALFORMED;
 		at += chunk.len;
 		to += len;
 	}
-	size_t words = to / WORD_LEN - 1;
-	part->out[0] = part->in[0] & (uint8_t)~PADDING_BIT;
-	part->out[1] = RTCP_SDES;
-	part->out[2] = (uint8_t)(words >> 8);
-	part->out[3] = (uint8_t)words;
-	return to;
+	part_end(part, to);
+	return PART_TRANSLATED;
 }
 
 // --- any packet
 
-static bool ssrcs_translate(const struct rtcp_part *part)
+// What has no row is left out: nobody knows where its SSRCs are, or whether it has any.
+static const struct type_row {
+	uint8_t type;
+	enum part_verdict (*translate)(struct rtcp_part *part);
+} type_rows[] = {
+	{RTCP_SR, report_translate},           // RFC 3550 6.4.1
+	{RTCP_RR, report_translate},           // RFC 3550 6.4.2
+	{RTCP_SDES, sdes_translate},           // RFC 3550 6.5
+	{RTCP_BYE, bye_translate},             // RFC 3550 6.6
+	{RTCP_APP, app_translate},             // RFC 3550 6.7
+	{RTCP_RTPFB, rtcp_feedback_translate}, // RFC 4585 6.1
+	{RTCP_PSFB, rtcp_feedback_translate},  // RFC 4585 6.1
+	{RTCP_XR, xr_translate},               // RFC 3611 2
+	{RTCP_IJ, jitter_translate},           // interarrival jitter, RFC 5450 4
+};
+
+enum { N_TYPE_ROWS = sizeof(type_rows) / sizeof(type_rows[0]) };
+
+static enum part_verdict part_translate(struct rtcp_part *part)
 {
-	switch (part->type) {
-	case RTCP_SR:
-	case RTCP_RR:
-		return report_translate(part);
-	case RTCP_BYE:
-		return map_entries(part, WORD_LEN, part->count, WORD_LEN, true);
-	case RTCP_APP:
-		return part->body_len >= 3 * (size_t)WORD_LEN && map_at(part, WORD_LEN, true);
-	case RTCP_RTPFB:
-	case RTCP_PSFB:
-		return feedback_translate(part);
-	case RTCP_XR:
-		return xr_translate(part);
-	default:
-		return part->body_len == WORD_LEN || map_at(part, WORD_LEN, true);
-	}
+	for (size_t i = 0; i < N_TYPE_ROWS; i++)
+		if (type_rows[i].type == part->type)
+			return type_rows[i].translate(part);
+	return PART_UNLISTED;
 }
 
-static size_t part_translate(const struct rtcp_part *part)
+// Whether a translation may be the first: what is protected has a header of 8 octets with an SSRC in it (RFC 3711 3.4).
+static bool part_can_lead(const struct rtcp_part *part)
 {
-	if (part->type == RTCP_SDES)
-		return sdes_translate(part);
-	if (part->len > part->room)
-		return 0;
-	memcpy(part->out, part->in, part->len);
-	return ssrcs_translate(part) ? part->len : 0;
+	bool nameless = part->type == RTCP_IJ || (part->type == RTCP_BYE && part->count == 0);
+	return !nameless && part->out_len >= RTCP_HEADER_LEN;
 }
 
-uint16_t rtcp_translate(const struct rtcp_translation *translation, const uint8_t *in, size_t len,
+uint16_t rtcp_translate(struct rtcp_translation *translation, const uint8_t *in, size_t len,
 	uint8_t *out, size_t size)
 {
 	size_t to = 0;
+	translation->n_left_out = 0;
 	if (size > UINT16_MAX)
 		size = UINT16_MAX;
 	for (size_t at = 0; at < len;) {
@@ -296,13 +316,15 @@ uint16_t rtcp_translate(const struct rtcp_translation *translation, const uint8_
 		};
 		if (!part_read(&part, len - at))
 			return 0;
-		size_t written = part_translate(&part);
-		// What is protected has a header of 8 octets (RFC 3711 3.4), and so its first packet.
-		bool nameless = part.type == RTCP_BYE && part.count == 0;
-		if (written == 0 || (at == 0 && (nameless || written < RTCP_HEADER_LEN)))
+		enum part_verdict of_part = part_translate(&part);
+		if (of_part == PART_MALFORMED ||
+			(of_part == PART_TRANSLATED && to == 0 && !part_can_lead(&part)))
 			return 0;
+		if (of_part == PART_TRANSLATED)
+			to += part.out_len;
+		else
+			translation->n_left_out++;
 		at += part.len;
-		to += written;
 	}
 	return (uint16_t)to;
 }

@@ -230,6 +230,69 @@ def test_feedback_both_ways(media):
         mcx.rtcp_packet(205, 1, struct.pack(">II", RADIO, LMR) + lost)
 
 
+def words(*values):
+    return struct.pack(f">{len(values)}I", *values)
+
+
+# packet type, format, and what follows the sender's SSRC, about two streams
+LISTED = {
+    "nack": (205, 1, lambda a, b: words(a, 0x70003)),
+    "tmmbr": (205, 3, lambda a, b: words(0, a, 7, b, 8)),
+    "pause": (205, 9, lambda a, b: words(0, a, 1, b, 0x30010002, 3)),
+    "ccfb": (205, 11, lambda a, b: words(a, 0x10003, 0x80018002, 0x80030000, b, 0x50001, 0x80010000, 0x1234)),
+    "transport-cc": (205, 15, lambda a, b: words(a, 0x10002, 0x12345601, 0x20020000)),
+    "pli": (206, 1, lambda a, b: words(a)),
+    "fir": (206, 4, lambda a, b: words(0, a, 0x05000000, b, 0x06000000)),
+    "vbcm": (206, 7, lambda a, b: words(0, a, 0x01600002, 0x61620000, b, 0x02600000)),
+    "lrr": (206, 10, lambda a, b: words(0, a, 0x01600000, 0x10000, b, 0x02600000, 0x10000)),
+    "remb": (206, 15, lambda a, b: words(0) + b"REMB" + words(0x020307d0, a, b)),
+    "dlrr": (207, 0, lambda a, b: words(0x05000006, a, 1, 2, b, 3, 4)),
+    "burst loss": (207, 0, lambda a, b: words(0x14000002, a, 1, 0x14000002, b, 2)),
+}
+
+
+@pytest.mark.parametrize("what", LISTED)
+def test_feedback_names_the_streams_that_each_side_knows(media, what):
+    fresh = [media.media_to_radio(LMR + n, 0) for n in range(2)]
+    kind, count, about = LISTED[what]
+
+    def packet(sender, sources):
+        return mcx.rr(sender) + mcx.rtcp_packet(kind, count, words(sender) + about(*sources))
+
+    assert media.to_lmr(packet(RADIO, fresh)) == packet(RADIO, (LMR, LMR + 1))
+    radios = (RADIO, RADIO + 1)
+    assert media.to_radio(packet(LMR, radios)) == packet(fresh[0], radios)
+
+
+def test_interarrival_jitter_is_no_ssrc(media):
+    """RFC 5450: words that are numbers, whatever SSRC they look like."""
+    fresh = media.media_to_radio(LMR, 0)
+    jitter = mcx.rtcp_packet(195, 1, words(0x155))
+    for _ in range(100):  # each would cost a fresh SSRC and a token
+        assert media.to_radio(mcx.rr(LMR) + jitter) == mcx.rr(fresh) + jitter
+    looks_like = mcx.rtcp_packet(195, 2, words(fresh, RADIO))
+    assert media.to_lmr(mcx.rr(RADIO) + looks_like) == mcx.rr(RADIO) + looks_like
+    assert media.media_to_radio(LMR + 1, 0) != fresh
+
+
+def test_what_is_not_listed_is_left_out_and_counted(relay, media):
+    fresh = media.media_to_radio(LMR, 0)
+    unlisted = [mcx.rtcp_packet(192, 0, words(LMR)), mcx.rtcp_packet(209, 1, words(LMR, fresh)),
+                mcx.rtcp_packet(205, 6, words(LMR, fresh, 0x01000000)),
+                mcx.rtcp_packet(206, 15, words(LMR, fresh) + b"MSFT" + words(fresh))]
+    before = relay.drops()
+    assert media.to_radio(mcx.rr(LMR) + b"".join(unlisted) + mcx.bye(LMR)) == mcx.rr(fresh) + mcx.bye(fresh)
+    relay.wait_drops(before, rtcp_untranslated=4)
+    report = words(LMR, 0x04000002, 1, 2, 0x63000001, fresh)  # its second block
+    assert media.to_radio(mcx.rtcp_packet(207, 0, report)) == \
+        mcx.rtcp_packet(207, 0, words(fresh, 0x04000002, 1, 2))
+    extended = mcx.rtcp_packet(201, 0, words(RADIO, fresh))  # behind the report blocks
+    assert media.to_lmr(extended) == mcx.rr(RADIO)
+    relay.wait_drops(before, rtcp_untranslated=6)
+    media.lmr.send(unlisted[0])
+    relay.wait_drops(before, rtcp_untranslated=7)
+
+
 def test_application_packets_pass_untouched(media):
     body = [(6, struct.pack(">I", LMR))]  # looks like an SSRC, is none of ours to touch
     fresh = ssrc_of(media.to_radio(mcx.app(LMR, 3, body, b"TEST")))

@@ -45,7 +45,7 @@ static size_t octets(const char *text, uint8_t *out)
 }
 
 // In buffers of exactly the size that the contract asks for.
-static size_t translate(const char *text, uint8_t *out, size_t size)
+static size_t translate(const char *text, uint8_t *out, size_t size, unsigned *n_left_out)
 {
 	unsigned mapped = 0;
 	uint8_t packet[ROOM];
@@ -61,6 +61,8 @@ static size_t translate(const char *text, uint8_t *out, size_t size)
 		memcpy(out, room, written);
 	free(in);
 	free(room);
+	if (n_left_out)
+		*n_left_out = t.n_left_out;
 	return written;
 }
 
@@ -74,13 +76,14 @@ static size_t translate(const char *text, uint8_t *out, size_t size)
 
 struct sample {
 	const char *what, *in, *out;
+	unsigned n_left_out;
 };
 
 static const struct sample samples[] = {
 	{"sender report", "80c80006 11111111" SENDER_INFO, "80c80006 e1111111" SENDER_INFO},
 	{"sender report with two blocks and a profile's extension",
 		"82c80013 11111111" SENDER_INFO BLOCK("22222222") BLOCK("33333333") "44444444",
-		"82c80013 e1111111" SENDER_INFO BLOCK("2d222222") BLOCK("3c333333") "44444444"},
+		"82c80012 e1111111" SENDER_INFO BLOCK("2d222222") BLOCK("3c333333"), 1},
 	{"receiver report", "81c90007 11111111" BLOCK("22222222"),
 		"81c90007 e1111111" BLOCK("2d222222")},
 	{"CNAME between other items",
@@ -114,16 +117,58 @@ static const struct sample samples[] = {
 		"80cf0011 11111111 01000002 22222222 00010002 02000001 22222222"
 		"03000003 33333333 00010002 00000001 06e00001 22222222"
 		"04000002 11111111 22222222 fe000001 22222222",
-		"80cf0011 e1111111 01000002 2d222222 00010002 02000001 2d222222"
+		"80cf000f e1111111 01000002 2d222222 00010002 02000001 2d222222"
 		"03000003 3c333333 00010002 00000001 06e00001 2d222222"
-		"04000002 11111111 22222222 fe000001 22222222"},
+		"04000002 11111111 22222222",
+		1},
 	{"XR: DLRR of two and VoIP metrics",
 		"80cf000a 11111111 05000006 22222222 00000001 00000002"
 		"33333333 00000003 00000004 07000001 22222222",
 		"80cf000a e1111111 05000006 2d222222 00000001 00000002"
 		"3c333333 00000003 00000004 07000001 2d222222"},
-	{"a type that nobody knows", "9fdf0002 11111111 22222222", "9fdf0002 e1111111 22222222"},
-	{"such a type with nothing in it", BARE_RR "80df0000", MAPPED_RR "80df0000"},
+	{"interarrival jitter", BARE_RR "81c30001 00000155", MAPPED_RR "81c30001 00000155"},
+	{"a type that nobody knows, with nothing in it", BARE_RR "80df0000", MAPPED_RR, 1},
+	{"types that are not listed",
+		"9fdf0002 11111111 22222222" BARE_RR "80c00001 11111111" BARE_RR
+		"80d10003 11111111 22222222 00000000"
+		"a0d20002 11111111 00000004",
+		MAPPED_RR MAPPED_RR, 4},
+	{"feedback that is not listed",
+		BARE_RR "81ce0002 11111111 22222222"
+			"86cd0003 11111111 22222222 01000000"
+			"8fce0003 11111111 22222222 4d534654"
+			"9fce0002 11111111 22222222",
+		MAPPED_RR "81ce0002 e1111111 2d222222", 3},
+	{"bandwidth for two (REMB)",
+		"8fce0006 11111111 00000000 52454d42 020307d0 22222222 33333333",
+		"8fce0006 e1111111 00000000 52454d42 020307d0 2d222222 3c333333"},
+	{"layer refresh of two (LRR)",
+		"8ace0008 11111111 00000000 22222222 01600000 00010000 33333333 02600000 00010000",
+		"8ace0008 e1111111 00000000 2d222222 01600000 00010000 3c333333 02600000 00010000"},
+	{"congestion control of three (CCFB)",
+		"8bcd000b 11111111 22222222 00010003 80018002 80030000 33333333 00050000"
+		"44444444 00070001 80010000 12345678",
+		"8bcd000b e1111111 2d222222 00010003 80018002 80030000 3c333333 00050000"
+		"4b444444 00070001 80010000 12345678"},
+	{"congestion control of nobody", "8bcd0002 11111111 12345678",
+		"8bcd0002 e1111111 12345678"},
+	{"transport-wide congestion control",
+		"8fcd0006 11111111 22222222 00010002 12345601 20020000 33333333",
+		"8fcd0006 e1111111 2d222222 00010002 12345601 20020000 33333333"},
+	{"pause of one, refused by another (PAUSE)",
+		"89cd0007 11111111 00000000 22222222 00000001 33333333 30010002 00000003",
+		"89cd0007 e1111111 00000000 2d222222 00000001 3c333333 30010002 00000003"},
+	{"video back channel of two",
+		"87ce0008 11111111 00000000 22222222 01600005 68656c6c 6f000000 33333333 02600000",
+		"87ce0008 e1111111 00000000 2d222222 01600005 68656c6c 6f000000 3c333333 02600000"},
+	{"XR: burst and gap loss, ECN of two, a block that nobody knows between",
+		"80cf0011 11111111 14000002 22222222 00000001 63000001 22222222"
+		"0d00000a 22222222 00000001 00000002 00000003 00000004"
+		"33333333 00000005 00000006 00000007 00000008",
+		"80cf000f e1111111 14000002 2d222222 00000001"
+		"0d00000a 2d222222 00000001 00000002 00000003 00000004"
+		"3c333333 00000005 00000006 00000007 00000008",
+		1},
 	{"padding of the last packet", BARE_RR "a0c90002 11111111 00000004",
 		MAPPED_RR "a0c90002 e1111111 00000004"},
 	{"report, source and goodbye in one",
@@ -142,12 +187,14 @@ static void translates_samples(void **state)
 	(void)state;
 	for (size_t i = 0; i < N_SAMPLES; i++) {
 		uint8_t out[ROOM], expected[ROOM];
-		size_t len = translate(samples[i].in, out, ROOM);
+		unsigned n_left_out;
+		size_t len = translate(samples[i].in, out, ROOM, &n_left_out);
 		size_t expected_len = octets(samples[i].out, expected);
 		if (len != expected_len || memcmp(out, expected, len) != 0)
 			print_message("sample: %s\n", samples[i].what);
 		assert_int_equal(len, expected_len);
 		assert_memory_equal(out, expected, len);
+		assert_int_equal(n_left_out, samples[i].n_left_out);
 	}
 }
 
@@ -157,10 +204,10 @@ static void needs_exactly_the_room_of_the_translation(void **state)
 	for (size_t i = 0; i < N_SAMPLES; i++) {
 		uint8_t out[ROOM], expected[ROOM];
 		size_t len = octets(samples[i].out, expected);
-		assert_int_equal(translate(samples[i].in, out, len), len);
+		assert_int_equal(translate(samples[i].in, out, len, NULL), len);
 		assert_memory_equal(out, expected, len);
 		for (size_t size = 0; size < len; size++)
-			assert_int_equal(translate(samples[i].in, NULL, size), 0);
+			assert_int_equal(translate(samples[i].in, NULL, size, NULL), 0);
 	}
 }
 
@@ -195,6 +242,23 @@ static void refuses_malformed(void **state)
 		{"XR block longer than the packet", "80cf0002 11111111 01000001"},
 		{"XR block without its SSRC", "80cf0002 11111111 01000000"},
 		{"part of a DLRR entry", "80cf0003 11111111 05000001 22222222"},
+		{"jitter without a report", "81c30001 00000155"},
+		{"jitter behind what is left out", "80df0000 81c30001 00000155"},
+		{"nothing but what is left out", "80df0001 11111111"},
+		{"one bandwidth less than stated",
+			"8fce0005 11111111 00000000 52454d42 020307d0 22222222"},
+		{"one bandwidth more than stated",
+			"8fce0006 11111111 00000000 52454d42 010307d0 22222222 33333333"},
+		{"part of a layer refresh", "8ace0004 11111111 00000000 22222222 01600000"},
+		{"congestion control with one report less than stated",
+			"8bcd0005 11111111 22222222 00010003 80018002 12345678"},
+		{"congestion control without a timestamp",
+			"8bcd0004 11111111 22222222 00010002 80018002"},
+		{"pause that is longer than the packet",
+			"89cd0004 11111111 00000000 22222222 00010001"},
+		{"video back channel that is longer than the packet",
+			"87ce0005 11111111 00000000 22222222 01600005 68656c6c"},
+		{"part of an ECN summary", "80cf0004 11111111 0d000002 22222222 00000001"},
 		{"padding before the end", "a0c90002 11111111 00000004" BARE_RR},
 		{"padding of nothing", "a0c90002 11111111 00000000"},
 		{"padding of no whole word", "a0c90002 11111111 00000003"},
@@ -204,7 +268,7 @@ static void refuses_malformed(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		size_t len = translate(bad[i].in, NULL, ROOM);
+		size_t len = translate(bad[i].in, NULL, ROOM, NULL);
 		if (len != 0)
 			print_message("taken: %s\n", bad[i].what);
 		assert_int_equal(len, 0);
