@@ -204,7 +204,8 @@ static enum drop_reason packet_miss_key(struct worker *worker, const struct burs
 		return DROP_UNKNOWN_MKI;
 	if (origin->refused != DROP_NONE &&
 		(origin->name.kind != KEY_BY_MKI || key_name_equal(&origin->name, name)))
-		return packet_has_likely_roc(p) ? DROP_AUTH_FAIL : origin->refused;
+		return p->trailer.mki_len == 8 && packet_has_likely_roc(p) ? DROP_AUTH_FAIL
+									   : origin->refused;
 	return hold_packet(worker, p, name);
 }
 
