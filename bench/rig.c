@@ -263,13 +263,13 @@ void rig_derive_out(
 	const struct fanout *fanout = atomic_load(leg->fanout[protocol]);
 	for (unsigned i = 0; i < fanout->n_talker_variants; i++) {
 		const struct fanout_variant *variant = &fanout->variants[i];
-		if (variant->root == talker->root)
+		if (variant->key.root == talker->root)
 			continue;
 		struct key_name name = {
-			.mki = key_name_mki(variant->root, (uint32_t)talker->by_talker.mki),
+			.mki = key_name_mki(variant->key.root, (uint32_t)talker->by_talker.mki),
 			.cs_id = variant->cs_id,
 			.protocol = protocol,
-			.suite = variant->suite,
+			.suite = variant->key.suite,
 			.kind = KEY_BY_TALKER,
 		};
 		bench_require(ctx_find_or_derive(rig, &name) != KEY_NONE);

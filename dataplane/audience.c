@@ -41,13 +41,13 @@ static void class_free(struct audience_class *class)
 static int variant_compare(const struct fanout_variant *a, const struct fanout_variant *b)
 {
 	DIFFER(mode);
-	DIFFER(root);
-	DIFFER(suite);
+	DIFFER(key.root);
+	DIFFER(key.suite);
 	DIFFER(cs_id);
 	DIFFER(ctx);
 	DIFFER(by_talker);
-	DIFFER(mki_len);
-	DIFFER(roc_rate);
+	DIFFER(key.mki_len);
+	DIFFER(key.roc_rate);
 	DIFFER(n_others);
 	return memcmp(a->others, b->others, sizeof(a->others));
 }
@@ -239,8 +239,8 @@ static uint64_t variant_space(const struct fanout_variant *variant, const struct
 	if (variant->ctx != KEY_NONE)
 		return keys->ctxs[variant->ctx].space;
 	return UINT64_C(1) << 63 | (uint64_t)variant->mode << 48 |
-	       (uint64_t)srtp_suite_is_aead(variant->suite) << 40 | (uint64_t)variant->cs_id << 32 |
-	       variant->root;
+	       (uint64_t)srtp_suite_is_aead(variant->key.suite) << 40 |
+	       (uint64_t)variant->cs_id << 32 | variant->key.root;
 }
 
 static int class_order_compare(const void *x, const void *y)

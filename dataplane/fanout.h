@@ -39,24 +39,31 @@ struct fanout_part {
 	uint32_t n;
 };
 
+// A root key of receivers, and the layout in which they get what is under it: that of its own profile.
+struct fanout_key {
+	uint32_t root;     // index
+	uint16_t roc_rate; // 0: no ROC
+	uint8_t mki_len;   // octets
+	uint8_t suite;     // enum srtp_suite
+};
+
+static_assert(sizeof(struct fanout_key) == 8, "compared as octets");
+
 // Receivers that get the same octets: protected once, copied n_dests times.
 struct fanout_variant {
-	uint8_t mode;    // enum leg_mode
-	bool by_talker;  // GMK: one key context per talker, found by name
-	uint8_t mki_len; // octets
+	uint8_t mode;   // enum leg_mode
+	bool by_talker; // GMK: one key context per talker, found by name
 	uint8_t cs_id;
-	uint8_t suite;     // enum srtp_suite
-	uint8_t n_others;  // active keys that the receivers have, but root
-	uint16_t roc_rate; // 0: no ROC
-	uint32_t root;     // index of the root key to protect under: the one activated last
-	uint32_t ctx;      // key context; KEY_NONE if by_talker, or if the key is not active
-	uint32_t n_dests;  // in all parts, 1 at least
-	uint32_t only_leg; // the only receiver; LEG_NONE: there are several
+	uint8_t n_others;      // active keys that the receivers have, but key
+	struct fanout_key key; // to protect under: the one activated last
+	uint32_t ctx;          // key context; KEY_NONE if by_talker, or if the key is not active
+	uint32_t n_dests;      // in all parts, 1 at least
+	uint32_t only_leg;     // the only receiver; LEG_NONE: there are several
 	struct fanout_part first;
 	const struct fanout_part *more; // behind the first
 	uint32_t n_more;
-	// Root keys that these receivers know, too: what came under one leaves under it.
-	uint32_t others[FANOUT_RING_MAX - 1 + FANOUT_ACCEPT_MAX];
+	// What came under one of these, which the receivers have, too, leaves under it.
+	struct fanout_key others[FANOUT_RING_MAX - 1 + FANOUT_ACCEPT_MAX];
 };
 
 enum { FANOUT_TALKER_VARIANTS_MAX = 8 }; // variants with by_talker, the first in the list

@@ -92,19 +92,33 @@ struct packet {
 	struct srtp_op op;      // verify; e_flag: protect
 };
 
-static inline bool fanout_variant_knows(const struct fanout_variant *variant, uint32_t root)
+// The key under which the packet came, as a variant has it: the packet stays under it. NULL: the variant does not have it.
+static inline const struct fanout_key *packet_kept_key(
+	const struct packet *p, const struct fanout_variant *variant)
 {
-	bool knows = variant->root == root;
+	if (variant->mode != LEG_SRTP || !p->ctx || p->ctx->by_mki.cs_id != variant->cs_id)
+		return NULL;
+	const uint32_t root = p->ctx->root;
+	const uint8_t suite = p->ctx->by_mki.suite;
+	if (variant->key.root == root && variant->key.suite == suite)
+		return &variant->key;
 	for (unsigned i = 0; i < variant->n_others; i++)
-		knows |= variant->others[i] == root;
-	return knows;
+		if (variant->others[i].root == root && variant->others[i].suite == suite)
+			return &variant->others[i];
+	return NULL;
 }
 
-// Whether a variant knows the key under which the packet came: it stays under it.
 static inline bool packet_keeps_key(const struct packet *p, const struct fanout_variant *variant)
 {
-	return variant->mode == LEG_SRTP && p->ctx && fanout_variant_knows(variant, p->ctx->root) &&
-	       p->ctx->by_mki.cs_id == variant->cs_id && p->ctx->by_mki.suite == variant->suite;
+	return packet_kept_key(p, variant) != NULL;
+}
+
+// The layout in which a variant gets the packet under the context out.
+static inline const struct fanout_key *packet_layout(
+	const struct packet *p, const struct fanout_variant *variant, uint32_t out)
+{
+	const struct fanout_key *kept = out == p->ctx_index ? packet_kept_key(p, variant) : NULL;
+	return kept ? kept : &variant->key;
 }
 
 // The key context under which a variant gets this packet, KEY_NONE if none. After stage_route has looked up out_ctx.
@@ -130,9 +144,10 @@ static inline bool packet_forwards_verbatim(
 {
 	if (variant->mode != LEG_SRTP || p->ctx_index == KEY_NONE)
 		return variant->mode == LEG_OPAQUE;
-	if (out != p->ctx_index || variant->mki_len != p->trailer.mki_len)
+	const struct fanout_key *layout = packet_layout(p, variant, out);
+	if (out != p->ctx_index || layout->mki_len != p->trailer.mki_len)
 		return false;
-	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(variant->roc_rate, rtp_seq(p->data));
+	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(layout->roc_rate, rtp_seq(p->data));
 	return roc == p->trailer.has_roc;
 }
 

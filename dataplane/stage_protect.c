@@ -168,6 +168,7 @@ static void job_fill_op(struct worker *worker, struct output_job *job, const str
 	const struct protect_state *state, uint32_t ssrc)
 {
 	struct key_ctx *ctx = &worker->relay->keys.ctxs[job->ctx];
+	const struct fanout_key *layout = packet_layout(p, job->variant, job->ctx);
 	uint8_t *data = rte_pktmbuf_mtod(job->mbuf, uint8_t *);
 	if (p->protocol == SRTP_RTP)
 		srtp_write32(data + 8, ssrc);
@@ -181,11 +182,11 @@ static void job_fill_op(struct worker *worker, struct output_job *job, const str
 	op->mki = ctx->by_mki.mki;
 	op->len = state->translated ? state->translated->data_len : p->plaintext_len;
 	op->head_len = p->head_len;
-	op->suite = job->variant->suite;
+	op->suite = layout->suite;
 	op->protocol = p->protocol;
-	op->mki_len = job->variant->mki_len;
+	op->mki_len = layout->mki_len;
 	op->append_roc =
-		p->protocol == SRTP_RTP && srtp_carries_roc(job->variant->roc_rate, rtp_seq(data));
+		p->protocol == SRTP_RTP && srtp_carries_roc(layout->roc_rate, rtp_seq(data));
 	op->e_flag = p->protocol == SRTP_RTCP && (!p->ctx || p->op.e_flag);
 	if (!atomic_load_explicit(&ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
@@ -225,8 +226,9 @@ static bool variant_has_senders_key(const struct packet *p, const struct fanout_
 {
 	const struct leg_protection *in = p->in;
 	for (unsigned i = 0; p->ctx && i < in->n_keys; i++)
-		if (&in->keys[i] != p->key && in->keys[i].root == variant->root &&
-			in->keys[i].cs_id == variant->cs_id && in->keys[i].suite == variant->suite)
+		if (&in->keys[i] != p->key && in->keys[i].root == variant->key.root &&
+			in->keys[i].cs_id == variant->cs_id &&
+			in->keys[i].suite == variant->key.suite)
 			return true;
 	return false;
 }

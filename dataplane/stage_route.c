@@ -32,8 +32,9 @@ static inline uint32_t talker_variant_next(struct packet *p, unsigned i, struct 
 		if (packet_keeps_key(p, variant)) {
 			p->out_ctx[i] = p->ctx_index;
 		} else if (known) {
-			*name = key_name_make(KEY_BY_TALKER, key_name_mki(variant->root, p->talker),
-				0, variant->cs_id, p->protocol, variant->suite);
+			*name = key_name_make(KEY_BY_TALKER,
+				key_name_mki(variant->key.root, p->talker), 0, variant->cs_id,
+				p->protocol, variant->key.suite);
 			return i;
 		}
 	}

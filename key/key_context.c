@@ -278,6 +278,8 @@ static void slot_prederive_from(struct keystore *store, struct key_slot *other, 
 			continue;
 		struct key_name name = ctx->by_mki;
 		name.mki = key_name_mki(slot->id, guk_id);
+		if (name.suite == other->profile.suite) // no leg has another one of its own
+			name.suite = slot->profile.suite;
 		ctx_derive_gmk(store, slot, name, user);
 	}
 }

@@ -37,12 +37,25 @@ static bool named_takes(unsigned protocol, const struct leg_spec *leg)
 	return protocol == SRTP_RTP ? !leg->control : leg->control || leg->rtcp_mux;
 }
 
+static struct fanout_key fanout_key_of(
+	const struct protection_spec *spec, const struct key_slot *key, uint8_t protocol)
+{
+	struct key_profile profile = protection_profile(spec, key);
+	return (struct fanout_key){
+		.root = key->index,
+		.suite = profile.suite,
+		.mki_len = profile.mki_len,
+		.roc_rate = protocol == SRTP_RTP ? profile.roc_rate : 0,
+	};
+}
+
 static struct fanout_variant variant_of_leg(
 	struct keystore *store, const struct session_leg *leg, uint8_t protocol)
 {
 	const struct session *session = leg->session;
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
-	struct fanout_variant variant = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
+	struct fanout_variant variant = {
+		.mode = spec->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE};
 	struct key_slot *named = leg_key_slot(leg, protocol);
 	if (spec->mode != LEG_SRTP || !named)
 		return variant;
@@ -50,23 +63,19 @@ static struct fanout_variant variant_of_leg(
 	if (ring.n == 0)
 		return variant; // nothing can be sent to it until a key is there
 	struct key_slot *key = ring.keys[0];
-	variant.n_others = (uint8_t)(ring.n - 1);
 	for (uint32_t i = 1; i < ring.n; i++)
-		variant.others[i - 1] = ring.keys[i]->index;
+		variant.others[variant.n_others++] = fanout_key_of(spec, ring.keys[i], protocol);
 	for (uint32_t i = 0; i < spec->n_accept; i++) {
 		const struct key_slot *accepted = leg->keys[protocol][1 + i]->slot;
 		if (key_usable(accepted))
-			variant.others[variant.n_others++] = accepted->index;
+			variant.others[variant.n_others++] =
+				fanout_key_of(spec, accepted, protocol);
 	}
-	struct key_profile profile = protection_profile(spec, key);
-	variant.root = key->index;
-	variant.suite = profile.suite;
-	variant.mki_len = profile.mki_len;
-	variant.roc_rate = protocol == SRTP_RTP ? profile.roc_rate : 0;
+	variant.key = fanout_key_of(spec, key, protocol);
 	variant.cs_id = cs_id_send(session->spec.service, key->type, spec->role);
 	variant.by_talker = key->type == KEY_GMK;
 	if (!variant.by_talker)
-		variant.ctx = key_ctx_fixed(store, key, variant.cs_id, protocol, variant.suite);
+		variant.ctx = key_ctx_fixed(store, key, variant.cs_id, protocol, variant.key.suite);
 	return variant;
 }
 

@@ -261,13 +261,14 @@ static void dest_fill(struct fanout_dest *dest, uint32_t leg, const struct lab_l
 
 static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t protocol)
 {
-	struct fanout_variant variant = {.mode = spec->mode, .root = KEY_NONE, .ctx = KEY_NONE};
+	struct fanout_variant variant = {
+		.mode = spec->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE};
 	if (spec->mode != LEG_SRTP)
 		return variant;
 	variant.by_talker = spec->key->gmk;
-	variant.mki_len = spec->key->mki_len;
-	variant.roc_rate = protocol == SRTP_RTP ? spec->key->roc_rate : 0;
-	variant.root = spec->key->root;
+	variant.key.mki_len = spec->key->mki_len;
+	variant.key.roc_rate = protocol == SRTP_RTP ? spec->key->roc_rate : 0;
+	variant.key.root = spec->key->root;
 	variant.ctx = spec->key->ctx[protocol];
 	return variant;
 }
