@@ -10,7 +10,9 @@
 
 // In a ring of net_af_packet the kernel puts its own header and that of Ethernet in front of a packet and cuts off
 // what goes beyond the frame (packet(7), tpacket_rcv() of Linux).
-enum { AF_PACKET_HEAD_LEN = 80 }; // struct tpacket2_hdr, struct sockaddr_ll and 16 octets, in steps of 16
+enum {
+	AF_PACKET_HEAD_LEN = 80
+}; // struct tpacket2_hdr, struct sockaddr_ll and 16 octets, in steps of 16
 
 // As rte_eth_dev_configure() counts: what the driver says of frames and of packets tells its overhead.
 static uint32_t driver_limit(const struct rte_eth_dev_info *info)
