@@ -39,10 +39,15 @@ bool address_read(const char *text, struct endpoint *out)
 	return true;
 }
 
+void address_write_host(const struct endpoint *address, char text[HOST_TEXT_SIZE])
+{
+	inet_ntop(address->family, address->addr, text, HOST_TEXT_SIZE);
+}
+
 void address_write(const struct endpoint *address, char text[ADDRESS_TEXT_SIZE])
 {
-	char host[INET6_ADDRSTRLEN];
-	inet_ntop(address->family, address->addr, host, sizeof(host));
+	char host[HOST_TEXT_SIZE];
+	address_write_host(address, host);
 	bool v6 = address->family == AF_INET6;
 	snprintf(text, ADDRESS_TEXT_SIZE, "%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "",
 		ntohs(address->port));

@@ -215,8 +215,10 @@ void rig_learn_gateways(struct rig *rig)
 {
 	static const struct rte_ether_addr mac = {{2, 0, 0, 0, 0, 254}};
 	struct endpoint ran = endpoint_of(RAN_GATEWAY), core = endpoint_of(CORE_GATEWAY);
-	neighbour_learn(&rig->app.relay, RIG_RAN, &ran, &mac);
-	neighbour_learn(&rig->app.relay, RIG_CORE, &core, &mac);
+	neighbour_hear(&rig->app.relay, RIG_RAN,
+		&(struct neighbour_claim){.addr = ran, .mac = mac, .override = true});
+	neighbour_hear(&rig->app.relay, RIG_CORE,
+		&(struct neighbour_claim){.addr = core, .mac = mac, .override = true});
 	workers_go(rig, true);
 	// What control has for the workers: solicitations, one a second while the keys were made.
 	for (unsigned i = 0; i < rig->n_workers; i++)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/network_news.h"
 #include "control/overload.h"
 #include "dataplane/cryptodev.h"
 #include "dataplane/pipeline.h"
@@ -94,6 +95,7 @@ void app_poll(struct app *app)
 	for (unsigned w = 0; w < app->relay.n_workers; w++)
 		fill_ssrcs(&app->ssrcs, app->relay.workers[w], &app->ssrcs_given[w]);
 	relay_poll_network(&app->relay, now_ms);
+	network_news_tell(&app->relay, &app->notices);
 	retire_poll(&app->retire);
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
 		app->ticked_ms = now_ms;

@@ -17,11 +17,20 @@
 #define NEIGHBOUR_NONE     UINT32_MAX
 #define NEIGHBOUR_RESOLVED (UINT64_C(1) << 48)
 
+// RFC 4861 7.3.2, of ARP as of Neighbour Discovery. A stale one is probed after a while whether it is used or not.
+enum neighbour_state {
+	NEIGHBOUR_INCOMPLETE, // asked for by broadcast or multicast
+	NEIGHBOUR_REACHABLE,  // it answered
+	NEIGHBOUR_STALE,      // it was heard, or somebody claims another address for it
+	NEIGHBOUR_PROBE,      // asked by unicast whether it is there yet
+};
+
 struct neighbour {
 	_Atomic uint64_t mac; // low 48 bits, NEIGHBOUR_RESOLVED; control: rw, worker: ro
 	struct endpoint addr; // port is not used. Control only, as all that follows
 	uint8_t port;
-	uint8_t probes;     // solicitations sent since the last answer
+	uint8_t state;      // enum neighbour_state
+	uint8_t probes;     // solicitations sent in that state
 	uint32_t users;     // destinations that use it; 0: free
 	uint64_t due_ms;    // when to solicit next
 	uint32_t hash_next; // + 1

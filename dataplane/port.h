@@ -65,6 +65,9 @@ struct port {
 	struct port_address *addresses;
 	unsigned n_addresses;
 	struct endpoint gateway, gateway6;
+	// Of host/own_address.c, in ms of clock_now_ms(). Control
+	uint64_t announce_ms, defend_ms; // when addresses are announced next, and may be defended
+	uint8_t announcements;           // left
 };
 
 // Probes the device, configures a receive and a transmit queue for each of n_workers (RSS over the

@@ -28,6 +28,7 @@ enum { RELAY_WORKERS_MAX = 64 };
 
 struct cryptodev;
 struct multicast;
+struct news_list;
 struct worker;
 
 struct relay {
@@ -37,6 +38,7 @@ struct relay {
 	unsigned n_ports;
 	struct multicast_table *_Atomic multicast_tables[PORT_MAX]; // control: rw, worker: ro
 	struct multicast *multicast;              // memberships by port: host/multicast.h. Control
+	struct news_list *news;                   // host/news.h. Control
 	uint8_t port_of_ethdev[RTE_MAX_ETHPORTS]; // mbuf->port to index in ports
 	struct worker *workers[RELAY_WORKERS_MAX];
 	unsigned n_workers;

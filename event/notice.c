@@ -18,6 +18,7 @@ enum {
 	NOTICE_LINE_SIZE = 900, // fits a line of the log
 	NOTICE_TEXT_MAX = 300,  // octets of one id as it is written
 	EVENT_TIME_DIGITS = 13, // of Unix seconds with milliseconds
+	MAC_TEXT_SIZE = 18,     // with NUL
 };
 
 static const struct {
@@ -72,6 +73,8 @@ static uint64_t notice_name(const struct notice *what)
 		hash = hash_add(hash, what->reason, strlen(what->reason) + 1);
 	if (what->port)
 		hash = hash_add(hash, what->port, strlen(what->port) + 1);
+	if (what->host)
+		hash = hash_add(hash, what->host, sizeof(*what->host));
 	if (what->worker)
 		hash = hash_add(hash, what->worker, sizeof(*what->worker));
 	return hash | 1;
@@ -107,6 +110,12 @@ static void second_begin(struct notices *notices)
 		log_warning("notices.lost count=%u", notices->n_lost);
 	notices->second = notices->now_ms / 1000;
 	notices->n_lines = notices->n_lost = notices->n_events = 0;
+}
+
+static void mac_write(const uint8_t mac[6], char text[MAC_TEXT_SIZE])
+{
+	snprintf(text, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+		mac[3], mac[4], mac[5]);
 }
 
 // --- line
@@ -178,6 +187,16 @@ static bool notice_log(struct notices *notices, const struct notice *what)
 	if (what->reason)
 		line_add(&line, " reason=%s", what->reason);
 	line_add_id(&line, "port", what->port);
+	if (what->host) {
+		char host[HOST_TEXT_SIZE];
+		address_write_host(what->host, host);
+		line_add(&line, " host=%s", host);
+	}
+	if (what->mac) {
+		char mac[MAC_TEXT_SIZE];
+		mac_write(what->mac, mac);
+		line_add(&line, " mac=%s", mac);
+	}
 	if (what->worker)
 		line_add(&line, " worker=%u", *what->worker);
 	if (what->state)
@@ -224,6 +243,16 @@ static json_t *event_params(const struct notice *what)
 	}
 	set_text(event, "reason", what->reason);
 	set_text(event, "port", what->port);
+	if (what->host) {
+		char host[HOST_TEXT_SIZE];
+		address_write_host(what->host, host);
+		set_text(event, "host", host);
+	}
+	if (what->mac) {
+		char mac[MAC_TEXT_SIZE];
+		mac_write(what->mac, mac);
+		set_text(event, "mac", mac);
+	}
 	if (what->worker)
 		json_object_set_new(event, "worker", json_integer(*what->worker));
 	set_text(event, "state", what->state);

@@ -23,7 +23,8 @@ struct subscriptions;
 	_(KEY_UNKNOWN, "key.unknown", 10, true)                                                    \
 	_(AUTH_FAILING, "auth.failing", 10, true)                                                  \
 	_(SSRC_COLLISION, "ssrc.collision", 10, true)                                              \
-	_(OVERLOAD, "overload", 10, true)
+	_(OVERLOAD, "overload", 10, true)                                                          \
+	_(ADDRESS_CONFLICT, "address.conflict", 10, true)
 
 enum notice_type {
 #define _(name, label, seconds, warning) NOTICE_##name,
@@ -46,6 +47,8 @@ struct notice {
 	const char *session, *leg; // ids
 	const struct notice_key *key;
 	const struct endpoint *address; // learned
+	const struct endpoint *host;    // an address without port
+	const uint8_t *mac;             // 6 octets, of a host
 	const char *reason;             // label of a drop reason, or what is overloaded
 	const char *port;               // name
 	const char *state;              // "on", "off"; or of the key

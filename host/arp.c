@@ -32,6 +32,9 @@ bool arp_read(const uint8_t *packet, uint16_t len, struct arp_message *message)
 	if (len < sizeof(arp))
 		return false;
 	memcpy(&arp, packet, sizeof(arp));
+	if (arp.arp_opcode != RTE_BE16(RTE_ARP_OP_REQUEST) &&
+		arp.arp_opcode != RTE_BE16(RTE_ARP_OP_REPLY))
+		return false;
 	arp_fill(&expected, rte_be_to_cpu_16(arp.arp_opcode));
 	if (memcmp(&arp, &expected, offsetof(struct rte_arp_hdr, arp_data)) != 0)
 		return false;
@@ -44,40 +47,46 @@ bool arp_read(const uint8_t *packet, uint16_t len, struct arp_message *message)
 	return true;
 }
 
-void arp_answer(struct relay *relay, uint8_t port, const struct arp_message *request)
+// Sends a message of the port; to whom it is of the target, who may not be known.
+static void arp_send(struct relay *relay, uint8_t port, const struct rte_ether_addr *to,
+	const struct arp_message *message, const struct rte_ether_addr *target_mac)
 {
 	uint8_t *payload;
-	struct rte_mbuf *mbuf = frame_new(relay, port, &request->sender_mac, RTE_ETHER_TYPE_ARP,
-		sizeof(struct rte_arp_hdr), &payload);
+	struct rte_mbuf *mbuf = frame_new(
+		relay, port, to, RTE_ETHER_TYPE_ARP, sizeof(struct rte_arp_hdr), &payload);
 	if (!mbuf)
 		return;
-	struct rte_arp_hdr reply = {};
-	arp_fill(&reply, RTE_ARP_OP_REPLY);
-	reply.arp_data.arp_sha = relay->ports[port].mac;
-	reply.arp_data.arp_tha = request->sender_mac;
-	memcpy(&reply.arp_data.arp_sip, request->target.addr, 4);
-	memcpy(&reply.arp_data.arp_tip, request->sender.addr, 4);
-	memcpy(payload, &reply, sizeof(reply));
+	struct rte_arp_hdr arp = {};
+	arp_fill(&arp, message->request ? RTE_ARP_OP_REQUEST : RTE_ARP_OP_REPLY);
+	arp.arp_data.arp_sha = relay->ports[port].mac;
+	arp.arp_data.arp_tha = *target_mac;
+	memcpy(&arp.arp_data.arp_sip, message->sender.addr, 4);
+	memcpy(&arp.arp_data.arp_tip, message->target.addr, 4);
+	memcpy(payload, &arp, sizeof(arp));
 	frame_send(relay, port, mbuf);
+}
+
+void arp_answer(struct relay *relay, uint8_t port, const struct arp_message *request)
+{
+	const struct arp_message reply = {.sender = request->target, .target = request->sender};
+	arp_send(relay, port, &request->sender_mac, &reply, &request->sender_mac);
+}
+
+static const struct rte_ether_addr broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+static const struct rte_ether_addr unknown;
+
+void arp_announce(struct relay *relay, uint8_t port, const struct endpoint *addr)
+{
+	const struct arp_message message = {.sender = *addr, .target = *addr, .request = true};
+	arp_send(relay, port, &broadcast, &message, &unknown);
 }
 
 void arp_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	const struct rte_ether_addr *to)
 {
-	static const struct rte_ether_addr broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 	const struct endpoint *source = port_source_address(&relay->ports[port], addr);
 	if (!source)
 		return;
-	uint8_t *payload;
-	struct rte_mbuf *mbuf = frame_new(relay, port, to ? to : &broadcast, RTE_ETHER_TYPE_ARP,
-		sizeof(struct rte_arp_hdr), &payload);
-	if (!mbuf)
-		return;
-	struct rte_arp_hdr request = {};
-	arp_fill(&request, RTE_ARP_OP_REQUEST);
-	request.arp_data.arp_sha = relay->ports[port].mac;
-	memcpy(&request.arp_data.arp_sip, source->addr, 4);
-	memcpy(&request.arp_data.arp_tip, addr->addr, 4);
-	memcpy(payload, &request, sizeof(request));
-	frame_send(relay, port, mbuf);
+	const struct arp_message message = {.sender = *source, .target = *addr, .request = true};
+	arp_send(relay, port, to ? to : &broadcast, &message, &unknown);
 }

@@ -16,7 +16,7 @@ enum {
 	ND_HOP_LIMIT = 255, // RFC 4861 11.2: it was not forwarded
 	ND_SOURCE_LINK_LAYER = 1,
 	ND_TARGET_LINK_LAYER = 2,
-	ND_SOLICITED_OVERRIDE = 0x60,
+	ND_SOLICITED = 0x40, // flags of an advertisement
 	ND_OVERRIDE = 0x20,
 };
 
@@ -33,22 +33,23 @@ struct nd_packet {
 
 enum { ND_FIXED_LEN = 24 };
 
-// The link-layer address in the options after the fixed part; false if there is none.
-static bool nd_find_option(
-	const uint8_t *options, uint16_t len, uint8_t type, struct rte_ether_addr *mac)
+// Finds the link-layer address in the options after the fixed part. False if an option is malformed, which
+// makes the message invalid.
+static bool nd_read_options(
+	const uint8_t *options, uint16_t len, uint8_t type, struct nd_message *message)
 {
 	while (len >= 8) {
 		uint16_t option_len = (uint16_t)(options[1] * 8);
 		if (option_len == 0 || option_len > len)
 			return false;
-		if (options[0] == type) {
-			memcpy(mac, options + 2, sizeof(*mac));
-			return true;
+		if (options[0] == type && !message->has_mac) {
+			memcpy(&message->mac, options + 2, sizeof(message->mac));
+			message->has_mac = true;
 		}
 		options += option_len;
 		len -= option_len;
 	}
-	return false;
+	return len == 0;
 }
 
 static void nd_send(struct relay *relay, uint8_t port, const struct rte_ether_addr *to,
@@ -76,13 +77,30 @@ static void nd_send(struct relay *relay, uint8_t port, const struct rte_ether_ad
 	frame_send(relay, port, mbuf);
 }
 
+static const uint8_t unspecified[16], all_nodes[16] = {0xff, 0x02, [15] = 1};
+
+// RFC 4861 7.1.1 and 7.1.2, beyond lengths and checksum. Who looks for duplicates has no address yet, and asks the
+// solicited-node group.
+static bool nd_is_valid(const struct nd_message *message, const uint8_t destination[16])
+{
+	static const uint8_t solicited_node[13] = {0xff, 0x02, [11] = 0x01, 0xff};
+	bool to_group = destination[0] == 0xff;
+	if (endpoint_is_multicast(&message->target))
+		return false;
+	if (!message->solicitation)
+		return !(to_group && message->solicited);
+	return memcmp(message->source.addr, unspecified, 16) != 0 ||
+	       (!message->has_mac &&
+		       memcmp(destination, solicited_node, sizeof(solicited_node)) == 0);
+}
+
 bool nd_read(const uint8_t *packet, uint16_t len, struct nd_message *message)
 {
 	struct rte_ipv6_hdr ip;
+	struct nd_packet nd;
 	if (len < sizeof(ip) + ND_FIXED_LEN)
 		return false;
 	memcpy(&ip, packet, sizeof(ip));
-	struct nd_packet nd;
 	memcpy(&nd, packet + sizeof(ip), ND_FIXED_LEN);
 	uint16_t nd_len = rte_be_to_cpu_16(ip.payload_len);
 	if (ip.proto != IPPROTO_ICMPV6 || ip.hop_limits != ND_HOP_LIMIT || nd.code != 0 ||
@@ -90,36 +108,48 @@ bool nd_read(const uint8_t *packet, uint16_t len, struct nd_message *message)
 		nd_len < ND_FIXED_LEN || nd_len + sizeof(ip) > len ||
 		!frame_icmp6_checksum_ok(&ip, packet + sizeof(ip)))
 		return false;
+	bool solicitation = nd.type == ND_SOLICITATION;
 	*message = (struct nd_message){
-		.source = {.family = AF_INET6},
-		.target = {.family = AF_INET6},
-		.solicitation = nd.type == ND_SOLICITATION,
+		.source = endpoint_ipv6((const uint8_t *)&ip.src_addr),
+		.target = endpoint_ipv6(nd.target),
+		.solicitation = solicitation,
+		.solicited = !solicitation && (nd.flags & ND_SOLICITED),
+		.override = !solicitation && (nd.flags & ND_OVERRIDE),
 	};
-	memcpy(message->source.addr, &ip.src_addr, 16);
-	memcpy(message->target.addr, nd.target, 16);
-	message->has_mac = nd_find_option(packet + sizeof(ip) + ND_FIXED_LEN, nd_len - ND_FIXED_LEN,
-		message->solicitation ? ND_SOURCE_LINK_LAYER : ND_TARGET_LINK_LAYER, &message->mac);
-	return true;
+	return nd_read_options(packet + sizeof(ip) + ND_FIXED_LEN, nd_len - ND_FIXED_LEN,
+		       solicitation ? ND_SOURCE_LINK_LAYER : ND_TARGET_LINK_LAYER, message) &&
+	       nd_is_valid(message, (const uint8_t *)&ip.dst_addr);
 }
 
-void nd_answer(struct relay *relay, uint8_t port, const struct nd_message *solicitation)
+// Advertises an address of the port to a node, or to all nodes.
+static void nd_advertise(struct relay *relay, uint8_t port, const struct endpoint *addr,
+	uint8_t flags, const uint8_t to[16], const struct rte_ether_addr *to_mac)
 {
-	static const uint8_t unspecified[16], all_nodes[16] = {0xff, 0x02, [15] = 1};
-	const uint8_t *source = solicitation->source.addr;
-	// A node in duplicate address detection has no address yet and listens to all nodes (RFC
-	// 4861 7.2.4).
-	bool duplicate_check = memcmp(source, unspecified, 16) == 0;
-	const uint8_t *to = duplicate_check ? all_nodes : source;
-	struct rte_ether_addr mac = {{0x33, 0x33, to[12], to[13], to[14], to[15]}};
-	if (solicitation->has_mac && !duplicate_check)
-		mac = solicitation->mac;
-	struct nd_packet answer = {
+	struct nd_packet message = {
 		.type = ND_ADVERTISEMENT,
-		.flags = duplicate_check ? ND_OVERRIDE : ND_SOLICITED_OVERRIDE,
+		.flags = flags,
 		.option_type = ND_TARGET_LINK_LAYER,
 	};
-	memcpy(answer.target, solicitation->target.addr, 16);
-	nd_send(relay, port, &mac, answer.target, to, &answer);
+	memcpy(message.target, addr->addr, 16);
+	nd_send(relay, port, to_mac, message.target, to, &message);
+}
+
+void nd_announce(struct relay *relay, uint8_t port, const struct endpoint *addr)
+{
+	static const struct rte_ether_addr all_nodes_mac = {{0x33, 0x33, 0, 0, 0, 1}};
+	nd_advertise(relay, port, addr, ND_OVERRIDE, all_nodes, &all_nodes_mac);
+}
+
+void nd_answer(struct relay *relay, uint8_t port, const struct rte_ether_addr *from,
+	const struct nd_message *solicitation)
+{
+	// A node in duplicate address detection listens to all nodes (RFC 4861 7.2.4).
+	if (memcmp(solicitation->source.addr, unspecified, 16) == 0)
+		nd_announce(relay, port, &solicitation->target);
+	else
+		nd_advertise(relay, port, &solicitation->target, ND_SOLICITED | ND_OVERRIDE,
+			solicitation->source.addr,
+			solicitation->has_mac ? &solicitation->mac : from);
 }
 
 void nd_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,

@@ -93,6 +93,8 @@ static void neighbour_solicit(struct relay *relay, struct neighbour *n, uint64_t
 	else
 		nd_solicit(relay, n->port, &n->addr, known ? &mac : NULL);
 	n->due_ms = now_ms + NEIGHBOUR_RETRY_MS;
+	if (n->probes < NEIGHBOUR_PROBES)
+		n->probes++;
 }
 
 uint32_t neighbour_take(struct relay *relay, uint8_t port, const struct endpoint *addr)
@@ -131,26 +133,52 @@ void neighbour_release(struct relay *relay, uint32_t neighbour)
 	table->free_head = neighbour + 1;
 }
 
-void neighbour_learn(struct relay *relay, uint8_t port, const struct endpoint *addr,
-	const struct rte_ether_addr *mac)
+static void neighbour_enter(struct neighbour *n, enum neighbour_state state)
 {
-	struct neighbour *n = neighbour_find(&relay->neighbours, port, addr);
-	if (!n || !rte_is_valid_assigned_ether_addr(mac))
-		return;
-	neighbour_set_mac(n, mac);
+	n->state = state;
 	n->probes = 0;
-	n->due_ms = clock_now_ms() + NEIGHBOUR_REACHABLE_MS;
+	n->due_ms = clock_now_ms() +
+		    (state == NEIGHBOUR_REACHABLE ? NEIGHBOUR_REACHABLE_MS : NEIGHBOUR_DELAY_MS);
 }
 
+void neighbour_hear(struct relay *relay, uint8_t port, const struct neighbour_claim *claim)
+{
+	struct neighbour_table *table = &relay->neighbours;
+	struct neighbour *n = neighbour_find(table, port, &claim->addr);
+	if (!n || endpoint_is_multicast(&n->addr))
+		return;
+	struct rte_ether_addr known;
+	bool is_known = neighbour_mac(table, (uint32_t)(n - table->entries), &known);
+	bool differs = rte_is_valid_assigned_ether_addr(&claim->mac) &&
+		       (!is_known || !rte_is_same_ether_addr(&claim->mac, &known));
+	if (!is_known && !differs)
+		return; // it answers, but does not say from where
+	if (is_known && differs && !claim->override) {
+		if (n->state == NEIGHBOUR_REACHABLE)
+			neighbour_enter(n, NEIGHBOUR_STALE);
+		return;
+	}
+	if (differs)
+		neighbour_set_mac(n, &claim->mac);
+	if (claim->solicited)
+		neighbour_enter(n, NEIGHBOUR_REACHABLE);
+	else if (differs)
+		neighbour_enter(n, NEIGHBOUR_STALE);
+}
+
+// Its time in the state is over without an answer.
 static void neighbour_check(struct relay *relay, struct neighbour *n, uint64_t now_ms)
 {
 	if (n->users == 0 || endpoint_is_multicast(&n->addr) || now_ms < n->due_ms)
 		return;
-	// One that no longer answers is unresolved and solicited by broadcast again.
-	if (n->probes >= NEIGHBOUR_PROBES)
+	if (n->state == NEIGHBOUR_REACHABLE || n->state == NEIGHBOUR_STALE) {
+		n->state = NEIGHBOUR_PROBE;
+		n->probes = 0;
+	} else if (n->state == NEIGHBOUR_PROBE && n->probes == NEIGHBOUR_PROBES) {
 		atomic_store_explicit(&n->mac, 0, memory_order_relaxed);
-	else
-		n->probes++;
+		n->state = NEIGHBOUR_INCOMPLETE;
+		n->probes = 0;
+	}
 	neighbour_solicit(relay, n, now_ms);
 }
 

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rte_ether.h>
@@ -17,8 +18,9 @@ struct relay;
 
 enum {
 	NEIGHBOUR_RETRY_MS = 1000,      // between solicitations of one that does not answer
-	NEIGHBOUR_REACHABLE_MS = 30000, // between checks of one that answered
-	NEIGHBOUR_PROBES = 3,           // unanswered checks before its address is forgotten
+	NEIGHBOUR_REACHABLE_MS = 30000, // between checks of one that answered (RFC 4861 10)
+	NEIGHBOUR_DELAY_MS = 5000,      // before a stale one is probed (RFC 4861 10)
+	NEIGHBOUR_PROBES = 3,           // unanswered probes before its address is forgotten
 };
 
 int neighbour_table_init(struct neighbour_table *table, uint32_t size);
@@ -32,9 +34,16 @@ uint32_t neighbour_take(struct relay *relay, uint8_t port, const struct endpoint
 // Gives back one use. Workers must not reach a destination with it any more. Control thread.
 void neighbour_release(struct relay *relay, uint32_t neighbour);
 
-// Updates an address in use from an ARP or ND packet; other addresses are ignored.
-void neighbour_learn(struct relay *relay, uint8_t port, const struct endpoint *addr,
-	const struct rte_ether_addr *mac);
+// What an ARP or ND packet says of an address.
+struct neighbour_claim {
+	struct endpoint addr;
+	struct rte_ether_addr mac; // of all zeros: not said
+	bool solicited;            // it answers the relay: the neighbour is reachable
+	bool override;             // another address than the one that is known takes its place
+};
+
+// Notes a claim about an address that is in use (RFC 4861 7.2.5); others are ignored. Control thread.
+void neighbour_hear(struct relay *relay, uint8_t port, const struct neighbour_claim *claim);
 
 // Solicits the neighbours that are due. Control thread, several times a second.
 void neighbour_tick(struct relay *relay, uint64_t now_ms);

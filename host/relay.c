@@ -26,6 +26,8 @@
 #include "host/host.h"
 #include "host/multicast.h"
 #include "host/neighbour.h"
+#include "host/news.h"
+#include "host/own_address.h"
 
 enum {
 	POOL_PACKETS_PER_WORKER = 12288,
@@ -88,7 +90,8 @@ int relay_open(struct relay *relay, const struct relay_options *options, char *w
 {
 	*relay = (struct relay){.cipher = options->cipher};
 	relay->multicast = calloc(PORT_MAX, sizeof(*relay->multicast));
-	int rc = relay->multicast ? pool_open(relay, options) : -ENOMEM;
+	relay->news = calloc(1, sizeof(*relay->news));
+	int rc = relay->multicast && relay->news ? pool_open(relay, options) : -ENOMEM;
 	if (rc == 0)
 		rc = tables_open(relay, options);
 	if (rc == 0 && options->cryptodev) {
@@ -117,6 +120,7 @@ int relay_open(struct relay *relay, const struct relay_options *options, char *w
 		relay->n_ports++;
 		relay->port_of_ethdev[relay->ports[i].ethdev] = (uint8_t)i;
 		multicast_open(relay, (uint8_t)i);
+		own_address_announce(relay, (uint8_t)i);
 	}
 	return 0;
 
@@ -175,6 +179,7 @@ void relay_close(struct relay *relay)
 	for (unsigned i = 0; i < PORT_MAX && relay->multicast; i++)
 		multicast_close(relay, (uint8_t)i);
 	free(relay->multicast);
+	free(relay->news);
 	for (unsigned i = 0; i < relay->n_workers; i++)
 		worker_free(relay->workers[i]);
 	void *mbuf;
@@ -206,6 +211,7 @@ void relay_poll_network(struct relay *relay, uint64_t now_ms)
 		host_input(relay, mbufs[i]);
 		rte_pktmbuf_free(mbufs[i]);
 	}
+	own_address_tick(relay, now_ms);
 	neighbour_tick(relay, now_ms);
 	multicast_tick(relay, now_ms);
 }

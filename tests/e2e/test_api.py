@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import socket
+import struct
 import time
 
 import pytest
@@ -15,6 +16,7 @@ import mcx
 import process
 import schema
 from lab import PATIENCE, ROOT, RpcError, Side
+from tap import Tap, mac_octets
 from test_events import Subscriber
 from test_schema import noticed, served
 
@@ -212,9 +214,17 @@ def fill_a_queue(call):
         call.lmr.recv(2000)
 
 
+def claim_address(call):
+    """By ARP, as if it were 10.77.1.1."""
+    mac, it = mac_octets("02:77:00:00:bb:02"), socket.inet_aton("10.77.1.1")
+    with Tap(call.lab, "ran") as wire:
+        wire.socket.send(b"\xff" * 6 + mac + struct.pack(">HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + mac + it + bytes(6) + it)
+
+
 STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learned": send_from_elsewhere,
            "key.activated": let_key_live, "key.expired": let_key_live, "key.unknown": take_key_away,
-           "auth.failing": forge, "ssrc.collision": speak_under_anothers_ssrc, "overload": fill_a_queue}
+           "auth.failing": forge, "ssrc.collision": speak_under_anothers_ssrc, "overload": fill_a_queue,
+           "address.conflict": claim_address}
 
 
 @pytest.mark.parametrize("kind", noticed())

@@ -212,6 +212,65 @@ def test_gratuitous_arp_moves_a_peer(own_relay, own_lab):
             wait_for(attempt, lambda frame: frame[:6] == new, "a frame to the new MAC")
 
 
+def test_unsolicited_advertisement_does_not_override(own_relay, own_lab):
+    """RFC 4861 4.4, 7.2.5: without the override flag another MAC does not take the known one's place; with it, it does."""
+    side = own_lab.sides["ran"]
+    other = "02:77:00:00:aa:02"
+    with lab_module.Client(own_lab, "ran", 6) as a, lab_module.Client(own_lab, "core", 6) as b, \
+            Tap(own_lab, "ran") as wire:
+        apply(own_relay, "na", [a.leg("a"), b.leg("b")])
+        repeat_until(b, a, mcx.rtp(1, 1, b"before"))
+
+        def advertise(flags):
+            body = struct.pack(">BBHB3x", 136, 0, 0, flags) + socket.inet_pton(socket.AF_INET6, side.host6)
+            body += b"\2\1" + mac_octets(other)
+            packet = ipv6_packet(side.host6, side.relay6 if flags & 0x40 else "ff02::1", 58, body, 2, hops=255)
+            to = wire.relay_mac if flags & 0x40 else bytes.fromhex("333300000001")
+            wire.socket.send(to + mac_octets(other) + struct.pack(">H", IPV6) + packet)
+
+        for flags in (0, 0x40):
+            advertise(flags)
+            echo(own_lab, "ran", side.relay6)  # the relay has read what came before
+            for n in range(10):
+                b.send(mcx.rtp(2, n, b"stays"))
+                assert a.recv() == mcx.rtp(2, n, b"stays")
+        advertise(0x20)
+
+        def attempt():
+            b.send(mcx.rtp(1, 2, b"after"))
+            while True:
+                frame = wire.socket.recv(2048)
+                if frame.endswith(b"after"):
+                    return frame[:6]
+        wait_for(attempt, lambda mac: mac == mac_octets(other), "a frame to the new MAC")
+
+
+def test_own_addresses_are_announced_at_start(own_lab):
+    """RFC 5227 2.3 and RFC 4861 7.2.6: whoever had the address before is forgotten by its neighbours at once."""
+    for side in own_lab.sides.values():
+        for host in (side.relay4, side.relay6):
+            own_lab.ip(side.name, "neigh", "replace", host, "lladdr", "02:77:00:00:cc:01", "dev", "eth0", "nud", "stale")
+    with Relay(own_lab, anchored=False):
+        for side in own_lab.sides.values():
+            for host in (side.relay4, side.relay6):
+                wait_for(lambda: own_lab.ip(side.name, "neigh", "show", host),
+                         lambda text: f"lladdr 02:77:00:00:{side.number:02x}:01" in text, f"announcement of {host}")
+
+
+def test_conflict_is_told_and_defended(own_relay, own_lab):
+    side = own_lab.sides["core"]
+    other = mac_octets("02:77:00:00:bb:02")
+    with Tap(own_lab, "core") as wire:
+        it = socket.inet_aton(side.relay4)
+        wire.socket.send(b"\xff" * 6 + other + struct.pack(">HHHBBH", ARP, 1, 0x0800, 6, 4, 1) + other + it + bytes(6) + it)
+        while True:
+            frame = wire.socket.recv(2048)
+            if frame[:14] == b"\xff" * 6 + wire.relay_mac + b"\x08\x06" and frame[28:32] == frame[38:42] == it:
+                break
+    [line] = wait_for(lambda: [each for each in own_relay.log if "address.conflict" in each], bool, "a line")
+    assert line.strip() == 'warning address.conflict port="core" host=10.77.2.1 mac=02:77:00:00:bb:02'
+
+
 def test_addresses_of_others_are_left_alone(relay, lab, clients, name):
     """Echo and media for hosts that are not the relay."""
     a, b = clients("ran"), clients("core")
