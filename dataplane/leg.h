@@ -47,7 +47,7 @@ struct leg {
 	uint32_t serial; // tells it from other legs with that index
 	uint8_t port;
 	bool receive; // takes packets from it
-	bool learn;   // its remote address follows authenticated packets
+	bool learn;   // its remote address follows authenticated packets, though it receive none
 	bool control; // RTCP only
 	bool rtcp_mux;
 	uint64_t clock_factor; // of its RTP timestamps, see jitter_clock_factor()

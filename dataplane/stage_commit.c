@@ -76,8 +76,7 @@ static void stream_note(struct worker *worker, struct packet *p)
 // The remote address follows the newest authentic packet (control decides and publishes).
 static void leg_learn(struct worker *worker, const struct packet *p)
 {
-	if (!p->leg->learn || endpoint_equal(&p->leg->remote, &p->source) ||
-		p->index + 1 != p->stream->replay.next)
+	if (endpoint_equal(&p->leg->remote, &p->source) || p->index + 1 != p->stream->replay.next)
 		return;
 	struct control_mail mail = {
 		.type = MAIL_LEARN,
@@ -135,8 +134,10 @@ static enum drop_reason packet_commit_protected(struct worker *worker, struct pa
 	if (!atomic_load_explicit(&p->ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&p->ctx->proven, 1, memory_order_relaxed);
 	stream_note(worker, p);
+	if (!p->leg->learn)
+		return DROP_NONE;
 	leg_learn(worker, p);
-	return DROP_NONE;
+	return p->leg->receive ? DROP_NONE : DROP_LEG_MUTED;
 }
 
 static enum drop_reason packet_commit_stream(struct worker *worker, struct packet *p)

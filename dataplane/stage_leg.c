@@ -88,7 +88,8 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 {
 	if (!leg_is_addressed(leg, p))
 		return DROP_NO_LEG;
-	if (!leg->receive)
+	// Muting is about speech, not reachability: a leg that learns is followed by what it may not say.
+	if (!leg->receive && !leg->learn)
 		return DROP_LEG_MUTED;
 	enum drop_reason reason = packet_classify(leg, p);
 	if (reason != DROP_NONE)
@@ -103,6 +104,8 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 	p->in = in;
 	p->fanout = atomic_load_explicit(leg->fanout[p->protocol], memory_order_acquire);
 	bool authenticated = in->named_key && in->verify;
+	if (!authenticated && !leg->receive)
+		return DROP_LEG_MUTED;
 	if (!authenticated && !endpoint_is_multicast(&leg->remote) &&
 		!endpoint_equal(&leg->remote, &p->source))
 		return DROP_SOURCE;

@@ -3,7 +3,12 @@
 
 #include "session/leg_remote.h"
 
-enum { LEARN_MS = 100 }; // between two moves of a leg's remote address
+#include <rte_common.h>
+
+enum {
+	LEARN_MS = 100, // between two moves of a leg's remote address
+	LEARN_BURST = 5 // moves without waiting
+};
 
 // Whether a tag tells who sends what moves the leg: media, or SRTCP where there is only that.
 static bool spec_learns(const struct leg_spec *spec)
@@ -20,17 +25,16 @@ void leg_remote_state(struct session_leg *leg, const struct leg_spec *before)
 	if (same && spec_learns(spec))
 		return;
 	leg->remote = spec->remote;
-	leg->learned_ms = 0;
 }
 
 bool leg_remote_follows(const struct session_leg *leg, const struct endpoint *addr, uint64_t now_ms)
 {
 	return spec_learns(&leg->spec) && !endpoint_equal(&leg->remote, addr) &&
-	       now_ms - leg->learned_ms >= LEARN_MS;
+	       leg->learn_due_ms < now_ms + LEARN_BURST * LEARN_MS;
 }
 
 void leg_remote_learn(struct session_leg *leg, const struct endpoint *addr, uint64_t now_ms)
 {
 	leg->remote = *addr;
-	leg->learned_ms = now_ms;
+	leg->learn_due_ms = RTE_MAX(leg->learn_due_ms, now_ms) + LEARN_MS;
 }

@@ -86,6 +86,15 @@ uint32_t leg_clock_rate(enum session_service service, const struct leg_spec *spe
 	return service == SERVICE_MCVIDEO ? 90000 : 16000;
 }
 
+// Where packets of a leg go that may not speak. Nothing is derived for receivers, nor held.
+static struct fanout nobody;
+static struct fanout *_Atomic fanout_nobody = &nobody;
+
+static struct fanout *_Atomic *leg_fanout(const struct session_leg *leg, unsigned protocol)
+{
+	return leg->spec.receive ? &leg_audience(leg, protocol)->fanout : &fanout_nobody;
+}
+
 struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 {
 	const struct session *session = leg->session;
@@ -108,11 +117,7 @@ struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 		.remote = leg->remote,
 		.clock_factor = jitter_clock_factor(
 			leg_clock_rate(session->spec.service, &leg->spec), rte_get_tsc_hz()),
-		.fanout =
-			{
-				&leg_audience(leg, SRTP_RTP)->fanout,
-				&leg_audience(leg, SRTP_RTCP)->fanout,
-			},
+		.fanout = {leg_fanout(leg, SRTP_RTP), leg_fanout(leg, SRTP_RTCP)},
 	};
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		protection_build(store, session, leg, protocol, keys[protocol], n[protocol], room,

@@ -89,7 +89,7 @@ struct session_leg {
 	struct leg_spec spec;
 	uint32_t serial;        // tells it from other legs with the same index, before and after
 	struct endpoint remote; // where its packets go: spec.remote, or what was learnt since
-	uint64_t learned_ms;    // when that was learnt; 0: as stated
+	uint64_t learn_due_ms;  // when it may be learnt anew without haste
 	uint32_t index;         // for workers
 	struct port_address *address;     // of spec.local
 	struct multicast_group *group;    // joined: of spec.remote; or NULL

@@ -129,3 +129,65 @@ def test_learnt_address_goes_with_its_family(relay, clients, name, new_key):
     assert remote_of(relay, name) is None
     call.learn(six)
     call.heard_by(six)
+
+
+# A leg that may not speak is followed all the same
+
+def test_muted_listener_is_followed(roaming, clients):
+    """It is heard nowhere, and hears where it went."""
+    before = roaming.relay.drops()
+    third = clients("ran", roaming.stated.family)
+    third.relay_port = roaming.stated.relay_port
+    roaming.leg_apply(receive=False)
+    third.send(roaming.sender.protect(b"muted"))
+    roaming.wait_learned(third)
+    roaming.heard_by(third)
+    roaming.relay.wait_drops(before, leg_muted=1)
+    assert roaming.lmr.drain() == roaming.radio.drain() == []
+    roaming.leg_apply()
+    third.send(roaming.sender.protect(b"heard again"))
+    assert roaming.lmr.recv() == roaming.sender.last_plain
+
+
+def test_forged_and_replayed_packets_do_not_move_a_muted_listener(roaming, clients):
+    before = roaming.relay.drops()
+    thief = clients("ran", roaming.stated.family)
+    thief.relay_port = roaming.stated.relay_port
+    roaming.leg_apply(receive=False)
+    said = roaming.sender.protect(b"muted")
+    roaming.radio.send(said)
+    roaming.relay.wait_drops(before, leg_muted=1)
+    thief.send(said)
+    thief.send(mcx.flipped(roaming.sender.protect(b"forged"), 13))
+    roaming.relay.wait_drops(before, leg_muted=1, replayed=1, auth_fail=1)
+    roaming.heard_by(roaming.radio)
+
+
+def test_statistics_of_a_muted_listener(roaming):
+    """What it says is verified, and no media of the call: neither its packets nor last_seen count."""
+    def received():
+        return roaming.relay.call("session.get", {"id": roaming.name})["legs"][0]["statistics"]["receive"]
+    roaming.leg_apply(receive=False)
+    before, drops = received(), roaming.relay.drops()
+    roaming.radio.send(roaming.sender.protect(b"muted"))
+    roaming.relay.wait_drops(drops, leg_muted=1)
+    after = received()
+    assert (after["packets"], after["octets"], after["last_seen"]) == \
+        (before["packets"], before["octets"], before["last_seen"])
+    assert after["drops"] == {"leg_muted": 1} and after["lost"] == 0
+
+
+@pytest.mark.parametrize("receive", [True, False])
+@pytest.mark.parametrize("family", [4, 6])
+def test_control_leg_is_followed_by_its_rtcp(relay, clients, name, new_key, family, receive):
+    csk = new_key("csk")
+    install(relay, csk)
+    stated, radio, server = clients("ran", family), clients("ran", family), clients("core", family)
+    radio.relay_port = stated.relay_port
+    apply(relay, name, [stated.leg("radio", "srtp", csk, traffic="control", learn="authenticated", receive=receive),
+                        server.leg("server", "plain", traffic="control")])
+    radio.send(mcx.SrtcpSender(csk.control()).protect(mcx.floor_request(SSRC, ALICE)))
+    wait_for(lambda: remote_of(relay, name), lambda remote: remote == radio.address, "a learnt address")
+    server.send(mcx.app(1, 1))
+    assert mcx.SrtcpReceiver(csk.control()).unprotect(radio.recv()) == mcx.app(1, 1)
+    assert len(server.drain()) == receive

@@ -1213,6 +1213,33 @@ static void drops_from_muted_leg(void **state)
 	expect_one_drop(DROP_LEG_MUTED);
 }
 
+// What was said while the leg may not speak moves it, once, and goes nowhere.
+static void muted_leg_is_followed(void **state)
+{
+	struct control_mail mail;
+	unsigned learned = 0;
+	(void)state;
+	call_open(4, 0);
+	lab.specs[ALICE].muted = lab.specs[ALICE].learn = true;
+	lab_connect(&lab);
+	struct lab_packet packet = from_alice(1);
+	for (unsigned i = 0; i < 2; i++) { // the second is a replay from somewhere else
+		struct rte_mbuf *mbuf = lab_packet_frame(&lab, ALICE, &packet);
+		rte_pktmbuf_mtod(mbuf, uint8_t *)[14 + 20 + 1] = (uint8_t)i;
+		loop_process_burst(worker(0), &mbuf, 1);
+	}
+	while (control_mail_take(&worker(0)->mailbox, &mail))
+		if (mail.type == MAIL_LEARN) {
+			learned++;
+			assert_int_equal(ntohs(mail.addr.port) & 0xff, 0);
+		}
+	assert_int_equal(learned, 1);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_LEG_MUTED), 1);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_REPLAYED), 1);
+	assert_int_equal(worker(0)->legs[ALICE].rx_packets, 0);
+	expect_bob(NULL, 0);
+}
+
 static void drops_other_mki(void **state)
 {
 	(void)state;
@@ -1809,6 +1836,7 @@ int main(void)
 		in_lab(two_senders_do_not_share_ssrc_towards_third),
 		in_lab(drops_other_source_where_no_tag_tells),
 		in_lab(drops_from_muted_leg),
+		in_lab(muted_leg_is_followed),
 		in_lab(drops_other_mki),
 		in_lab(learns_from_newest_packet_only),
 		in_lab(does_not_wait_for_busy_stream),
