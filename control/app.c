@@ -47,7 +47,8 @@ static void read_mail(struct keystore *keys, struct sessions *sessions, struct w
 			session_note_stream(sessions, mail.leg, mail.serial, mail.stream);
 			break;
 		case MAIL_LEARN:
-			session_learn(sessions, mail.leg, mail.serial, &mail.addr);
+			session_learn(sessions, mail.leg, mail.serial, mail.learn.protocol,
+				&mail.learn.addr);
 			break;
 		}
 	}

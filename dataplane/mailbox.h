@@ -34,7 +34,7 @@ struct worker_mail {
 enum mail_to_control {
 	MAIL_DERIVE, // a key context is missing: name, slot, leg
 	MAIL_STREAM, // a stream was born: stream, leg
-	MAIL_LEARN,  // an authenticated packet came from a new address: leg, addr
+	MAIL_LEARN,  // an authenticated packet came from a new address: leg, learn
 };
 
 struct control_mail {
@@ -46,7 +46,10 @@ struct control_mail {
 			uint32_t slot;
 		} derive;
 		uint32_t stream;
-		struct endpoint addr;
+		struct {
+			struct endpoint addr;
+			uint8_t protocol; // enum srtp_protocol
+		} learn;
 	};
 };
 

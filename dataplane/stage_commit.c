@@ -82,7 +82,7 @@ static void leg_learn(struct worker *worker, const struct packet *p)
 		.type = MAIL_LEARN,
 		.leg = p->leg->index,
 		.serial = p->leg->serial,
-		.addr = p->source,
+		.learn = {.addr = p->source, .protocol = p->protocol},
 	};
 	control_mail_put(
 		&worker->mailbox, &mail); // if the mailbox is full the next packet tries again

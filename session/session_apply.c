@@ -10,6 +10,7 @@
 #include <rte_cycles.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "base/secmem.h"
 #include "dataplane/audience.h"
@@ -47,7 +48,7 @@ static struct session_leg *leg_state(struct sessions *sessions, struct session *
 	*before = *leg;
 	leg->spec = *spec;
 	*spec = (struct leg_spec){};
-	leg_remote_state(leg, there ? &before->spec : NULL);
+	leg_remote_state(leg, there ? &before->spec : NULL, clock_now_ms());
 	leg_bind(sessions, session, leg);
 	leg_audience_unname(leg);
 	if (there) {

@@ -3,8 +3,11 @@
 
 #include "session/session_learn.h"
 
+#include <rte_cycles.h>
+
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/counter.h"
 #include "dataplane/relay_tables.h"
 #include "event/notice.h"
 #include "session/leg_audience.h"
@@ -12,6 +15,11 @@
 #include "session/leg_remote.h"
 #include "session/session_publish.h"
 #include "session/session_store.h"
+
+enum {
+	MEDIA_SECONDS = 10,    // for which the last packet tells where its leg is
+	STREAMS_LOOKED_AT = 64 // that are new last
+};
 
 // The leg that a worker speaks of, if it still is the one that the worker saw.
 static struct session_leg *session_leg_by_index(
@@ -30,16 +38,32 @@ static bool address_learnable(
 	       port_next_hop(port, addr).family != AF_UNSPEC;
 }
 
-void session_learn(
-	struct sessions *sessions, uint32_t index, uint32_t serial, const struct endpoint *addr)
+// Whether media is heard on the leg: then it tells where the leg is, and RTCP beside it does not.
+static bool leg_heard_media(const struct sessions *sessions, const struct session_leg *leg)
+{
+	uint64_t now = rte_rdtsc();
+	uint32_t n = RTE_MIN(leg->n_streams, (uint32_t)STREAMS_LOOKED_AT);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct stream *stream =
+			&sessions->relay->streams.streams[leg->streams[leg->n_streams - 1 - i]];
+		if (stream->protocol == SRTP_RTP && counter_read(&stream->leg) == leg->index &&
+			now < counter_read(&stream->last_tsc) + MEDIA_SECONDS * rte_get_tsc_hz())
+			return true;
+	}
+	return false;
+}
+
+void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, uint8_t protocol,
+	const struct endpoint *addr)
 {
 	struct session_leg *leg = session_leg_by_index(sessions, index, serial);
 	uint64_t now_ms = clock_now_ms();
-	if (!leg || !leg_remote_follows(leg, addr, now_ms) ||
+	if (!leg || !leg_remote_follows(leg, protocol, addr, now_ms) ||
+		(protocol == SRTP_RTCP && leg_heard_media(sessions, leg)) ||
 		!address_learnable(sessions, leg, addr))
 		return; // if it is only too early the next packet says so again
 	struct session_leg before = *leg;
-	leg_remote_learn(leg, addr, now_ms);
+	leg_remote_learn(leg, protocol, addr, now_ms);
 	leg_bind(sessions, leg->session, leg);
 	leg_audience_follow(sessions, &before, leg);
 	session_audiences_publish(sessions, leg->session);

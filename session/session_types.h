@@ -89,7 +89,10 @@ struct session_leg {
 	struct leg_spec spec;
 	uint32_t serial;        // tells it from other legs with the same index, before and after
 	struct endpoint remote; // where its packets go: spec.remote, or what was learnt since
+	bool learnt_of_rtcp;    // and no media has told it
 	uint64_t learn_due_ms;  // when it may be learnt anew without haste
+	struct endpoint left;   // where its packets went before another remote was stated
+	uint64_t left_ms;       // and when that was
 	uint32_t index;         // for workers
 	struct port_address *address;     // of spec.local
 	struct multicast_group *group;    // joined: of spec.remote; or NULL

@@ -191,3 +191,103 @@ def test_control_leg_is_followed_by_its_rtcp(relay, clients, name, new_key, fami
     server.send(mcx.app(1, 1))
     assert mcx.SrtcpReceiver(csk.control()).unprotect(radio.recv()) == mcx.app(1, 1)
     assert len(server.drain()) == receive
+
+
+# One address for two flows, and signalling that is newer than packets
+
+@pytest.fixture(params=[4, 6])
+def muxed(relay, clients, name, new_key, request):
+    """A radio that was not heard yet, whose RTCP is under a CSK beside its media."""
+    csk = new_key("csk")
+    install(relay, csk)
+    call = Roaming(relay, clients, name, new_key, request.param,
+                   rtcp_protection={"mode": "srtp", "key": csk.id_text, "domain": "home"})
+    call.others[0]["rtcp_protection"] = {"mode": "plain"}
+    call.rtcp = mcx.SrtcpSender(csk.control())
+    return call
+
+
+def report(call, client):
+    """RTCP from there, which is relayed. What it says of the address has been read then."""
+    client.send(call.rtcp.protect(mcx.rr(SSRC)))
+    assert call.lmr.recv()
+    return remote_of(call.relay, call.name)
+
+
+def test_rtcp_from_another_port_does_not_move_media(muxed, clients):
+    """Neither before nor after media was heard, neither what was stated nor what was learnt."""
+    rtcp_port = clients("ran", muxed.stated.family)
+    rtcp_port.relay_port = muxed.stated.relay_port
+    muxed.apply()
+    assert report(muxed, rtcp_port) == muxed.stated.address
+    muxed.heard_by(muxed.stated)
+    muxed.learn(muxed.radio)
+    for _ in range(3):
+        assert report(muxed, rtcp_port) == muxed.radio.address
+    muxed.leg_apply(receive=False)
+    rtcp_port.send(muxed.rtcp.protect(mcx.rr(SSRC)))
+    muxed.heard_by(muxed.radio)
+    assert rtcp_port.drain() == []
+
+
+@pytest.fixture
+def second_host(lab, clients, muxed):
+    """Another address of the radio."""
+    host = lab.sides["ran"].host_address(muxed.stated.family) + "2"
+    prefix = "64" if muxed.stated.family == 6 else "24"
+    lab.ip("ran", "addr", "add", f"{host}/{prefix}", "dev", "eth0", *["nodad"][:muxed.stated.family == 6])
+    yield clients("ran", muxed.stated.family, host=host, relay_port=muxed.stated.relay_port)
+    lab.ip("ran", "addr", "del", f"{host}/{prefix}", "dev", "eth0")
+
+
+def test_rtcp_from_another_host_does_not_move_media_that_is_heard(muxed, second_host):
+    muxed.apply(remote=muxed.radio.address)
+    muxed.radio.send(muxed.sender.protect(b"here"))
+    assert muxed.lmr.recv() == muxed.sender.last_plain
+    assert report(muxed, second_host) == muxed.radio.address
+    muxed.heard_by(muxed.radio)
+
+
+def test_listener_who_sends_rtcp_only_is_followed(muxed, clients, second_host):
+    """Where nothing better is known: another host than was stated, then any port of it. Media knows better."""
+    moved = clients("ran", muxed.stated.family, relay_port=muxed.stated.relay_port)
+    muxed.apply()
+    assert report(muxed, second_host) == second_host.address
+    muxed.heard_by(second_host)
+    assert report(muxed, moved) == moved.address
+    muxed.learn(muxed.radio)
+    assert report(muxed, moved) == report(muxed, second_host) == muxed.radio.address
+
+
+def test_rtcp_tells_where_no_address_is_known(muxed):
+    muxed.apply(remote=None)
+    assert report(muxed, muxed.radio) == muxed.radio.address
+    muxed.heard_by(muxed.radio)
+
+
+@pytest.mark.parametrize("method", ["apply", "leg_apply"])
+def test_late_packets_do_not_move_it_back(roaming, clients, method):
+    """Those from where it was before another remote was stated; those from anywhere else do."""
+    third, fourth = (clients("ran", roaming.stated.family, relay_port=roaming.stated.relay_port) for _ in range(2))
+    getattr(roaming, method)(remote=third.address)
+    getattr(roaming, method)(remote=third.address, dscp=1)
+    for _ in range(3):
+        roaming.radio.send(roaming.sender.protect(b"late"))
+        assert roaming.lmr.recv() == roaming.sender.last_plain
+    assert remote_of(roaming.relay, roaming.name) == third.address
+    roaming.heard_by(third)
+    roaming.learn(fourth)
+    roaming.heard_by(fourth)
+    assert roaming.radio.drain() == []
+
+
+def test_who_goes_on_from_where_it_was_is_followed_in_the_end(roaming, clients):
+    third = clients("ran", roaming.stated.family)
+    roaming.apply(remote=third.address)
+
+    def say():
+        roaming.radio.send(roaming.sender.protect(b"still here"))
+        assert roaming.lmr.recv() == roaming.sender.last_plain
+        return remote_of(roaming.relay, roaming.name)
+    assert say() == third.address
+    wait_for(say, lambda remote: remote == roaming.radio.address, "a learnt address")

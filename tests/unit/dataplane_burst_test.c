@@ -1231,7 +1231,7 @@ static void muted_leg_is_followed(void **state)
 	while (control_mail_take(&worker(0)->mailbox, &mail))
 		if (mail.type == MAIL_LEARN) {
 			learned++;
-			assert_int_equal(ntohs(mail.addr.port) & 0xff, 0);
+			assert_int_equal(ntohs(mail.learn.addr.port) & 0xff, 0);
 		}
 	assert_int_equal(learned, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_LEG_MUTED), 1);
@@ -1267,7 +1267,7 @@ static void learns_from_newest_packet_only(void **state)
 		if (mail.type == MAIL_LEARN) {
 			learned++;
 			assert_int_equal(mail.leg, ALICE);
-			assert_int_equal(ntohs(mail.addr.port) & 0xff, 0);
+			assert_int_equal(ntohs(mail.learn.addr.port) & 0xff, 0);
 		}
 	assert_int_equal(learned, 1);
 }
