@@ -21,7 +21,8 @@
 	/* stage_leg */                                                                            \
 	_(NO_LEG, "no_leg", "no leg on this address and port")                                     \
 	_(LEG_MUTED, "leg_muted", "the leg may not send to the relay (receive is false)")          \
-	_(SOURCE, "source_mismatch", "not from the remote address of an unauthenticated leg")      \
+	_(SOURCE, "source_mismatch",                                                               \
+		"not from where an unauthenticated leg is heard, its source or remote")            \
 	_(NOT_RTP, "not_rtp", "neither well-formed RTP nor RTCP")                                  \
 	_(RTCP_OFF, "rtcp_off", "RTCP on a leg with rtcp none")                                    \
 	_(MEDIA_ON_CONTROL, "media_on_control", "RTP on a leg for control traffic")                \

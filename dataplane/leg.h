@@ -52,6 +52,8 @@ struct leg {
 	bool rtcp_mux;
 	uint64_t clock_factor; // of its RTP timestamps, see jitter_clock_factor()
 	struct endpoint remote;
+	struct endpoint source; // of packets that no tag vouches for
+	bool any_source;        // a group, and it does not matter
 	struct leg_protection in[SRTP_N_PROTOCOLS];
 	struct fanout *_Atomic const
 		*fanout[SRTP_N_PROTOCOLS]; // where its packets go: of an audience

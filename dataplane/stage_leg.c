@@ -99,15 +99,14 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 	if (p->protocol == SRTP_RTCP && !leg->control && !leg->rtcp_mux)
 		return DROP_RTCP_OFF;
 	// Where no tag says who sent it the address must: nobody else may speak into the call. A group
-	// has no address of who speaks to it.
+	// has none, unless it is stated.
 	const struct leg_protection *in = &leg->in[p->protocol];
 	p->in = in;
 	p->fanout = atomic_load_explicit(leg->fanout[p->protocol], memory_order_acquire);
 	bool authenticated = in->named_key && in->verify;
 	if (!authenticated && !leg->receive)
 		return DROP_LEG_MUTED;
-	if (!authenticated && !endpoint_is_multicast(&leg->remote) &&
-		!endpoint_equal(&leg->remote, &p->source))
+	if (!authenticated && !leg->any_source && !endpoint_equal(&leg->source, &p->source))
 		return DROP_SOURCE;
 	if (p->protocol == SRTP_RTCP && in->mode == LEG_PLAIN && !rtcp_compound_ok(p->data, p->len))
 		return DROP_NOT_RTP;

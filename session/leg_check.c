@@ -115,3 +115,12 @@ void leg_check_remote(struct sessions *sessions, const struct leg_spec *leg, con
 	else if (port_next_hop(port, &leg->remote).family == AF_UNSPEC)
 		fail_unreachable(port, leg, path, error);
 }
+
+void leg_check_source(struct sessions *sessions, const struct leg_spec *leg, const char *path,
+	struct rpc_error *error)
+{
+	const struct port *port = &sessions->relay->ports[leg->port];
+	if (leg->source.family != AF_UNSPEC && !port_address_is_hosts(port, &leg->source))
+		leg_fail(error, RPC_INVALID_PARAMS, path, leg, "source",
+			"is no host's; accepted: the address of a host that is not the relay");
+}

@@ -26,3 +26,6 @@ void leg_check_group(struct sessions *sessions, const struct session *session,
 // It must be reachable.
 void leg_check_remote(struct sessions *sessions, const struct leg_spec *leg, const char *path,
 	struct rpc_error *error);
+// It must be one that a host can send from.
+void leg_check_source(struct sessions *sessions, const struct leg_spec *leg, const char *path,
+	struct rpc_error *error);

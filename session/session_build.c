@@ -106,6 +106,7 @@ struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 	struct leg *out =
 		alloc_zero(1, sizeof(*out) + (n[SRTP_RTP] + n[SRTP_RTCP]) * sizeof(struct leg_key));
 	struct leg_key *room = (struct leg_key *)(out + 1);
+	bool stated = leg->spec.source.family != AF_UNSPEC;
 	*out = (struct leg){
 		.index = leg->index,
 		.serial = leg->serial,
@@ -115,6 +116,8 @@ struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 		.control = leg->spec.control,
 		.rtcp_mux = leg->spec.rtcp_mux,
 		.remote = leg->remote,
+		.source = stated ? leg->spec.source : leg->remote,
+		.any_source = !stated && endpoint_is_multicast(&leg->remote),
 		.clock_factor = jitter_clock_factor(
 			leg_clock_rate(session->spec.service, &leg->spec), rte_get_tsc_hz()),
 		.fanout = {leg_fanout(leg, SRTP_RTP), leg_fanout(leg, SRTP_RTCP)},

@@ -219,6 +219,7 @@ bool session_check(struct sessions *sessions, const struct session *session,
 		check_to(session, by_id, others_stay, &legs[i], path, error);
 		leg_check_local(sessions, session, restated, &legs[i], path, error);
 		leg_check_remote(sessions, &legs[i], path, error);
+		leg_check_source(sessions, &legs[i], path, error);
 		leg_check_group(sessions, session, restated, &legs[i], path, error);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			protection_check(sessions, session, spec, &legs[i], protocol, path, error);

@@ -143,20 +143,28 @@ static void leg_read_port(const struct relay *relay, struct reader *r, struct le
 		r, RPC_INVALID_PARAMS, "port", "is no port of the relay; accepted: %s", accepted);
 }
 
+#define NO_ADDRESS "is no address; accepted: \"192.0.2.1:5004\" or \"[2001:db8::1]:5004\""
+
+static void leg_read_peer(
+	struct reader *r, const char *name, const struct leg_spec *leg, struct endpoint *peer)
+{
+	const char *text;
+	if (!reader_string(r, name, READER_OPTIONAL, &text))
+		return;
+	if (!address_read(text, peer))
+		reader_fail(r, RPC_INVALID_PARAMS, name, NO_ADDRESS);
+	else if (peer->family != leg->local.family)
+		reader_fail(r, RPC_INVALID_PARAMS, name,
+			"is of another address family than local; accepted: the same");
+}
+
 static void leg_read_addresses(struct reader *r, struct leg_spec *leg)
 {
 	const char *text;
-	static const char accepted[] = "is no address; accepted: \"192.0.2.1:5004\" or "
-				       "\"[2001:db8::1]:5004\"";
 	if (reader_string(r, "local", READER_REQUIRED, &text) && !address_read(text, &leg->local))
-		reader_fail(r, RPC_INVALID_PARAMS, "local", "%s", accepted);
-	if (!reader_string(r, "remote", READER_OPTIONAL, &text))
-		return;
-	if (!address_read(text, &leg->remote))
-		reader_fail(r, RPC_INVALID_PARAMS, "remote", "%s", accepted);
-	else if (leg->remote.family != leg->local.family)
-		reader_fail(r, RPC_INVALID_PARAMS, "remote",
-			"is of another address family than local; accepted: the same");
+		reader_fail(r, RPC_INVALID_PARAMS, "local", NO_ADDRESS);
+	leg_read_peer(r, "remote", leg, &leg->remote);
+	leg_read_peer(r, "source", leg, &leg->source);
 }
 
 static void leg_read_to(struct reader *r, struct leg_spec *leg)
@@ -184,7 +192,8 @@ static void leg_check_source(struct reader *r, const struct leg_spec *leg)
 {
 	const struct protection_spec *p = &leg->protection[leg->control ? SRTP_RTCP : SRTP_RTP];
 	bool authenticated = p->has_key && p->verify;
-	if (leg->receive && leg->remote.family == AF_UNSPEC && !authenticated)
+	bool known = leg->remote.family != AF_UNSPEC || leg->source.family != AF_UNSPEC;
+	if (leg->receive && !known && !authenticated)
 		reader_fail(r, RPC_INVALID_PARAMS, "remote",
 			"is missing; accepted: an address, or receive false: no key tells who "
 			"sends on this leg");

@@ -76,6 +76,8 @@ static json_t *leg_show(const struct sessions *sessions, const struct session *s
 	set(out, "remote", address_show(&leg->remote));
 	if (!endpoint_equal(&leg->remote, &spec->remote))
 		set(out, "stated_remote", address_show(&spec->remote));
+	if (spec->source.family != AF_UNSPEC)
+		set(out, "source", address_show(&spec->source));
 	set(out, "learn", json_string(spec->learn ? "authenticated" : "never"));
 	set(out, "receive", json_boolean(spec->receive));
 	set(out, "send", json_boolean(spec->send));

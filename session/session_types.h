@@ -47,15 +47,15 @@ struct protection_spec {
 
 struct leg_spec {
 	char *id;
-	uint8_t port;
 	struct endpoint local, remote; // as stated; remote AF_UNSPEC: null
+	struct endpoint source;        // AF_UNSPEC: where packets are sent to
+	uint8_t port, dscp;
 	bool learn, receive, send, control, rtcp_mux;
 	bool ssrc_random;
 	bool same_protection; // rtcp_protection was not stated
-	uint8_t dscp;
+	bool has_to;
 	uint32_t clock_rate; // of RTP timestamps, Hz; 0: the service's
 	struct protection_spec protection[SRTP_N_PROTOCOLS];
-	bool has_to;
 	char **to; // leg ids, if has_to; otherwise all others
 	uint32_t n_to;
 	uint32_t position; // in the request, for errors
@@ -88,12 +88,12 @@ struct session_leg {
 	TAILQ_ENTRY(session_leg) entry; // of the session's legs
 	struct leg_spec spec;
 	uint32_t serial;        // tells it from other legs with the same index, before and after
-	struct endpoint remote; // where its packets go: spec.remote, or what was learnt since
-	bool learnt_of_rtcp;    // and no media has told it
-	uint64_t learn_due_ms;  // when it may be learnt anew without haste
-	struct endpoint left;   // where its packets went before another remote was stated
-	uint64_t left_ms;       // and when that was
 	uint32_t index;         // for workers
+	struct endpoint remote; // where its packets go: spec.remote, or what was learnt since
+	struct endpoint left;   // where they went before another remote was stated
+	uint64_t left_ms;       // and when that was
+	uint64_t learn_due_ms;  // when it may be learnt anew without haste
+	bool learnt_of_rtcp;    // and no media has told it
 	struct port_address *address;     // of spec.local
 	struct multicast_group *group;    // joined: of spec.remote; or NULL
 	uint32_t neighbour;               // next hop to remote, NEIGHBOUR_NONE

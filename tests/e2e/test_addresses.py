@@ -6,7 +6,7 @@
 import pytest
 
 import mcx
-from lab import apply, install, wait_for
+from lab import RpcError, apply, fence, install, wait_for
 
 ALICE = "sip:alice@mcptt.example.org"
 GATEWAY = "sip:gateway@lmr.example.org"
@@ -253,7 +253,6 @@ def test_listener_who_sends_rtcp_only_is_followed(muxed, clients, second_host):
     moved = clients("ran", muxed.stated.family, relay_port=muxed.stated.relay_port)
     muxed.apply()
     assert report(muxed, second_host) == second_host.address
-    muxed.heard_by(second_host)
     assert report(muxed, moved) == moved.address
     muxed.learn(muxed.radio)
     assert report(muxed, moved) == report(muxed, second_host) == muxed.radio.address
@@ -291,3 +290,73 @@ def test_who_goes_on_from_where_it_was_is_followed_in_the_end(roaming, clients):
         return remote_of(roaming.relay, roaming.name)
     assert say() == third.address
     wait_for(say, lambda remote: remote == roaming.radio.address, "a learnt address")
+
+
+# A gateway that sends from another address than it receives at
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("mode", ["plain", "opaque"])
+def test_source_is_where_packets_come_from(relay, clients, name, mode, family):
+    receives, sends, other = clients("ran", family), clients("ran", family), clients("core", family)
+    sends.relay_port = receives.relay_port
+    apply(relay, name, [receives.leg("gateway", mode, source=sends.address), other.leg("other", mode)])
+    assert relay.call("session.get", {"id": name})["legs"][0]["source"] == sends.address
+    before = relay.drops()
+    receives.send(mcx.rtp(1, 1, b"from where it receives"))
+    sends.send(mcx.rtp(1, 2, b"from where it sends"))
+    assert other.recv() == mcx.rtp(1, 2, b"from where it sends")
+    relay.wait_drops(before, source_mismatch=1)
+    sends.send(mcx.rr(1))
+    assert other.recv() == mcx.rr(1)
+    other.send(mcx.rtp(2, 1, b"to where it receives"))
+    assert receives.recv() == mcx.rtp(2, 1, b"to where it receives")
+    assert sends.drain() == []
+    apply(relay, name, [receives.leg("gateway", mode), other.leg("other", mode)])
+    receives.send(mcx.rtp(1, 3, b"symmetric again"))
+    assert other.recv() == mcx.rtp(1, 3, b"symmetric again")
+
+
+def test_source_without_remote(relay, clients, name):
+    """A leg that is only heard."""
+    camera, listener = clients("ran"), clients("core")
+    apply(relay, name, [camera.leg("camera", "plain", remote=None, source=camera.address), listener.leg("l", "plain")])
+    camera.send(mcx.rtp(1, 1, b"seen"))
+    assert listener.recv() == mcx.rtp(1, 1, b"seen")
+
+
+def test_source_of_plain_rtcp_beside_protected_media(relay, clients, name, new_key):
+    """The tag tells who sends media, the address who sends RTCP."""
+    gmk = new_key()
+    install(relay, gmk)
+    radio, sends, lmr = clients("ran"), clients("ran"), clients("core")
+    sends.relay_port = radio.relay_port
+    apply(relay, name, [radio.leg("radio", "srtp", gmk, source=sends.address, rtcp_protection={"mode": "plain"}),
+                        lmr.leg("lmr", "plain", protection={"user": GATEWAY})])
+    sender, before = mcx.SrtpSender(gmk.group(ALICE), SSRC), relay.drops()
+    radio.send(sender.protect(b"by its tag"))
+    assert lmr.recv() == sender.last_plain
+    radio.send(mcx.rr(SSRC))
+    sends.send(mcx.rr(SSRC))
+    assert lmr.recv()
+    relay.wait_drops(before, source_mismatch=1)
+
+
+def test_source_of_a_group(relay, lab, clients, name):
+    """Whoever else speaks to the group does not speak into the call."""
+    speaker, stranger, listener = clients("ran"), clients("ran"), clients("core")
+    group = "239.77.0.21:7000"
+    apply(relay, name, [speaker.leg("group", "plain", remote=group, source=speaker.address), listener.leg("l", "plain")])
+    before = relay.drops()
+    for client in (stranger, speaker):
+        client.relay_host, client.relay_port = group.split(":")[0], 7000
+    stranger.send(mcx.rtp(1, 1, b"stranger"))
+    assert fence(speaker, mcx.rtp(1, 2, b"speaker"), listener) == [mcx.rtp(1, 2, b"speaker")]
+    relay.wait_drops(before, source_mismatch=1)
+
+
+@pytest.mark.parametrize("source", ["10.77.1.2", "nowhere", 7, "[fd77:1::2]:5000", "239.1.2.3:5000", "10.77.1.1:5000",
+                                    "127.0.0.1:5000", "0.0.0.0:5000", "10.77.1.2:0"])
+def test_bad_source(relay, clients, name, source):
+    with pytest.raises(RpcError) as caught:
+        apply(relay, name, [clients("ran").leg("a", "plain", source=source)])
+    assert (caught.value.code, caught.value.path) == (-32602, "params.session.legs[0].source")

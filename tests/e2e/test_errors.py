@@ -145,6 +145,7 @@ def state_wrong_legs(p):
     p.session(leg(to=[7]))
     p.session(leg(receive=True))
     p.session(leg(local="10.77.1.9:5000"))
+    p.session(leg(source="127.0.0.1:5000"))
     p.session(leg(remote="127.0.0.1:5000"))
     p.session(leg(remote="[2001:db8::7]:5004", local="[fd77:1::1]:5000"))
     p.session(leg(remote="203.0.113.1:5000"))

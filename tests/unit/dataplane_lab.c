@@ -319,6 +319,8 @@ void lab_connect(struct lab *lab)
 			.rtcp_mux = !spec->no_rtcp,
 			.clock_factor = jitter_clock_factor(LAB_CLOCK_RATE, rte_get_tsc_hz()),
 			.remote = spec->remote,
+			.source = spec->remote,
+			.any_source = spec->group,
 			.in = {in, in},
 			.fanout = {&lab->audiences[SRTP_RTP]->fanout,
 				&lab->audiences[SRTP_RTCP]->fanout},
