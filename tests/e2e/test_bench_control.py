@@ -12,7 +12,7 @@ import pytest
 import lab as lab_module
 
 PROGRAM = lab_module.ROOT / "bench" / "control"
-KEYS, SESSIONS, ROUNDS = 3000, 500, 2
+KEYS, SESSIONS, ROUNDS, GROUP = 3000, 500, 2, 400
 pytestmark = [
     pytest.mark.skipif(not (lab_module.build_directory() / "mcxgen").exists(), reason="mcxgen is not built"),
     pytest.mark.skipif(lab_module.sanitized(), reason="its relay is confined, which the search for leaks is not")]
@@ -20,7 +20,7 @@ pytestmark = [
 
 def run(*options):
     return subprocess.run([PROGRAM, lab_module.build_directory(), "--no-huge", "--keys", str(KEYS), "--sessions",
-                           str(SESSIONS), *options], capture_output=True, text=True, timeout=300)
+                           str(SESSIONS), "--group", str(GROUP), *options], capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize("options", [(), ("--keys-a-line", "100", "--sessions-a-line", "1", "--in-flight", "64")],
@@ -40,7 +40,12 @@ def test_the_call_goes_on(options):
         assert (counts["sessions"], counts["legs"]) == (SESSIONS + 1, 2 * SESSIONS + 2)
         assert counts["keys"] == KEYS + SESSIONS + 2
     empty = [result for result in results if result["name"] == "empty"]
-    assert len(empty) == ROUNDS and all(result["relay"] == result["before"] for result in empty)
+    assert len(empty) == ROUNDS + 1 and all(result["relay"] == result["before"] for result in empty)
+    counts = {result["name"]: result["count"] for result in results if result["name"].startswith(f"group-{GROUP}-")}
+    assert counts == {f"group-{GROUP}-{name}": count for name, count in (
+        ("come", GROUP), ("join", 300), ("mute", 300), ("leave", 300), ("get", GROUP), ("renew", 1), ("revoke", 1), ("go", 1))}
+    [ratio] = [result for result in results if result["name"] == "group-ratio"]
+    assert ratio["legs"] == [100, GROUP] and all(ratio[change] > 0 for change in ("join", "mute", "leave"))
     call = results[-1]
     assert call["name"] == "call" and call["sent"] > 0 and call["received"] == call["sent"]
     assert call["lost"] == call["auth_failed"] == call["unknown"] == call["duplicates"] == 0 and call["drops"] == {}
@@ -49,7 +54,9 @@ def test_the_call_goes_on(options):
 def test_as_a_table():
     done = run("--rounds", "1", "--table")
     assert done.returncode == 0, done.stderr
-    rows = re.findall(r"^\| ([a-z-]+) \|", done.stdout, re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z0-9-]+) \|", done.stdout, re.MULTILINE)
     assert rows == ["phase", "idle", "key-install", "key-list", "session-apply", "session-get", "session-list",
-                    "session-remove", "key-revoke", "empty"]
+                    "session-remove", "key-revoke", "empty",
+                    *(f"group-{legs}-{name}" for legs in (100, GROUP) for name in (
+                        "come", "join", "mute", "leave", "get", "renew", "revoke", "go")), "empty"]
     assert re.search(r"^The call: [1-9][\d,]* packets sent, 0 lost, drops: none", done.stdout, re.MULTILINE)
