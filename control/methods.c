@@ -18,7 +18,7 @@ const struct rpc_method control_methods[] = {
 	{"key.list", .call_in_slices = key_list, .reads = true},
 	{"session.apply", session_apply_method},
 	{"session.remove", .call_in_slices = session_remove_method},
-	{"session.get", session_get},
+	{"session.get", .call_in_slices = session_get, .reads = true},
 	{"session.list", .call_in_slices = session_list, .reads = true},
 	{"leg.apply", leg_apply},
 	{"leg.remove", leg_remove},

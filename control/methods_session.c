@@ -43,16 +43,63 @@ static struct session *session_named(
 	return session;
 }
 
-json_t *session_get(void *arg, const json_t *params, struct rpc_error *error)
+// A leg that is to be shown in a later slice, if it is still there then.
+static json_t *leg_ticket(const struct session_leg *leg)
+{
+	return json_integer((json_int_t)((uint64_t)leg->serial << 32 | leg->index));
+}
+
+static const struct session_leg *leg_of_ticket(
+	const struct sessions *sessions, const json_t *ticket)
+{
+	uint64_t value = (uint64_t)json_integer_value(ticket);
+	const struct session_leg *leg = session_leg_at(sessions, (uint32_t)value);
+	return leg && leg->serial == value >> 32 ? leg : NULL;
+}
+
+// The first slice: false if it is over before all legs were shown. The others are in slice->list then,
+// of which the first is leg number slice->count.
+static bool session_get_begin(
+	const struct api *api, const struct session *session, struct rpc_slice *slice)
+{
+	const struct session_leg *leg;
+	size_t i = 0;
+	rpc_emit_members(slice, session_show(api->sessions, session), "legs");
+	TAILQ_FOREACH (leg, &session->legs, entry) {
+		if (slice->list || rpc_slice_expired(slice, i)) {
+			slice->list = slice->list ? slice->list : json_array();
+			slice->count = (int64_t)slice->next;
+			json_array_append_new(slice->list, leg_ticket(leg));
+			continue;
+		}
+		rpc_emit(slice, "legs", leg_show(api->sessions, leg));
+		i++;
+	}
+	return !slice->list;
+}
+
+json_t *session_get(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
 	struct reader r;
 	const char *id = "";
-	reader_open(&r, params, "params", error);
-	reader_string(&r, "id", READER_REQUIRED, &id);
-	struct session *session = session_named(api, &r, "id", id);
-	api->read_mail(api->poll_arg); // what workers said before this request shows
-	return session ? session_show(api->sessions, session) : NULL;
+	if (!slice->list) {
+		reader_open(&r, params, "params", error);
+		reader_string(&r, "id", READER_REQUIRED, &id);
+		const struct session *session = session_named(api, &r, "id", id);
+		api->read_mail(api->poll_arg); // what workers said before this request shows
+		return session && session_get_begin(api, session, slice) ? json_object() : NULL;
+	}
+	for (size_t i = slice->next; i - (size_t)slice->count < json_array_size(slice->list); i++) {
+		if (rpc_slice_expired(slice, i))
+			return NULL;
+		const struct session_leg *leg = leg_of_ticket(
+			api->sessions, json_array_get(slice->list, i - (size_t)slice->count));
+		if (leg)
+			rpc_emit(slice, "legs", leg_show(api->sessions, leg));
+	}
+	return json_object();
 }
 
 static void session_emit(void *session, void *slice)

@@ -168,26 +168,39 @@ static json_t *response_id(const json_t *request)
 	return json_is_string(id) || json_is_number(id) ? json_incref(id) : json_null();
 }
 
-void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
+void rpc_emit_members(struct rpc_slice *slice, json_t *members, const char *member)
 {
 	struct rpc_text *text = &slice->work->text;
 	const json_t *request = work_request(slice->work);
+	bool has_members = json_object_size(members) > 0;
 	if (!json_object_get(request, "id")) {
+		json_decref(members);
+		return;
+	}
+	text_begin_response(slice->work);
+	rpc_text_add_string(text, "{\"jsonrpc\":\"2.0\",\"id\":");
+	rpc_text_add_json(text, response_id(request));
+	rpc_text_add_string(text, ",\"result\":{");
+	rpc_text_add_members(text, members);
+	rpc_text_add_string(text, has_members ? ",\"" : "\"");
+	rpc_text_add_string(text, member);
+	rpc_text_add_string(text, "\":[");
+	slice->emitted = true;
+}
+
+void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
+{
+	struct rpc_text *text = &slice->work->text;
+	if (!json_object_get(work_request(slice->work), "id")) {
 		json_decref(element);
 		return;
 	}
-	if (!slice->emitted) {
-		text_begin_response(slice->work);
-		rpc_text_add_string(text, "{\"jsonrpc\":\"2.0\",\"id\":");
-		rpc_text_add_json(text, response_id(request));
-		rpc_text_add_string(text, ",\"result\":{\"");
-		rpc_text_add_string(text, member);
-		rpc_text_add_string(text, "\":[");
-	} else {
+	if (!slice->emitted)
+		rpc_emit_members(slice, json_object(), member);
+	if (slice->listed)
 		rpc_text_add(text, ",", 1);
-	}
 	rpc_text_add_json(text, element);
-	slice->emitted = member;
+	slice->listed = true;
 }
 
 // Takes over the reference; NULL: there was no memory for it.

@@ -27,7 +27,8 @@ struct rpc_slice {
 	json_t *list;        // what it has collected; released with the request
 	uint64_t until_ns;   // of clock_now_ns(): end of the slice
 	bool more;           // set by rpc_slice_expired(): to be called again
-	const char *emitted; // set by rpc_emit()
+	bool emitted;        // set by rpc_emit() and rpc_emit_members()
+	bool listed;         // the same: the array has an element
 	struct rpc_work *work;
 };
 
@@ -40,6 +41,10 @@ bool rpc_slice_expired(struct rpc_slice *slice, size_t next);
 // at once and not kept as JSON, for lists of a million. Takes over the reference; NULL: there was
 // no memory for it. The method's own result is ignored from then on, and it cannot fail.
 void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element);
+
+// Begins such a result that has other members as well, in front of the array of that name, which
+// may stay empty. Takes over the reference; NULL: there was no memory for it.
+void rpc_emit_members(struct rpc_slice *slice, json_t *members, const char *member);
 
 // A method in slices. Each slice leaves a state that others may see. A request that cannot be done
 // fails before its first change.

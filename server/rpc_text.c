@@ -39,9 +39,19 @@ void rpc_text_add_string(struct rpc_text *text, const char *string)
 	rpc_text_add(text, string, strlen(string));
 }
 
-void rpc_text_add_json(struct rpc_text *text, json_t *json)
+static void text_add(struct rpc_text *text, json_t *json, size_t flags)
 {
-	if (!json || json_dump_callback(json, text_dump, text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+	if (!json || json_dump_callback(json, text_dump, text, JSON_COMPACT | flags) != 0)
 		text->failed = true;
 	json_decref(json);
+}
+
+void rpc_text_add_json(struct rpc_text *text, json_t *json)
+{
+	text_add(text, json, JSON_ENCODE_ANY);
+}
+
+void rpc_text_add_members(struct rpc_text *text, json_t *object)
+{
+	text_add(text, object, JSON_EMBED);
 }

@@ -22,3 +22,5 @@ void rpc_text_add_string(struct rpc_text *text, const char *string);
 
 // Takes over the reference; NULL: there was no memory for it.
 void rpc_text_add_json(struct rpc_text *text, json_t *json);
+// The same of an object's members alone, without braces around them.
+void rpc_text_add_members(struct rpc_text *text, json_t *object);

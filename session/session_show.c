@@ -65,9 +65,9 @@ static json_t *address_show(const struct endpoint *address)
 
 // --- leg, session
 
-static json_t *leg_show(const struct sessions *sessions, const struct session *session,
-	const struct session_leg *leg)
+json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg)
 {
+	const struct session *session = leg->session;
 	const struct leg_spec *spec = &leg->spec;
 	json_t *out = json_object();
 	set(out, "id", json_string(spec->id));
@@ -112,7 +112,7 @@ json_t *session_summary(const struct session *session)
 
 json_t *session_show(const struct sessions *sessions, const struct session *session)
 {
-	json_t *out = session_summary(session), *keys = json_array(), *legs = json_array();
+	json_t *out = session_summary(session), *keys = json_array();
 	json_object_del(out, "n_legs");
 	json_object_del(out, "n_keys");
 	if (session->spec.group)
@@ -123,10 +123,6 @@ json_t *session_show(const struct sessions *sessions, const struct session *sess
 		if (key)
 			json_array_append_new(keys, key_show(sessions->keys, key));
 	}
-	const struct session_leg *leg;
-	TAILQ_FOREACH (leg, &session->legs, entry)
-		json_array_append_new(legs, leg_show(sessions, session, leg));
 	set(out, "keys", keys);
-	set(out, "legs", legs);
 	return out;
 }

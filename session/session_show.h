@@ -9,5 +9,7 @@
 
 // Sessions as JSON. Control thread.
 
+// All but its legs.
 json_t *session_show(const struct sessions *sessions, const struct session *session);
+json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg);
 json_t *session_summary(const struct session *session);

@@ -89,6 +89,9 @@ static json_t *method_say(
 	size_t n = (size_t)json_integer_value(json_object_get(params, "n"));
 	(void)app;
 	(void)error;
+	json_t *members = json_object_get(params, "members");
+	if (members && slice->next == 0)
+		rpc_emit_members(slice, json_incref(members), "said");
 	for (size_t i = slice->next; i < n; i++) {
 		if (rpc_slice_expired(slice, i))
 			return NULL;
@@ -495,6 +498,21 @@ static void lists_are_said(void **state)
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"said\":[0]}}");
 }
 
+static void lists_are_said_behind_other_members(void **state)
+{
+	struct rpc_work *work = work_on(
+		"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"say\",\"params\":{\"n\":2,"
+		"\"members\":{\"a\":1,\"b\":[]}}},"
+		"{\"jsonrpc\":\"2.0\",\"method\":\"say\",\"params\":{\"n\":2,\"members\":{}}},"
+		"{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"say\",\"params\":{\"members\":"
+		"{\"a\":{}}}}]");
+	(void)state;
+	while (!rpc_work_step(work, 0))
+		;
+	check_close(work, "[{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":1,\"b\":[],\"said\":[0,"
+			  "1]}},{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"a\":{},\"said\":[]}}]");
+}
+
 // Beyond the bound nothing runs, and each request is told so.
 static void answers_of_a_batch_are_bounded(void **state)
 {
@@ -566,6 +584,7 @@ int main(void)
 		cmocka_unit_test(methods_run_in_parts),
 		cmocka_unit_test(closing_ends_the_request),
 		cmocka_unit_test(lists_are_said),
+		cmocka_unit_test(lists_are_said_behind_other_members),
 		cmocka_unit_test(answers_of_a_batch_are_bounded),
 		cmocka_unit_test(every_request_is_reported_once),
 		cmocka_unit_test(every_failing_allocation_is_survived),

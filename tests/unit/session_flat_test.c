@@ -425,6 +425,46 @@ static void what_stays_is_not_taken_again(void **state)
 	session_close();
 }
 
+// However little time there is: one leg a slice at least, and others may change the session between two.
+static void a_session_is_shown_in_slices(void **state)
+{
+	(void)state;
+	static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.get\","
+				      "\"params\":{\"id\":\"call\"}}";
+	struct rpc rpc = {.methods = control_methods, .app = &app.api};
+	size_t len;
+	session_open(60);
+	struct rpc_work *get = rpc_work_open(&rpc, request, sizeof(request) - 1);
+	unsigned n_slices = 0;
+	while (!rpc_work_step(get, 0))
+		if (++n_slices == 10) {
+			assert_true(leg_remove(3));  // has been shown
+			assert_true(leg_remove(40)); // not yet
+			assert_true(leg_apply(70, &(struct stated){.there = true}));
+			assert_true(leg_remove(41)); // comes again: it is another one
+			assert_true(leg_apply(41, &(struct stated){.there = true}));
+			assert_true(leg_apply(50, &(struct stated){.there = true, .deaf = true}));
+		}
+	assert_true(n_slices >= 50);
+	char *answer = rpc_work_close(get, &len);
+	json_t *json = json_loadb(answer, len, 0, NULL);
+	const json_t *result = json_object_get(json, "result");
+	const json_t *legs = json_object_get(result, "legs");
+	assert_string_equal(json_string_value(json_object_get(result, "id")), "call");
+	assert_true(json_is_array(json_object_get(result, "keys")));
+	assert_int_equal(json_array_size(legs), 58);
+	for (size_t i = 0; i < 58; i++) {
+		const json_t *leg = json_array_get(legs, i);
+		char id[16];
+		snprintf(id, sizeof(id), "l%zu", i < 40 ? i : i + 2);
+		assert_string_equal(json_string_value(json_object_get(leg, "id")), id);
+		assert_int_equal(json_is_true(json_object_get(leg, "send")), i + 2 != 50);
+	}
+	json_decref(json);
+	secmem_free(answer);
+	session_close();
+}
+
 static int app_start(void **state)
 {
 	(void)state;
@@ -474,7 +514,8 @@ int main(void)
 		cmocka_unit_test(a_change_costs_the_same_in_a_large_session),
 		cmocka_unit_test(everyone_sends_to_whom_he_has_to),
 		cmocka_unit_test(ninth_way_to_use_a_gmk_is_refused),
-		cmocka_unit_test(what_stays_is_not_taken_again)};
+		cmocka_unit_test(what_stays_is_not_taken_again),
+		cmocka_unit_test(a_session_is_shown_in_slices)};
 	alarm(300); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
 }
