@@ -31,7 +31,7 @@ static bool leg_can_receive(const struct session_leg *leg)
 	return leg->spec.send && leg->neighbour != NEIGHBOUR_NONE;
 }
 
-// Floor control goes to control legs and RTCP to media legs, unless `to` says otherwise.
+// Floor control is sent to control legs and RTCP to media legs, unless `to` states otherwise.
 static bool named_takes(unsigned protocol, const struct leg_spec *leg)
 {
 	return protocol == SRTP_RTP ? !leg->control : leg->control || leg->rtcp_mux;
@@ -79,8 +79,8 @@ static struct fanout_variant variant_of_leg(
 	return variant;
 }
 
-// Whether two legs get what is sent under the same rule, so that their variant is the same whatever
-// becomes of the keys.
+// Whether two legs receive under the same rule, so that they have the same variant whatever happens
+// to the keys.
 static bool legs_alike(const struct session_leg *a, const struct session_leg *b, unsigned protocol)
 {
 	const struct protection_spec *x = &a->spec.protection[protocol];

@@ -5,17 +5,17 @@
 
 #include "session/session_types.h"
 
-// Who receives what a leg sends, and of whom a leg receives: its session's audiences, and those of
-// legs that name their receivers in `to`. Control thread. Workers see a change when it is published.
+// The receivers of a leg, and the legs it receives from: its session's audiences, and those of legs
+// that name their receivers in `to`. Control thread. Workers see a change when it is published.
 
 // What a leg sends to: its own audience, or that of its session.
 struct audience *leg_audience(const struct session_leg *leg, unsigned protocol);
 
-// The leg is bound now and was as `before`; a new one was as it is. It comes to where it receives, in
-// its session and of those that name it, and leaves where it did.
+// The leg is bound now and was as `before`; a new one was as it is. It is added where it receives,
+// in its session and in the audiences of legs that name it, and removed where it did.
 void leg_audience_follow(
 	struct sessions *sessions, const struct session_leg *before, struct session_leg *leg);
-// It receives nothing any more and nobody names it. The audiences of those who did are published.
+// Removes the leg as a receiver everywhere. The audiences that it was in are published.
 void leg_audience_leave(struct sessions *sessions, struct session_leg *leg);
 
 // Makes the leg's own audiences, if it names receivers: all of them are there.

@@ -36,7 +36,7 @@ static void addresses_join(const struct port *port, uint8_t family, char text[LI
 		strcpy(text + LIST_SIZE - sizeof("..."), "...");
 }
 
-// Whom a UDP port leads to.
+// The leg in a slot of a UDP map; NULL: none.
 static const struct session_leg *leg_of_slot(const struct sessions *sessions, uint32_t slot)
 {
 	return slot == 0 ? NULL : session_leg_at(sessions, slot - 1);

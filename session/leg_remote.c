@@ -11,7 +11,7 @@ enum {
 	LATE_MS = 2000,  // that packets from the address before are late ones
 };
 
-// Whether a tag tells who sends what moves the leg: media, or SRTCP where there is only that.
+// Whether verified packets move the leg: those of media, or SRTCP on a control leg.
 static bool spec_learns(const struct leg_spec *spec)
 {
 	return spec->learn && spec->protection[spec->control ? SRTP_RTCP : SRTP_RTP].has_key;

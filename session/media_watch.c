@@ -29,13 +29,13 @@ static uint32_t leg_drops(const struct sessions *sessions, uint32_t index, enum 
 	return n;
 }
 
-// Whether that many seconds passed. What a worker heard may be newer than now.
+// Whether that many seconds passed. A worker's time stamp may be newer than now.
 static bool seconds_passed(uint64_t since, uint64_t now, uint32_t seconds)
 {
 	return now > since && (now - since) / rte_get_tsc_hz() >= seconds;
 }
 
-// Tells of a leg; n is how many packets.
+// Raises a notice about a leg; n is the number of packets.
 static bool leg_notice(struct sessions *sessions, uint32_t index, enum notice_type type, uint64_t n)
 {
 	const struct session_leg *leg = session_leg_at(sessions, index);
@@ -62,8 +62,8 @@ static void watch_start(
 	leg_notice(sessions, index, NOTICE_MEDIA_STARTED, 0);
 }
 
-// The key that the leg names and that is missing: what the MKI says is not said, for anybody may
-// have written it. NULL: all are there by now.
+// The missing key that the leg refers to. The packet's MKI is not shown, because it is not
+// authenticated. NULL: all are installed by now.
 static const struct key_slot *leg_missing_key(const struct session_leg *leg)
 {
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
@@ -105,7 +105,7 @@ static void watch_unknown(struct sessions *sessions, uint32_t index, struct leg_
 		watch->unknown_mki = mki;
 }
 
-// What is not told for the limit on notices is told later.
+// A notice that the limit suppresses is raised later.
 static void watch_drops(
 	struct sessions *sessions, uint32_t index, struct leg_watch *watch, uint64_t now)
 {
@@ -125,8 +125,8 @@ static void watch_drops(
 	}
 }
 
-// Legs of a session that seems to be silent: one that was not its turn yet may have been heard. How
-// many legs were looked at.
+// Looks at the legs of a session that seems to be silent: one whose turn has not come yet may have
+// received packets. Returns how many were looked at.
 static uint32_t watch_silence(struct sessions *sessions, struct session *session, uint64_t now)
 {
 	uint32_t seconds = session->spec.timeout;

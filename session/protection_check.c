@@ -35,7 +35,8 @@ static uint32_t find_key_scope(const struct sessions *sessions, const struct ses
 	return scope;
 }
 
-// Says where the key was looked for. A domain that has no keys is not quoted: it may be one.
+// Names the place where the key was looked for. A domain without keys is not quoted: it may be a
+// key.
 static void fail_key(struct sessions *sessions, const struct session_spec *spec,
 	const struct leg_spec *leg, const char *domain, const struct key_ref *ref, const char *path,
 	const char *member, struct rpc_error *error)
@@ -104,7 +105,7 @@ static enum srtp_suite protection_suite(const struct sessions *sessions,
 	const struct key_ref *ref = &protection->key;
 	if (protection->has_suite)
 		return protection->profile.suite;
-	// leg.apply knows the session's keys by id only; they are installed.
+	// leg.apply has the session's keys by id only; they are installed.
 	for (uint32_t k = 0; ref->scope == session->scope && k < spec->n_keys; k++)
 		if (spec->keys[k].id == ref->id && spec->keys[k].secret.value_len > 0)
 			return spec->keys[k].profile.suite;
@@ -146,7 +147,7 @@ static void check_key_use(const struct sessions *sessions, const struct session 
 	}
 }
 
-// Finds the keys of a leg, and checks that they are for what it does with them.
+// Finds the keys of a leg, and checks that they suit its protection.
 void protection_check(struct sessions *sessions, const struct session *session,
 	const struct session_spec *spec, struct leg_spec *leg, unsigned protocol, const char *path,
 	struct rpc_error *error)

@@ -35,7 +35,7 @@ struct key_profile protection_profile(
 		profile.mki_len = spec->profile.mki_len;
 	if (spec->has_roc_rate)
 		profile.roc_rate = spec->profile.roc_rate;
-	// Whatever the key has for those who use it with AES-GCM.
+	// Whatever the key's profile for AES-GCM is.
 	if (!srtp_suite_is_aead(profile.suite))
 		profile.roc_rate = 0;
 	return profile;

@@ -61,7 +61,7 @@ static struct session_leg *leg_state(struct sessions *sessions, struct session *
 	return leg;
 }
 
-// Who named the leg in `to` sends to the others it named; to nobody if there are none.
+// A leg that named it in `to` keeps sending to the others it named; to none if it named no other.
 static void spec_forget(struct leg_spec *spec, const char *id)
 {
 	for (uint32_t t = spec->n_to; t-- > 0;) {
@@ -72,7 +72,7 @@ static void spec_forget(struct leg_spec *spec, const char *id)
 	}
 }
 
-// First step of a leg's end: nothing that workers see leads to it.
+// First step of removing a leg: nothing published refers to it afterwards.
 static void leg_hide(struct sessions *sessions, struct session_leg *leg)
 {
 	struct session *session = leg->session;
@@ -226,7 +226,7 @@ static struct session *session_new(struct sessions *sessions)
 	return session;
 }
 
-// Nothing leads to it any more.
+// Nothing published refers to it any more.
 static void session_free(struct session *session)
 {
 	struct sessions *sessions = session->sessions;

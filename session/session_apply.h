@@ -8,10 +8,10 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
-// Sessions come, change and go. Control thread.
+// Creating, changing and removing sessions. Control thread.
 
-// Makes the session be what spec says, or changes nothing and sets *error, with paths below path.
-// Takes what it needs out of spec. *created tells whether it is new.
+// Makes the session match spec, or changes nothing and sets *error, with paths below path. Takes
+// what it needs out of spec. *created: the session is new.
 bool session_apply(struct sessions *sessions, struct session_spec *spec, const char *path,
 	bool *created, struct rpc_error *error);
 

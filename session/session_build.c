@@ -43,7 +43,7 @@ static struct leg_key leg_key_build(struct keystore *store, const struct session
 
 enum { LEG_KEYS_MAX = FANOUT_RING_MAX + FANOUT_ACCEPT_MAX };
 
-// The usable keys under which packets may come: those of the ring, then those that are accepted.
+// The usable keys for inbound packets: those of the ring, then those in `accept`.
 static uint32_t leg_keys_collect(struct keystore *store, const struct session *session,
 	const struct session_leg *leg, unsigned protocol, struct key_slot *keys[LEG_KEYS_MAX])
 {
@@ -102,7 +102,7 @@ struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 	uint32_t n[SRTP_N_PROTOCOLS];
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 		n[protocol] = leg_keys_collect(store, session, leg, protocol, keys[protocol]);
-	// The keys live behind the leg, in its memory.
+	// The keys are stored behind the leg, in the same allocation.
 	struct leg *out =
 		alloc_zero(1, sizeof(*out) + (n[SRTP_RTP] + n[SRTP_RTCP]) * sizeof(struct leg_key));
 	struct leg_key *room = (struct leg_key *)(out + 1);

@@ -60,7 +60,7 @@ static int compare_locals(const void *a, const void *b)
 	return order ? order : memcmp(x->local.addr, y->local.addr, sizeof(x->local.addr));
 }
 
-// By port and group. Those that join none come first, and are all the same.
+// By port and group. Legs without a group come first and count as equal.
 static int compare_groups(const void *a, const void *b)
 {
 	const struct leg_spec *x = *(const struct leg_spec *const *)a;
@@ -107,8 +107,7 @@ static void check_unique(const struct leg_spec *legs, uint32_t n, const char *pa
 
 #define ID_TWICE "is the id of two legs; accepted: each id once"
 
-// What new legs need: a leg that leaves gives its index back only after those that come have
-// theirs.
+// What new legs need: a removed leg releases its index only after the new ones have theirs.
 static void count_new(const struct session *session, const struct session_spec *spec,
 	uint32_t *n_new, uint32_t *n_ctxs)
 {

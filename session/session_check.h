@@ -6,8 +6,8 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
-// Whether a session can be what a client states. Each function returns false with *error set, and
-// changes nothing but the scopes of keys, which it finds.
+// Whether a stated session is possible. Each function returns false with *error set, and changes
+// nothing but the scopes of keys, which it finds.
 
 // Its own keys can be installed.
 bool session_check_keys(struct sessions *sessions, const struct session *session,

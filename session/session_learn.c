@@ -21,7 +21,7 @@ enum {
 	STREAMS_LOOKED_AT = 64 // that are new last
 };
 
-// The leg that a worker speaks of, if it still is the one that the worker saw.
+// The leg that a worker refers to, if it is still the same one.
 static struct session_leg *session_leg_by_index(
 	const struct sessions *sessions, uint32_t index, uint32_t serial)
 {
@@ -29,7 +29,7 @@ static struct session_leg *session_leg_by_index(
 	return leg && leg->serial == serial ? leg : NULL;
 }
 
-// Whether media can be sent to an address that a packet claims to come from.
+// Whether media can be sent to the source address of a packet.
 static bool address_learnable(
 	const struct sessions *sessions, const struct session_leg *leg, const struct endpoint *addr)
 {
@@ -61,7 +61,7 @@ void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, u
 	if (!leg || !leg_remote_follows(leg, protocol, addr, now_ms) ||
 		(protocol == SRTP_RTCP && leg_heard_media(sessions, leg)) ||
 		!address_learnable(sessions, leg, addr))
-		return; // if it is only too early the next packet says so again
+		return; // if it is only too early the next packet reports it again
 	struct session_leg before = *leg;
 	leg_remote_learn(leg, protocol, addr, now_ms);
 	leg_bind(sessions, leg->session, leg);

@@ -5,11 +5,11 @@
 
 #include "session/session_types.h"
 
-// What workers tell of legs. Control thread.
+// What workers report about legs. Control thread.
 
 // A worker says that an authentic packet of a protocol (enum srtp_protocol) of a leg came from addr.
 void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, uint8_t protocol,
 	const struct endpoint *addr);
-// A worker says that a stream is on a leg.
+// A worker reports a stream on a leg.
 void session_note_stream(
 	struct sessions *sessions, uint32_t index, uint32_t serial, uint32_t stream);

@@ -45,8 +45,8 @@ void leg_publish(struct sessions *sessions, const struct session_leg *leg)
 	retire_memory(sessions, before);
 }
 
-// A key that its legs name has changed: fan-outs first, and with them nothing leads to its contexts
-// any more.
+// A key that its legs use has changed: fan-outs first, after which nothing published refers to its
+// contexts.
 void session_follow_key(struct key_owner *owner)
 {
 	struct session *session = container_of(owner, struct session, owner);
@@ -73,7 +73,7 @@ static void leg_clear_group(const struct session_leg *leg)
 		udp_map_unset(leg->group->legs, &leg->spec.remote, leg->index);
 }
 
-// First, before anything that it leads to is retired: no worker finds the leg any more.
+// First, before anything that it refers to is retired: no worker finds the leg any more.
 void leg_unpublish(struct sessions *sessions, struct session_leg *leg)
 {
 	udp_map_unset(leg->address->legs, &leg->spec.local, leg->index);
@@ -98,8 +98,8 @@ static void release_groups(void *table, uint32_t index)
 	multicast_table_free(table);
 }
 
-// Workers find the groups that legs joined, and no more those that none is in: after no leg array
-// of these leads anywhere.
+// Publishes the groups that legs joined and unpublishes those without members: after no leg array
+// refers to the latter.
 void groups_publish(struct sessions *sessions)
 {
 	for (unsigned i = 0; i < sessions->relay->n_ports; i++) {

@@ -6,7 +6,7 @@
 #include "session/session_types.h"
 
 // The order of publishing (docs/threads.md): what was published before is retired only when nothing
-// published leads to it any more. Control thread.
+// published refers to it any more. Control thread.
 
 // Builds and publishes anew what workers see of a leg, but for the fan-outs that it is in.
 void leg_publish(struct sessions *sessions, const struct session_leg *leg);
@@ -14,11 +14,11 @@ void leg_publish(struct sessions *sessions, const struct session_leg *leg);
 // For struct key_owner: a key that its legs name has changed.
 void session_follow_key(struct key_owner *owner);
 
-// First, before anything that it leads to is retired: no worker finds the leg any more.
+// First, before anything that it refers to is retired: no worker finds the leg any more.
 void leg_unpublish(struct sessions *sessions, struct session_leg *leg);
 // Nor at addresses that it had before it was bound anew.
 void leg_unpublish_replaced(const struct session_leg *before, const struct session_leg *now);
 
-// Workers find the groups that legs joined, and no more those that none is in: after no leg array
-// of these leads anywhere.
+// Publishes the groups that legs joined and unpublishes those without members: after no leg array
+// refers to the latter.
 void groups_publish(struct sessions *sessions);

@@ -199,7 +199,7 @@ static void leg_check_source(struct reader *r, const struct leg_spec *leg)
 			"sends on this leg");
 }
 
-// A group is where it is: nobody who speaks to it moves it.
+// A group's address is fixed: it is not learned from packets.
 static void leg_check_learn(struct reader *r, const struct leg_spec *leg)
 {
 	if (leg->learn && leg->remote.family != AF_UNSPEC && endpoint_is_multicast(&leg->remote))

@@ -9,7 +9,7 @@ struct rpc_error;
 
 // What a client states of a session and its legs, as one value. Control thread.
 
-// Of a protection; whoever gets the copy frees it with its leg.
+// Copies a protection; the copy is freed with its leg.
 struct protection_spec protection_copy(const struct protection_spec *spec);
 
 void session_spec_free(struct session_spec *spec);

@@ -12,9 +12,9 @@
 #include "base/counter.h"
 #include "dataplane/worker.h"
 
-// What session.get tells of the packets of a leg: docs/control.md says what each number means.
+// The statistics of a leg in session.get: docs/control.md defines each number.
 
-enum { STREAMS_SHOWN = 64 }; // heard last
+enum { STREAMS_SHOWN = 64 }; // most recently received
 
 static void set(json_t *object, const char *name, json_t *value)
 {
@@ -26,9 +26,9 @@ static json_t *count(uint64_t n)
 	return json_integer((json_int_t)n);
 }
 
-// What the clock says for a value of the TSC. Asked anew for each answer the two would be a little apart each
-// time, and what happened once would be shown with different times; so they are compared only, until they
-// differ by more than CLOCK_DRIFT.
+// The wall clock for a value of the TSC. Read anew for each answer the two would differ a little
+// each time, and one event would be shown with different times; so they are only compared, until
+// they differ by more than CLOCK_DRIFT.
 #define CLOCK_DRIFT 0.01 // seconds
 
 static double clock_seconds(void)
@@ -62,7 +62,7 @@ static json_t *time_of_tsc(uint64_t tsc)
 struct heard {
 	uint32_t ssrc, jitter;
 	uint8_t protocol; // enum srtp_protocol
-	bool twin;        // RTCP of an SSRC whose RTP was heard
+	bool twin;        // RTCP of an SSRC whose RTP was received
 	uint64_t packets, octets, last_tsc;
 	int64_t lost;
 };
@@ -72,8 +72,7 @@ struct heard_list {
 	uint32_t n, size;
 };
 
-// Packets that did not come of those that must have been sent: RFC 3550 A.3, over what was
-// accepted.
+// Packets lost of those expected: RFC 3550 A.3, over what was accepted.
 static int64_t stream_lost(const struct stream *stream)
 {
 	uint64_t next = counter_read(&stream->replay.next);
@@ -101,7 +100,7 @@ static void heard_add(struct heard_list *list, const struct stream *stream)
 	};
 }
 
-// Those of one SSRC together, RTP before RTCP, in each the one heard last first.
+// Sorts by SSRC, RTP before RTCP, in each the most recently received first.
 static int heard_by_name(const void *a, const void *b)
 {
 	const struct heard *x = a, *y = b;
@@ -118,7 +117,7 @@ static int heard_by_time(const void *a, const void *b)
 	return (x->last_tsc < y->last_tsc) - (x->last_tsc > y->last_tsc);
 }
 
-// Makes one of those of one SSRC and protocol. The one heard last says the jitter.
+// Merges those of one SSRC and protocol. The jitter is that of the most recently received.
 static void heard_merge(struct heard_list *list)
 {
 	uint32_t n = 0;
@@ -140,7 +139,7 @@ static void heard_merge(struct heard_list *list)
 	qsort(list->items, list->n, sizeof(*list->items), heard_by_time);
 }
 
-// What was heard on a leg, the last first. The caller frees the items.
+// The streams received on a leg, the most recent first. The caller frees the items.
 static struct heard_list heard_on_leg(const struct relay *relay, const struct session_leg *leg)
 {
 	const struct stream_table *streams = &relay->streams;
@@ -181,7 +180,7 @@ static json_t *heard_show(const struct heard *heard)
 	return out;
 }
 
-// lost, jitter, ssrcs and streams of what was heard.
+// lost, jitter, ssrcs and streams of what was received.
 static void streams_show(const struct relay *relay, const struct session_leg *leg, json_t *receive)
 {
 	struct heard_list list = heard_on_leg(relay, leg);

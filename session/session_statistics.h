@@ -14,5 +14,5 @@ json_t *leg_statistics_show(const struct relay *relay, const struct session_leg 
 
 // What all workers count of a leg: its packets and octets, and when the last ones were.
 struct leg_counters leg_counters_sum(const struct relay *relay, uint32_t leg);
-// RTP packets that did not come, of all streams of the leg.
+// RTP packets lost, over all streams of the leg.
 int64_t leg_lost(const struct relay *relay, const struct session_leg *leg);

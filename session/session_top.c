@@ -14,7 +14,7 @@
 #include "session/session_show.h"
 #include "session/session_statistics.h"
 
-// The busiest sessions, found here: nobody has to fetch all of them every second to see a few.
+// The busiest sessions, found here: clients need not fetch all of them every second to see a few.
 
 enum {
 	RATE_MS = 900,          // a rate is as old as that, or older, before it is taken again
@@ -26,8 +26,8 @@ static uint32_t per_second(uint64_t now, uint64_t before, uint64_t ms)
 	return now > before ? (uint32_t)RTE_MIN((now - before) * 1000 / ms, UINT32_MAX) : 0;
 }
 
-// The rate since the last time, whoever asked then. Legs that left took their part of the counters
-// along.
+// The rate since the previous call, by whichever client. The counters of removed legs are no longer
+// in the sum.
 static void rate_take(const struct relay *relay, struct session *session)
 {
 	struct session_rate *before = session->rate, now = {.taken_ms = clock_now_ms()};

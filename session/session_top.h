@@ -11,7 +11,7 @@
 
 enum { SESSION_TOP_DEFAULT = 20, SESSION_TOP_MAX = 100 };
 
-// The sessions that sent and received most packets a second lately, the busiest first. give_way is
-// called now and then while all are looked at; no session comes or goes in it.
+// The sessions with the highest packet rate lately, the busiest first. give_way is called now and
+// then during the search; it must not create or remove sessions.
 json_t *session_top(
 	struct sessions *sessions, uint32_t limit, void (*give_way)(void *arg), void *arg);

@@ -26,7 +26,7 @@ enum session_service { SERVICE_MCPTT, SERVICE_MCVIDEO, SERVICE_N };
 enum session_type { SESSION_GROUP, SESSION_PRIVATE, SESSION_N_TYPES };
 enum leg_role { ROLE_NONE, ROLE_INITIATOR, ROLE_RECEIVER };
 
-// A Protection as stated; what was left out of its profile comes from the key.
+// A Protection as stated; members left out of its profile come from the key.
 struct key_ref {
 	uint32_t id;
 	uint32_t scope; // in which it was found: the session's or a domain's
@@ -87,7 +87,7 @@ struct session_leg {
 	struct session *session;
 	TAILQ_ENTRY(session_leg) entry; // of the session's legs
 	struct leg_spec spec;
-	uint32_t serial;        // tells it from other legs with the same index, before and after
+	uint32_t serial;        // distinguishes it from earlier and later legs with the same index
 	uint32_t index;         // for workers
 	struct endpoint remote; // where its packets go: spec.remote, or what was learnt since
 	struct endpoint left;   // where they went before another remote was stated
@@ -107,7 +107,7 @@ struct session_leg {
 	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.has_to
 	uint32_t *streams;                      // seen on the leg; may be stale
 	uint32_t n_streams, streams_size;
-	bool leaving; // asked for
+	bool leaving; // requested
 };
 
 // Counted ways to use a GMK: see gmk_ways.h.
@@ -137,14 +137,14 @@ struct session {
 	struct audience *audiences[AUDIENCE_N]; // of legs without `to`
 	uint64_t heard_tsc;        // media_watch: when media was last accepted, or it was made
 	bool silent;               // media_watch: its timeout was noticed
-	struct session_rate *rate; // NULL: nobody asked for it yet
+	struct session_rate *rate; // NULL: not requested yet
 };
 
 // What media_watch saw of a leg. Zeroed memory is a new one.
 struct leg_watch {
 	uint64_t heard_tsc;         // of the last packet before the silence
 	uint64_t fails_tsc;         // when fails was taken
-	uint32_t fails, collisions; // drops that are told, or forgotten
+	uint32_t fails, collisions; // drops already reported, or discarded
 	uint32_t no_key, unknown_mki;
 	bool playing; // its start was noticed
 };
@@ -158,7 +158,7 @@ struct sessions {
 	uint32_t max_sessions, max_legs;
 	struct map *by_id;
 	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];
-	uint32_t n_silent;           // sessions whose timeout was noticed
+	uint32_t n_silent;           // sessions whose timeout was reported
 	struct session_leg **by_leg; // by leg index; secmem_map'd, touched as used
 	struct leg_watch *watches;   // by leg index
 	uint32_t watch_cursor;       // leg that media_watch looked at last
