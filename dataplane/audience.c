@@ -10,7 +10,7 @@
 #include "crypto/suite.h"
 #include "dataplane/leg.h"
 
-// What whoever has no receivers shares; never freed.
+// Shared by all that have no receivers; never freed.
 static struct fanout fanout_empty = {.n_variants = 0};
 
 struct audience *audience_new(void)
@@ -232,8 +232,8 @@ struct class_order {
 	const struct audience_class *class;
 };
 
-// Variants get a packet under one session key that have the same: that of one talker under one GMK,
-// whose key both AES-CM suites share, or one that was derived for both.
+// Variants share packets if they have the same session key: that of one talker under one GMK, whose
+// key both AES-CM suites share, or one that was derived for both.
 static uint64_t variant_space(const struct fanout_variant *variant, const struct key_table *keys)
 {
 	if (variant->ctx != KEY_NONE)

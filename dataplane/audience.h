@@ -11,13 +11,13 @@
 #include "dataplane/key_table.h"
 #include "dataplane/retire.h"
 
-// A fan-out and what it is made of. A receiver comes, changes or goes at the same cost however many
-// there are: their headers are kept in blocks, of which the next fan-out shares all that did not
-// change with the one before. Control thread; workers read `fanout` alone.
+// A fan-out and what it is made of. A receiver is added, changed or removed at the same cost
+// however many there are: their headers are kept in blocks, and the next fan-out shares all
+// unchanged blocks with the one before. Control thread; workers read `fanout` alone.
 //
-// Whoever opens it states a class for all receivers that are protected by the same rule, because
-// the rule is the caller's: a class has the variant that follows from it, and gets another one when
-// a key changes. Classes that have the same variant are one in the fan-out.
+// The owner states a class for all receivers that are protected by the same rule, because the rule
+// is the caller's: a class has the variant that follows from it, and gets another one when a key
+// changes. Classes that have the same variant are one in the fan-out.
 
 enum { AUDIENCE_BLOCK = 64 }; // receivers
 
@@ -48,7 +48,7 @@ struct audience {
 	struct audience_class **classes; // each with one receiver at least
 	uint32_t n_classes, classes_size;
 	bool changed;             // since fanout was made
-	struct fanout_dest **old; // blocks that only fanout leads to
+	struct fanout_dest **old; // blocks that only fanout refers to
 	uint32_t n_old, old_size;
 };
 
@@ -56,7 +56,7 @@ struct audience {
 // has seen it.
 struct audience *audience_new(void);
 void audience_free(struct audience *audience);
-// Frees it when no worker can reach it: nothing leads to it any more. NULL is ignored.
+// Frees it when no worker can reach it: nothing published refers to it any more. NULL is ignored.
 void audience_end(struct audience *audience, struct retire *retire);
 
 // A class for the first receiver of its kind, which the caller puts into it next.

@@ -84,7 +84,7 @@ static struct rte_mempool *pool_find(struct cryptodev *device)
 		if (rte_mempool_avail_count(device->pools[i]) > 0)
 			return device->likely = device->pools[i];
 	device->likely = NULL;
-	// Asked for again and again, DPDK would log each refusal.
+	// Only once: DPDK would log each refusal.
 	if (!device->exhausted)
 		device->likely = pool_add(device);
 	device->exhausted = !device->likely;
@@ -119,7 +119,7 @@ static void session_close(struct cryptodev *device, void **session)
 		return;
 	struct rte_mempool *pool = rte_mempool_from_obj(*session);
 	rte_cryptodev_sym_session_free(device->id, *session);
-	// Drivers differ in what they leave. Nobody takes it from the pool but this thread.
+	// Drivers differ in what they leave. Only this thread takes from the pool.
 	secmem_wipe(*session, pool->elt_size);
 	device->likely = pool;
 	device->exhausted = false;
@@ -198,8 +198,8 @@ static void aead_check(uint8_t id, struct missing *missing)
 	missing_add(missing, range_has(&can->aead.aad_size, CRYPTODEV_AAD_LEN), "AAD of 12 octets");
 }
 
-// Whose driver or hardware is known to compare tags in a time that does not depend on them. That of the
-// IPsec-MB drivers calls memcmp().
+// Whether the driver or hardware is known to compare tags in constant time. That of the IPsec-MB
+// drivers calls memcmp().
 static bool driver_compares(const char *driver)
 {
 	static const char *const drivers[] = {"crypto_qat", "crypto_openssl"};
@@ -289,7 +289,7 @@ static int suite_test(struct cryptodev *device, enum srtp_suite suite, struct rt
 	if (rc == 0 && (memcmp(out, known.ciphertext, known.len) != 0 ||
 			       memcmp(tag, known.tag, SRTP_GCM_TAG_LEN) != 0))
 		rc = -EIO;
-	// Without a session to decrypt the other direction is the same one, whose tag is not looked at.
+	// A device that has no session to decrypt uses the one to encrypt, and ignores its tag.
 	void *decrypt = key->decrypt ? key->decrypt : key->encrypt;
 	memcpy(tag, known.tag, SRTP_GCM_TAG_LEN);
 	if (rc == 0)

@@ -18,7 +18,7 @@ struct rte_mempool;
 enum {
 	CRYPTODEV_NAME_MAX = 64,
 	CRYPTODEV_POOLS_MAX = 256,    // into which sessions are divided
-	CRYPTODEV_DESCRIPTORS = 1024, // asked for in each queue pair
+	CRYPTODEV_DESCRIPTORS = 1024, // in each queue pair
 	CRYPTODEV_AAD_LEN =
 		12, // octets. A session knows one length: that of an RTP header without CSRCs
 		    // and extension, and of SRTCP that is encrypted (RFC 7714 9.2)

@@ -35,7 +35,7 @@ struct flight {
 	bool again; // a packet that was decrypted, and is encrypted again to learn its tag
 };
 
-// Written by the worker; anybody may read relaxed.
+// Written by the worker; any thread may read relaxed.
 struct device_counters {
 	uint64_t device_ops; // that the device has finished
 	uint64_t direct_ops; // that went to the worker's own cipher: AES-CM, AAD of another length
@@ -45,7 +45,7 @@ struct device_counters {
 struct device_queue {
 	struct cryptodev *device;
 	uint16_t queue_pair;
-	_Atomic bool stalled; // worker: rw, anybody: ro
+	_Atomic bool stalled; // worker: rw, any thread: ro
 	uint32_t at_device;   // operations it has
 	uint32_t offered,
 		queued; // operations that it has taken of those queued. They count on without end
@@ -81,14 +81,15 @@ unsigned device_queue_offer(struct device_queue *queue);
 uint16_t device_queue_take(
 	struct device_queue *queue, struct flight *flights[], uint16_t n, uint64_t now);
 
-// Whether the device has what it does not finish in time. To be asked once a turn: turns count as well, it is
-// not the device's fault when the worker itself stood still.
+// Whether the device fails to finish an operation in time. To be called once a turn: turns count as
+// well, so that the device is not blamed when the worker itself did not run.
 bool device_queue_timed_out(struct device_queue *queue, uint64_t now);
 
-// Asks the device no more, for good. What it has stays with it: it may still write there.
+// Stops using the device for good. What is enqueued is left to it: it may still write there.
 void device_queue_abandon(struct device_queue *queue);
 
-// What becomes of each flight then: what the device has has failed, the rest goes on without it.
+// The result of each flight then: what is enqueued has failed, the rest continues without the
+// device.
 void flight_abandon(struct flight *flight);
 
 static inline bool device_queue_has_stalled(const struct device_queue *queue)

@@ -11,8 +11,8 @@
 
 #include "base/endpoint.h"
 
-// Where packets of one protocol go: immutable, shared by the legs of a session, made by the control
-// thread (dataplane/audience.h). A leg finds itself in it and is left out.
+// Destinations of packets of one protocol: immutable, shared by the legs of a session, made by the
+// control thread (dataplane/audience.h). The sending leg is among them and left out.
 
 // One copy: a receiving leg with its headers ready but for lengths and checksums. One cache line.
 struct fanout_dest {
@@ -78,7 +78,7 @@ struct fanout {
 static_assert(offsetof(struct fanout, variants) + offsetof(struct fanout_variant, more) <= 64,
 	"what one copy needs of a variant is in the first cache line");
 
-// A receiver, as the control thread knows it.
+// A receiver, as the control thread keeps it.
 struct fanout_receiver {
 	uint32_t leg;
 	uint32_t neighbour; // next hop to remote, in neighbour_table

@@ -13,15 +13,16 @@
 // Packets whose key context does not exist yet wait here while the control thread derives it; none
 // is lost for being the first. Bounded for each context, each leg and each worker.
 
-// Holds a packet until the context of that name exists, asking control for it if nobody did.
-// Returns DROP_NONE if the packet is held, or why it cannot be: the packet is the caller's then.
+// Holds a packet until the context of that name exists, requesting it from control if that was not
+// done yet. Returns DROP_NONE if the packet is held, or why it cannot be: the packet is the
+// caller's then.
 enum drop_reason hold_packet(
 	struct worker *worker, struct packet *packet, const struct key_name *name);
 
 bool hold_has(struct worker *worker, const struct key_name *name);
 
-// Whether packets wait for the context of that name, though it may exist by now: those that come
-// behind them must not overtake. Costs one comparison while nothing is held.
+// Whether packets are held for the context of that name, though it may exist by now: later packets
+// must not overtake them. Costs one comparison while nothing is held.
 static inline bool hold_waits(struct worker *worker, const struct key_name *name)
 {
 	return unlikely(worker->n_held > 0) && hold_has(worker, name);

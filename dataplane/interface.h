@@ -5,10 +5,10 @@
 
 #include <stdint.h>
 
-// The kernel's interface below a port. Drivers that have one (net_af_packet, net_af_xdp, net_tap, those of
-// NVIDIA) tell its index; 0: there is none. Control thread.
+// The kernel's interface below a port. Drivers that have one (net_af_packet, net_af_xdp, net_tap,
+// those of NVIDIA) report its index; 0: there is none. Control thread.
 
-// Octets of an IP packet that the interface takes; UINT32_MAX if there is none or it does not say.
+// MTU of the interface in octets; UINT32_MAX if there is none or it is not known.
 uint32_t interface_mtu(unsigned index);
 
 // net_af_packet puts every tag back into its frame as if it were one of IEEE 802.1Q. Has the sockets of this process

@@ -9,7 +9,7 @@
 #include "base/counter.h"
 
 // Interarrival jitter of one RTP stream, RFC 3550 6.4.1 and A.8, in RTP timestamp units. One thread
-// writes it, any may ask for its value. Zeroed memory is a stream of which nothing was heard.
+// writes it, any may read its value. Zeroed memory is a stream without packets.
 struct jitter {
 	uint64_t scaled;  // the estimate times 16; the largest difference, 2^31, makes 2^35 of it
 	uint32_t transit; // arrival - timestamp of the last packet, mod 2^32
@@ -42,7 +42,7 @@ static inline void jitter_add(struct jitter *jitter, uint32_t arrival, uint32_t 
 	jitter->known = true;
 }
 
-// As if nothing had been heard.
+// As if nothing had been received.
 static inline void jitter_begin_anew(struct jitter *jitter)
 {
 	counter_set(&jitter->scaled, 0);

@@ -61,9 +61,9 @@ struct key_bucket {
 	_Atomic uint64_t overflow;
 };
 
-// A session key that is known under two names (one root key in two sessions, say) has one space of
-// packet indices: it is one key to whoever sees two packets under it. There are as many spaces as
-// contexts.
+// A session key that has two names (one root key in two sessions, say) has one space of packet
+// indices: two packets under it must not have the same index, whatever name they were sent under.
+// There are as many spaces as contexts.
 struct key_table {
 	struct key_bucket *buckets;
 	uint64_t bucket_mask;
@@ -80,7 +80,7 @@ struct key_table {
 	_Atomic uint32_t *srtcp_next;
 };
 
-// Room for size contexts; memory is reserved, not used, until contexts come. 0 or -ENOMEM.
+// Room for size contexts; memory is reserved, and used as contexts are added. 0 or -ENOMEM.
 int key_table_init(struct key_table *table, uint32_t size);
 void key_table_fini(struct key_table *table);
 
@@ -128,9 +128,10 @@ static inline struct key_bucket *key_table_bucket(const struct key_table *table,
 
 typedef uint32_t key_lanes __attribute__((vector_size(16), may_alias));
 
-// Bit n: slot n of the bucket has the tag of that hash; an empty one has tag 0. All slots at once and without branches:
-// where in its bucket a name stands is not to be predicted. A hint: whoever goes by it reads the slot again
-// (key_bucket_ctx), so it need not be atomic. Overflow, which looks like a slot, is left out.
+// Bit n: slot n of the bucket has the tag of that hash; an empty one has tag 0. All slots at once
+// and without branches, because the slot of a name is not predictable. A hint: the caller reads the
+// slot again (key_bucket_ctx), so it need not be atomic. Overflow, which looks like a slot, is left
+// out.
 static inline unsigned key_bucket_match(const struct key_bucket *bucket, uint64_t hash)
 {
 	const uint32_t tag = (uint32_t)(hash >> 32);
@@ -144,14 +145,14 @@ static inline unsigned key_bucket_match(const struct key_bucket *bucket, uint64_
 	return bits[0] | bits[1];
 }
 
-// The context in a slot, or KEY_NONE: it has just gone. acquire: the context was filled before its slot was
-// (key_table_publish).
+// The context in a slot, or KEY_NONE if it has just been removed. acquire: the context was filled
+// before its slot was (key_table_publish).
 static inline uint32_t key_bucket_ctx(const struct key_bucket *bucket, unsigned slot)
 {
 	return (uint32_t)atomic_load_explicit(&bucket->slots[slot], memory_order_acquire) - 1;
 }
 
-// The context that may have a name with that hash, prefetched; KEY_NONE if its bucket knows of none. For
+// The context that may have a name with that hash, prefetched; KEY_NONE if its bucket has none. For
 // key_table_find_likely(), between the same two quiescent states.
 static inline uint32_t key_table_prefetch(const struct key_table *table, uint64_t hash)
 {

@@ -18,9 +18,9 @@
 
 enum leg_mode { LEG_OPAQUE, LEG_PLAIN, LEG_SRTP };
 
-// A key under which packets of one protocol may come on a leg.
+// A key for inbound packets of one protocol on a leg.
 struct leg_key {
-	uint64_t own_mki; // key name if the packet's MKI does not tell the talker; 0: none
+	uint64_t own_mki; // key name if the packet's MKI does not identify the talker; 0: none
 	uint32_t scope, id;
 	uint32_t root;     // index of the root key
 	uint16_t roc_rate; // of the profile, 0: no ROC
@@ -37,14 +37,13 @@ struct leg_protection {
 	bool named_key; // the leg names a key
 	bool verify;    // false: what can be forwarded unchanged is, unverified
 	uint8_t n_keys; // that are installed and active
-	uint32_t user;  // index of who speaks on the leg, 0: not named
-	const struct leg_key
-		*keys; // the one activated last first, NULL: none; live as long as the leg
+	uint32_t user;  // index of the user who sends on the leg, 0: not stated
+	const struct leg_key *keys; // the one activated last first, NULL: none; freed with the leg
 };
 
 struct leg {
 	uint32_t index;
-	uint32_t serial; // tells it from other legs with that index
+	uint32_t serial; // distinguishes it from other legs with that index
 	uint8_t port;
 	bool receive; // takes packets from it
 	bool learn;   // its remote address follows authenticated packets, though it receive none

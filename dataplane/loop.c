@@ -18,7 +18,7 @@
 
 enum { OUTPUT_JOBS = 64 }; // that are protected together
 
-// All that needs no cipher: what a packet is, where it goes, under which keys.
+// All stages before the ciphers: parsing, routing, keys.
 static inline uint16_t vector_look_up(struct worker *worker, const struct burst_origin *origin,
 	struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
 {
@@ -148,7 +148,7 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 		return 0;
 	uint64_t octets = 0;
 	for (uint16_t i = 0; i < n; i++) {
-		mbufs[i]->port = port->ethdev; // not all drivers say it (net_ring)
+		mbufs[i]->port = port->ethdev; // not set by all drivers (net_ring)
 		octets += mbufs[i]->pkt_len;
 	}
 	counter_add(&worker->counters.rx_octets, octets);

@@ -43,12 +43,12 @@ struct neighbour_table {
 	uint32_t size;
 	uint32_t n_touched;
 	uint32_t free_head; // + 1, linked by hash_next
-	uint32_t cursor;    // where the next tick goes on
+	uint32_t cursor;    // where the next tick continues
 	uint64_t tick_ms;   // when it is
 };
 
-// The neighbour's address, in memory the first octets of the word; with NEIGHBOUR_RESOLVED, or it is not known. Any
-// thread.
+// The neighbour's address, in memory the first octets of the word; valid with NEIGHBOUR_RESOLVED
+// only. Any thread.
 static inline uint64_t neighbour_word(const struct neighbour_table *table, uint32_t neighbour)
 {
 	return atomic_load_explicit(&table->entries[neighbour].mac, memory_order_relaxed);

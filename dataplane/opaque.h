@@ -5,9 +5,9 @@
 
 #include "dataplane/packet.h"
 
-// Streams of media that the relay forwards without looking into it: nobody needs them but who reads
-// the statistics. So they never end a packet, nor hand it over or change its order; what cannot be
-// had is not counted in a stream. Worker.
+// Streams of media that the relay forwards without reading its payload, kept for the statistics
+// only. So they never drop a packet, hand it over or change its order; a packet without a stream is
+// not counted in one. Worker.
 
 struct worker;
 
@@ -20,5 +20,5 @@ static inline bool packet_is_opaque(const struct packet *p)
 // Fetches what opaque_count() reads of those packets of a burst that are opaque.
 void opaque_prefetch(const struct worker *worker, struct packet *packets[], uint16_t n);
 
-// Counts an opaque packet in its stream, which is born if there is room.
+// Counts an opaque packet in its stream, which is created if there is room.
 void opaque_count(struct worker *worker, struct packet *p);

@@ -20,7 +20,7 @@ struct output_job {
 	const struct fanout_variant *variant; // the receivers
 	// The RTP or RTCP packet alone. With a ctx, before op is run: without tag, but as long as the result can be.
 	struct rte_mbuf *mbuf;
-	uint32_t ctx;      // key context to protect under with op; KEY_NONE: it goes as it is
+	uint32_t ctx;      // key context to protect under with op; KEY_NONE: sent as it is
 	bool shared;       // others read mbuf, too: receivers get copies
 	struct srtp_op op; // src and dst are mbuf's data
 };

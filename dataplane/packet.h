@@ -57,7 +57,7 @@ struct packet {
 	uint64_t other_mki;
 
 	// stage_route
-	uint32_t talker; // index of the user who speaks, 0: unknown. protect
+	uint32_t talker; // index of the sending user, 0: unknown. protect
 	// Context under which each talker variant gets it, its own if it stays under its key; KEY_NONE: cannot be
 	// had. protect
 	uint32_t out_ctx[FANOUT_TALKER_VARIANTS_MAX];
@@ -74,7 +74,7 @@ struct packet {
 	bool unsettled; // one of worker->n_unsettled. unprotect, verify
 
 	// stage_stream, stage_commit
-	struct stream *stream; // NULL: none, or not born yet. commit, protect
+	struct stream *stream; // NULL: none, or not created yet. commit, protect
 
 	// stage_stream; stage_verify if it is tried again; stage_commit if there was no tag
 	// packet index or SRTCP index; NO_INDEX: plain, and in no order; INDEX_BEFORE_FIRST. unprotect, commit, protect

@@ -217,7 +217,7 @@ static void packet_again(struct pipeline *pipeline, struct packet_flight *slot)
 		pipeline->queue.device->keys[p->ctx_index].encrypt, p->plaintext, p->mbuf);
 }
 
-// What the device says of a tag that it compared itself, in the words of srtp_unprotect_finish_burst().
+// The device's own comparison of a tag, as a status of srtp_unprotect_finish_burst().
 static void packet_take_verdict(struct packet *p, uint8_t status)
 {
 	memcpy(p->op.cipher.tag, p->op.tag, SRTP_GCM_TAG_LEN);
@@ -367,7 +367,7 @@ static struct output_list jobs_list(struct pipeline *pipeline)
 	};
 }
 
-// False if the outbound FIFO is full: the next call goes on with this packet.
+// False if the outbound FIFO is full: the next call continues with this packet.
 static bool packet_serve(struct worker *worker, struct packet_flight *slot)
 {
 	struct pipeline *pipeline = worker->pipeline;

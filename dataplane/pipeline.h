@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// What a worker has on its way through a crypto device. Packets wait in the inbound FIFO until their tags are
-// verified, and the jobs made of them in the outbound FIFO until they are protected. Each FIFO is emptied in the order
-// in which it was filled, whatever order the device finishes in and whatever needs no device. The worker's own.
+// The packets that a worker has in flight through a crypto device. They wait in the inbound FIFO
+// until their tags are verified, and the jobs made of them in the outbound FIFO until they are
+// protected. Each FIFO is emptied in the order in which it was filled, whatever order the device
+// finishes in and whatever needs no device. The worker's own.
 
 struct device_counters;
 struct packet;
@@ -48,8 +49,9 @@ unsigned pipeline_in_flight(const struct pipeline *pipeline);
 void pipeline_quiesce(struct worker *worker);
 unsigned pipeline_reader(const struct worker *worker, unsigned phase);
 
-// Whether the device stopped answering, for good: it is asked no more, and what it had is lost. Any thread.
+// Whether the device stopped answering, for good: it is not used any more, and its operations are
+// lost. Any thread.
 bool pipeline_has_stalled(const struct pipeline *pipeline);
 
-// Of the worker; anybody may read relaxed.
+// Of the worker; any thread may read relaxed.
 const struct device_counters *pipeline_counters(const struct pipeline *pipeline);

@@ -27,7 +27,8 @@ uint32_t plain_stream_fresh_ssrc(struct worker *worker, struct stream *stream)
 	uint32_t drawn = atomic_load_explicit(&stream->out_ssrc, memory_order_relaxed);
 	if (drawn != 0 || worker->n_ssrcs == 0)
 		return drawn;
-	// RTCP may name a stream that another worker owns, who draws at the same moment.
+	// RTCP may name a stream that another worker owns, which may draw an SSRC at the same
+	// moment.
 	uint32_t fresh = worker->ssrcs[worker->n_ssrcs - 1];
 	if (!atomic_compare_exchange_strong_explicit(
 		    &stream->out_ssrc, &drawn, fresh, memory_order_relaxed, memory_order_relaxed))

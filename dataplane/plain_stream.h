@@ -10,10 +10,10 @@
 struct stream;
 struct worker;
 
-// Streams of legs whose packets no tag verifies: they are born when they are first heard of, for one
-// of the leg's tokens, and are forgotten after a minute of silence.
+// Streams of legs whose packets no tag verifies: they are created by their first packet, for one of
+// the leg's tokens, and removed after a minute of silence.
 
-// The stream of an SSRC on a plain leg, and if the worker owns it, it is heard of now. There is one
+// The stream of an SSRC on a plain leg; if the worker owns it, its time is set to now. There is one
 // for RTP with the RTCP that belongs to it, and one for RTCP of control traffic: protocol (enum
 // srtp_protocol). NULL: it would be new, and the leg has no token or the table no room.
 struct stream *plain_stream_get(

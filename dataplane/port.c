@@ -18,7 +18,8 @@
 #include "dataplane/port_mtu.h"
 #include "dataplane/port_reason.h"
 
-// Software ports make as many queues as they are told to; the relay wants one for each worker.
+// Virtual devices have as many queues as they are created with; the relay needs one for each
+// worker.
 static void device_add_queues(char device[PORT_DEVICE_MAX], unsigned n_workers)
 {
 	const char *argument = devargs_queues_missing(device);
@@ -152,7 +153,8 @@ static int device_start(struct port *port, struct rte_mempool *pool, char *why, 
 			port->name, port->device, strerror(-rc));
 		return rc;
 	}
-	// For Neighbour Solicitations; ports that take all frames anyway do not know the call.
+	// For Neighbour Solicitations; drivers that receive all frames anyway do not implement the
+	// call.
 	rte_eth_allmulticast_enable(port->ethdev);
 	return 0;
 }

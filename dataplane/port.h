@@ -60,7 +60,7 @@ struct port {
 	uint16_t mtu;  // octets of an IP packet
 	uint16_t n_rx_queues, n_tx_queues;
 	uint8_t l2_len;            // octets of an Ethernet header: 14, or 18 with a VLAN
-	struct rte_ether_addr mac; // as port_set_mac() was told, as the next
+	struct rte_ether_addr mac; // set by port_set_mac(), as the next
 	struct port_l2_source l2_ipv4, l2_ipv6;
 	struct port_address *addresses;
 	unsigned n_addresses;

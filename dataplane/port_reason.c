@@ -66,7 +66,7 @@ void port_reason(const char *device, int error, char *reason, size_t reason_size
 			"CAP_IPC_LOCK",
 			(unsigned long long)limit.rlim_cur / 1024);
 	} else {
-		// -1 is a driver's that says no more, not EPERM.
+		// -1 is a driver's without further meaning, not EPERM.
 		snprintf(reason, reason_size, "%s",
 			error == -1 ? "DPDK's driver fails" : strerror(-error));
 	}

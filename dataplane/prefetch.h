@@ -7,9 +7,9 @@
 
 #include "dataplane/packet.h"
 
-// Between the stages of a burst: what the next ones read at random in tables larger than any cache is
-// prefetched, for the whole burst at once, while other work is done. They change nothing and decide nothing.
-// docs/performance.md says what each is worth. The worker's thread.
+// Prefetches between the stages of a burst: what the next stages read at random in tables larger
+// than any cache, for the whole burst at once, while other work is done. They change nothing and
+// decide nothing. docs/performance.md has the gain of each. The worker's thread.
 
 struct relay;
 

@@ -21,8 +21,8 @@
 #include "dataplane/port.h"
 #include "dataplane/stream_table.h"
 
-// What workers and the control thread share: tables, ports and rings. docs/threads.md says who
-// touches what; host/relay.c opens and closes them.
+// State shared by workers and the control thread: tables, ports and rings. docs/threads.md says
+// which thread accesses what; host/relay.c opens and closes them.
 
 enum { RELAY_WORKERS_MAX = 64 };
 

@@ -51,7 +51,7 @@ static uint32_t fresh_of(void *arg, uint32_t ssrc, bool sender)
 	if (!stream) {
 		if (sender)
 			map->reason = DROP_STREAM_LIMIT;
-		return ssrc; // of somebody on the protected side
+		return ssrc; // of a participant on the protected side
 	}
 	uint32_t fresh = plain_stream_fresh_ssrc(map->worker, stream);
 	if (fresh == 0)

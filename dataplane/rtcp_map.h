@@ -14,15 +14,14 @@ struct worker;
 // must name these, and reports from the protected side the original ones. Each translation is a
 // buffer of its own, the caller's, with room for SRTP_OVERHEAD_MAX octets more.
 
-// Whether media that comes from the leg is plain: its RTCP names SSRCs that the protected side does not
-// know.
+// Whether media from the leg is plain: its RTCP names SSRCs that the protected side does not use.
 static inline bool leg_is_plain_media(const struct leg *leg)
 {
 	return !leg->control && leg->in[SRTP_RTP].mode == LEG_PLAIN;
 }
 
-// Plain RTCP with the fresh SSRCs of the leg's streams. A sender that was not heard of before gets
-// its stream now. NULL: dropped for *reason.
+// Plain RTCP with the fresh SSRCs of the leg's streams. A new sender gets its stream now. NULL:
+// dropped for *reason.
 struct rte_mbuf *rtcp_map_to_fresh(
 	struct worker *worker, const struct packet *p, enum drop_reason *reason);
 

@@ -212,8 +212,8 @@ static bool sdes_chunk_read(const struct rtcp_part *part, size_t at, struct sdes
 	return item < part->body_len;
 }
 
-// 96 bits of a keyed hash in base64: it tells nothing of the CNAME, but all streams of one source have the
-// same (RFC 7022 4.2, 5).
+// 96 bits of a keyed hash in base64: it does not reveal the CNAME, but all streams of one source
+// have the same (RFC 7022 4.2, 5).
 static void name_write(const uint8_t *name_key, const uint8_t *cname, uint8_t len, uint8_t *out)
 {
 	static const char digits[] =

@@ -9,8 +9,8 @@
 #include "base/siphash.h"
 #include "dataplane/rtcp_part.h"
 
-// RTCP for the other side of the relay: the same reports under that side's SSRCs, and no name of who
-// sent them. Pure functions on memory, any thread.
+// RTCP for the other side of the relay: the same reports under that side's SSRCs, without names of
+// senders. Pure functions on memory, any thread.
 
 enum { RTCP_NAME_LEN = 16 }; // octets of a CNAME after translation (RFC 7022 4.2)
 

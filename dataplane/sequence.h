@@ -30,8 +30,8 @@ static inline uint64_t sequence_first_index(const struct packet *p)
 enum sequence_verdict {
 	SEQUENCE_NEW,       // of the stream
 	SEQUENCE_AHEAD,     // so far ahead that the sender may have begun anew
-	SEQUENCE_DUPLICATE, // of the stream, and came before, or so far behind that nobody can tell
-	SEQUENCE_STRAY,     // behind, and not of what was heard so far
+	SEQUENCE_DUPLICATE, // of the stream, and received before, or too far behind to be checked
+	SEQUENCE_STRAY,     // behind, and not of the stream as received so far
 	SEQUENCE_RESTART,   // confirms the one before: the sender began anew
 };
 

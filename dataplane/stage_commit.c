@@ -10,7 +10,7 @@
 #include "dataplane/worker_state.h"
 
 // The stream of an authentic packet whose SSRC was new when the burst began. Another packet of the
-// burst, or another worker, may have given birth to it since.
+// burst, or another worker, may have created it since.
 static enum drop_reason stream_create_verified(struct worker *worker, struct packet *p)
 {
 	p->stream =
@@ -115,7 +115,7 @@ static enum drop_reason packet_commit_plain(struct worker *worker, struct packet
 		return replay_reason(replay_check(&s->replay, p->index));
 	if (verdict == SEQUENCE_STRAY ||
 		(verdict == SEQUENCE_RESTART && !plain_stream_restart(worker, p, s))) {
-		p->index = NO_INDEX; // heard in clear, by nobody else
+		p->index = NO_INDEX; // forwarded in clear only
 		return DROP_NONE;
 	}
 	if (verdict == SEQUENCE_AHEAD)

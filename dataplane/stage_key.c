@@ -189,7 +189,7 @@ static inline enum drop_reason packet_name_key(
 		packet_read_either(origin, p);
 	uint64_t mki = p->trailer.mki;
 	if (p->trailer.mki_len == 0 || (p->trailer.mki_len == 4 && key->is_gmk))
-		mki = key->own_mki; // the packet does not tell the talker, the leg may
+		mki = key->own_mki; // the packet does not identify the talker, the leg may
 	if (mki == 0)
 		return DROP_UNKNOWN_USER;
 	*name = key_name_make(KEY_BY_MKI, mki, key->scope, key->cs_id, p->protocol, key->suite);

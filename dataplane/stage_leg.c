@@ -12,7 +12,8 @@ static inline const struct leg *leg_of_packet(const struct relay *relay, const s
 	return leg == 0 ? NULL : leg_get(&relay->legs, leg - 1);
 }
 
-// Look-ups that hang on each other: each is prefetched, for the whole burst, before the next; the first in stage_parse.
+// Dependent look-ups: each is prefetched, for the whole burst, before the next; the first in
+// stage_parse.
 static inline void burst_find_legs(const struct relay *relay, struct packet *packets[], uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
@@ -74,7 +75,7 @@ static enum drop_reason packet_classify(const struct leg *leg, struct packet *p)
 	return DROP_NONE;
 }
 
-// A multicast leg takes what was sent to its group, any other one what was sent to its local
+// A multicast leg accepts what was sent to its group, any other one what was sent to its local
 // address. While a leg changes from one to the other both may still lead to it.
 static bool leg_is_addressed(const struct leg *leg, const struct packet *p)
 {

@@ -89,7 +89,7 @@ static inline void copy_count(struct worker *worker, uint32_t leg, uint16_t len)
 	counter_set(&counters->last_tx_tsc, worker->now);
 }
 
-// One copy under way: to whom, and through which port and neighbour.
+// A copy in preparation: its destination, port and neighbour.
 struct output {
 	const struct fanout_dest *dest;
 	const struct port *port;
@@ -97,7 +97,7 @@ struct output {
 	uint16_t headers_len; // octets
 };
 
-// Fills output for a destination; tells why nothing goes there now.
+// Fills output for a destination; returns why nothing can be sent there now.
 static inline enum drop_reason output_begin(const struct relay *relay,
 	const struct fanout_dest *dest, const struct payload *payload, struct output *output)
 {
@@ -139,7 +139,7 @@ static inline enum drop_reason own_send(struct worker *worker, const struct fano
 		rte_pktmbuf_free(mbuf);
 		return reason;
 	}
-	// What it was received with does not go out; whose memory it is stays known.
+	// Receive metadata is not sent; the buffer's pool is kept.
 	mbuf->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
 	output_end(worker, &output, payload, mbuf, frame);
 	return DROP_NONE;
@@ -156,7 +156,7 @@ static inline struct rte_mbuf *copies_take(struct worker *worker, struct copies 
 {
 	if (copies->n == 0) {
 		uint32_t n = RTE_MIN(copies->wanted, (uint32_t)COPIES_AT_ONCE);
-		// All or none: what is left of a short pool comes one by one.
+		// All or none: the rest of a short pool is taken one by one.
 		if (n <= 1 || rte_pktmbuf_alloc_bulk(worker->relay->pool, copies->mbufs, n) != 0)
 			return rte_pktmbuf_alloc(worker->relay->pool);
 		copies->n = n;
@@ -194,7 +194,8 @@ static inline void output_count_drop(
 		worker_count_copy_drop(worker, dest->leg, reason);
 }
 
-// The last receiver of a variant that is not self. There is one, or nobody would have come here.
+// The last receiver of a variant that is not self. There is one, or this would not have been
+// called.
 static inline const struct fanout_dest *last_dest(
 	const struct fanout_variant *variant, uint32_t self)
 {

@@ -15,13 +15,14 @@
 
 #define NOINLINE __attribute__((noinline))
 
-// What parsing finds in a frame. No function that is called gets its address: so it stays in registers.
+// Result of parsing a frame. Its address is not passed to any function, so that it stays in
+// registers.
 struct frame {
 	const uint8_t *ip;   // what follows the Ethernet header
 	unsigned room;       // octets there
 	uint16_t ether_type; // behind a VLAN tag, if there is one
 	uint16_t l3_len;     // octets of the IP header
-	uint16_t ip_len;     // octets from the IP header on, as the header says
+	uint16_t ip_len;     // octets from the IP header on, by the header
 	uint8_t protocol;    // of the IP payload
 	bool to_group;       // destination is multicast
 	uint8_t family;
@@ -67,8 +68,9 @@ static inline bool frame_is_for_another(const uint8_t *frame, const struct port 
 	       memcmp(frame, &port->mac, RTE_ETHER_ADDR_LEN) != 0;
 }
 
-// Another tag than that of IEEE 802.1Q is one of another network, whatever its number. Of net_af_packet, whose driver
-// does not tell them apart, the frame ends behind it: see interface_cut_service_tags().
+// A tag other than that of IEEE 802.1Q is that of another network, whatever its number.
+// net_af_packet, whose driver does not distinguish them, has the frame end behind it: see
+// interface_cut_service_tags().
 static inline enum drop_reason parse_ethernet(
 	const struct rte_mbuf *mbuf, const struct port *port, struct frame *f)
 {
@@ -176,7 +178,7 @@ static inline enum drop_reason parse_headers(
 	return f->ether_type == RTE_ETHER_TYPE_ARP ? DROP_NONE : DROP_ETHERTYPE;
 }
 
-// What the port knows of the destination: an address of its own, or a group that it joined.
+// What the destination is to the port: an address of its own, or a group that it joined.
 static inline const struct port_address *frame_address(
 	const struct relay *relay, const struct port *port, const struct frame *f)
 {
@@ -197,7 +199,7 @@ static inline enum drop_reason parse_udp(
 	const struct port_address *address = frame_address(relay, port, f);
 	if (!address)
 		return DROP_NOT_LOCAL;
-	// What the relay sent to a group is not for the relay, whoever brings it back.
+	// What the relay itself sent to a group is ignored when it is looped back.
 	struct endpoint source = frame_source(f);
 	if (unlikely(f->to_group) && port_find_address(port, &source))
 		return DROP_OWN_SOURCE;

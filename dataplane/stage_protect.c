@@ -14,11 +14,11 @@
 
 enum {
 	SSRC_IDLE_SECONDS = 2,      // after which another sender may have an SSRC
-	SRTCP_INDEX_MARGIN = 32768, // indices left when control is asked for more
+	SRTCP_INDEX_MARGIN = 32768, // indices left when control is asked for the next block
 };
 
-// Whether a packet may go on in an outbound stream that another inbound stream began: the sender
-// goes on under a new key with the SSRC it had, or the one before has been silent for long.
+// Whether a packet may continue an outbound stream that another inbound stream began: the sender
+// continues under a new key with its SSRC, or the previous one has been silent for long.
 static bool stream_may_take_over(
 	const struct worker *worker, const struct packet *p, const struct stream *out)
 {
@@ -42,8 +42,8 @@ static enum drop_reason rtp_index_claim(const struct worker *worker, const struc
 	return DROP_NONE;
 }
 
-// A sender who roamed and then got a new key comes through another worker than before: an outbound stream is used by
-// whoever has it at the moment. Nobody waits for it.
+// A sender who roamed and then got a new key may arrive at another worker than before: the outbound
+// stream is used by the worker that holds its lock. None waits for it.
 static bool stream_trylock(struct stream *out)
 {
 	return !atomic_exchange_explicit(&out->in_use, true, memory_order_acquire);
@@ -54,7 +54,7 @@ static void stream_unlock(struct stream *out)
 	atomic_store_explicit(&out->in_use, false, memory_order_release);
 }
 
-// SRTCP is sent by the relay, whoever spoke: its index counts what was sent under the key.
+// SRTCP is sent by the relay, for whichever sender: its index counts what was sent under the key.
 static enum drop_reason rtcp_index_claim(
 	struct worker *worker, struct protect_state *state, uint32_t space)
 {
@@ -85,7 +85,7 @@ static ALWAYS_INLINE struct stream *outbound_stream(
 {
 	struct stream_table *streams = &worker->relay->streams;
 	uint32_t space = worker->relay->keys.ctxs[ctx].space;
-	// stage_route knows where that of the first variant is.
+	// stage_route has found that of the first variant.
 	const _Atomic uint32_t *bucket = ctx == p->first_out && ssrc == p->ssrc
 						 ? p->out_bucket
 						 : stream_bucket(streams, space, ssrc);
@@ -118,7 +118,7 @@ static ALWAYS_INLINE enum drop_reason index_claim(struct worker *worker, const s
 		return reason; // SRTCP of one sender by two workers: the counter is for all
 	counter_set(&out->fresh, !p->ctx);
 	if (reason == DROP_NONE || counter_read(&out->last_tsc) == 0)
-		counter_set(&out->last_tsc, worker->now); // 0 is being born
+		counter_set(&out->last_tsc, worker->now); // 0: being created
 	stream_unlock(out);
 	return reason;
 }
@@ -129,7 +129,7 @@ static __rte_noinline enum drop_reason index_claim_rtcp(struct worker *worker,
 	return index_claim(worker, p, state, ctx, ssrc, false);
 }
 
-// The packet's own plaintext buffer, which is the packet's no more. Nobody else needs it.
+// Takes the packet's own plaintext buffer. Nothing else needs it.
 static struct rte_mbuf *packet_take_plaintext_buffer(struct packet *p)
 {
 	struct rte_mbuf *plaintext = p->plaintext;
@@ -220,8 +220,8 @@ static __rte_noinline enum drop_reason plain_find_out_ssrc(
 	return reason;
 }
 
-// Whether the variant's key is another one that the sender's leg may come under: that client protects
-// under it, with the same SSRC and indices of his own.
+// Whether the variant's key is another one that is accepted from the sender's leg: that client
+// protects under it itself, with the same SSRC and its own indices.
 static bool variant_has_senders_key(const struct packet *p, const struct fanout_variant *variant)
 {
 	const struct leg_protection *in = p->in;
@@ -233,7 +233,7 @@ static bool variant_has_senders_key(const struct packet *p, const struct fanout_
 	return false;
 }
 
-// What can be said of a job before it is known what its octets are.
+// What is known of a job before its octets are.
 static inline void job_begin(
 	struct output_job *job, const struct packet *p, const struct fanout_variant *variant)
 {
@@ -267,7 +267,7 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	else if (space != state->claimed_space)
 		reason = rtp ? index_claim(worker, p, state, ctx, ssrc, true)
 			     : index_claim_rtcp(worker, p, state, ctx, ssrc);
-	// The next packet draws another. RTCP does not: media goes on under the one that it has.
+	// The next packet draws another. RTCP does not: media continues under the present one.
 	if (reason == DROP_SSRC_COLLISION && !p->ctx && rtp)
 		atomic_store_explicit(&p->stream->out_ssrc, 0, memory_order_relaxed);
 	if (reason != DROP_NONE)
@@ -280,7 +280,7 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	return DROP_NONE;
 }
 
-// RTCP beside media for plain legs: about the SSRCs that they know.
+// RTCP beside media for plain legs: under the SSRCs of their side.
 static enum drop_reason packet_output_original(
 	struct worker *worker, const struct packet *p, struct output_job *job)
 {
@@ -289,7 +289,7 @@ static enum drop_reason packet_output_original(
 	return reason;
 }
 
-// Whether nobody comes after a variant. Self is no receiver.
+// Whether no receiver follows after a variant. Self is not counted.
 static bool variant_is_last(const struct packet *p, const struct fanout_variant *variant)
 {
 	const struct fanout *fanout = p->fanout;
@@ -299,7 +299,7 @@ static bool variant_is_last(const struct packet *p, const struct fanout_variant 
 	return true;
 }
 
-// Sends a buffer of the packet as it is: itself if nobody needs it any more, else copies of it.
+// Sends a buffer of the packet unchanged: itself if it is not needed any more, else copies of it.
 static enum drop_reason packet_output_own(
 	struct packet *p, struct rte_mbuf *mbuf, struct output_job *job)
 {
@@ -316,7 +316,7 @@ static enum drop_reason packet_output_own(
 	return DROP_NONE;
 }
 
-// Makes a job of the packet for the variant that job_begin() was told.
+// Makes a job of the packet for the variant that was given to job_begin().
 static inline enum drop_reason packet_serve_variant(struct worker *worker, struct packet *p,
 	struct protect_state *state, struct output_job *job)
 {

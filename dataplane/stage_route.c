@@ -7,8 +7,8 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
 
-// Who speaks: the user whose GUK-ID the packet's MKI has, or whom the leg names. A leg's user does
-// not stand for somebody else whose media comes over it.
+// The talker: the user whose GUK-ID is in the packet's MKI, or the one stated for the leg. A leg's
+// user does not stand for another user whose media comes over it.
 static uint32_t packet_talker(const struct packet *p)
 {
 	if (p->ctx && p->key->is_gmk && p->key->own_mki != p->ctx->by_mki.mki)
@@ -19,7 +19,7 @@ static uint32_t packet_talker(const struct packet *p)
 #define TALKER_VARIANT_NONE UINT32_MAX
 
 // The first variant from i on whose context has to be looked up, and its name; those before it have
-// none, or the packet stays under its own key. TALKER_VARIANT_NONE: there is no such variant any more.
+// none, or the packet stays under its own key. TALKER_VARIANT_NONE: no further one.
 static inline uint32_t talker_variant_next(struct packet *p, unsigned i, struct key_name *name)
 {
 	const struct fanout *fanout = p->fanout;
@@ -48,15 +48,14 @@ struct talker_lookup {
 };
 
 // Finds all contexts of the talker, from that of the first variant on. False if the packet is held
-// because one has to be derived first. A variant whose context cannot be had gets no copy, and keeps
-// the others from nothing.
+// because one has to be derived first. A variant whose context cannot be had gets no copy; the
+// others are not affected.
 static inline bool packet_find_contexts(struct worker *worker, const struct burst_origin *origin,
 	struct packet *p, struct talker_lookup *lookup)
 {
 	const struct key_table *keys = &worker->relay->keys;
 	const struct key_name *name = &lookup->key.name;
-	// Groups are asked for in their order: up to the one that was refused just now all have
-	// been.
+	// Variants are requested in order: all up to the one that was refused just now have been.
 	bool ask = origin->refused == DROP_NONE;
 	while (lookup->variant != TALKER_VARIANT_NONE) {
 		uint32_t ctx = key_lookup_find(keys, &lookup->key);
@@ -103,8 +102,8 @@ static inline void packet_plan(struct packet *p)
 	p->decrypt = p->ctx && (p->in->verify || n_plaintext_users > 0);
 }
 
-// Has what the look-ups of a burst are going to read on its way: the buckets of the talkers' names, then
-// the contexts. Of the first variant that has to be looked up; few legs have more.
+// Prefetches what the look-ups of a burst read: the buckets of the talkers' names, then the
+// contexts. Of the first variant that has to be looked up; few legs have more.
 static inline void burst_prefetch_contexts(const struct key_table *keys, struct packet *packets[],
 	uint16_t n, struct talker_lookup lookups[])
 {

@@ -33,8 +33,8 @@ static enum drop_reason replay_reason(enum replay_verdict verdict)
 	}
 }
 
-// Its tag is going to decide between two indices: its stream may move by more than SEQ tells, and until it is known
-// those behind it are not refused by what the stream is now.
+// Its tag will decide between two indices: its stream may move by more than SEQ indicates, and
+// until then the packets behind it are not refused by the stream's present state.
 static void packet_unsettle(struct worker *worker, struct packet *p)
 {
 	p->unsettled = true;
@@ -47,7 +47,7 @@ static enum drop_reason packet_check_protected(struct worker *worker, struct pac
 	if (unlikely(p->other_mki != 0))
 		packet_weigh_readings(p);
 	if (!p->stream) {
-		// Until its tag verified nobody owns the stream; another worker may get there
+		// Until its tag verified no worker owns the stream; another one may create it
 		// first.
 		p->keep_original = true;
 		return DROP_NONE;
@@ -89,8 +89,8 @@ static inline bool stream_is_others(const struct worker *worker, const struct st
 	return stream && stream->worker != worker->id;
 }
 
-// Plain media needs a stream to get its packet index, and plain RTCP one that stands for its sender
-// where it is protected. Nothing verifies it, so it is born here.
+// Plain media needs a stream for its packet index, and plain RTCP one for its sender where it is
+// protected. Nothing verifies it, so it is created here.
 static enum drop_reason packet_find_plain(struct worker *worker, struct packet *p)
 {
 	// RTCP of plain media belongs to the stream of its sender's RTP.
@@ -107,8 +107,8 @@ static enum drop_reason packet_find_plain(struct worker *worker, struct packet *
 static inline enum drop_reason packet_find_protected(struct worker *worker, struct packet *p)
 {
 	p->stream = stream_find_in(&worker->relay->streams, p->bucket, p->ctx->space, p->ssrc);
-	// The relay's own SSRC: what it sends under this key, a client must not (RFC 7714 8.4). Whether
-	// it is one, the tag tells: stage_commit drops it.
+	// The relay's own SSRC: a client must not send under it with this key (RFC 7714 8.4).
+	// Whether it was the client the tag shows: stage_commit drops it.
 	if (p->stream && p->stream->source != STREAM_NONE)
 		p->stream = NULL;
 	return stream_is_others(worker, p->stream) ? DROP_NONE : packet_check_protected(worker, p);

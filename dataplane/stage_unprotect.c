@@ -43,8 +43,8 @@ static bool packet_try(struct worker *worker, struct packet *p)
 	return srtp_unprotect_burst(worker->relay->cipher, &op, 1) == 1;
 }
 
-// A sender that is a rollover away from what the relay knows says so by its ROC. One more try, as
-// long as there are not many: a flood of forged packets costs one cipher pass each.
+// A sender that is a rollover away from the relay's state carries its ROC. One more try, within a
+// limit: a flood of forged packets costs one cipher pass each.
 static bool packet_try_carried_index(struct worker *worker, struct packet *p)
 {
 	if (p->carried_index == NO_INDEX || p->carried_index == p->index)
@@ -57,9 +57,9 @@ static bool packet_try_carried_index(struct worker *worker, struct packet *p)
 	return packet_try(worker, p);
 }
 
-// Other guesses of its index for a packet whose tag does not match, if its octets are still there as they came. What
-// those before it tell, which were verified, needs no limit: they are of a sender who has the key, and it is one more
-// pass for each packet that was on its way at that moment.
+// Other guesses of its index for a packet whose tag does not match, if its ciphertext is still
+// there. Guesses from packets before it that were verified need no limit: they are of a sender that
+// has the key, and cost one more pass for each packet in flight at that moment.
 static bool packet_try_others(
 	struct worker *worker, struct packet *p, struct packet *const before[], uint16_t n)
 {

@@ -12,9 +12,9 @@ struct burst_origin;
 struct rte_mbuf;
 struct worker;
 
-// The way of a packet. Each stage takes the packets that the one before let through, in their
-// order, and returns how many it lets through itself, kept at the front of the array; what it does
-// not let through it has dropped and counted, held, or handed over. All run in the worker's thread.
+// Stages of a packet. Each stage takes the packets that the one before passed, in their order, and
+// returns how many it passes itself, kept at the front of the array; the others it has dropped and
+// counted, held, or handed over. All run in the worker's thread.
 
 // Frames to packets: Ethernet, VLAN, IP, UDP. ARP, ND and ICMP go to the control thread. Fills
 // packets and the array of pointers to those that go on.
@@ -39,10 +39,10 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 uint16_t stage_unprotect(struct worker *worker, struct packet *packets[], uint16_t n,
 	struct srtp_op *ops[], uint16_t *n_ops);
 
-// Lets through whose tag was verified, if it has one.
+// Passes packets whose tag was verified, and those without one.
 uint16_t stage_verify(struct worker *worker, struct packet *packets[], uint16_t n);
 
-// Only now state changes: replay commit, birth of the stream, learned address, counters.
+// The first change of state: replay commit, creation of the stream, learned address, counters.
 uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t n);
 
 // Makes the jobs of which each packet is one for each group of receivers: to be protected under the group's

@@ -24,7 +24,7 @@ static inline void stream_count(struct worker *worker, struct stream *s, const s
 			rtp_timestamp(p->data));
 }
 
-// The sender began anew under its SSRC: what comes now is counted from 0.
+// The sender restarted under its SSRC: counts from 0 again.
 static inline void stream_count_anew(struct stream *s)
 {
 	counter_set(&s->packets, 0);

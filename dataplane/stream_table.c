@@ -137,7 +137,7 @@ bool stream_leave_siblings(
 	for (uint32_t i = head; i != 0; i = stream_sibling(&table->streams[i - 1])) {
 		if (stream_sibling(&table->streams[i - 1]) != self)
 			continue;
-		// release: a worker that goes on there finds that stream filled
+		// release: a worker that continues there finds that stream filled
 		atomic_store_explicit(&table->streams[i - 1].sibling, next, memory_order_release);
 		return true;
 	}

@@ -13,14 +13,13 @@
 #include "crypto/replay.h"
 #include "dataplane/jitter.h"
 
-// Streams: what the relay remembers of one SSRC under one key context. An inbound stream is born
-// when its first tag verified; an outbound stream when the relay first sends under that key and
-// SSRC. Both are of one name space, so that nobody else's index can be used to encrypt (RFC
-// 3711 9.1).
+// Streams: the state of one SSRC under one key context. An inbound stream is created when its first
+// tag verified; an outbound stream when the relay first sends under that key and SSRC. Both share
+// one name space, so that the index of another sender can never be used to encrypt (RFC 3711 9.1).
 //
-// Each stream belongs to the worker that bore it: only that one writes it, others hand packets
+// Each stream belongs to the worker that created it: only that one writes it, others hand packets
 // over. Workers add to the table by compare-and-swap at the head of a chain; only the control
-// thread takes out, and reuses a stream after every worker passed a quiescent state.
+// thread removes, and reuses a stream after every worker passed a quiescent state.
 
 #define STREAM_NONE UINT32_MAX
 
@@ -57,7 +56,7 @@ static inline uint32_t stream_scope_leg(uint32_t scope)
 }
 
 struct stream {
-	// who it is; written before publication
+	// its identity; written before publication
 	alignas(64) uint32_t scope; // index space of a key, or a leg's
 	uint32_t ssrc;
 	_Atomic uint32_t next; // next in the bucket + 1
@@ -65,7 +64,7 @@ struct stream {
 	uint8_t worker;        // that owns it
 	uint8_t protocol;      // enum srtp_protocol
 	// owner: rw, control: relaxed reads
-	bool reported; // control knows of it
+	bool reported; // to control
 	uint32_t leg;  // on which the last packet was accepted
 	// plain: the fresh SSRC that its protected copies have, 0: none yet. Any worker sets it once, the
 	// owner may take it away; all relaxed.
@@ -96,7 +95,7 @@ struct stream_table {
 	uint64_t seed;
 };
 
-// Room for size streams, reserved but not used until they come. 0, -ENOMEM or -EIO.
+// Room for size streams; memory is reserved, and used as they are added. 0, -ENOMEM or -EIO.
 int stream_table_init(struct stream_table *table, uint32_t size);
 void stream_table_fini(struct stream_table *table);
 

@@ -8,8 +8,8 @@
 
 struct worker;
 
-// What a leg may ask for unauthenticated (derivations, plain streams) costs it a token: what costs the relay
-// something before a tag verified is bounded per source (docs/security.md, invariant 5).
+// Work that a leg can cause without authentication (derivations, plain streams) costs it a token:
+// the cost before a tag verified is bounded per source (docs/security.md, invariant 5).
 
 enum {
 	LEG_TOKENS = 64,            // at once

@@ -8,7 +8,7 @@
 struct rte_mbuf;
 struct worker;
 
-// What a worker sends is queued for its port and goes out in bursts.
+// Packets of a worker are queued for their port and sent in bursts.
 
 // Queues an Ethernet frame; flushes when a burst is full. Takes mbuf.
 void transmit_frame(struct worker *worker, uint8_t port, struct rte_mbuf *mbuf);
