@@ -33,12 +33,19 @@ static char *trim(char *text)
 	return text;
 }
 
+static void *grown(void *array, size_t n, size_t size)
+{
+	array = reallocarray(array, n, size);
+	if (!array)
+		err(1, NULL);
+	return array;
+}
+
 static void section_add(struct vectors *vectors, char *line)
 {
-	if (vectors->n == VECTORS_MAX)
-		errx(1, "%s: too many sections", line);
 	line[strcspn(line, "]")] = '\0';
-	vectors->items[vectors->n++].name = line + 1;
+	vectors->items = grown(vectors->items, vectors->n + 1, sizeof(*vectors->items));
+	vectors->items[vectors->n++] = (struct vector){.name = line + 1};
 }
 
 static void entry_add(struct vectors *vectors, char *line)
@@ -47,11 +54,10 @@ static void entry_add(struct vectors *vectors, char *line)
 	if (!equals || vectors->n == 0)
 		errx(1, "%s: neither section nor key = value", line);
 	struct vector *vector = &vectors->items[vectors->n - 1];
-	if (vector->n_entries == VECTOR_ENTRIES_MAX)
-		errx(1, "%s: too many keys", vector->name);
 	*equals = '\0';
-	vector->entries[vector->n_entries].key = trim(line);
-	vector->entries[vector->n_entries++].value = trim(equals + 1);
+	vector->entries = grown(vector->entries, vector->n_entries + 1, sizeof(*vector->entries));
+	vector->entries[vector->n_entries++] =
+		(struct vector_entry){.key = trim(line), .value = trim(equals + 1)};
 }
 
 struct vectors *vectors_read(const char *file)
@@ -84,6 +90,9 @@ struct vectors *vectors_read(const char *file)
 
 void vectors_free(struct vectors *vectors)
 {
+	for (size_t i = 0; i < vectors->n; i++)
+		free(vectors->items[i].entries);
+	free(vectors->items);
 	free(vectors->text);
 	free(vectors);
 }

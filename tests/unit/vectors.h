@@ -11,21 +11,21 @@
 // directory is that of the environment variable MCXRELAY_VECTORS or, without it, VECTORS_DIR. A
 // file, section or key that is missing or malformed ends the program with a message.
 
-enum { VECTOR_ENTRIES_MAX = 32, VECTORS_MAX = 64 };
+struct vector_entry {
+	const char *key;
+	const char *value;
+};
 
 struct vector {
 	const char *name;
 	size_t n_entries;
-	struct {
-		const char *key;
-		const char *value;
-	} entries[VECTOR_ENTRIES_MAX];
+	struct vector_entry *entries;
 };
 
 struct vectors {
 	char *text; // the file, to which the strings point
 	size_t n;
-	struct vector items[VECTORS_MAX];
+	struct vector *items;
 };
 
 // The caller gives the result to vectors_free().
