@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// Why a MIKEY-SAKKE I_MESSAGE is refused: a word that callers compare, and a sentence for people.
+// Plain memory, any thread.
+
+// Of a message with several faults the one that was met first is told.
+#define MIKEY_REASONS(_)                                                                           \
+	_(NONE, "none")                                                                            \
+	_(MALFORMED, "malformed")                                                                  \
+	_(TRAILING_OCTETS, "trailing-octets")                                                      \
+	_(VERSION, "version")                                                                      \
+	_(DATA_TYPE, "data-type")                                                                  \
+	_(HEADER, "header")                                                                        \
+	_(PRF, "prf")                                                                              \
+	_(TIMESTAMP_TYPE, "timestamp-type")                                                        \
+	_(SIGN_TYPE, "sign-type")                                                                  \
+	_(SIGN_LENGTH, "sign-length")                                                              \
+	_(RAND_LENGTH, "rand-length")                                                              \
+	_(ID_SCHEME, "id-scheme")                                                                  \
+	_(SAKKE_PARAMS, "sakke-params")                                                            \
+	_(KEY_LENGTH, "key-length")                                                                \
+	_(MISSING_PAYLOAD, "missing-payload")                                                      \
+	_(DUPLICATE_PAYLOAD, "duplicate-payload")                                                  \
+	_(UNEXPECTED_PAYLOAD, "unexpected-payload")                                                \
+	_(UNKNOWN_PAYLOAD, "unknown-payload")                                                      \
+	_(ID_ROLE, "id-role")                                                                      \
+	_(ID_TYPE, "id-type")                                                                      \
+	_(ID_VALUE, "id-value")                                                                    \
+	_(CS_MAP, "cs-map")                                                                        \
+	_(PROFILE, "profile")                                                                      \
+	_(PURPOSE_TAG, "purpose-tag")                                                              \
+	_(KEY_PARAMETERS, "key-parameters")                                                        \
+	_(KEY_TYPE, "key-type")
+
+enum mikey_reason {
+#define _(name, slug) MIKEY_##name,
+	MIKEY_REASONS(_)
+#undef _
+};
+
+// "malformed" and so on.
+const char *mikey_reason_slug(enum mikey_reason reason);
+
+// Owned by the caller; written only by what fails. Nothing in it depends on a secret.
+struct mikey_fault {
+	enum mikey_reason reason;
+	size_t octet;   // of the message, from 0: where the fault was found
+	char text[160]; // what was wrong and what is accepted; without a full stop
+};
+
+// Fills in the fault. Returns false, for "return mikey_fail(...)".
+bool mikey_fail(struct mikey_fault *fault, enum mikey_reason reason, size_t octet,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));

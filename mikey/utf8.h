@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Whether octets are UTF-8 (RFC 3629): no overlong form, no surrogate, nothing beyond U+10FFFF.
+bool utf8_valid(const uint8_t *octets, size_t len);
