@@ -10,6 +10,7 @@
 #include "crypto/cipher.h"
 #include "dataplane/burst.h"
 #include "dataplane/hold.h"
+#include "dataplane/hop_hold.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/prefetch.h"
 #include "dataplane/stages.h"
@@ -160,6 +161,8 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 
 static void turn_end(struct worker *worker, unsigned work)
 {
+	if (unlikely(worker->hops.n > 0))
+		hop_hold_turn(worker);
 	for (unsigned i = 0; i < worker->relay->n_ports; i++)
 		if (worker->tx[i].n > 0)
 			transmit_flush(worker, (uint8_t)i);

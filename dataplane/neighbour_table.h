@@ -16,6 +16,11 @@
 
 #define NEIGHBOUR_NONE     UINT32_MAX
 #define NEIGHBOUR_RESOLVED (UINT64_C(1) << 48)
+#define NEIGHBOUR_PENDING  (UINT64_C(1) << 49) // with its address unknown: packets may wait for it
+
+enum {
+	NEIGHBOUR_SERIAL_SHIFT = 50
+}; // above, 14 bits that tell it from the last one in the same entry
 
 // RFC 4861 7.3.2, of ARP as of Neighbour Discovery. A stale one is probed after a while whether it is used or not.
 enum neighbour_state {
@@ -26,7 +31,7 @@ enum neighbour_state {
 };
 
 struct neighbour {
-	_Atomic uint64_t mac; // low 48 bits, NEIGHBOUR_RESOLVED; control: rw, worker: ro
+	_Atomic uint64_t mac; // low 48 bits, then the flags and the serial; control: rw, worker: ro
 	struct endpoint addr; // port is not used. Control only, as all that follows
 	uint8_t port;
 	uint8_t state;      // enum neighbour_state

@@ -7,8 +7,8 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
-#include "base/counter.h"
 #include "dataplane/checksum.h"
+#include "dataplane/hop_hold.h"
 #include "dataplane/stages.h"
 #include "dataplane/transmit.h"
 #include "dataplane/worker_state.h"
@@ -80,15 +80,6 @@ static inline void ip_udp_write(
 	udp->dgram_cksum = checksum == 0 ? 0xffff : checksum;
 }
 
-// Before the copy is sent: if the port refuses it at once it is taken back.
-static inline void copy_count(struct worker *worker, uint32_t leg, uint16_t len)
-{
-	struct leg_counters *counters = &worker->legs[leg];
-	counter_add(&counters->tx_packets, 1);
-	counter_add(&counters->tx_octets, len);
-	counter_set(&counters->last_tx_tsc, worker->now);
-}
-
 // A copy in preparation: its destination, port and neighbour.
 struct output {
 	const struct fanout_dest *dest;
@@ -105,22 +96,25 @@ static inline enum drop_reason output_begin(const struct relay *relay,
 	output->port = &relay->ports[dest->port];
 	output->next_hop = neighbour_word(&relay->neighbours, dest->neighbour);
 	output->headers_len = output->port->l2_len + dest->header_len;
-	if (!(output->next_hop & NEIGHBOUR_RESOLVED))
+	if (!(output->next_hop & (NEIGHBOUR_RESOLVED | NEIGHBOUR_PENDING)))
 		return DROP_NEXT_HOP;
 	if (dest->header_len + payload->len > output->port->mtu)
 		return DROP_TOO_BIG;
 	return DROP_NONE;
 }
 
-// Sends and counts a frame that lacks its headers. Takes mbuf.
-static inline void output_end(struct worker *worker, const struct output *output,
+// Sends and counts a frame that lacks its headers, or has it wait for its next hop. Takes mbuf.
+static inline enum drop_reason output_end(struct worker *worker, const struct output *output,
 	const struct payload *payload, struct rte_mbuf *mbuf, uint8_t *frame)
 {
 	const struct fanout_dest *dest = output->dest;
 	ethernet_write(output->port, output->next_hop, dest_is_ipv4(dest), frame);
 	ip_udp_write(dest, payload, frame + output->port->l2_len);
-	copy_count(worker, dest->leg, payload->len);
+	if (hop_hold_needed(worker, output->next_hop))
+		return hop_hold_copy(worker, dest, output->next_hop, mbuf);
+	transmit_count(worker, dest->leg, payload->len);
 	transmit_copy(worker, dest->port, mbuf, dest->leg);
+	return DROP_NONE;
 }
 
 // The payload in the buffer where it is. Takes mbuf.
@@ -141,8 +135,7 @@ static inline enum drop_reason own_send(struct worker *worker, const struct fano
 	}
 	// Receive metadata is not sent; the buffer's pool is kept.
 	mbuf->ol_flags &= RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_INDIRECT;
-	output_end(worker, &output, payload, mbuf, frame);
-	return DROP_NONE;
+	return output_end(worker, &output, payload, mbuf, frame);
 }
 
 // Buffers for copies, taken from the pool many at a time.
@@ -183,8 +176,7 @@ static inline enum drop_reason copy_send(struct worker *worker, const struct fan
 		return DROP_NO_BUFFER;
 	}
 	memcpy(frame + output.headers_len, payload->data, payload->len);
-	output_end(worker, &output, payload, mbuf, frame);
-	return DROP_NONE;
+	return output_end(worker, &output, payload, mbuf, frame);
 }
 
 static inline void output_count_drop(

@@ -11,21 +11,25 @@
 
 enum { TX_TRIES = 4 };
 
-// A copy that was counted as sent to its leg and was not. The frame is the relay's own: Ethernet, IP without
-// options, UDP.
+uint16_t transmit_payload_len(const struct port *port, const struct rte_mbuf *mbuf)
+{
+	size_t headers = port->l2_len;
+	bool ipv4 = *rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, port->l2_len) >> 4 == 4;
+	headers += (ipv4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr)) +
+		   sizeof(struct rte_udp_hdr);
+	return (uint16_t)(mbuf->pkt_len - headers);
+}
+
+// A copy that was counted as sent to its leg and was not.
 static void tx_refuse(struct worker *worker, const struct port *port, const struct rte_mbuf *mbuf)
 {
 	counter_add(&worker->counters.drops[DROP_TX_FULL], 1);
 	if (mbuf->hash.usr == LEG_NONE)
 		return;
-	size_t headers = port->l2_len;
-	bool ipv4 = *rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, headers) >> 4 == 4;
-	headers += (ipv4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr)) +
-		   sizeof(struct rte_udp_hdr);
 	struct leg_counters *counters = &worker->legs[mbuf->hash.usr];
 	counter_add(&counters->tx_drops[DROP_TX_FULL - DROP_COPY_FIRST], 1);
 	counter_set(&counters->tx_packets, counters->tx_packets - 1);
-	counter_set(&counters->tx_octets, counters->tx_octets - (mbuf->pkt_len - headers));
+	counter_set(&counters->tx_octets, counters->tx_octets - transmit_payload_len(port, mbuf));
 }
 
 void transmit_flush(struct worker *worker, uint8_t port)

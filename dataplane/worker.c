@@ -12,6 +12,7 @@
 
 #include "base/secmem.h"
 #include "dataplane/hold.h"
+#include "dataplane/hop_hold.h"
 #include "dataplane/pipeline.h"
 
 static size_t counters_size(const struct relay *relay)
@@ -62,6 +63,7 @@ void worker_free(struct worker *worker)
 	mailbox_fini(&worker->mailbox);
 	ring_free_mbufs(worker->handoff);
 	hold_clear(worker);
+	hop_hold_clear(worker);
 	pipeline_free(worker->pipeline);
 	for (unsigned i = 0; i < PORT_MAX; i++)
 		rte_pktmbuf_free_bulk(worker->tx[i].packets, worker->tx[i].n);

@@ -54,6 +54,26 @@ struct hold_slot {
 	struct rte_mbuf *packets[HOLD_PACKETS];
 };
 
+enum {
+	HOP_NEIGHBOURS = 256,    // next hops for which copies wait
+	HOP_COPIES = 256,        // that wait for one of them: more than a video key frame
+	HOP_COPIES_TOTAL = 1024, // that wait in all
+};
+
+// Copies that wait for one next hop, linked by mbuf->next.
+struct hop_queue {
+	struct rte_mbuf *first, *last;
+	uint16_t n;
+	uint16_t serial; // of the neighbour
+};
+
+struct hop_holds {
+	uint32_t n; // next hops
+	uint32_t n_copies;
+	uint32_t neighbours[HOP_NEIGHBOURS];
+	struct hop_queue queues[HOP_NEIGHBOURS];
+};
+
 struct tx_queue {
 	uint16_t n;
 	struct rte_mbuf *packets[WORKER_TX_BURST];
@@ -85,6 +105,7 @@ struct worker {
 	uint32_t n_unsettled; // packets under way that may move their stream, see stage_stream.c
 	struct pipeline *pipeline; // NULL: there is no crypto device
 	struct leg_counters *legs; // by leg
+	struct hop_holds hops;     // n: each copy, as now
 	struct tx_queue tx[PORT_MAX];
 	uint32_t ssrcs[SSRC_POOL_SIZE];
 	uint32_t n_ssrcs;

@@ -68,11 +68,19 @@ static struct neighbour *neighbour_alloc(struct neighbour_table *table)
 	return table->n_touched < table->size ? &table->entries[table->n_touched++] : NULL;
 }
 
+// What workers see of it; word has all but the serial.
+static void neighbour_publish(struct neighbour *n, uint64_t word)
+{
+	const uint64_t below = (UINT64_C(1) << NEIGHBOUR_SERIAL_SHIFT) - 1;
+	uint64_t serial = atomic_load_explicit(&n->mac, memory_order_relaxed) & ~below;
+	atomic_store_explicit(&n->mac, word | serial, memory_order_relaxed);
+}
+
 static void neighbour_set_mac(struct neighbour *n, const struct rte_ether_addr *mac)
 {
 	uint64_t word = 0;
 	memcpy(&word, mac, sizeof(*mac));
-	atomic_store_explicit(&n->mac, word | NEIGHBOUR_RESOLVED, memory_order_relaxed);
+	neighbour_publish(n, word | NEIGHBOUR_RESOLVED);
 }
 
 static void neighbour_set_multicast(struct neighbour *n)
@@ -106,8 +114,12 @@ uint32_t neighbour_take(struct relay *relay, uint8_t port, const struct endpoint
 		if (!n)
 			return NEIGHBOUR_NONE;
 		uint32_t *bucket = neighbour_bucket(table, port, addr);
+		uint64_t serial = atomic_load_explicit(&n->mac, memory_order_relaxed);
 		*n = (struct neighbour){.addr = *addr, .port = port, .hash_next = *bucket};
 		n->addr.port = 0;
+		atomic_store_explicit(&n->mac, serial + (UINT64_C(1) << NEIGHBOUR_SERIAL_SHIFT),
+			memory_order_relaxed);
+		neighbour_publish(n, NEIGHBOUR_PENDING);
 		*bucket = (uint32_t)(n - table->entries) + 1;
 		if (endpoint_is_multicast(addr))
 			neighbour_set_multicast(n);
@@ -128,7 +140,7 @@ void neighbour_release(struct relay *relay, uint32_t neighbour)
 	while (*link != neighbour + 1)
 		link = &table->entries[*link - 1].hash_next;
 	*link = n->hash_next;
-	atomic_store_explicit(&n->mac, 0, memory_order_relaxed);
+	neighbour_publish(n, 0);
 	n->hash_next = table->free_head;
 	table->free_head = neighbour + 1;
 }
@@ -175,9 +187,11 @@ static void neighbour_check(struct relay *relay, struct neighbour *n, uint64_t n
 		n->state = NEIGHBOUR_PROBE;
 		n->probes = 0;
 	} else if (n->state == NEIGHBOUR_PROBE && n->probes == NEIGHBOUR_PROBES) {
-		atomic_store_explicit(&n->mac, 0, memory_order_relaxed);
+		neighbour_publish(n, NEIGHBOUR_PENDING);
 		n->state = NEIGHBOUR_INCOMPLETE;
 		n->probes = 0;
+	} else if (n->state == NEIGHBOUR_INCOMPLETE && n->probes >= NEIGHBOUR_HOLD_PROBES) {
+		neighbour_publish(n, 0);
 	}
 	neighbour_solicit(relay, n, now_ms);
 }

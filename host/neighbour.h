@@ -21,6 +21,7 @@ enum {
 	NEIGHBOUR_REACHABLE_MS = 30000, // between checks of one that answered (RFC 4861 10)
 	NEIGHBOUR_DELAY_MS = 5000,      // before a stale one is probed (RFC 4861 10)
 	NEIGHBOUR_PROBES = 3,           // unanswered probes before its address is forgotten
+	NEIGHBOUR_HOLD_PROBES = 2, // unanswered solicitations before packets no longer wait for it
 };
 
 int neighbour_table_init(struct neighbour_table *table, uint32_t size);

@@ -146,6 +146,41 @@ def test_first_hop_is_resolved_before_media(own_lab):
                 repeat_until(a, b, mcx.rtp(family, 1, b"hello"))
 
 
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("gateway", [False, True], ids=["on link", "gateway"])
+def test_first_words_wait_for_the_next_hop(own_lab, family, gateway):
+    """What comes right behind session.apply, before the next hop has answered, arrives, whole and in order."""
+    far = {4: "192.0.2.10", 6: "2001:db8::10"}[family]
+    own_lab.ip("core", "addr", "add", "10.77.2.254/24", "dev", "eth0")
+    own_lab.ip("core", "addr", "add", "fd77:2::fe/64", "dev", "eth0", "nodad")
+    own_lab.ip("core", "addr", "add", f"{far}/{32 if family == 4 else 128}", "dev", "lo")
+    ports = {"core": {"gateway": "10.77.2.254", "gateway6": "fd77:2::fe"}}
+    with Relay(own_lab, anchored=False, ports=ports) as relay, lab_module.Client(own_lab, "ran", family) as a, \
+            lab_module.Client(own_lab, "core", family, host=far if gateway else None) as b:
+        echo(own_lab, "ran", a.relay_host)  # the sender knows where the relay is
+        packets = [mcx.rtp(family, n, b"first words") for n in range(1, 51)]
+        apply(relay, "first", [a.leg("a"), b.leg("b")])
+        for packet in packets:
+            a.send(packet)
+        assert b.recv_many(len(packets)) == packets
+        assert relay.drops()["next_hop_unresolved"] == 0
+
+
+def test_nobody_at_the_next_hop(own_lab):
+    """Packets wait for two seconds, then they are counted as lost, and those that follow do not wait."""
+    with Relay(own_lab, anchored=False) as relay, lab_module.Client(own_lab, "ran") as a, \
+            lab_module.Client(own_lab, "core") as b:
+        before = relay.drops()
+        apply(relay, "nobody", [a.leg("a"), b.leg("b", remote="10.77.2.99:5000")])
+        for n in range(5):
+            a.send(mcx.rtp(1, n, b"hello?"))
+        relay.wait_drops(before, next_hop_unresolved=5)
+        a.send(mcx.rtp(1, 5, b"hello?"))
+        relay.wait_drops(before, next_hop_unresolved=6)
+        statistics = relay.call("session.get", {"id": "nobody"})["legs"][1]["statistics"]["send"]
+        assert statistics["packets"] == 0 and statistics["drops"] == {"next_hop_unresolved": 6}
+
+
 def repeat_until(sender, receiver, packet):
     """Sends the same opaque packet until one arrives."""
     def attempt():

@@ -119,6 +119,7 @@ static void worker_take_all(struct lab *lab, uint8_t worker)
 	while (rte_ring_dequeue(lab->relay.workers[worker]->handoff, &mbuf) == 0)
 		rte_pktmbuf_free(mbuf);
 	hold_clear(lab->relay.workers[worker]);
+	hop_hold_clear(lab->relay.workers[worker]);
 }
 
 void lab_close(struct lab *lab)

@@ -8,6 +8,7 @@
 
 #include "dataplane/audience.h"
 #include "dataplane/hold.h"
+#include "dataplane/hop_hold.h"
 #include "dataplane/loop.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/stages.h"
