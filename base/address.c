@@ -44,6 +44,26 @@ void address_write_host(const struct endpoint *address, char text[HOST_TEXT_SIZE
 	inet_ntop(address->family, address->addr, text, HOST_TEXT_SIZE);
 }
 
+bool address_read_host(const char *text, struct endpoint *out)
+{
+	struct endpoint e = {.family = strchr(text, ':') ? AF_INET6 : AF_INET};
+	char host[INET6_ADDRSTRLEN];
+	size_t len = strlen(text);
+	bool bracket = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+	if (bracket) {
+		text++;
+		len -= 2;
+	}
+	if (len >= sizeof(host) || (bracket && e.family == AF_INET))
+		return false;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (inet_pton(e.family, host, e.addr) != 1)
+		return false;
+	*out = e;
+	return true;
+}
+
 void address_write(const struct endpoint *address, char text[ADDRESS_TEXT_SIZE])
 {
 	char host[HOST_TEXT_SIZE];

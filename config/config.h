@@ -31,6 +31,7 @@ struct config_port {
 	uint16_t vlan;            // 0: untagged, 1..4094
 	// Octets of an IP packet, 576 to 9,000; at least 1,280 if the port has an IPv6 address.
 	uint16_t mtu;
+	uint16_t udp_first, udp_last; // that the relay picks from for legs
 };
 
 struct config_tls {

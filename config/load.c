@@ -154,14 +154,18 @@ static const struct member metrics_members[] = {
 };
 
 static const struct member limits_members[] = {
-	{"keys", setting_read_u32, offsetof(struct config_limits, keys), 1, ENTRIES_MAX, OPTIONAL,
+	{"keys", setting_read_u32, offsetof(struct config, limits.keys), 1, ENTRIES_MAX, OPTIONAL,
 		NULL, NULL},
-	{"sessions", setting_read_u32, offsetof(struct config_limits, sessions), 1, ENTRIES_MAX,
+	{"sessions", setting_read_u32, offsetof(struct config, limits.sessions), 1, ENTRIES_MAX,
 		OPTIONAL, NULL, NULL},
-	{"legs", setting_read_u32, offsetof(struct config_limits, legs), 1, ENTRIES_MAX, OPTIONAL,
+	{"legs", setting_read_u32, offsetof(struct config, limits.legs), 1, ENTRIES_MAX, OPTIONAL,
 		NULL, NULL},
-	{"streams", setting_read_u32, offsetof(struct config_limits, streams), 1, ENTRIES_MAX,
+	{"streams", setting_read_u32, offsetof(struct config, limits.streams), 1, ENTRIES_MAX,
 		OPTIONAL, NULL, NULL},
+	{"ports", udp_ports_read, 0, 0, 0, OPTIONAL,
+		"an array of the first and the last UDP port, or a group with one for each port by "
+		"its name",
+		NULL},
 	{0},
 };
 
@@ -192,8 +196,8 @@ static const struct member root_members[] = {
 		NULL},
 	{"confine", setting_read_bool, offsetof(struct config, confine), 0, 0, OPTIONAL,
 		"true or false", NULL},
-	{"limits", setting_read_group, offsetof(struct config, limits), 0, 0, OPTIONAL,
-		"a group { keys, sessions, legs, streams }", limits_members},
+	{"limits", setting_read_group, 0, 0, 0, OPTIONAL,
+		"a group { keys, sessions, legs, streams, ports }", limits_members},
 	{"log", setting_read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
 	{0},
 };

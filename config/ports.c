@@ -10,7 +10,11 @@
 
 #include "config/config.h"
 
-enum { ADDRESSES_MAX = 64 }; // of one port
+enum {
+	ADDRESSES_MAX = 64, // of one port
+	UDP_FIRST = 10000,  // by default
+	UDP_LAST = 59999,
+};
 
 // A device goes to DPDK as one argument: what looks like an option or has spaces cannot be meant.
 static void device_read(
@@ -295,6 +299,8 @@ void ports_read(struct check *c, const config_setting_t *s, const struct member 
 		const config_setting_t *element = config_setting_get_elem(s, i);
 		struct config_port *port = &config->ports[i];
 		port->mtu = 1500;
+		port->udp_first = UDP_FIRST;
+		port->udp_last = UDP_LAST;
 		if (!config_setting_is_group(element)) {
 			check_complain(c, element, NULL,
 				"is %s; accepted: a group { name, device, addresses, ... }",
@@ -305,4 +311,52 @@ void ports_read(struct check *c, const config_setting_t *s, const struct member 
 		port_check(c, element, port);
 	}
 	ports_check(c, s, config);
+}
+
+static void range_read(struct check *c, const config_setting_t *s, struct config_port *port)
+{
+	static const char accepted[] = "an array of the first and the last UDP port";
+	const struct member m = {.min = 2, .max = 2, .accepted = accepted};
+	uint32_t first, last;
+	if (!setting_check_sequence(c, s, &m) ||
+		!setting_integer(c, config_setting_get_elem(s, 0), 1, UINT16_MAX, &first) ||
+		!setting_integer(c, config_setting_get_elem(s, 1), 1, UINT16_MAX, &last))
+		return;
+	if (((first + 1) & ~1u) > last)
+		check_complain(c, s, NULL,
+			"is %u to %u, without an even port; accepted: a range with one", first,
+			last);
+	port->udp_first = (uint16_t)first;
+	port->udp_last = (uint16_t)last;
+}
+
+static struct config_port *port_named(const struct config *config, const char *name)
+{
+	for (unsigned i = 0; i < config->n_ports; i++)
+		if (config->ports[i].name && strcmp(config->ports[i].name, name) == 0)
+			return &config->ports[i];
+	return NULL;
+}
+
+void udp_ports_read(struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	struct config *config = out;
+	if (!config_setting_is_group(s)) {
+		struct config_port all = {};
+		range_read(c, s, &all);
+		for (unsigned i = 0; i < config->n_ports; i++) {
+			config->ports[i].udp_first = all.udp_first;
+			config->ports[i].udp_last = all.udp_last;
+		}
+		return;
+	}
+	for (int i = 0; i < config_setting_length(s); i++) {
+		const config_setting_t *range = config_setting_get_elem(s, (unsigned)i);
+		struct config_port *port = port_named(config, config_setting_name(range));
+		if (port)
+			range_read(c, range, port);
+		else
+			check_complain(c, range, NULL, "is the name of no port; accepted: %s",
+				m->accepted);
+	}
 }

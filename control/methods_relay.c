@@ -29,12 +29,17 @@ json_t *relay_info(void *arg, const json_t *params, struct rpc_error *error)
 	const struct api *api = arg;
 	if (!read_nothing(params, error))
 		return NULL;
-	json_t *ports = json_array();
-	for (unsigned i = 0; i < api->relay->n_ports; i++)
-		json_array_append_new(ports, port_show(&api->relay->ports[i]));
-	json_t *limits = json_pack("{s:I,s:I,s:I,s:I}", "keys", (json_int_t)api->limits->keys,
+	json_t *ports = json_array(), *ranges = json_object();
+	for (unsigned i = 0; i < api->relay->n_ports; i++) {
+		const struct port *port = &api->relay->ports[i];
+		json_array_append_new(ports, port_show(port));
+		json_object_set_new(ranges, port->name,
+			json_pack("[i,i]", (int)port->udp_first, (int)port->udp_last));
+	}
+	json_t *limits = json_pack("{s:I,s:I,s:I,s:I,s:o}", "keys", (json_int_t)api->limits->keys,
 		"sessions", (json_int_t)api->limits->sessions, "legs",
-		(json_int_t)api->limits->legs, "streams", (json_int_t)api->limits->streams);
+		(json_int_t)api->limits->legs, "streams", (json_int_t)api->limits->streams, "ports",
+		ranges);
 	return json_pack("{s:s,s:i,s:I,s:i,s:o,s:s,s:o}", "version", MCXRELAY_VERSION, "api", 1,
 		"uptime", (json_int_t)((clock_now_ms() - api->started_ms) / 1000), "workers",
 		(int)api->relay->n_workers, "ports", ports, "cipher", relay_cipher_name(api->relay),

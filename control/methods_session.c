@@ -29,7 +29,12 @@ json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *
 		session_read(api->relay, value, "params.session", &spec, error))
 		session_apply(api->sessions, &spec, "params.session", &created, error);
 	session_spec_free(&spec);
-	return error->code == RPC_OK ? json_pack("{s:b}", "created", (int)created) : NULL;
+	if (error->code != RPC_OK)
+		return NULL;
+	const char *id = json_string_value(json_object_get(value, "id"));
+	return json_pack("{s:b,s:o*}", "created", (int)created, "legs",
+		session_picked_show(
+			session_find(api->sessions, id), json_object_get(value, "legs")));
 }
 
 // The session of that id, if params were good so far.
@@ -187,7 +192,10 @@ json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
 	for (uint32_t i = 0; i < n; i++)
 		leg_spec_free(&legs[i]);
 	free(legs);
-	return error->code == RPC_OK ? json_pack("{s:I}", "applied", (json_int_t)n) : NULL;
+	if (error->code != RPC_OK)
+		return NULL;
+	return json_pack("{s:I,s:o*}", "applied", (json_int_t)n, "legs",
+		session_picked_show(session, array));
 }
 
 json_t *leg_remove(void *arg, const json_t *params, struct rpc_error *error)

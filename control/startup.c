@@ -51,6 +51,8 @@ static struct port_options port_options_of(const struct config_port *port)
 		.n_prefixes = port->n_addresses,
 		.vlan = port->vlan,
 		.mtu = port->mtu,
+		.udp_first = port->udp_first,
+		.udp_last = port->udp_last,
 	};
 	if (port->has_gateway)
 		options.gateway = endpoint_of(AF_INET, &port->gateway);

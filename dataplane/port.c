@@ -11,6 +11,7 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_random.h>
 
 #include "base/devargs.h"
 #include "base/secmem.h"
@@ -168,6 +169,8 @@ static int addresses_open(struct port *port, const struct port_options *options)
 		struct port_address *address = &port->addresses[port->n_addresses];
 		address->addr = options->prefixes[i].addr;
 		address->prefix_len = options->prefixes[i].prefix_len;
+		// Not where the relay began before it was restarted: packets of those calls still come.
+		address->pick = (uint32_t)rte_rand_max(UINT16_MAX);
 		address->legs = secmem_map(PORT_LEGS_SIZE);
 		if (!address->legs)
 			return -ENOMEM;
@@ -189,6 +192,8 @@ int port_open(struct port *port, const struct port_options *options, unsigned n_
 	*port = (struct port){
 		.vlan = options->vlan,
 		.mtu = options->mtu,
+		.udp_first = options->udp_first,
+		.udp_last = options->udp_last,
 		.gateway = options->gateway,
 		.gateway6 = options->gateway6,
 	};

@@ -37,6 +37,7 @@ struct port_options {
 	unsigned n_prefixes;
 	struct endpoint gateway, gateway6; // AF_UNSPEC: none
 	uint16_t vlan, mtu;
+	uint16_t udp_first, udp_last;
 };
 
 // One of the port's addresses, and the leg behind each of its UDP ports: look-up is an array index.
@@ -45,6 +46,7 @@ struct port_address {
 	uint8_t prefix_len;
 	_Atomic uint32_t
 		*legs; // 65,536, by UDP port in host order: leg + 1. control: rw, worker: ro
+	uint32_t pick; // where to look for a free UDP port next. Control
 };
 
 // An Ethernet header from the source address on: what all frames of a family that the port sends have there.
@@ -56,8 +58,9 @@ struct port {
 	char name[PORT_NAME_MAX];
 	char device[PORT_DEVICE_MAX];
 	uint16_t ethdev;
-	uint16_t vlan; // 0: untagged
-	uint16_t mtu;  // octets of an IP packet
+	uint16_t vlan;                // 0: untagged
+	uint16_t mtu;                 // octets of an IP packet
+	uint16_t udp_first, udp_last; // that the relay picks from for legs
 	uint16_t n_rx_queues, n_tx_queues;
 	uint8_t l2_len;            // octets of an Ethernet header: 14, or 18 with a VLAN
 	struct rte_ether_addr mac; // set by port_set_mac(), as the next

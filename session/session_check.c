@@ -16,6 +16,7 @@
 #include "session/gmk_ways.h"
 #include "session/leg_check.h"
 #include "session/leg_fail.h"
+#include "session/leg_local.h"
 #include "session/protection_check.h"
 #include "session/session_legs.h"
 #include "session/session_spec.h"
@@ -209,6 +210,7 @@ bool session_check(struct sessions *sessions, const struct session *session,
 		return false;
 	const struct map *restated = others_stay ? by_id : NULL;
 	check_unique(legs, spec->n_legs, path, compare_ids, "id", ID_TWICE, error);
+	leg_locals_pick(sessions, session, legs, spec->n_legs, path, error);
 	check_unique(legs, spec->n_legs, path, compare_locals, "local", LOCAL_TWICE, error);
 	check_unique(legs, spec->n_legs, path, compare_received, "remote", GROUP_TWICE, error);
 	if (error->code == RPC_OK)

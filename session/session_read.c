@@ -123,14 +123,14 @@ static void leg_read_protections(struct reader *r, struct leg_spec *leg)
 
 // --- Leg
 
-static void leg_read_port(const struct relay *relay, struct reader *r, struct leg_spec *leg)
+static void leg_read_port(const struct relay *relay, struct reader *r, uint8_t *port)
 {
 	const char *name;
 	if (!reader_string(r, "port", READER_REQUIRED, &name))
 		return;
 	for (unsigned i = 0; i < relay->n_ports; i++) {
 		if (strcmp(relay->ports[i].name, name) == 0) {
-			leg->port = (uint8_t)i;
+			*port = (uint8_t)i;
 			return;
 		}
 	}
@@ -143,8 +143,6 @@ static void leg_read_port(const struct relay *relay, struct reader *r, struct le
 		r, RPC_INVALID_PARAMS, "port", "is no port of the relay; accepted: %s", accepted);
 }
 
-#define NO_ADDRESS "is no address; accepted: \"192.0.2.1:5004\" or \"[2001:db8::1]:5004\""
-
 static void leg_read_peer(
 	struct reader *r, const char *name, const struct leg_spec *leg, struct endpoint *peer)
 {
@@ -152,17 +150,56 @@ static void leg_read_peer(
 	if (!reader_string(r, name, READER_OPTIONAL, &text))
 		return;
 	if (!address_read(text, peer))
-		reader_fail(r, RPC_INVALID_PARAMS, name, NO_ADDRESS);
+		reader_fail(r, RPC_INVALID_PARAMS, name,
+			"is no address; accepted: \"192.0.2.1:5004\" or \"[2001:db8::1]:5004\"");
 	else if (peer->family != leg->local.family)
 		reader_fail(r, RPC_INVALID_PARAMS, name,
 			"is of another address family than local; accepted: the same");
 }
 
-static void leg_read_addresses(struct reader *r, struct leg_spec *leg)
+// {"port", "family"}: the relay picks the address as well.
+static void leg_read_local_family(const struct relay *relay, struct reader *r, struct leg_spec *leg)
+{
+	struct reader l;
+	uint64_t family = 0;
+	uint8_t port = leg->port;
+	if (!reader_object(r, "local", READER_REQUIRED, &l))
+		return;
+	leg_read_port(relay, &l, &port);
+	if (port != leg->port)
+		reader_fail(&l, RPC_INVALID_PARAMS, "port",
+			"is another port than that of the leg; accepted: the same");
+	if (!reader_uint(&l, "family", 0, UINT32_MAX, &family))
+		reader_fail(&l, RPC_INVALID_PARAMS, "family", "is missing; accepted: 4 or 6");
+	else if (family != 4 && family != 6)
+		reader_fail(&l, RPC_INVALID_PARAMS, "family", "is %u; accepted: 4 or 6",
+			(unsigned)family);
+	leg->local_form = LOCAL_FAMILY;
+	leg->local.family = family == 6 ? AF_INET6 : AF_INET;
+	reader_close(&l);
+}
+
+static void leg_read_local(const struct relay *relay, struct reader *r, struct leg_spec *leg)
 {
 	const char *text;
-	if (reader_string(r, "local", READER_REQUIRED, &text) && !address_read(text, &leg->local))
-		reader_fail(r, RPC_INVALID_PARAMS, "local", NO_ADDRESS);
+	if (json_is_object(json_object_get(r->object, "local"))) {
+		leg_read_local_family(relay, r, leg);
+		return;
+	}
+	if (!reader_string(r, "local", READER_REQUIRED, &text) || address_read(text, &leg->local))
+		return;
+	if (address_read_host(text, &leg->local))
+		leg->local_form = LOCAL_ADDRESS;
+	else
+		reader_fail(r, RPC_INVALID_PARAMS, "local",
+			"is no address; accepted: \"192.0.2.1:5004\" or \"[2001:db8::1]:5004\", "
+			"the "
+			"same without port, or {\"port\": \"ran\", \"family\": 4}");
+}
+
+static void leg_read_addresses(const struct relay *relay, struct reader *r, struct leg_spec *leg)
+{
+	leg_read_local(relay, r, leg);
 	leg_read_peer(r, "remote", leg, &leg->remote);
 	leg_read_peer(r, "source", leg, &leg->source);
 }
@@ -222,8 +259,8 @@ static void leg_read(const struct relay *relay, const json_t *value, const char 
 	reader_open(&r, value, path, error);
 	id_read(&r, "id", &id);
 	leg->id = alloc_string(id);
-	leg_read_port(relay, &r, leg);
-	leg_read_addresses(&r, leg);
+	leg_read_port(relay, &r, &leg->port);
+	leg_read_addresses(relay, &r, leg);
 	reader_choice(&r, "learn", READER_OPTIONAL, learns, &learn);
 	reader_bool(&r, "receive", &leg->receive);
 	reader_bool(&r, "send", &leg->send);

@@ -45,11 +45,16 @@ struct protection_spec {
 	char *user;   // NULL: not named
 };
 
+// How much of its local address a leg states: all, or the relay picks a port, or an address as well.
+enum local_form { LOCAL_STATED, LOCAL_ADDRESS, LOCAL_FAMILY };
+
 struct leg_spec {
 	char *id;
-	struct endpoint local, remote; // as stated; remote AF_UNSPEC: null
-	struct endpoint source;        // AF_UNSPEC: where packets are sent to
+	struct endpoint local;  // once it was checked with its port, if that was left open, too
+	struct endpoint remote; // AF_UNSPEC: null
+	struct endpoint source; // AF_UNSPEC: where packets are sent to
 	uint8_t port, dscp;
+	uint8_t local_form; // enum local_form
 	bool learn, receive, send, control, rtcp_mux;
 	bool ssrc_random;
 	bool same_protection; // rtcp_protection was not stated

@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "errors.md").read_text()
 RAN, CORE = "10.77.1.1", "10.77.2.1"
 GMK, PCK, CSK = "0000e001", "1000e001", "2000e001"
 GROUP = "239.1.2.3:5004"
-LIMITS = {"keys": 5000, "sessions": 8, "legs": 2000, "streams": 1000}
+LIMITS = {"keys": 5000, "sessions": 8, "legs": 2000, "streams": 1000, "ports": "[ 7000, 7001 ]"}
 
 
 def catalogue():
@@ -138,7 +138,10 @@ def state_wrong_keys(p):
 
 def state_wrong_legs(p):
     p.session(leg(port="moon"))
-    p.session(leg(local="10.77.1.1"))
+    p.session(leg(local="10.77.1.1:0"))
+    p.session(leg(local={"port": "core", "family": 4}))
+    p.session(leg(local={"port": "ran"}))
+    p.session(leg(local={"port": "ran", "family": 5}))
     p.session(leg(remote="nowhere"))
     p.session(leg(remote="[2001:db8::2]:5004"))
     p.session(leg(remote=f"{GROUP}", learn="authenticated"))
@@ -189,6 +192,7 @@ def ways(n):
 
 def go_beyond_limits(p):
     p.session(*ways(9))
+    p.session(leg("a", RAN), leg("b", RAN))
     p.session(*[leg(str(i), f"{RAN}:{10000 + i}") for i in range(10001)])
     p.session(*[leg(str(i), f"{RAN}:{10000 + i}") for i in range(LIMITS["legs"])])
     p.session(*[srtp(str(i), PCK, f"{RAN}:{10000 + i}", protection={"role": "initiator"}) for i in range(1900)])

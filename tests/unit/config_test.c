@@ -80,6 +80,8 @@ static void defaults_are_as_documented(void **state)
 	assert_false(config->ports[0].has_gateway6);
 	assert_int_equal(config->ports[0].vlan, 0);
 	assert_int_equal(config->ports[0].mtu, 1500);
+	assert_int_equal(config->ports[0].udp_first, 10000);
+	assert_int_equal(config->ports[0].udp_last, 59999);
 	assert_int_equal(config->control_mode, 0600);
 	assert_null(config->control_group);
 	assert_false(config->control_tls.enabled);
@@ -114,7 +116,8 @@ static const char everything[] =
 	"metrics = { listen = \"0.0.0.0:1\"; };\n"
 	"state_directory = \"/s\";\n"
 	"user = \"mcx-relay\"; group = \"mcx\"; confine = false;\n"
-	"limits = { keys = 1; sessions = 2; legs = 3; streams = 16777216L; };\n"
+	"limits = { keys = 1; sessions = 2; legs = 3; streams = 16777216L;\n"
+	"  ports = { core = [ 20000, 20001 ]; }; };\n"
 	"log = { level = \"debug\"; };\n";
 
 static void every_setting_is_read(void **state)
@@ -149,6 +152,9 @@ static void every_setting_is_read(void **state)
 	assert_string_equal(inet_ntop(AF_INET6, &ran->gateway6, text, sizeof(text)), "fe80::1");
 	assert_int_equal(ran->vlan, 4094);
 	assert_int_equal(ran->mtu, 9000);
+	assert_int_equal(ran->udp_first, 10000);
+	assert_int_equal(core->udp_first, 20000);
+	assert_int_equal(core->udp_last, 20001);
 	assert_int_equal(core->addresses[0].prefix_len, 31);
 	assert_false(core->has_gateway6);
 	assert_string_equal(config->control_unix, "/run/c");
@@ -610,9 +616,27 @@ static void mistakes_of_the_rest(void **state)
 			"3: limits.keys: is 0; accepted: an integer from 1 to 16777216\n"
 			"3: limits.sessions: is 16777217; accepted: an integer from 1 to 16777216\n"
 			"3: limits.calls: is not a setting; accepted: keys, sessions, legs, "
-			"streams\n"},
+			"streams, ports\n"},
+		{PORTS CONTROL "limits = { ports = [1]; };\n",
+			"3: limits.ports: has 1 elements; accepted: an array of the first and the "
+			"last UDP port\n"},
+		{PORTS CONTROL "limits = { ports = [0, 65536]; };\n",
+			"3: limits.ports[0]: is 0; accepted: an integer from 1 to 65535\n"},
+		{PORTS CONTROL "limits = { ports = [5001, 5001]; };\n",
+			"3: limits.ports: is 5001 to 5001, without an even port; accepted: a range "
+			"with one\n"},
+		{PORTS CONTROL "limits = { ports = [5002, 5000]; };\n",
+			"3: limits.ports: is 5002 to 5000, without an even port; accepted: a range "
+			"with one\n"},
+		{PORTS CONTROL "limits = { ports = 7; };\n",
+			"3: limits.ports: is an integer; accepted: an array of the first and the "
+			"last UDP port\n"},
+		{PORTS CONTROL "limits = { ports = { moon = [2, 4]; }; };\n",
+			"3: limits.ports.moon: is the name of no port; accepted: an array of the "
+			"first and the last UDP port, or a group with one for each port by its "
+			"name\n"},
 		{PORTS CONTROL "limits = 5;\n", "3: limits: is an integer; accepted: a group { "
-						"keys, sessions, legs, streams }\n"},
+						"keys, sessions, legs, streams, ports }\n"},
 		{PORTS CONTROL "log = { level = \"all\"; };\n",
 			"3: log.level: is \"all\"; accepted: \"error\", \"warning\", \"info\" or "
 			"\"debug\"\n"},

@@ -326,6 +326,30 @@ static void ring_of_a_moved_key(void **state)
 	retire_all(&app.retire);
 }
 
+#define OPEN_LEG(id, local)                                                                        \
+	"{\"id\":\"" id "\",\"port\":\"ran\",\"local\":" local                                     \
+	",\"remote\":null,\"receive\":false,\"protection\":" PLAIN "}"
+
+// The port has 5000 and 5002 to pick from, of its one address.
+static void ports_are_picked(void **state)
+{
+	(void)state;
+	refused(-32602, "session.apply", SESSION(OPEN_LEG("a", "{\"port\":\"ran\",\"family\":6}")));
+	refused(-32602, "session.apply", SESSION(OPEN_LEG("a", "\"10.0.0.7\"")));
+	call("session.apply", SESSION(OPEN_LEG("a", "\"10.0.0.1\"") "," OPEN_LEG(
+				      "b", "{\"port\":\"ran\",\"family\":4}")));
+	const struct session *session = session_find(&app.sessions, "call");
+	uint16_t a = ntohs(session_leg_find(session, "a")->spec.local.port);
+	uint16_t b = ntohs(session_leg_find(session, "b")->spec.local.port);
+	assert_true((a == 5000 && b == 5002) || (a == 5002 && b == 5000));
+	refused(3, "leg.apply",
+		"{\"session\":\"call\",\"legs\":[" OPEN_LEG("c", "\"10.0.0.1\"") "]}");
+	call("session.apply", SESSION(OPEN_LEG("b", "\"10.0.0.1\"")));
+	assert_int_equal(ntohs(session_leg_find(session, "b")->spec.local.port), b);
+	call("session.remove", "{\"ids\":[\"call\"]}");
+	retire_all(&app.retire);
+}
+
 static int app_start(void **state)
 {
 	(void)state;
@@ -334,6 +358,8 @@ static int app_start(void **state)
 		.device = "net_ring0",
 		.prefixes = &prefix,
 		.n_prefixes = 1,
+		.udp_first = 4999,
+		.udp_last = 5003,
 		.mtu = 1500};
 	const unsigned lcores[1] = {0};
 	const char *unknown;
@@ -371,7 +397,7 @@ int main(void)
 		cmocka_unit_test(groups_follow_legs),
 		cmocka_unit_test(no_more_groups_than_a_port_can_join),
 		cmocka_unit_test(refused_and_removed_sessions_have_no_scope),
-		cmocka_unit_test(ring_of_a_moved_key)};
+		cmocka_unit_test(ports_are_picked), cmocka_unit_test(ring_of_a_moved_key)};
 	alarm(60); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
 }
