@@ -130,9 +130,10 @@ typedef uint32_t key_lanes __attribute__((vector_size(16), may_alias));
 
 // Bit n: slot n of the bucket has the tag of that hash; an empty one has tag 0. All slots at once
 // and without branches, because the slot of a name is not predictable. A hint: the caller reads the
-// slot again (key_bucket_ctx), so it need not be atomic. Overflow, which looks like a slot, is left
-// out.
-static inline unsigned key_bucket_match(const struct key_bucket *bucket, uint64_t hash)
+// slot again (key_bucket_ctx), so it need not be atomic, and ThreadSanitizer is not told of these
+// loads, which no atomic load can do. Overflow, which looks like a slot, is left out.
+__attribute__((no_sanitize("thread"))) static inline unsigned key_bucket_match(
+	const struct key_bucket *bucket, uint64_t hash)
 {
 	const uint32_t tag = (uint32_t)(hash >> 32);
 	const key_lanes wanted = {tag, tag, tag, tag};
