@@ -25,6 +25,7 @@ struct block {
 };
 
 static atomic_bool not_locked;
+static _Atomic size_t first_refused;
 
 bool secmem_all_locked(void)
 {
@@ -45,8 +46,11 @@ void *secmem_map(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
+	if (p == MAP_FAILED) {
+		size_t none = 0;
+		atomic_compare_exchange_strong(&first_refused, &none, size);
 		return NULL;
+	}
 	// A forked child must not inherit a copy that nobody wipes.
 	if (madvise(p, size, MADV_DONTDUMP) < 0 || madvise(p, size, MADV_DONTFORK) < 0) {
 		int error = errno;
@@ -61,6 +65,11 @@ void *secmem_map(size_t size)
 	if (mlock2(p, size, MLOCK_ONFAULT) != 0)
 		atomic_store(&not_locked, true);
 	return p;
+}
+
+size_t secmem_map_refused(void)
+{
+	return atomic_load(&first_refused);
 }
 
 void secmem_lock(void *p, size_t size)

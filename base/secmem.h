@@ -20,6 +20,9 @@ bool secmem_equal(const void *a, const void *b, size_t len);
 // until touched. Aligned to a page. Returns NULL with errno set if the space is not to be had.
 void *secmem_map(size_t size);
 
+// Octets of the first area that was refused; 0: none was.
+size_t secmem_map_refused(void);
+
 // False if any area could not be locked so far.
 bool secmem_all_locked(void);
 

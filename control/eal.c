@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/memory_limit.h"
 #include "dataplane/worker.h"
 
 static bool eal_has(const struct config *config, const char *prefix)
@@ -92,6 +93,16 @@ void eal_arguments_free(void)
 	free(eal_arguments.reordered);
 }
 
+// Without hugepages DPDK says that it lacks a permission.
+static void eal_failed(const struct config *config)
+{
+	if (!eal_has(config, "--no-huge") && memory_hugepages_free("") == 0)
+		log_error("eal_failed reason=\"no hugepages are free; accepted: vm.nr_hugepages of "
+			  "more, or the EAL argument --no-huge\"");
+	else
+		log_error("eal_failed reason=\"%s; see the lines above\"", rte_strerror(rte_errno));
+}
+
 int eal_open(const struct config *config)
 {
 	char **argv = alloc_zero(config->n_eal + 2 * config->n_ports + 10, sizeof(*argv));
@@ -135,6 +146,6 @@ int eal_open(const struct config *config)
 	eal_arguments.reordered = argv;
 	int rc = rte_eal_init(argc, argv);
 	if (rc < 0)
-		log_error("eal_failed reason=\"%s; see the lines above\"", rte_strerror(rte_errno));
+		eal_failed(config);
 	return rc < 0 ? -1 : 0;
 }

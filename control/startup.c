@@ -19,6 +19,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory_limit.h"
 #include "base/secmem.h"
 #include "confine/confine.h"
 #include "confine/privilege.h"
@@ -111,7 +112,10 @@ static int state_open(struct app *app, const char *directory)
 static int app_open_configured(struct app *app, const struct config *config)
 {
 	if (app_open(app, &config->limits) != 0) {
-		log_error("out_of_memory");
+		char reason[MEMORY_REASON_SIZE];
+		size_t table = secmem_map_refused();
+		memory_refusal(table, ENOMEM, reason, sizeof(reason));
+		log_error("out_of_memory table_mib=%zu reason=\"%s\"", table >> 20, reason);
 		return -1;
 	}
 	return state_open(app, config->state_directory);

@@ -24,6 +24,7 @@
 #include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 #include "host/host.h"
+#include "host/memory_reason.h"
 #include "host/multicast.h"
 #include "host/neighbour.h"
 #include "host/news.h"
@@ -35,7 +36,9 @@ enum {
 	PUNT_BATCH = 64, // packets for the control thread that one poll takes
 };
 
-static int pool_open(struct relay *relay, const struct relay_options *options)
+// Octets of packet buffers in *octets. 0; -E2BIG with a sentence in why; or -errno.
+static int pool_open(struct relay *relay, const struct relay_options *options, uint64_t *octets,
+	char *why, size_t why_size)
 {
 	unsigned room = RTE_MBUF_DEFAULT_DATAROOM;
 	for (unsigned i = 0; i < options->n_ports; i++) {
@@ -47,8 +50,14 @@ static int pool_open(struct relay *relay, const struct relay_options *options)
 			room = RTE_ALIGN(need, 64);
 	}
 	unsigned per_worker = POOL_PACKETS_PER_WORKER + (options->cryptodev ? PIPELINE_MBUFS : 0U);
-	relay->pool = rte_pktmbuf_pool_create("packets", per_worker * options->n_workers - 1,
-		POOL_CACHE, 0, (uint16_t)(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+	unsigned n = per_worker * options->n_workers - 1;
+	room += RTE_PKTMBUF_HEADROOM;
+	uint32_t size = (uint32_t)sizeof(struct rte_mbuf) + room;
+	*octets = (uint64_t)n * rte_mempool_calc_obj_size(size, 0, NULL);
+	if (!memory_buffers_fit(*octets, why, why_size))
+		return -E2BIG;
+	relay->pool =
+		rte_pktmbuf_pool_create("packets", n, POOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
 	return relay->pool ? 0 : -rte_errno;
 }
 
@@ -91,7 +100,12 @@ int relay_open(struct relay *relay, const struct relay_options *options, char *w
 	*relay = (struct relay){.cipher = options->cipher};
 	relay->multicast = calloc(PORT_MAX, sizeof(*relay->multicast));
 	relay->news = calloc(1, sizeof(*relay->news));
-	int rc = relay->multicast && relay->news ? pool_open(relay, options) : -ENOMEM;
+	uint64_t buffers = 0;
+	int rc = relay->multicast && relay->news
+			 ? pool_open(relay, options, &buffers, why, why_size)
+			 : -ENOMEM;
+	if (rc == -E2BIG)
+		goto close;
 	if (rc == 0)
 		rc = tables_open(relay, options);
 	if (rc == 0 && options->cryptodev) {
@@ -108,8 +122,7 @@ int relay_open(struct relay *relay, const struct relay_options *options, char *w
 		getrandom(relay->name_key, sizeof(relay->name_key), 0) != sizeof(relay->name_key))
 		rc = -EIO;
 	if (rc != 0) {
-		snprintf(why, why_size, "no memory for tables and packet buffers: %s",
-			strerror(-rc));
+		memory_reason(buffers, rc, why, why_size);
 		goto close;
 	}
 	for (unsigned i = 0; i < options->n_ports; i++) {

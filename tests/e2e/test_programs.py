@@ -426,3 +426,34 @@ def test_says_why_a_port_does_not_open(tmp_path, lab, driver, interface, launche
     refusal = [line for line in ended.stderr.splitlines() + ended.stdout.splitlines() if "relay_not_opened" in line]
     assert ended.returncode != 0
     assert len(refusal) == 1 and refusal[0].endswith(f': {reason}"'), refusal
+
+
+# Why there is no memory: errno is the same for every limit.
+
+def over(folder, *commands):
+    """A launcher in whose namespace another file system, prepared by commands, is in the place of a folder."""
+    script = f"mount -t tmpfs none {folder} && cd {folder} && {' && '.join(commands)} && exec \"$@\""
+    return "unshare", "--mount", "sh", "-c", script, "sh"
+
+
+GROUP_OF_16_MIB = over("/sys/fs/cgroup", "mkdir memory", "echo 16777216 >memory.max",
+                       "echo 16777216 >memory/memory.limit_in_bytes")
+
+
+@pytest.mark.parametrize("eal, launcher, reason", [
+    ('"--no-huge", "-m", "16"', (),
+     r"no memory for packet buffers of \d\d MiB and rings: DPDK has \d+ of 16 MiB free; accepted: more by the EAL "
+     r"argument -m"),
+    ('"--no-huge", "-m", "256"', GROUP_OF_16_MIB,
+     r"no memory for packet buffers of \d\d MiB: the control group of the process may have 16 MiB"),
+    ('"--in-memory"', over("/sys/kernel/mm/hugepages", "true"),
+     "no hugepages are free; accepted: vm.nr_hugepages of more, or the EAL argument --no-huge"),
+], ids=["dpdk", "group", "hugepages"])
+def test_says_why_there_is_no_memory(tmp_path, eal, launcher, reason):
+    config = tmp_path / "mcxrelay.conf"
+    config.write_text(config_text(tmp_path, device="net_null0").replace('"--no-huge", "-m", "256"', eal))
+    ended = subprocess.run([*launcher, lab_module.build_directory() / "mcxrelay", "-c", config], capture_output=True,
+                           text=True, stdin=subprocess.DEVNULL, timeout=lab_module.START_SECONDS)
+    errors = [line for line in ended.stderr.splitlines() if line.startswith("error ")]
+    assert ended.returncode == 1
+    assert len(errors) == 1 and re.fullmatch(f'error \\w+ reason="{reason}"', errors[0]), errors

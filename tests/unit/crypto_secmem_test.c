@@ -95,7 +95,9 @@ static void maps_without_cost(void **state)
 	assert_int_equal(mincore(p, 1, &resident), 0);
 	assert_int_equal(resident & 1, 0);
 	secmem_unmap(p, size);
+	assert_int_equal(secmem_map_refused(), 0);
 	assert_null(secmem_map((size_t)1 << 60));
+	assert_true(secmem_map_refused() == (size_t)1 << 60);
 	assert_null(secmem_map(0));
 }
 
