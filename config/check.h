@@ -10,6 +10,7 @@
 // One reading of a file: where complaints go, and whether there were any.
 struct check {
 	const char *path;
+	const char *const *ciphers; // up to a NULL
 	FILE *errors;
 	bool failed;
 };

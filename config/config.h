@@ -74,7 +74,7 @@ struct config {
 // Reads and checks the file. Every mistake found is written to errors as one line
 // "FILE:LINE: SETTING: what is wrong; accepted: what is" and all are looked for, not just the
 // first. Returns NULL if there was any. The caller frees with config_free(). No thread
-// restrictions.
-struct config *config_load(const char *path, FILE *errors);
+// restrictions. ciphers are the names that "cipher" may have beside "cryptodev:NAME", up to a NULL.
+struct config *config_load(const char *path, const char *const ciphers[], FILE *errors);
 
 void config_free(struct config *config);

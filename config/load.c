@@ -26,15 +26,22 @@ static void cipher_read(
 {
 	static const char cryptodev[] = "cryptodev:";
 	const size_t prefix_len = sizeof(cryptodev) - 1;
-	const char *text = setting_string(c, s, m->accepted);
+	char accepted[128];
+	size_t len = 0;
+	for (const char *const *cipher = c->ciphers; *cipher; cipher++)
+		len += (size_t)snprintf(accepted + len, sizeof(accepted) - len, "\"%s\"%s", *cipher,
+			cipher[1] ? ", " : " or \"cryptodev:NAME\"");
+	const char *text = setting_string(c, s, accepted);
 	if (!text)
 		return;
-	if (strcmp(text, "ipsec-mb") == 0 || strcmp(text, "openssl") == 0 ||
-		(strncmp(text, cryptodev, prefix_len) == 0 &&
-			setting_is_word(text + prefix_len, m->max, "_.:-")))
+	bool good = strncmp(text, cryptodev, prefix_len) == 0 &&
+		    setting_is_word(text + prefix_len, m->max, "_.:-");
+	for (const char *const *cipher = c->ciphers; *cipher && !good; cipher++)
+		good = strcmp(text, *cipher) == 0;
+	if (good)
 		check_set_text(c, out, text);
 	else
-		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, accepted);
 }
 
 static void level_read(
@@ -181,8 +188,7 @@ static const struct member root_members[] = {
 	{"lcores", lcores_read, 0, 1, WORKERS_MAX, OPTIONAL, "an array of 1 to 64 CPU numbers",
 		NULL},
 	{"eal", eal_read, 0, 0, 64, OPTIONAL, "an array of at most 64 strings", NULL},
-	{"cipher", cipher_read, offsetof(struct config, cipher), 0, 63, OPTIONAL,
-		"\"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\"", NULL},
+	{"cipher", cipher_read, offsetof(struct config, cipher), 0, 63, OPTIONAL, NULL, NULL},
 	{"ports", ports_read, 0, 1, PORTS_MAX, REQUIRED,
 		"a list of 1 to 16 groups { name, device, addresses, ... }", NULL},
 	{"control", setting_read_group, 0, 0, 0, REQUIRED, "a group { unix, ... }",
@@ -271,9 +277,9 @@ static void text_read(struct check *c, const char *text, struct config *config)
 	}
 }
 
-struct config *config_load(const char *path, FILE *errors)
+struct config *config_load(const char *path, const char *const ciphers[], FILE *errors)
 {
-	struct check c = {.path = path, .errors = errors};
+	struct check c = {.path = path, .ciphers = ciphers, .errors = errors};
 	struct config *config = config_new(&c);
 	char *text = file_read(&c);
 	if (config && text)

@@ -15,6 +15,7 @@
 #include "base/secmem.h"
 #include "config/config.h"
 #include "control/startup.h"
+#include "crypto/cipher_registry.h"
 
 // mcxrelay: reads its configuration, opens the relay, runs the control loop in the main thread.
 
@@ -95,7 +96,10 @@ int main(int argc, char **argv)
 	event_set_mem_functions(secmem_malloc, secmem_realloc, secmem_free);
 	if (!secmem_serve_openssl())
 		log_warning("openssl_memory_not_wiped");
-	struct config *config = config_load(arguments.config, stderr);
+	const char *ciphers[N_CIPHERS + 1] = {};
+	for (size_t i = 0; i < N_CIPHERS; i++)
+		ciphers[i] = cipher_name(i);
+	struct config *config = config_load(arguments.config, ciphers, stderr);
 	if (!config)
 		return 1;
 	log_set_level((enum log_level)config->log_level);

@@ -20,6 +20,8 @@
 #endif
 
 static char path[] = "/tmp/mcxrelay-config-XXXXXX";
+static const char *const all_ciphers[] = {"ipsec-mb", "openssl", NULL};
+static const char *const *ciphers = all_ciphers;
 
 static void file_write(const char *text, size_t len)
 {
@@ -36,7 +38,7 @@ static struct config *load(const char *text, char **errors)
 	size_t raw_len, prefix_len = strlen(path) + 1;
 	FILE *stream = open_memstream(&raw, &raw_len);
 	file_write(text, strlen(text));
-	struct config *config = config_load(path, stream);
+	struct config *config = config_load(path, ciphers, stream);
 	fclose(stream);
 	char *out = *errors = calloc(1, raw_len + 1);
 	for (char *line = raw; *line != '\0';) {
@@ -238,9 +240,9 @@ static void mistakes_of_the_file(void **state)
 	check_mistakes(mistakes, sizeof(mistakes) / sizeof(mistakes[0]));
 	file_write(with_nul, sizeof(with_nul) - 1);
 	FILE *stream = open_memstream(&errors, &len);
-	assert_null(config_load(path, stream));
-	assert_null(config_load("/nonexistent/file", stream));
-	assert_null(config_load("/tmp", stream));
+	assert_null(config_load(path, ciphers, stream));
+	assert_null(config_load("/nonexistent/file", ciphers, stream));
+	assert_null(config_load("/tmp", ciphers, stream));
 	fclose(stream);
 	snprintf(expected, sizeof(expected),
 		"%s:3: file: has a NUL octet; accepted: text\n"
@@ -351,6 +353,24 @@ static void mistakes_of_workers_and_cipher(void **state)
 	};
 	(void)state;
 	check_mistakes(mistakes, sizeof(mistakes) / sizeof(mistakes[0]));
+}
+
+static void ciphers_are_those_of_the_build(void **state)
+{
+	static const char *const one[] = {"openssl", NULL};
+	char *errors;
+	(void)state;
+	ciphers = one;
+	struct config *config = load(PORTS CONTROL "cipher = \"openssl\";\n", &errors);
+	assert_string_equal(errors, "");
+	assert_string_equal(config->cipher, "openssl");
+	config_free(config);
+	free(errors);
+	check_errors(PORTS CONTROL "cipher = \"ipsec-mb\";\n",
+		"3: cipher: is \"ipsec-mb\"; accepted: \"openssl\" or \"cryptodev:NAME\"\n");
+	check_errors(PORTS CONTROL "cipher = 1;\n",
+		"3: cipher: is an integer; accepted: \"openssl\" or \"cryptodev:NAME\"\n");
+	ciphers = all_ciphers;
 }
 
 static void mistakes_of_a_port(void **state)
@@ -707,7 +727,7 @@ static void the_examples_pass(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char file[512];
 		snprintf(file, sizeof(file), "%s/%s", CONFIG_DIR, names[i]);
-		struct config *config = config_load(file, stderr);
+		struct config *config = config_load(file, ciphers, stderr);
 		assert_non_null(config);
 		config_free(config);
 	}
@@ -724,6 +744,7 @@ int main(void)
 		cmocka_unit_test(begin_and_end_of_a_file_are_free),
 		cmocka_unit_test(comment_at_the_end_of_an_included_file),
 		cmocka_unit_test(mistakes_of_workers_and_cipher),
+		cmocka_unit_test(ciphers_are_those_of_the_build),
 		cmocka_unit_test(mistakes_of_a_port),
 		cmocka_unit_test(mistakes_of_addresses),
 		cmocka_unit_test(mistakes_of_gateways),
