@@ -14,8 +14,7 @@ static bool talker_key_name(
 	const struct packet *p, const struct leg_key *key, struct key_name *name)
 {
 	if (p->ctx->by_mki.mki == p->key->own_mki) {
-		*name = key_name_make(
-			KEY_BY_MKI, key->own_mki, key->scope, key->cs_id, p->protocol, key->suite);
+		*name = packet_key_name(p, key, key->own_mki);
 		return key->own_mki != 0;
 	}
 	uint32_t user = (uint32_t)p->ctx->by_talker.mki;

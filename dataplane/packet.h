@@ -4,7 +4,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
@@ -91,6 +93,19 @@ struct packet {
 	uint16_t plaintext_len; // octets there. protect
 	struct srtp_op op;      // verify; e_flag: protect
 };
+
+// A packet as it is before stage_unprotect, which makes its op.
+static inline void packet_copy(struct packet *to, const struct packet *from)
+{
+	memcpy(to, from, offsetof(struct packet, op));
+}
+
+// The name of a context under a key of the packet's leg; mki as key_name_mki() has it.
+static inline struct key_name packet_key_name(
+	const struct packet *p, const struct leg_key *key, uint64_t mki)
+{
+	return key_name_make(KEY_BY_MKI, mki, key->scope, key->cs_id, p->protocol, key->suite);
+}
 
 // The key under which the packet came, as a variant has it: the packet stays under it. NULL: the variant does not have it.
 static inline const struct fanout_key *packet_kept_key(

@@ -4,7 +4,6 @@
 #include "dataplane/pipeline.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <string.h>
 
 #include <rte_crypto.h>
@@ -164,7 +163,7 @@ static bool packet_take(
 	struct packet *p = &slot->packet;
 	struct srtp_op *ops[1];
 	uint16_t n_ops = 0;
-	memcpy(p, packet, offsetof(struct packet, op));
+	packet_copy(p, packet);
 	if (p->decrypt && !pipeline->queue.device->compares)
 		p->keep_original = true;
 	if (stage_unprotect(worker, &p, 1, ops, &n_ops) == 0)
@@ -351,9 +350,7 @@ static unsigned packets_verify(struct worker *worker)
 	uint16_t good = stage_verify(worker, packets, n);
 	good = stage_commit(worker, packets, good);
 	for (uint16_t i = 0; i < good; i++)
-		((struct packet_flight *)((uint8_t *)packets[i] -
-					  offsetof(struct packet_flight, packet)))
-			->ended = false;
+		container_of(packets[i], struct packet_flight, packet)->ended = false;
 	return n;
 }
 

@@ -192,7 +192,7 @@ static inline enum drop_reason packet_name_key(
 		mki = key->own_mki; // the packet does not identify the talker, the leg may
 	if (mki == 0)
 		return DROP_UNKNOWN_USER;
-	*name = key_name_make(KEY_BY_MKI, mki, key->scope, key->cs_id, p->protocol, key->suite);
+	*name = packet_key_name(p, key, mki);
 	return DROP_NONE;
 }
 

@@ -89,8 +89,7 @@ static bool packet_read_again(struct worker *worker, struct packet *p)
 		return false;
 	rte_pktmbuf_free(p->plaintext); // beside the original
 	p->plaintext = NULL;
-	struct key_name name = key_name_make(
-		KEY_BY_MKI, p->other_mki, p->key->scope, p->key->cs_id, p->protocol, p->key->suite);
+	struct key_name name = packet_key_name(p, p->key, p->other_mki);
 	return hold_packet(worker, p, &name) == DROP_NONE;
 }
 
