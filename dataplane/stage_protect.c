@@ -5,7 +5,7 @@
 
 #include "base/counter.h"
 #include "dataplane/plain_stream.h"
-#include "dataplane/rtcp_map.h"
+#include "dataplane/ssrc_map.h"
 #include "dataplane/stages.h"
 #include "dataplane/tokens.h"
 #include "dataplane/worker_state.h"

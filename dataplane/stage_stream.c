@@ -4,7 +4,7 @@
 #include "dataplane/index_guess.h"
 #include "dataplane/opaque.h"
 #include "dataplane/plain_stream.h"
-#include "dataplane/rtcp_map.h"
+#include "dataplane/ssrc_map.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "dataplane/rtcp_map.h"
+#include "dataplane/ssrc_map.h"
 
 #include "dataplane/plain_stream.h"
 #include "dataplane/rtcp_translate.h"
