@@ -49,13 +49,19 @@ static inline bool rtcp_is(const uint8_t *packet)
 	return packet[1] >= 192 && packet[1] <= 223;
 }
 
+// Contributing sources (RFC 3550 5.1).
+static inline unsigned rtp_csrc_count(const uint8_t *packet)
+{
+	return packet[0] & 15;
+}
+
 // Octets of the header with CSRC list and extension (RFC 3550 5.1, 5.3.1), 0 if packet is not RTP
 // version 2 or is shorter than its header says.
 static inline uint16_t rtp_header_len(const uint8_t *packet, size_t len)
 {
 	if (len < RTP_HEADER_MIN || packet[0] >> 6 != RTP_VERSION)
 		return 0;
-	size_t head_len = RTP_HEADER_MIN + (size_t)(packet[0] & 15) * RTP_CSRC_LEN;
+	size_t head_len = RTP_HEADER_MIN + (size_t)rtp_csrc_count(packet) * RTP_CSRC_LEN;
 	if (packet[0] & 0x10) {
 		if (head_len + RTP_EXTENSION_HEAD_LEN > len)
 			return 0;

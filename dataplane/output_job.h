@@ -39,7 +39,7 @@ struct protect_state {
 	enum drop_reason untranslated; // why there is no translation
 	uint64_t claimed_index;        // in claimed_space
 	struct rte_mbuf
-		*translated; // RTCP beside plain media, for protected variants; NULL: none yet
+		*translated; // of plain media or RTCP, for protected variants; NULL: none yet
 };
 
 // At the first variant of a packet.

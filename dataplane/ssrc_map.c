@@ -3,9 +3,41 @@
 
 #include "dataplane/ssrc_map.h"
 
+#include <string.h>
+
 #include "dataplane/plain_stream.h"
 #include "dataplane/rtcp_translate.h"
 #include "dataplane/worker_state.h"
+
+// RTP with its CSRC list (RFC 3550 5.1); octets written, 0 if there is no room.
+static uint16_t csrcs_translate(
+	rtcp_map_ssrc *map, void *arg, const struct packet *p, uint8_t *out, uint16_t room)
+{
+	const uint8_t *in = rte_pktmbuf_mtod(p->plaintext, const uint8_t *);
+	if (p->plaintext_len > room)
+		return 0;
+	memcpy(out, in, p->plaintext_len);
+	for (unsigned i = 0; i < rtp_csrc_count(in); i++) {
+		size_t at = RTP_HEADER_MIN + (size_t)i * RTP_CSRC_LEN;
+		srtp_write32(out + at, map(arg, srtp_read32(in + at), true));
+	}
+	return p->plaintext_len;
+}
+
+static uint16_t reports_translate(struct worker *worker, rtcp_map_ssrc *map, void *arg,
+	const struct packet *p, uint8_t *out, uint16_t room)
+{
+	struct rtcp_translation translation = {
+		.map = map,
+		.arg = arg,
+		.name_key = worker->relay->name_key,
+	};
+	uint16_t len = rtcp_translate(&translation, rte_pktmbuf_mtod(p->plaintext, const uint8_t *),
+		p->plaintext_len, out, room);
+	for (unsigned i = 0; len > 0 && i < translation.n_left_out; i++)
+		worker_count_drop(worker, p->leg, DROP_RTCP_UNTRANSLATED);
+	return len;
+}
 
 static struct rte_mbuf *packet_translate(struct worker *worker, const struct packet *p,
 	rtcp_map_ssrc *map, void *arg, enum drop_reason *reason)
@@ -15,21 +47,14 @@ static struct rte_mbuf *packet_translate(struct worker *worker, const struct pac
 		*reason = DROP_NO_BUFFER;
 		return NULL;
 	}
-	struct rtcp_translation translation = {
-		.map = map,
-		.arg = arg,
-		.name_key = worker->relay->name_key,
-	};
+	uint8_t *out = rte_pktmbuf_mtod(mbuf, uint8_t *);
 	uint16_t room = rte_pktmbuf_tailroom(mbuf) - SRTP_OVERHEAD_MAX;
-	uint16_t len = rtcp_translate(&translation, rte_pktmbuf_mtod(p->plaintext, const uint8_t *),
-		p->plaintext_len, rte_pktmbuf_mtod(mbuf, uint8_t *), room);
-	if (len > 0 && rte_pktmbuf_append(mbuf, len)) {
-		for (unsigned i = 0; i < translation.n_left_out; i++)
-			worker_count_drop(worker, p->leg, DROP_RTCP_UNTRANSLATED);
+	uint16_t len = p->protocol == SRTP_RTP ? csrcs_translate(map, arg, p, out, room)
+					       : reports_translate(worker, map, arg, p, out, room);
+	if (len > 0 && rte_pktmbuf_append(mbuf, len))
 		return mbuf;
-	}
 	rte_pktmbuf_free(mbuf);
-	*reason = DROP_RTCP_UNTRANSLATED;
+	*reason = p->protocol == SRTP_RTP ? DROP_NO_BUFFER : DROP_RTCP_UNTRANSLATED;
 	return NULL;
 }
 
@@ -59,7 +84,7 @@ static uint32_t fresh_of(void *arg, uint32_t ssrc, bool sender)
 	return fresh;
 }
 
-struct rte_mbuf *rtcp_map_to_fresh(
+struct rte_mbuf *ssrc_map_to_fresh(
 	struct worker *worker, const struct packet *p, enum drop_reason *reason)
 {
 	struct fresh_map map = {.worker = worker, .leg = p->leg};
@@ -109,7 +134,7 @@ static uint32_t original_of(void *arg, uint32_t ssrc, bool sender)
 	return ssrc;
 }
 
-struct rte_mbuf *rtcp_map_to_original(struct worker *worker, const struct packet *p,
+struct rte_mbuf *ssrc_map_to_original(struct worker *worker, const struct packet *p,
 	const struct fanout_variant *variant, enum drop_reason *reason)
 {
 	const struct fanout_part *part = &variant->first, *more = variant->more;

@@ -192,12 +192,13 @@ static void job_fill_op(struct worker *worker, struct output_job *job, const str
 		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
 }
 
-// RTCP beside plain media is translated for the first variant that gets it protected.
+// What names others in a plain packet is translated once, for the first variant that gets it protected: all that
+// encrypt it under one index must have the same octets.
 static enum drop_reason packet_translate(
 	struct worker *worker, const struct packet *p, struct protect_state *state)
 {
 	if (!state->translated && state->untranslated == DROP_NONE)
-		state->translated = rtcp_map_to_fresh(worker, p, &state->untranslated);
+		state->translated = ssrc_map_to_fresh(worker, p, &state->untranslated);
 	return state->untranslated;
 }
 
@@ -210,7 +211,9 @@ static __rte_noinline enum drop_reason plain_find_out_ssrc(
 		if (p->index >= INDEX_BEFORE_FIRST)
 			return p->index == NO_INDEX ? DROP_TOO_OLD : DROP_MISORDERED;
 		*ssrc = plain_stream_fresh_ssrc(worker, p->stream);
-		return *ssrc == 0 ? DROP_SSRC_POOL : DROP_NONE;
+		if (*ssrc == 0)
+			return DROP_SSRC_POOL;
+		return packet_names_others(p) ? packet_translate(worker, p, state) : DROP_NONE;
 	}
 	if (!leg_is_plain_media(p->leg))
 		return DROP_NONE;
@@ -280,12 +283,12 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	return DROP_NONE;
 }
 
-// RTCP beside media for plain legs: under the SSRCs of their side.
+// RTCP beside media, and contributing sources, for plain legs: under the SSRCs of their side.
 static enum drop_reason packet_output_original(
 	struct worker *worker, const struct packet *p, struct output_job *job)
 {
 	enum drop_reason reason = DROP_NONE;
-	job->mbuf = rtcp_map_to_original(worker, p, job->variant, &reason);
+	job->mbuf = ssrc_map_to_original(worker, p, job->variant, &reason);
 	return reason;
 }
 
@@ -331,7 +334,7 @@ static inline enum drop_reason packet_serve_variant(struct worker *worker, struc
 		job->ctx = ctx;
 		return packet_protect(worker, p, state, job);
 	}
-	if (p->protocol == SRTP_RTCP && mode == LEG_SRTP && !p->leg->control)
+	if (mode == LEG_SRTP && packet_names_others(p) && !p->leg->control)
 		return packet_output_original(worker, p, job);
 	return packet_output_own(p, p->plaintext, job);
 }

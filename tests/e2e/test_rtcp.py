@@ -363,3 +363,43 @@ def test_bye_of_nobody_leaves_under_no_ssrc(relay, clients, name, new_key):
     plain.send(mcx.rr(LMR))
     plain_again, _, _ = mcx.srtcp_unprotect(csk.control(), radio.recv())
     assert ssrc_of(plain_again) not in (LMR, 0x12345678)
+
+
+# Contributing sources
+
+def csrcs_of(packet):
+    return [struct.unpack_from(">I", packet, 12 + 4 * n)[0] for n in range(packet[0] & 15)]
+
+
+@pytest.mark.parametrize("first", ["media", "sdes"])
+def test_a_contributor_has_one_name(media, first):
+    """A mixer on the plain side: its media, SDES and BYE name the same contributors (RFC 3550 5.1, 6.5, 6.6)."""
+    contributors = [0xc0 + n for n in range(3)]
+
+    def mixed(seq):
+        media.lmr.send(mcx.rtp(LMR, seq, b"mixed", csrc=contributors))
+        got = media.media_receiver.unprotect(media.radio.recv())
+        assert got.payload == b"mixed"
+        return got.ssrc, csrcs_of(got.packet)
+
+    def described():
+        got = media.to_radio(mcx.rr(LMR) + b"".join(mcx.sdes(ssrc, "x") for ssrc in [LMR, *contributors]))
+        return [struct.unpack_from(">I", got, 8 + 28 * n + 4)[0] for n in range(4)]
+
+    named = described() if first == "sdes" else None
+    ssrc, fresh = mixed(1)
+    assert len({LMR, *contributors, ssrc, *fresh}) == 8
+    assert (named or described()) == [ssrc, *fresh]
+    goodbye = mcx.rtcp_packet(203, 4, words(LMR, *contributors))
+    assert media.to_radio(goodbye) == mcx.rtcp_packet(203, 4, words(ssrc, *fresh))
+    assert mixed(2) == (ssrc, fresh)
+
+
+def test_a_plain_contributor_of_a_protected_mixer(relay, media):
+    """On the way back the plain side hears of its own, and the names of others stay."""
+    fresh = media.media_to_radio(LMR, 0)
+    mixer = mcx.SrtpSender(media.gmk.group(ALICE), RADIO)
+    media.radio.send(mixer.protect(b"mixed", csrc=[RADIO + 1, fresh]))
+    got = media.lmr.recv()
+    assert csrcs_of(got) == [RADIO + 1, LMR] and ssrc_of(got[4:]) == RADIO and got[20:] == b"mixed"
+    assert media.to_lmr(mcx.bye(fresh)) == mcx.bye(LMR)

@@ -1570,6 +1570,104 @@ static void reports_to_plain_name_original_ssrc(void **state)
 	}
 }
 
+// RTP with two contributing sources, of which one byte of payload.
+static void write_mixed(uint8_t out[21], uint16_t seq, uint32_t ssrc, uint32_t one, uint32_t two)
+{
+	memset(out, 0, 21);
+	out[0] = 0x82;
+	out[1] = 96;
+	out[3] = (uint8_t)seq;
+	srtp_write32(out + 8, ssrc);
+	srtp_write32(out + 12, one);
+	srtp_write32(out + 16, two);
+	out[20] = 0x55;
+}
+
+// A contributor has one name, in media as in the SDES and BYE that name it; whichever is first.
+static void contributor_has_one_name(void **state)
+{
+	enum { CSRC = 0x0c0c0c0c, LEN = 21 };
+	static const uint8_t goodbye[] = {0x82, 203, 0, 2, 0, 0, 0, 7, 0x0c, 0x0c, 0x0c, 0x0c};
+	uint8_t mixed[LEN], original[LEN];
+	(void)state;
+	plain_call_open();
+	lab_leg_add(&lab,
+		(struct lab_leg){.mode = LEG_PLAIN, .port = 1}); // Bob's report comes here, too
+	lab_connect(&lab);
+	give_ssrc(FRESH + 2);
+	give_ssrc(FRESH + 1);
+	give_ssrc(FRESH);
+	write_mixed(mixed, 1, SSRC, CSRC, SSRC + 9);
+	push_octets(ALICE, mixed, LEN);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	unsigned clear = copies[1].leg == 2;
+	assert_memory_equal(copies[clear].payload, mixed, LEN); // in clear as it came
+	const uint8_t *out = copies[!clear].payload;
+	assert_int_equal(copies[!clear].leg, BOB);
+	assert_int_equal(srtp_read32(out + 8), FRESH);
+	assert_int_equal(srtp_read32(out + 12), FRESH + 1);
+	assert_int_equal(srtp_read32(out + 16), FRESH + 2);
+	// The whole header is authenticated as Bob gets it.
+	write_mixed(mixed, 1, FRESH, FRESH + 1, FRESH + 2);
+	uint8_t expected[LAB_PAYLOAD_MAX];
+	memcpy(expected, mixed, LEN);
+	struct srtp_op op = {.key = lab.relay.keys.ctxs[bob_key->ctx[SRTP_RTP]].key,
+		.salt = lab.relay.keys.ctxs[bob_key->ctx[SRTP_RTP]].salt,
+		.src = expected,
+		.dst = expected,
+		.index = 1,
+		.len = LEN,
+		.head_len = LEN - 1,
+		.mki = lab.relay.keys.ctxs[bob_key->ctx[SRTP_RTP]].by_mki.mki,
+		.mki_len = 4};
+	struct srtp_op *ops[] = {&op};
+	assert_int_equal(srtp_protect_burst(lab.relay.cipher, ops, 1), 1);
+	assert_int_equal(copies[!clear].len, op.len);
+	assert_memory_equal(out, expected, op.len);
+
+	give_ssrc(FRESH + 3);
+	push_octets(ALICE, goodbye, sizeof(goodbye));
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	out = copies[copies[0].leg != BOB].payload;
+	assert_int_equal(srtp_read32(out + 4), FRESH + 3);
+
+	// Back: a mixer on the protected side names the plain contributor.
+	write_mixed(mixed, 1, SSRC + 77, FRESH + 1, SSRC + 78);
+	write_mixed(original, 1, SSRC + 77, CSRC, SSRC + 78);
+	memcpy(expected, mixed, LEN);
+	op.len = LEN;
+	op.src = op.dst = expected;
+	assert_int_equal(srtp_protect_burst(lab.relay.cipher, ops, 1), 1);
+	push_octets(BOB, expected, op.len);
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(copies[i].len, LEN);
+		assert_memory_equal(copies[i].payload, original, LEN);
+	}
+}
+
+// A contributor that is new costs a token, as a sender does.
+static void contributors_cost_tokens(void **state)
+{
+	enum { LEN = 21 };
+	uint8_t mixed[LEN];
+	(void)state;
+	plain_call_open();
+	worker(0)->tsc_hz *= 10000; // a token takes minutes
+	for (uint32_t i = 0; i < SSRC_POOL_SIZE; i++)
+		give_ssrc(FRESH + i);
+	for (uint16_t seq = 0; seq < 100; seq++) {
+		write_mixed(mixed, seq, SSRC, 2U * seq, 2U * seq + 1);
+		push_octets(ALICE, mixed, LEN);
+	}
+	assert_true(lab_take(&lab, 0, copies) < 40);
+	assert_true(worker(0)->ssrcs_taken <= LEG_TOKENS);
+	assert_true(lab_drops_of(&lab, 0, DROP_STREAM_LIMIT) > 60);
+	write_mixed(mixed, 100, SSRC, 0, 1); // those that are known
+	push_octets(ALICE, mixed, LEN);
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+}
+
 // The walk for originals has a bound: what is older stays as it is.
 static void originals_of_newest_streams_only(void **state)
 {
@@ -1849,6 +1947,8 @@ int main(void)
 		in_lab(rtp_has_all_payload_types_without_mux),
 		in_lab(malformed_plain_rtcp_is_dropped),
 		in_lab(reports_to_plain_name_original_ssrc),
+		in_lab(contributor_has_one_name),
+		in_lab(contributors_cost_tokens),
 		in_lab(originals_of_newest_streams_only),
 		in_lab(plain_control_keeps_its_ssrc),
 		in_lab(plain_control_shares_no_ssrc_with_client),
