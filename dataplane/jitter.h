@@ -13,8 +13,13 @@
 struct jitter {
 	uint64_t scaled;  // the estimate times 16; the largest difference, 2^31, makes 2^35 of it
 	uint32_t transit; // arrival - timestamp of the last packet, mod 2^32
+	uint32_t before;  // if jumped: the estimate before
 	bool known;       // transit is
+	bool jumped;      // transit was another one by more than a second
 };
+
+// A smaller difference is no jump, whatever the clock rate: the lowest that audio has (RFC 3551 6).
+enum { JITTER_JUMP_MIN = 8000 };
 
 // RTP timestamp units that pass in a TSC tick, times 2^64. clock_rate in Hz. For control, once.
 static inline uint64_t jitter_clock_factor(uint32_t clock_rate, uint64_t tsc_hz)
@@ -30,15 +35,31 @@ static inline uint32_t jitter_arrival(uint64_t tsc, uint64_t clock_factor)
 	return (uint32_t)((unsigned __int128)tsc * clock_factor >> 64);
 }
 
-// Takes one packet into account, in the order of arrival.
-static inline void jitter_add(struct jitter *jitter, uint32_t arrival, uint32_t timestamp)
+// How the packets of a stream are counted: the clocks of their arrival and of their timestamps.
+struct jitter_clock {
+	uint64_t tsc_hz, factor; // jitter_clock_factor()
+};
+
+// Takes one packet into account, in the order of arrival. A difference of more than a second that the next packet
+// does not have is no jitter: the sender's timestamps went on from elsewhere, or stood still while it was silent.
+static inline void jitter_add(
+	struct jitter *jitter, struct jitter_clock clock, uint32_t arrival, uint32_t timestamp)
 {
 	uint32_t transit = arrival - timestamp, d = transit - jitter->transit;
 	if (d > INT32_MAX)
 		d = -d;
+	bool jump = d > JITTER_JUMP_MIN && d > jitter_arrival(clock.tsc_hz, clock.factor);
+	if (!jitter->known) {
+		jump = false;
+	} else if (jump && !jitter->jumped) {
+		jitter->before = (uint32_t)(jitter->scaled >> 4);
+	} else if (!jump && jitter->jumped) {
+		counter_set(&jitter->scaled, (uint64_t)jitter->before << 4);
+	}
 	if (jitter->known)
 		counter_add(&jitter->scaled, d - ((jitter->scaled + 8) >> 4));
 	jitter->transit = transit;
+	jitter->jumped = jump;
 	jitter->known = true;
 }
 
@@ -47,6 +68,7 @@ static inline void jitter_begin_anew(struct jitter *jitter)
 {
 	counter_set(&jitter->scaled, 0);
 	jitter->known = false;
+	jitter->jumped = false;
 }
 
 // The estimate, rounded down, as a receiver report would have it.

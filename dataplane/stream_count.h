@@ -9,10 +9,11 @@
 // The numbers of a stream: what was accepted of it, since it began or began anew. Its owner writes
 // them.
 
-// Counts a packet whose index was accepted.
+// Counts a packet whose index was accepted, for the first time. One that the first packet overtook was sent, too: so
+// there are never more packets than indices from first_index on (RFC 3550 A.3).
 static inline void stream_count(struct worker *worker, struct stream *s, const struct packet *p)
 {
-	if (s->packets == 0)
+	if (s->packets == 0 || unlikely(p->index < s->first_index))
 		counter_set(&s->first_index, p->index);
 	counter_add(&s->packets, 1);
 	counter_add(&s->octets, p->len);
@@ -20,8 +21,8 @@ static inline void stream_count(struct worker *worker, struct stream *s, const s
 	counter_set(&s->leg, p->leg->index);
 	// A packet that was held came earlier than it is looked at now.
 	if (p->protocol == SRTP_RTP && !p->held)
-		jitter_add(&s->jitter, jitter_arrival(worker->now, p->leg->clock_factor),
-			rtp_timestamp(p->data));
+		jitter_add(&s->jitter, (struct jitter_clock){worker->tsc_hz, p->leg->clock_factor},
+			jitter_arrival(worker->now, p->leg->clock_factor), rtp_timestamp(p->data));
 }
 
 // The sender restarted under its SSRC: counts from 0 again.

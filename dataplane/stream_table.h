@@ -71,7 +71,7 @@ struct stream {
 	_Atomic uint32_t out_ssrc;
 	uint16_t bad_seq; // no key: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
 	bool bad_seq_set;
-	uint64_t first_index; // of the first packet accepted
+	uint64_t first_index; // lowest of the packets accepted
 	uint64_t packets;     // accepted
 	uint64_t octets;      // of them as received, from the RTP header on
 	uint64_t last_tsc;    // when the last packet was accepted

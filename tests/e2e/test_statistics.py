@@ -63,6 +63,25 @@ def test_jitter_of_a_timestamp_that_jumps(pair):
     assert jitter == p.receive()["streams"][0]["jitter"]
 
 
+@pytest.mark.parametrize("jump", [2**31 - 1, 2**31, -160000 * 16])
+def test_jitter_recovers_from_a_timestamp_that_jumps(pair, jump):
+    p, timestamp = pair(mode="plain"), 0
+    for seq in range(40):
+        timestamp += jump if seq == 20 else 0
+        p.say(seq, timestamp=timestamp)
+    assert p.receive()["jitter"] < 16000  # what the machine made of it, less than a second
+
+
+def test_no_loss_where_none_was(pair):
+    """The first two packets swapped; then a sender that steps back by 600."""
+    p = pair(mode="plain")
+    for seq in (1001, 1000, *range(1002, 1050), *range(400, 550)):
+        p.say(seq)
+        assert p.receive()["lost"] == 0
+    [stream] = p.receive()["streams"]
+    assert (stream["packets"], stream["lost"]) == (149, 0)
+
+
 def test_jitter_of_a_timestamp_that_stands_still(pair):
     p, rate = pair(), 16000
     begin = time.monotonic()
