@@ -282,7 +282,7 @@ BAD_SESSIONS = [
     (("legs",), {}), (("legs",), ...), (("legs", 0), 5), (("keys",), {}),
     (("legs", 1, "id"), ...), (("legs", 1, "id"), 5),
     (("legs", 1, "port"), "moon"), (("legs", 1, "port"), ...), (("legs", 1, "port"), 0),
-    (("legs", 1, "local"), "10.77.2.1"), (("legs", 1, "local"), "10.77.2.99:5004"), (("legs", 1, "local"), ...),
+    (("legs", 1, "local"), "10.77.2.1:"), (("legs", 1, "local"), "10.77.2.99:5004"), (("legs", 1, "local"), ...),
     (("legs", 1, "local"), "10.77.1.1:5004"), (("legs", 1, "local"), "10.77.2.1:0"),
     (("legs", 1, "local"), "10.77.2.1:65536"), (("legs", 1, "local"), "[fd77:2::1:5004"),
     (("legs", 1, "remote"), "nowhere"), (("legs", 1, "remote"), 5), (("legs", 1, "remote"), "[fd77:2::2]:5004"),
