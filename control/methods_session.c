@@ -150,6 +150,20 @@ static bool session_ids_check(const struct reader *r, const json_t *ids, struct 
 	return true;
 }
 
+// Removes it, and tells what was counted of it, if anything was.
+static void session_remove_emit(
+	struct sessions *sessions, struct session *session, struct rpc_slice *slice)
+{
+	json_t *legs = json_array();
+	json_t *told = json_pack("{s:s,s:O}", "id", session->spec.id, "legs", legs);
+	session_remove(sessions, session, legs);
+	if (json_array_size(legs) > 0)
+		rpc_emit(slice, "sessions", told);
+	else
+		json_decref(told);
+	json_decref(legs);
+}
+
 json_t *session_remove_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
@@ -160,6 +174,7 @@ json_t *session_remove_method(
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
 	if (!reader_close(&r) || (slice->next == 0 && !session_ids_check(&r, ids, error)))
 		return NULL;
+	api->read_mail(api->poll_arg); // what workers said before this request shows
 	for (size_t i = slice->next; i < json_array_size(ids); i++) {
 		if (rpc_slice_expired(slice, i))
 			return NULL;
@@ -167,10 +182,14 @@ json_t *session_remove_method(
 			session_find(api->sessions, json_string_value(json_array_get(ids, i)));
 		if (!session)
 			continue;
-		session_remove(api->sessions, session);
+		session_remove_emit(api->sessions, session, slice);
 		slice->count++;
 	}
-	return json_pack("{s:I}", "removed", (json_int_t)slice->count);
+	json_t *removed = json_pack("{s:I}", "removed", (json_int_t)slice->count);
+	if (!slice->emitted)
+		return removed;
+	rpc_emit_end(slice, removed);
+	return json_object();
 }
 
 json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
@@ -209,8 +228,14 @@ json_t *leg_remove(void *arg, const json_t *params, struct rpc_error *error)
 	reader_string(&r, "session", READER_REQUIRED, &id);
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
 	struct session *session = session_named(api, &r, "session", id);
-	if (!session ||
-		!session_remove_legs(api->sessions, session, ids, "params.ids", &removed, error))
+	if (!session)
 		return NULL;
-	return json_pack("{s:I}", "removed", (json_int_t)removed);
+	json_t *legs = json_array();
+	api->read_mail(api->poll_arg); // what workers said before this request shows
+	session_remove_legs(api->sessions, session, ids, "params.ids", &removed, legs, error);
+	json_t *shown = json_array_size(legs) > 0 ? json_incref(legs) : NULL;
+	json_decref(legs);
+	return error->code == RPC_OK
+		       ? json_pack("{s:I,s:o*}", "removed", (json_int_t)removed, "legs", shown)
+		       : NULL;
 }

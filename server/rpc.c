@@ -203,6 +203,13 @@ void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
 	slice->listed = true;
 }
 
+void rpc_emit_end(struct rpc_slice *slice, json_t *members)
+{
+	rpc_text_add_string(&slice->work->text, "],");
+	rpc_text_add_members(&slice->work->text, members);
+	slice->ended = true;
+}
+
 // Takes over the reference; NULL: there was no memory for it.
 static void text_add_response(struct rpc_work *work, json_t *response)
 {
@@ -216,7 +223,7 @@ static void respond(struct rpc_work *work, const json_t *request, bool valid, js
 	struct rpc_error *error)
 {
 	if (work->run.slice.emitted) {
-		rpc_text_add_string(&work->text, "]}}");
+		rpc_text_add_string(&work->text, work->run.slice.ended ? "}}" : "]}}");
 		json_decref(result);
 	} else if (valid && !json_object_get(request, "id")) {
 		json_decref(result);

@@ -22,13 +22,14 @@ struct rpc_work;
 // State of a method that processes many elements, kept from one slice of its run to the next; other
 // clients have their turns in between. All zero at first but for until_ns.
 struct rpc_slice {
-	size_t next;         // element to go on with
-	int64_t count;       // of what the method counts
-	json_t *list;        // what it has collected; released with the request
-	uint64_t until_ns;   // of clock_now_ns(): end of the slice
-	bool more;           // set by rpc_slice_expired(): to be called again
-	bool emitted;        // set by rpc_emit() and rpc_emit_members()
-	bool listed;         // the same: the array has an element
+	size_t next;       // element to go on with
+	int64_t count;     // of what the method counts
+	json_t *list;      // what it has collected; released with the request
+	uint64_t until_ns; // of clock_now_ns(): end of the slice
+	bool more;         // set by rpc_slice_expired(): to be called again
+	bool emitted;      // set by rpc_emit() and rpc_emit_members()
+	bool listed;       // the same: the array has an element
+	bool ended;        // set by rpc_emit_end()
 	struct rpc_work *work;
 };
 
@@ -45,6 +46,9 @@ void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element);
 // Begins such a result that has other members as well, in front of the array of that name, which
 // may stay empty. Takes over the reference; NULL: there was no memory for it.
 void rpc_emit_members(struct rpc_slice *slice, json_t *members, const char *member);
+
+// Ends the array, with members behind it; nothing is emitted any more. Takes over the reference.
+void rpc_emit_end(struct rpc_slice *slice, json_t *members);
 
 // A method in slices. Each slice leaves a state that others may see. A request that cannot be done
 // fails before its first change.

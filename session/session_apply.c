@@ -25,6 +25,7 @@
 #include "session/session_legs.h"
 #include "session/session_publish.h"
 #include "session/session_spec.h"
+#include "session/session_statistics.h"
 #include "session/session_store.h"
 
 // --- legs
@@ -113,12 +114,26 @@ static void leg_replaced(
 struct leavers {
 	struct session_leg **legs;
 	uint32_t n;
+	json_t *shown; // NULL: nobody wants to know what was counted of them
 };
 
 static void legs_hide(struct sessions *sessions, const struct leavers *leavers)
 {
 	for (uint32_t i = 0; i < leavers->n; i++)
 		leg_hide(sessions, leavers->legs[i]);
+}
+
+// What was counted of the legs that saw any packet. They are unpublished: at most what a worker has
+// in hand is not in it.
+static void legs_tell(const struct sessions *sessions, const struct leavers *leavers)
+{
+	for (uint32_t i = 0; leavers->shown && i < leavers->n; i++) {
+		const struct session_leg *leg = leavers->legs[i];
+		if (leg_was_used(sessions->relay, leg->index))
+			json_array_append_new(leavers->shown,
+				json_pack("{s:s,s:o}", "id", leg->spec.id, "statistics",
+					leg_statistics_show(sessions->relay, leg)));
+	}
 }
 
 static void legs_leave(struct sessions *sessions, const struct leavers *leavers)
@@ -148,6 +163,7 @@ static void session_change_legs(struct sessions *sessions, struct session *sessi
 	for (uint32_t i = 0; i < n; i++)
 		if (before[i].spec.id != legs[i]->spec.id) // it was there before
 			leg_replaced(sessions, &before[i], legs[i]);
+	legs_tell(sessions, leavers);
 	legs_leave(sessions, leavers);
 	groups_publish(sessions);
 	free(legs);
@@ -176,10 +192,11 @@ static struct leavers legs_not_in(struct session *session, struct leg_spec *spec
 }
 
 // Replaces the session's legs by those of specs, which are taken.
-static void session_set_legs(
-	struct sessions *sessions, struct session *session, struct leg_spec *specs, uint32_t n)
+static void session_set_legs(struct sessions *sessions, struct session *session,
+	struct leg_spec *specs, uint32_t n, json_t *shown)
 {
 	struct leavers leavers = legs_not_in(session, specs, n);
+	leavers.shown = shown;
 	session_audiences_revise(sessions, session); // its group or service may be others
 	session_change_legs(sessions, session, specs, n, &leavers);
 	free(leavers.legs);
@@ -282,7 +299,7 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 	spec->group = NULL;
 	sessions_count(sessions, target, +1);
 	session_set_keys(sessions, target, spec);
-	session_set_legs(sessions, target, spec->legs, spec->n_legs);
+	session_set_legs(sessions, target, spec->legs, spec->n_legs, NULL);
 	return true;
 }
 
@@ -350,9 +367,9 @@ static bool legs_named(const struct session *session, const json_t *ids, const c
 }
 
 bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
-	const char *path, uint32_t *removed, struct rpc_error *error)
+	const char *path, uint32_t *removed, json_t *shown, struct rpc_error *error)
 {
-	struct leavers leavers = {};
+	struct leavers leavers = {.shown = shown};
 	bool ok = legs_named(session, ids, path, &leavers, error);
 	if (ok)
 		session_change_legs(sessions, session, NULL, 0, &leavers);
@@ -361,9 +378,9 @@ bool session_remove_legs(struct sessions *sessions, struct session *session, con
 	return ok;
 }
 
-void session_remove(struct sessions *sessions, struct session *session)
+void session_remove(struct sessions *sessions, struct session *session, json_t *shown)
 {
-	session_set_legs(sessions, session, NULL, 0);
+	session_set_legs(sessions, session, NULL, 0, shown);
 	for (uint32_t i = 0; i < session->n_keys; i++)
 		key_remove(sessions->keys, session->scope, session->key_ids[i]);
 	map_remove(sessions->by_id, session->spec.id, strlen(session->spec.id));
@@ -376,7 +393,7 @@ void sessions_fini(struct sessions *sessions)
 	struct map_cursor cursor = {0};
 	struct session *session;
 	while ((session = map_next(sessions->by_id, &cursor)) != NULL)
-		session_remove(sessions, session);
+		session_remove(sessions, session, NULL);
 	retire_all(sessions->retire);
 	map_free(sessions->by_id);
 	secmem_unmap(sessions->by_leg, sessions->max_legs * sizeof(*sessions->by_leg));

@@ -19,11 +19,13 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 bool session_apply_legs(struct sessions *sessions, struct session *session, struct leg_spec *legs,
 	uint32_t n, const char *path, struct rpc_error *error);
 
-// Takes legs out. Unknown ids are an error, and none leaves then.
+// Takes legs out. Unknown ids are an error, and none leaves then. To the array shown, if it is not
+// NULL, goes what was counted of each that saw any packet: {"id", "statistics"}.
 bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
-	const char *path, uint32_t *removed, struct rpc_error *error);
+	const char *path, uint32_t *removed, json_t *shown, struct rpc_error *error);
 
-void session_remove(struct sessions *sessions, struct session *session);
+// shown: as of session_remove_legs().
+void session_remove(struct sessions *sessions, struct session *session, json_t *shown);
 
 // Removes all sessions and waits for the workers.
 void sessions_fini(struct sessions *sessions);

@@ -257,6 +257,20 @@ struct leg_counters leg_counters_sum(const struct relay *relay, uint32_t leg)
 	return sum;
 }
 
+bool leg_was_used(const struct relay *relay, uint32_t leg)
+{
+	uint64_t n = 0;
+	for (unsigned w = 0; w < relay->n_workers; w++) {
+		const struct leg_counters *c = &relay->workers[w]->legs[leg];
+		n += counter_read(&c->rx_packets) + counter_read(&c->tx_packets);
+		for (unsigned reason = 1; reason < DROP_N_REASONS; reason++)
+			n += counter_read(&c->drops[reason]);
+		for (unsigned i = 0; i < DROP_COPY_N; i++)
+			n += counter_read(&c->tx_drops[i]);
+	}
+	return n != 0;
+}
+
 json_t *leg_statistics_show(const struct relay *relay, const struct session_leg *leg)
 {
 	struct leg_counters sum = leg_counters_sum(relay, leg->index);

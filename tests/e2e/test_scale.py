@@ -94,7 +94,7 @@ def test_many_sessions(relay, lab, clients, new_key):
         sender = mcx.SrtpSender(keys[n].private("initiator"), 5)
         near.send(sender.protect(b"private"))
         assert far.recv() == sender.last_plain
-    assert relay.call("session.remove", {"ids": [f"private{n}" for n in range(1000)]}) == {"removed": 1000}
+    assert relay.call("session.remove", {"ids": [f"private{n}" for n in range(1000)]})["removed"] == 1000
 
 
 def test_thousands_of_keys_in_one_call(relay):

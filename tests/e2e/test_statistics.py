@@ -3,6 +3,7 @@
 
 """What session.get counts of a leg, and what the log tells of media that comes, stops and fails."""
 
+import json
 import time
 
 import pytest
@@ -380,3 +381,56 @@ def test_keys_that_activate_and_expire_are_told(relay, new_key):
     wait_lines(relay, 1, "info key.activated", f"id={late.id_text} type=gmk", f'domain="{late.domain}"')
     wait_lines(relay, 1, "info key.expired", f"id={early.id_text} type=gmk", f'domain="{early.domain}"')
     assert not lines(relay, "key.activated", f"id={early.id_text}")
+
+
+# What is left of legs and sessions that are removed
+
+def counted(relay, name):
+    return [{"id": leg["id"], "statistics": leg["statistics"]}
+            for leg in relay.call("session.get", {"id": name})["legs"]]
+
+
+def speak(relay, clients, name, family=4):
+    """A call in which one leg spoke, one heard it, and one has seen no packet."""
+    a, b, c = clients("ran", family), clients("core", family), clients("core", family)
+    apply(relay, name, [a.leg("a", "plain", to=["b"]), b.leg("b", "plain", to=[]), c.leg("c", "plain", to=[])])
+    for n in range(10):
+        a.send(mcx.rtp(7, n, b"spoken", timestamp=160 * n))
+        assert b.recv()
+    b.send(mcx.rtp(8, 0, b"to nobody"))
+    wait_for(lambda: counted(relay, name)[1]["statistics"]["receive"]["drops"], bool, "the drop")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_removed_legs_tell_their_statistics(relay, clients, name, family):
+    speak(relay, clients, name, family)
+    a, b, _ = counted(relay, name)
+    assert a["statistics"]["receive"]["packets"] == b["statistics"]["send"]["packets"] == 10
+    assert relay.call("leg.remove", {"session": name, "ids": ["c", "b"]}) == {"removed": 2, "legs": [b]}
+    assert relay.call("session.remove", {"ids": [name]}) == {"removed": 1, "sessions": [{"id": name, "legs": [a]}]}
+
+
+def test_removed_sessions_tell_their_statistics(relay, clients, name):
+    """In their order, those that are no session or saw no packet passed over; also in a batch, and unasked."""
+    names = [f"{name}-{n}" for n in range(3)]
+    for one in names[::2]:
+        speak(relay, clients, one)
+    apply(relay, names[1], [clients("ran").leg("a", "plain")])
+    expected = [{"id": one, "legs": counted(relay, one)[:2]} for one in names[::2]]
+    request = {"jsonrpc": "2.0", "method": "session.remove", "params": {"ids": [*names, "no such"]}}
+    with relay.connect() as control:
+        first, second = control.exchange(json.dumps([request | {"id": 1}, request | {"id": 2}]).encode())
+    assert first == {"jsonrpc": "2.0", "id": 1, "result": {"removed": 3, "sessions": expected}}
+    assert second["result"] == {"removed": 0}
+    speak(relay, clients, name)
+    with relay.connect() as control:
+        control.send_line(json.dumps(request | {"params": {"ids": [name]}}).encode())
+        assert name not in [one["id"] for one in control.call("session.list")["sessions"]]
+
+
+def test_what_is_refused_tells_nothing(relay, clients, name):
+    speak(relay, clients, name)
+    before = counted(relay, name)
+    with pytest.raises(RpcError):
+        relay.call("leg.remove", {"session": name, "ids": ["a", "no such"]})
+    assert counted(relay, name) == before
