@@ -31,6 +31,9 @@ static json_t *protection_show(const struct protection_spec *spec, const struct 
 	json_t *out = json_pack("{s:s}", "mode", modes[spec->mode]);
 	if (spec->has_key) {
 		set(out, "key", json_sprintf("%08x", spec->key.id));
+		set(out, "key_state",
+			json_string(
+				key && key->installed ? key_state_name(key->state) : "missing"));
 		set(out, "verify", json_boolean(spec->verify));
 	}
 	if (spec->n_accept > 0) {

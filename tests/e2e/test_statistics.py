@@ -434,3 +434,38 @@ def test_what_is_refused_tells_nothing(relay, clients, name):
     with pytest.raises(RpcError):
         relay.call("leg.remove", {"session": name, "ids": ["a", "no such"]})
     assert counted(relay, name) == before
+
+
+# Whether the key of a leg is there
+
+def key_states(relay, name):
+    legs = relay.call("session.get", {"id": name})["legs"]
+    return [leg[member].get("key_state") for leg in legs for member in ("protection", "rtcp_protection") if member in leg]
+
+
+@pytest.mark.parametrize("kind", ["gmk", "pck"])
+@pytest.mark.parametrize("mode", ["srtp", "opaque"])
+def test_state_of_the_key_of_a_leg(relay, clients, name, new_key, mode, kind):
+    key, csk, now = new_key(kind), new_key("csk"), int(time.time())
+    a, b = clients("ran"), clients("core")
+    install(relay, key.rpc() | {"activation": now + 1, "expiry": now + 2}, csk)
+    apply(relay, name, [a.leg("a", mode, key, protection={"role": "initiator"},
+                              rtcp_protection={"mode": "srtp", "key": csk.id_text, "domain": csk.domain}),
+                        b.leg("b", "plain")])
+    assert key_states(relay, name) == ["pending", "active", None]
+    wait_for(lambda: key_states(relay, name), lambda found: found == ["active", "active", None], "its activation")
+    wait_for(lambda: key_states(relay, name), lambda found: found == ["expired", "active", None], "its end")
+    relay.call("key.revoke", {"keys": [{"id": one.id_text, "domain": one.domain} for one in (key, csk)]})
+    assert key_states(relay, name) == ["missing", "missing", None]
+    install(relay, key)
+    assert key_states(relay, name) == ["active", "missing", None]
+
+
+def test_state_of_a_key_of_the_session(relay, clients, name, new_key):
+    key, leg = new_key("pck"), clients("ran").leg("a", "srtp")
+    leg["protection"] |= {"key": key.id_text, "role": "receiver"}
+    stated = {member: value for member, value in key.rpc().items() if member != "domain"}
+    apply(relay, name, [leg], kind="private", keys=[stated | {"activation": int(time.time()) + 3600}])
+    assert key_states(relay, name) == ["pending"]
+    apply(relay, name, [leg], kind="private", keys=[stated])
+    assert key_states(relay, name) == ["active"]
