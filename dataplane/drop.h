@@ -58,6 +58,7 @@
 		"RTCP beside plain media, or a part of it, that cannot be translated")             \
 	/* stage_output, per copy */                                                               \
 	_(TOO_BIG, "larger_than_mtu", "larger than the port's MTU after protection")               \
+	_(NO_REMOTE, "no_remote", "remote of the leg is null: not known where to send")            \
 	_(NEXT_HOP, "next_hop_unresolved", "next hop does not tell its link-layer address")        \
 	_(NO_BUFFER, "no_buffer", "packet buffers used up")                                        \
 	_(TX_FULL, "tx_full", "the port takes no more packets")

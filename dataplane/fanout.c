@@ -43,6 +43,8 @@ void fanout_dest_fill(struct fanout_dest *dest, const struct fanout_receiver *re
 {
 	*dest = (struct fanout_dest){
 		.leg = receiver->leg, .neighbour = receiver->neighbour, .port = receiver->port};
+	if (receiver->remote->family == AF_UNSPEC)
+		return;
 	if (receiver->remote->family == AF_INET)
 		dest_fill_ipv4(dest, receiver);
 	else

@@ -21,7 +21,7 @@ struct fanout_dest {
 	uint16_t l3_sum;    // ones' complement sum of the IPv4 header's constant fields
 	uint16_t l4_sum;    // ones' complement sum of pseudo header and UDP ports
 	uint8_t port;
-	uint8_t header_len; // octets of header: 28 (IPv4) or 48 (IPv6)
+	uint8_t header_len; // octets of header: 28 (IPv4), 48 (IPv6) or 0 (not known where to send)
 	uint8_t reserved[2];
 	uint8_t header[48]; // IP and UDP
 };

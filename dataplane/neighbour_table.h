@@ -15,6 +15,7 @@
 // only read them.
 
 #define NEIGHBOUR_NONE     UINT32_MAX
+#define NEIGHBOUR_NOBODY   0 // of copies that cannot be sent yet: is never resolved
 #define NEIGHBOUR_RESOLVED (UINT64_C(1) << 48)
 #define NEIGHBOUR_PENDING  (UINT64_C(1) << 49) // with its address unknown: packets may wait for it
 

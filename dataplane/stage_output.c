@@ -97,7 +97,7 @@ static inline enum drop_reason output_begin(const struct relay *relay,
 	output->next_hop = neighbour_word(&relay->neighbours, dest->neighbour);
 	output->headers_len = output->port->l2_len + dest->header_len;
 	if (!(output->next_hop & (NEIGHBOUR_RESOLVED | NEIGHBOUR_PENDING)))
-		return DROP_NEXT_HOP;
+		return dest->header_len == 0 ? DROP_NO_REMOTE : DROP_NEXT_HOP;
 	if (dest->header_len + payload->len > output->port->mtu)
 		return DROP_TOO_BIG;
 	return DROP_NONE;

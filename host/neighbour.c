@@ -23,8 +23,12 @@ enum {
 int neighbour_table_init(struct neighbour_table *table, uint32_t size)
 {
 	uint32_t n_buckets = rte_align32pow2(size);
-	*table = (struct neighbour_table){.bucket_mask = n_buckets - 1, .size = size};
-	table->entries = secmem_map(size * sizeof(struct neighbour));
+	*table = (struct neighbour_table){
+		.bucket_mask = n_buckets - 1,
+		.size = size + 1,
+		.n_touched = NEIGHBOUR_NOBODY + 1,
+	};
+	table->entries = secmem_map(table->size * sizeof(struct neighbour));
 	table->buckets = secmem_map(n_buckets * sizeof(uint32_t));
 	if (table->entries && table->buckets)
 		return 0;

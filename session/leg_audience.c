@@ -26,9 +26,11 @@ static bool kind_takes_leg(unsigned kind, const struct leg_spec *leg)
 	}
 }
 
+// One without remote is among the receivers, so that it counts what it would have been sent.
 static bool leg_can_receive(const struct session_leg *leg)
 {
-	return leg->spec.send && leg->neighbour != NEIGHBOUR_NONE;
+	return leg->spec.send &&
+	       (leg->neighbour != NEIGHBOUR_NONE || leg->remote.family == AF_UNSPEC);
 }
 
 // Floor control is sent to control legs and RTCP to media legs, unless `to` states otherwise.
@@ -120,7 +122,7 @@ static struct fanout_dest dest_of_leg(const struct session_leg *leg)
 {
 	struct fanout_receiver receiver = {
 		.leg = leg->index,
-		.neighbour = leg->neighbour,
+		.neighbour = leg->remote.family == AF_UNSPEC ? NEIGHBOUR_NOBODY : leg->neighbour,
 		.port = leg->spec.port,
 		.dscp = leg->spec.dscp,
 		.local = &leg->spec.local,

@@ -406,6 +406,12 @@ def larger_than_mtu(s):
 
 
 @case
+def no_remote(s):
+    apply(s.relay, "nowhere", [s.a.leg("a"), s.b.leg("b", remote=None, receive=False)])
+    s.a.send(mcx.rtp(1, 1, b"to nowhere"))
+
+
+@case
 def next_hop_unresolved(s):
     apply(s.relay, "nobody", [s.a.leg("a"), s.b.leg("b", remote="10.77.2.77:5000")])
     s.a.send(mcx.rtp(1, 1, b"to nobody"))

@@ -469,3 +469,29 @@ def test_state_of_a_key_of_the_session(relay, clients, name, new_key):
     assert key_states(relay, name) == ["pending"]
     apply(relay, name, [leg], kind="private", keys=[stated])
     assert key_states(relay, name) == ["active"]
+
+
+# What a leg without remote would have been sent
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("mode", ["plain", "srtp"])
+def test_leg_without_remote_counts_what_it_would_have_been_sent(relay, clients, name, new_key, mode, family):
+    gmk = new_key()
+    install(relay, gmk)
+    a, b, c = clients("ran", family), clients("core", family), clients("core", family)
+    key = {"key": gmk} if mode == "srtp" else {}
+    waits = b.leg("b", mode, **key, remote=None, receive=False)
+    apply(relay, name, [a.leg("a", "plain", protection={"user": ALICE}), waits, c.leg("c", "plain")])
+    for n in range(5):
+        a.send(mcx.rtp(SSRC, n, b"to whom it may concern"))
+        assert c.recv() == mcx.rtp(SSRC, n, b"to whom it may concern")
+    assert statistics(relay, name, "b")[1] == {"packets": 0, "octets": 0, "last_sent": None, "drops": {"no_remote": 5}}
+    assert statistics(relay, name, "a")[0]["drops"] == NO_DROPS
+    relay.call("leg.apply", {"session": name, "legs": [waits | {"send": False}]})
+    a.send(mcx.rtp(SSRC, 5, b"not for b"))
+    assert c.recv() == mcx.rtp(SSRC, 5, b"not for b")
+    relay.call("leg.apply", {"session": name, "legs": [waits | {"remote": b.address}]})
+    a.send(mcx.rtp(SSRC, 6, b"for b"))
+    assert b.recv() and c.recv()
+    sent = statistics(relay, name, "b")[1]
+    assert (sent["packets"], sent["drops"]) == (1, {"no_remote": 5})
