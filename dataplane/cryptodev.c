@@ -21,6 +21,7 @@
 
 #include "base/secmem.h"
 #include "crypto/cipher_registry.h"
+#include "dataplane/driver_error.h"
 
 enum {
 	POOL_SESSIONS_MIN = 4096,
@@ -354,10 +355,11 @@ static int device_find(struct cryptodev *device, unsigned n_workers, char *why, 
 		device->id = (uint8_t)id;
 		return 0;
 	}
+	bool unknown = rc == -ENODEV || rc == -EFAULT; // the latter: no driver has such a device
 	int len = snprintf(why, why_size,
 		"%s: there is no such crypto device%s%s; accepted: a virtual one as "
 		"crypto_aesni_gcm0",
-		device->title, rc == -ENODEV ? "" : ": ", rc == -ENODEV ? "" : strerror(-rc));
+		device->title, unknown ? "" : ": ", unknown ? "" : driver_error(rc));
 	for (uint8_t other = 0; other < RTE_CRYPTO_MAX_DEVS && len > 0 && (size_t)len < why_size;
 		other++)
 		if (rte_cryptodev_is_valid_dev(other))
@@ -382,7 +384,7 @@ static int device_start(struct cryptodev *device, unsigned n_workers, char *why,
 		rc = rte_cryptodev_start(device->id);
 	if (rc != 0)
 		snprintf(why, why_size, "%s does not start with %u queue pairs: %s", device->title,
-			n_workers, strerror(-rc));
+			n_workers, driver_error(rc));
 	return rc;
 }
 

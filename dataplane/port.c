@@ -15,6 +15,7 @@
 
 #include "base/devargs.h"
 #include "base/secmem.h"
+#include "dataplane/driver_error.h"
 #include "dataplane/interface.h"
 #include "dataplane/port_mtu.h"
 #include "dataplane/port_reason.h"
@@ -88,7 +89,7 @@ static int device_configure(struct port *port, unsigned n_workers, char *why, si
 		return 0;
 failed:
 	snprintf(why, why_size, "port %s: device \"%s\" refuses %u queues and mtu %u: %s",
-		port->name, port->device, n_workers, port->mtu, strerror(-rc));
+		port->name, port->device, n_workers, port->mtu, driver_error(rc));
 	return rc;
 }
 

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dataplane/driver_error.h"
+
 enum {
 	AF_PACKET_RINGS_SIZE =
 		2 << 20, // octets that the driver locks, a queue: two rings of 512 frames
@@ -66,8 +68,6 @@ void port_reason(const char *device, int error, char *reason, size_t reason_size
 			"CAP_IPC_LOCK",
 			(unsigned long long)limit.rlim_cur / 1024);
 	} else {
-		// -1 is a driver's without further meaning, not EPERM.
-		snprintf(reason, reason_size, "%s",
-			error == -1 ? "DPDK's driver fails" : strerror(-error));
+		snprintf(reason, reason_size, "%s", driver_error(error));
 	}
 }
