@@ -46,6 +46,7 @@ static int teardown(void **state)
 static void *worker_main(void *arg)
 {
 	struct worker *worker = arg;
+	lab_require(cipher_thread_init(lab.relay.cipher) == 0);
 	for (uint32_t n = 1; n <= PACKETS; n++) {
 		struct lab_packet packet = {
 			.len = PAYLOAD,
@@ -62,6 +63,7 @@ static void *worker_main(void *arg)
 			sched_yield();
 		loop_turn(worker);
 	}
+	cipher_thread_fini(lab.relay.cipher);
 	atomic_store(&done, true);
 	return NULL;
 }
