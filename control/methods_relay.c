@@ -60,6 +60,7 @@ static json_t *worker_stats(const struct worker *worker)
 	set_count(out, "busy_loops", counter_read(&c->busy_loops));
 	set_count(out, "handoffs", counter_read(&c->handoffs));
 	set_count(out, "held", counter_read(&c->held));
+	set_count(out, "keepalives", counter_read(&c->keepalives));
 	return out;
 }
 

@@ -84,6 +84,8 @@ static void write_workers(struct evbuffer *out, const struct relay *relay)
 		COUNTER(handoffs, "handoffs", "",
 			"Packets given to the worker that owns their stream."),
 		COUNTER(held, "held_packets", "packets", "Packets that waited for a key context."),
+		COUNTER(keepalives, "keepalives", "",
+			"Keepalives received on legs (RFC 6263): neither media nor drops."),
 	};
 #undef COUNTER
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {

@@ -3,6 +3,7 @@
 
 #include <rte_prefetch.h>
 
+#include "dataplane/keepalive.h"
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
 
@@ -114,6 +115,20 @@ static enum drop_reason leg_admit(const struct leg *leg, struct packet *p)
 	return DROP_NONE;
 }
 
+// What no leg admits ends here. A keepalive is expected on any leg, and proves nothing: it counts as one, for no timeout,
+// from any address.
+static __rte_noinline void packet_refuse(
+	struct worker *worker, struct packet *p, enum drop_reason reason)
+{
+	if (reason == DROP_NO_LEG || !keepalive_is(p->data, p->len)) {
+		worker_drop(worker, p, reason);
+		return;
+	}
+	counter_add(&worker->counters.keepalives, 1);
+	counter_add(&worker->legs[p->leg->index].keepalives, 1);
+	packet_free(p);
+}
+
 uint16_t stage_leg(struct worker *worker, struct packet *packets[], uint16_t n)
 {
 	burst_find_legs(worker->relay, packets, n);
@@ -124,7 +139,7 @@ uint16_t stage_leg(struct worker *worker, struct packet *packets[], uint16_t n)
 		if (reason == DROP_NONE)
 			packets[out++] = p;
 		else
-			worker_drop(worker, p, reason);
+			packet_refuse(worker, p, reason);
 	}
 	return out;
 }

@@ -43,6 +43,7 @@ struct leg_counters {
 	uint64_t last_tx_tsc;
 	uint32_t drops[DROP_N_REASONS]; // of what it sent
 	uint32_t tx_drops[DROP_COPY_N]; // of copies to it, from DROP_COPY_FIRST on
+	uint32_t keepalives;            // received; they count as nothing else
 };
 
 // Packets that wait for a key context.
@@ -86,6 +87,7 @@ struct worker_counters {
 	uint64_t loops, busy_loops;     // turns of the loop, and those that had anything to do
 	uint64_t handoffs;              // packets given to the worker that owns their stream
 	uint64_t held;                  // packets that waited for a key context
+	uint64_t keepalives;            // received on legs
 	uint64_t drops[DROP_N_REASONS];
 };
 

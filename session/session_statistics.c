@@ -251,6 +251,7 @@ struct leg_counters leg_counters_sum(const struct relay *relay, uint32_t leg)
 		sum.rx_octets += counter_read(&c->rx_octets);
 		sum.tx_packets += counter_read(&c->tx_packets);
 		sum.tx_octets += counter_read(&c->tx_octets);
+		sum.keepalives += counter_read(&c->keepalives);
 		sum.last_rx_tsc = RTE_MAX(sum.last_rx_tsc, counter_read(&c->last_rx_tsc));
 		sum.last_tx_tsc = RTE_MAX(sum.last_tx_tsc, counter_read(&c->last_tx_tsc));
 	}
@@ -278,6 +279,7 @@ json_t *leg_statistics_show(const struct relay *relay, const struct session_leg 
 	set(receive, "packets", count(sum.rx_packets));
 	set(receive, "octets", count(sum.rx_octets));
 	streams_show(relay, leg, receive);
+	set(receive, "keepalives", count(sum.keepalives));
 	set(receive, "last_seen", time_of_tsc(sum.last_rx_tsc));
 	set(receive, "drops", drops_show(relay, leg->index));
 	set(send, "packets", count(sum.tx_packets));

@@ -230,6 +230,53 @@ def test_rtcp_is_no_rtp_stream(pair):
     assert receive["packets"] == 1 and receive["streams"] == [] and receive["jitter"] is None
 
 
+# Keepalives
+
+STUN_REQUEST = bytes.fromhex("0001000821 12a442000102030405060708090a0b 80280004deadbeef".replace(" ", ""))
+KEEPALIVES = {
+    "empty": b"", "CR LF": b"\r\n", "twice": b"\r\n\r\n", "STUN request": STUN_REQUEST,
+    "STUN indication": bytes.fromhex("00110000") + bytes(range(16)),
+    "STUN of RFC 3489": bytes.fromhex("00010000") + bytes(range(16)),
+    "RTP version 0": bytes(12),
+}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("mode", ["opaque", "plain", "srtp"])
+def test_keepalives_are_counted_and_prove_nothing(relay, clients, name, new_key, mode, family):
+    gmk = new_key()
+    install(relay, gmk)
+    a, b, stranger = clients("ran", family), clients("core"), clients("ran", family)
+    stranger.relay_port = a.relay_port
+    members = {"learn": "authenticated"} if mode == "srtp" else {}
+    apply(relay, name, [a.leg("a", mode, gmk if mode == "srtp" else None, **members),
+                        b.leg("b", "plain" if mode == "srtp" else mode)])
+    before, n = relay.call("relay.stats"), 0
+    for client in (a, stranger):
+        for packet in KEEPALIVES.values():
+            client.send(packet)
+            n += 1
+    wait_for(lambda: statistics(relay, name, "a")[0], lambda receive: receive["keepalives"] == n, "keepalives")
+    receive, after = statistics(relay, name, "a")[0], relay.call("relay.stats")
+    assert (receive["packets"], receive["last_seen"], receive["drops"]) == (0, None, NO_DROPS)
+    assert after["drops"] == before["drops"]
+    total = [sum(worker["keepalives"] for worker in stats["workers"]) for stats in (before, after)]
+    assert total[1] - total[0] == n
+    [leg] = [leg for leg in relay.call("session.get", {"id": name})["legs"] if leg["id"] == "a"]
+    assert leg["remote"] == a.address
+    drops = relay.drops()
+    for packet in (b"\n", b"\r\r", STUN_REQUEST[:-4], b"\x01\x01" + STUN_REQUEST[2:], bytes(13)):
+        a.send(packet)
+    relay.wait_drops(drops, not_rtp=5)
+
+
+def test_keepalives_keep_no_session_alive(pair, relay):
+    p = pair(session={"timeout": 1})
+    mine = f'session="{p.name}"'
+    wait_for(lambda: (p.a.send(b""), lines(relay, "media.timeout", mine))[1], lambda found: found, "a timeout")
+    assert p.receive()["keepalives"] > 1 and not lines(relay, "media.started", mine)
+
+
 # Copies
 
 def test_last_sent(pair, relay):
