@@ -46,6 +46,7 @@ static int variant_compare(const struct fanout_variant *a, const struct fanout_v
 	DIFFER(cs_id);
 	DIFFER(ctx);
 	DIFFER(by_talker);
+	DIFFER(encrypt);
 	DIFFER(key.mki_len);
 	DIFFER(key.roc_rate);
 	DIFFER(n_others);

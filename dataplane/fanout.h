@@ -55,6 +55,7 @@ struct fanout_variant {
 	bool by_talker; // GMK: one key context per talker, found by name
 	uint8_t cs_id;
 	uint8_t n_others;      // active keys that the receivers have, but key
+	bool encrypt;          // SRTCP that the relay sends to them has E = 1
 	struct fanout_key key; // to protect under: the one activated last
 	uint32_t ctx;          // key context; KEY_NONE if by_talker, or if the key is not active
 	uint32_t n_dests;      // in all parts, 1 at least

@@ -174,6 +174,8 @@ uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t 
 		counter_add(&counters->rx_packets, 1);
 		counter_add(&counters->rx_octets, p->len);
 		counter_set(&counters->last_rx_tsc, worker->now);
+		if (p->protocol == SRTP_RTCP && p->decrypt && !p->op.e_flag)
+			counter_add(&counters->rx_unencrypted, 1);
 		packets[out++] = p;
 	}
 	return out;

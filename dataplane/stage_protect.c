@@ -187,7 +187,7 @@ static void job_fill_op(struct worker *worker, struct output_job *job, const str
 	op->mki_len = layout->mki_len;
 	op->append_roc =
 		p->protocol == SRTP_RTP && srtp_carries_roc(layout->roc_rate, rtp_seq(data));
-	op->e_flag = p->protocol == SRTP_RTCP && (!p->ctx || p->op.e_flag);
+	op->e_flag = p->protocol == SRTP_RTCP && state->claimed_encrypt;
 	if (!atomic_load_explicit(&ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
 }
@@ -263,11 +263,13 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	if (reason != DROP_NONE)
 		return reason;
 	// Under one key in another layout it is the same octets again: claimed once. Under its own key the packet
-	// claimed its index when it came.
+	// claimed its index when it came, with the E bit that it has.
 	uint32_t space = worker->relay->keys.ctxs[ctx].space;
-	if (p->ctx && space == p->ctx->space)
+	bool own = p->ctx && space == p->ctx->space;
+	bool encrypt = own ? p->op.e_flag : job->variant->encrypt;
+	if (own)
 		state->claimed_index = p->index;
-	else if (space != state->claimed_space)
+	else if (space != state->claimed_space || (!rtp && encrypt != state->claimed_encrypt))
 		reason = rtp ? index_claim(worker, p, state, ctx, ssrc, true)
 			     : index_claim_rtcp(worker, p, state, ctx, ssrc);
 	// The next packet draws another. RTCP does not: media continues under the present one.
@@ -276,6 +278,7 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	if (reason != DROP_NONE)
 		return reason;
 	state->claimed_space = space;
+	state->claimed_encrypt = encrypt;
 	job->mbuf = job_buffer(worker, p, state->translated);
 	if (!job->mbuf)
 		return DROP_NO_BUFFER;

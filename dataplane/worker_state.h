@@ -41,6 +41,7 @@ struct leg_counters {
 	uint32_t tokens;     // LEG_TOKENS at most
 	uint32_t held_slots; // hold slots that wait on its account
 	uint64_t last_tx_tsc;
+	uint32_t rx_unencrypted;        // SRTCP with E = 0
 	uint32_t drops[DROP_N_REASONS]; // of what it sent
 	uint32_t tx_drops[DROP_COPY_N]; // of copies to it, from DROP_COPY_FIRST on
 	uint32_t keepalives;            // received; they count as nothing else

@@ -23,6 +23,7 @@ struct subscriptions;
 	_(KEY_UNKNOWN, "key.unknown", 10, true)                                                    \
 	_(AUTH_FAILING, "auth.failing", 10, true)                                                  \
 	_(SSRC_COLLISION, "ssrc.collision", 10, true)                                              \
+	_(RTCP_UNENCRYPTED, "rtcp.unencrypted", 10, true)                                          \
 	_(OVERLOAD, "overload", 10, true)                                                          \
 	_(ADDRESS_CONFLICT, "address.conflict", 10, true)
 

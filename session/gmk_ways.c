@@ -10,7 +10,7 @@
 
 struct gmk_way {
 	struct key_ref key;
-	bool has_suite, has_mki_len, has_roc_rate;
+	bool has_suite, has_mki_len, has_roc_rate, encrypt;
 	struct key_profile profile;
 	uint32_t n_accept;
 	struct key_ref accept[FANOUT_ACCEPT_MAX];
@@ -59,8 +59,9 @@ static bool refs_equal(const struct key_ref *a, const struct key_ref *b)
 
 static bool way_is(const struct gmk_way *way, const struct protection_spec *p)
 {
-	bool same = refs_equal(&way->key, &p->key) && way->has_suite == p->has_suite &&
-		    way->has_mki_len == p->has_mki_len && way->has_roc_rate == p->has_roc_rate &&
+	bool same = refs_equal(&way->key, &p->key) && way->encrypt == p->encrypt &&
+		    way->has_suite == p->has_suite && way->has_mki_len == p->has_mki_len &&
+		    way->has_roc_rate == p->has_roc_rate &&
 		    way->profile.suite == p->profile.suite &&
 		    way->profile.mki_len == p->profile.mki_len &&
 		    way->profile.roc_rate == p->profile.roc_rate && way->n_accept == p->n_accept;
@@ -88,6 +89,7 @@ static struct gmk_way *way_open(struct way_list *list, const struct protection_s
 		.has_suite = p->has_suite,
 		.has_mki_len = p->has_mki_len,
 		.has_roc_rate = p->has_roc_rate,
+		.encrypt = p->encrypt,
 		.profile = p->profile,
 		.n_accept = p->n_accept};
 	for (uint32_t i = 0; i < p->n_accept; i++)

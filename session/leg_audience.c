@@ -74,6 +74,7 @@ static struct fanout_variant variant_of_leg(
 				fanout_key_of(spec, accepted, protocol);
 	}
 	variant.key = fanout_key_of(spec, key, protocol);
+	variant.encrypt = protocol == SRTP_RTCP && spec->encrypt;
 	variant.cs_id = cs_id_send(session->spec.service, key->type, spec->role);
 	variant.by_talker = key->type == KEY_GMK;
 	if (!variant.by_talker)
@@ -94,7 +95,7 @@ static bool legs_alike(const struct session_leg *a, const struct session_leg *b,
 	for (uint32_t i = 0; i <= x->n_accept; i++)
 		if (a->keys[protocol][i]->slot != b->keys[protocol][i]->slot)
 			return false;
-	return x->role == y->role && x->has_suite == y->has_suite &&
+	return x->role == y->role && x->encrypt == y->encrypt && x->has_suite == y->has_suite &&
 	       x->has_mki_len == y->has_mki_len && x->has_roc_rate == y->has_roc_rate &&
 	       x->profile.suite == y->profile.suite && x->profile.mki_len == y->profile.mki_len &&
 	       x->profile.roc_rate == y->profile.roc_rate;

@@ -105,6 +105,22 @@ static void watch_unknown(struct sessions *sessions, uint32_t index, struct leg_
 		watch->unknown_mki = mki;
 }
 
+static uint32_t leg_unencrypted(const struct sessions *sessions, uint32_t index)
+{
+	uint32_t n = 0;
+	for (unsigned w = 0; w < sessions->relay->n_workers; w++)
+		n += counter_read(&sessions->relay->workers[w]->legs[index].rx_unencrypted);
+	return n;
+}
+
+static void watch_unencrypted(struct sessions *sessions, uint32_t index, struct leg_watch *watch)
+{
+	uint32_t n = leg_unencrypted(sessions, index);
+	if (n != watch->unencrypted &&
+		leg_notice(sessions, index, NOTICE_RTCP_UNENCRYPTED, n - watch->unencrypted))
+		watch->unencrypted = n;
+}
+
 // A notice that the limit suppresses is raised later.
 static void watch_drops(
 	struct sessions *sessions, uint32_t index, struct leg_watch *watch, uint64_t now)
@@ -163,6 +179,7 @@ void media_watch_tick(struct sessions *sessions, uint64_t now)
 		watch_start(sessions, index, session, watch);
 		watch_unknown(sessions, index, watch);
 		watch_drops(sessions, index, watch, now);
+		watch_unencrypted(sessions, index, watch);
 		looked += watch_silence(sessions, session, now);
 	}
 }

@@ -91,6 +91,7 @@ static void protection_read(struct reader *r, struct protection_spec *spec)
 	unsigned mode = LEG_OPAQUE;
 	const char *domain = NULL, *user = NULL;
 	spec->verify = true;
+	spec->encrypt = true;
 	reader_choice(r, "mode", READER_REQUIRED, modes, &mode);
 	spec->mode = (uint8_t)mode;
 	spec->has_key = key_id_read(r, "key", READER_OPTIONAL, &spec->key.id);
@@ -104,6 +105,7 @@ static void protection_read(struct reader *r, struct protection_spec *spec)
 		spec->user = alloc_string(user);
 	protection_read_profile(r, spec);
 	reader_bool(r, "verify", &spec->verify);
+	reader_bool(r, "encrypt", &spec->encrypt);
 	protection_check(r, spec);
 	reader_close(r);
 }

@@ -35,6 +35,7 @@ static json_t *protection_show(const struct protection_spec *spec, const struct 
 			json_string(
 				key && key->installed ? key_state_name(key->state) : "missing"));
 		set(out, "verify", json_boolean(spec->verify));
+		set(out, "encrypt", json_boolean(spec->encrypt));
 	}
 	if (spec->n_accept > 0) {
 		json_t *accept = json_array();

@@ -36,6 +36,7 @@ struct protection_spec {
 	uint8_t mode; // enum leg_mode
 	uint8_t role; // enum leg_role
 	bool has_key, verify;
+	bool encrypt; // SRTCP that is sent
 	bool has_suite, has_mki_len, has_roc_rate;
 	struct key_ref key;
 	struct key_ref *accept; // taken from as well
@@ -150,6 +151,7 @@ struct leg_watch {
 	uint64_t heard_tsc;         // of the last packet before the silence
 	uint64_t fails_tsc;         // when fails was taken
 	uint32_t fails, collisions; // drops already reported, or discarded
+	uint32_t unencrypted;       // packets already reported
 	uint32_t no_key, unknown_mki;
 	bool playing; // its start was noticed
 };

@@ -201,6 +201,11 @@ def speak_under_anothers_ssrc(call):
     other.sendto(mcx.SrtcpSender(keys[1].control()).protect(mcx.floor_request(7, ALICE)), (host, int(port)))
 
 
+def control_in_clear(call):
+    """SRTCP with E = 0 beside the media."""
+    call.say(mcx.SrtcpSender(call.sender().context).protect(mcx.rr(7), encrypt=False))
+
+
 def fill_a_queue(call):
     """Of packets that wait for a key context: 64 have room."""
     known = call.sender()
@@ -223,7 +228,8 @@ def claim_address(call):
 
 STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learned": send_from_elsewhere,
            "key.activated": let_key_live, "key.expired": let_key_live, "key.unknown": take_key_away,
-           "auth.failing": forge, "ssrc.collision": speak_under_anothers_ssrc, "overload": fill_a_queue,
+           "auth.failing": forge, "ssrc.collision": speak_under_anothers_ssrc,
+           "rtcp.unencrypted": control_in_clear, "overload": fill_a_queue,
            "address.conflict": claim_address}
 
 

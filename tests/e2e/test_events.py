@@ -22,7 +22,7 @@ from test_tls import TlsControl, certificates, client_context, own_lab, served  
 
 ALICE, BOB = "sip:alice@mcptt.example.org", "sip:bob@mcptt.example.org"
 TYPES = ["media.started", "media.timeout", "leg.learned", "key.activated", "key.expired", "key.unknown",
-         "auth.failing", "ssrc.collision", "overload", "address.conflict"]
+         "auth.failing", "ssrc.collision", "rtcp.unencrypted", "overload", "address.conflict"]
 
 
 class Subscriber:
@@ -171,6 +171,21 @@ def test_ssrc_collision(relay, subscriber, clients, name, new_key):
     b.send(mcx.SrtcpSender(keys[1].control()).protect(mcx.floor_request(7, BOB)))
     event = subscriber.expect("ssrc.collision", session=name, leg="b")
     assert event["count"] == 1 and members(event) == {"session", "leg", "count"}
+
+
+def test_rtcp_unencrypted(relay, subscriber, clients, name, new_key):
+    """Of a client that sends SRTCP in clear, not of one that does not."""
+    keys = new_key("csk"), new_key("csk")
+    install(relay, *keys)
+    a, b = clients("ran"), clients("core")
+    apply(relay, name, [end.leg(leg, "srtp", key, traffic="control")
+                        for end, leg, key in ((a, "a", keys[0]), (b, "b", keys[1]))])
+    b.send(mcx.SrtcpSender(keys[1].control()).protect(mcx.floor_request(8, BOB)))
+    a.recv()
+    a.send(mcx.SrtcpSender(keys[0].control()).protect(mcx.floor_request(7, ALICE), encrypt=False))
+    b.recv()
+    event = subscriber.expect("rtcp.unencrypted", session=name)
+    assert event["leg"] == "a" and event["count"] == 1 and members(event) == {"session", "leg", "count"}
 
 
 def test_overload_begins_and_ends(relay, subscriber, clients, name, new_key):

@@ -37,7 +37,7 @@ def ring(relay, name, new_key, kind, older, newer):
     return keys
 
 
-@pytest.mark.parametrize("older, newer", PAIRS, ids="-then-".join)
+@pytest.mark.parametrize("older, newer", PAIRS, ids=["-then-".join(pair) for pair in PAIRS])
 def test_media_stays_as_it_came(relay, clients, name, new_key, older, newer):
     """Alice, who has not turned over, and then has; who names the ring by either key, and the plain side."""
     keys = ring(relay, name, new_key, "gmk", PROFILES[older], PROFILES[newer])

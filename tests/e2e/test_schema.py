@@ -201,7 +201,7 @@ def whole_key(key):
 
 def whole_session(name, ends, gmk, pck, csk):
     """Every member that there is."""
-    protection = {"user": "sip:alice@example.org", "profile": dict(PROFILE), "verify": True, "role": "initiator",
+    protection = {"user": "sip:alice@example.org", "profile": dict(PROFILE), "verify": True, "encrypt": True, "role": "initiator",
                   "accept": [gmk.id_text]}
     one = ends[0].leg("one", "srtp", gmk, learn="authenticated", receive=True, send=True, traffic="media", rtcp="mux",
                       to=["two"], dscp=46, clock_rate=8000, ssrc="random", protection=protection,

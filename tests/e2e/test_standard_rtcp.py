@@ -91,12 +91,57 @@ def hop(relay, clients, name, new_key):
                          ids="-".join)
 def test_all_control_messages_both_ways(hop, pair, encrypt, service):
     """9.4.1, 9.4.2 and 9.4.5: decrypted and encrypted again for the next hop, SSRC and APP untouched, also of what
-    came without encryption. From key to key that may leave without encryption again; all else may not."""
+    came without encryption."""
     near, far = hop(*pair, service)
     for talker, listener, ssrc in ((near, far, CLIENT), (far, near, SERVER)) * 2:
         for sample in SAMPLES.values():
             talker.say(of(ssrc, sample), encrypt)
-            assert listener.hear(encrypt or not talker.key) == of(ssrc, sample)
+            assert listener.hear() == of(ssrc, sample)
+
+
+E_BIT_KEYS = [("csk", {}), ("spk", {"suite": mcx.GCM_256}), ("musik", {"suite": mcx.CM_80})]
+
+
+@pytest.mark.parametrize("kind, profile", E_BIT_KEYS, ids=[kind for kind, _ in E_BIT_KEYS])
+@pytest.mark.parametrize("came", ["E", "no E", "plain"])
+def test_encryption_is_what_the_receiving_leg_says(relay, clients, name, new_key, kind, profile, came):
+    """9.4.8: E = 1 under each key but the one that it came under, or E = 0 where the leg says so; each index once."""
+    near, far = new_key("csk"), new_key(kind, **profile)
+    install(relay, near, far)
+    talker, member, crypt, clear = clients("ran"), clients("ran"), clients("core"), clients("core")
+    apply(relay, name, [
+        talker.leg("talker", "plain", traffic="control") if came == "plain" else
+        talker.leg("talker", "srtp", near, traffic="control"),
+        member.leg("member", "srtp", near, traffic="control"),
+        crypt.leg("crypt", "srtp", far, traffic="control"),
+        clear.leg("clear", "srtp", far, traffic="control", protection={"encrypt": False})])
+    sender, indices = mcx.SrtcpSender(near.control()), []
+    for n in range(5):
+        said = mcx.floor_request(CLIENT, f"sip:{n}@example.org")
+        talker.send(said if came == "plain" else sender.protect(said, came == "E"))
+        assert mcx.srtcp_unprotect(near.control(), member.recv())[::2] == (said, came != "no E")
+        for client, encrypted in ((crypt, True), (clear, False)):
+            plain, index, was = mcx.srtcp_unprotect(far.control(), client.recv())
+            assert (plain, was) == (said, encrypted)
+            indices.append(index)
+    assert len(set(indices)) == len(indices)
+
+
+def test_encryption_beside_media(relay, clients, name, new_key):
+    """SRTCP muxed with media: rtcp_protection says it, or protection where there is no other."""
+    gmk, csk = new_key("gmk"), new_key("csk")
+    install(relay, gmk, csk)
+    radio, media, both = clients("ran"), clients("core"), clients("core")
+    apply(relay, name, [
+        radio.leg("radio", "srtp", gmk, protection={"user": "sip:a@example.org", "encrypt": False}),
+        media.leg("media", "srtp", gmk, rtcp_protection={"mode": "srtp", "key": csk.id_text}),
+        both.leg("both", "srtp", gmk, rtcp_protection={"mode": "srtp", "key": csk.id_text, "encrypt": False})])
+    radio.send(mcx.SrtcpSender(gmk.group("sip:a@example.org")).protect(mcx.rr(CLIENT), encrypt=False))
+    assert mcx.srtcp_unprotect(csk.control(), media.recv())[::2] == (mcx.rr(CLIENT), True)
+    assert mcx.srtcp_unprotect(csk.control(), both.recv())[::2] == (mcx.rr(CLIENT), False)
+    shown = relay.call("session.get", {"id": name})["legs"]
+    assert [(leg["protection"]["encrypt"], leg.get("rtcp_protection", {}).get("encrypt")) for leg in shown] == \
+        [(False, None), (True, True), (True, False)]
 
 
 def test_control_over_ipv6(hop):

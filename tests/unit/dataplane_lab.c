@@ -267,6 +267,7 @@ static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t prot
 	if (spec->mode != LEG_SRTP)
 		return variant;
 	variant.by_talker = spec->key->gmk;
+	variant.encrypt = protocol == SRTP_RTCP && !spec->unencrypted;
 	variant.key.mki_len = spec->key->mki_len;
 	variant.key.roc_rate = protocol == SRTP_RTP ? spec->key->roc_rate : 0;
 	variant.key.root = spec->key->root;

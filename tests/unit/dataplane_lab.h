@@ -55,7 +55,8 @@ struct lab_leg {
 	uint8_t mode; // enum leg_mode
 	uint8_t port;
 	bool ipv6, muted, deaf, unverified, learn, control, no_rtcp;
-	bool group; // its remote is a multicast group, which lab_connect() joins
+	bool unencrypted; // SRTCP that is sent to it
+	bool group;       // its remote is a multicast group, which lab_connect() joins
 	const struct lab_key *key;
 	uint32_t user; // 0: not named
 	struct endpoint local, remote;

@@ -232,6 +232,21 @@ static void tells_collisions_and_what_came_meanwhile(void **state)
 	expect_silence();
 }
 
+static void tells_control_in_clear(void **state)
+{
+	(void)state;
+	call.spec.timeout = 0;
+	workers[0].legs[1].rx_unencrypted = 1;
+	workers[1].legs[1].rx_unencrypted = 2;
+	pass(0.1);
+	expect_told("rtcp.unencrypted session=\"call\" leg=\"b\" count=3");
+	pass(20);
+	expect_silence();
+	workers[0].legs[1].rx_unencrypted++;
+	pass(0.1);
+	expect_told("rtcp.unencrypted session=\"call\" leg=\"b\" count=1");
+}
+
 static void tells_many_failing_tags_only(void **state)
 {
 	(void)state;
@@ -311,6 +326,7 @@ int main(void)
 		watched(longest_timeout_is_not_over),
 		watched(heard_after_now_is_no_timeout),
 		watched(tells_collisions_and_what_came_meanwhile),
+		watched(tells_control_in_clear),
 		watched(tells_many_failing_tags_only),
 		watched(tells_so_much_a_second),
 		watched(tells_same_once_a_second),
