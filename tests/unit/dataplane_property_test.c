@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <sys/random.h>
+
+#include "tests/unit/dataplane_lab.h"
+
+// Random senders, protected and plain, through a network that loses, repeats, reorders and forges packets and lets them
+// arrive at another worker; they jump, restart and change their SSRC. What a plain and a protected listener get is
+// compared with a model of RFC 3550 and RFC 3711, packet by packet, however they stand in bursts.
+//
+//   PROPERTY_SEED     of the first round; random if it is 0. Each round has the seed of the one before + 1.
+//   PROPERTY_ROUNDS   how many rounds, each with a relay of its own
+//   PROPERTY_SECONDS  instead: for so long
+
+enum {
+	PLAIN_LISTENER,
+	BOB, // gets all under a key of his, without ROC on the wire
+	SENDERS = 6,
+	BURSTS = 150, // of a round
+	DELAYED = 64, // packets of one sender that others overtook
+	WINDOW = 1024,
+	SPACES = 64, // SSRCs that Bob heard
+	PASTS = 256, // packets of a sender that may come again
+};
+
+// A receiver of RFC 3711 3.3, for one SSRC: written from its text and Appendix A.
+struct model {
+	bool heard;
+	uint64_t highest;
+	uint64_t seen[WINDOW]; // index + 1 at index modulo WINDOW
+};
+
+struct sender {
+	bool plain;
+	uint32_t leg, ssrc;
+	uint16_t roc_rate;
+	uint8_t worker;
+	uint64_t next;             // index of the next packet
+	const struct lab_key *key; // NULL: plain
+	struct model model;        // of what the relay takes
+	unsigned steady;           // plain: packets in sequence since anything else was sent
+	uint64_t first; // plain: index of the one before these, which may belong to nothing
+	struct lab_packet delayed[DELAYED]; // overtaken
+	unsigned n_delayed;
+	struct lab_packet past[PASTS];
+	unsigned n_past;
+};
+
+struct arrival {
+	struct sender *from;
+	struct lab_packet packet;
+	bool forged;
+};
+
+// What the model says of an arrival.
+enum verdict { MUST, MAY, NEVER };
+
+static struct lab lab;
+static struct lab_copy copies[LAB_COPIES];
+static struct sender senders[SENDERS];
+static const struct lab_key *bob_key;
+static struct {
+	uint32_t ssrc;
+	struct model model;
+} bob[SPACES];
+static unsigned n_bob;
+static uint64_t seed, state;
+static unsigned burst_number;
+static uint32_t next_ssrc, next_fresh;
+static const char *const kinds[] = {"must be heard", "may be heard", "must not be heard"};
+
+static uint64_t chance(uint64_t below)
+{
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return (state * UINT64_C(0x2545f4914f6cdd1d) >> 16) % below;
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2))) wrong(const char *what, ...)
+{
+	va_list args;
+	va_start(args, what);
+	fprintf(stderr, "PROPERTY_SEED=%" PRIu64 " PROPERTY_ROUNDS=1: burst %u: ", seed,
+		burst_number);
+	vfprintf(stderr, what, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+	for (uint8_t w = 0; w < lab.relay.n_workers; w++)
+		for (unsigned i = 0; i < DROP_N_REASONS; i++)
+			if (lab_drops_of(&lab, w, (enum drop_reason)i) != 0)
+				fprintf(stderr, "worker %u dropped %" PRIu64 " %s\n", w,
+					lab_drops_of(&lab, w, (enum drop_reason)i),
+					drop_label((enum drop_reason)i));
+	abort();
+}
+
+// --- model
+
+// RFC 3711 Appendix A: v is chosen such that v * 2^16 + SEQ is next to the highest index.
+static uint64_t model_guess(const struct model *m, uint16_t seq)
+{
+	if (!m->heard)
+		return seq;
+	int64_t roc = (int64_t)(m->highest >> 16), v = roc;
+	int s_l = (int)(m->highest & 0xffff);
+	if (s_l < 32768)
+		v = (int)seq - s_l > 32768 && roc > 0 ? roc - 1 : roc;
+	else
+		v = s_l - 32768 > (int)seq ? roc + 1 : roc;
+	return (uint64_t)v << 16 | seq;
+}
+
+static bool model_is_new(const struct model *m, uint64_t index)
+{
+	if (!m->heard || index > m->highest)
+		return true;
+	return m->highest - index < WINDOW && m->seen[index % WINDOW] != index + 1;
+}
+
+static void model_take(struct model *m, uint64_t index)
+{
+	m->seen[index % WINDOW] = index + 1;
+	if (!m->heard || index > m->highest)
+		m->highest = index;
+	m->heard = true;
+}
+
+static enum verdict judge_protected(const struct sender *s, const struct arrival *a)
+{
+	const struct lab_packet *p = &a->packet;
+	if (a->forged || p->ssrc != s->ssrc || !model_is_new(&s->model, p->index))
+		return a->forged || p->ssrc == s->ssrc ? NEVER : MAY;
+	uint64_t guess = model_guess(&s->model, (uint16_t)p->index);
+	if (guess == p->index || (!s->model.heard && p->roc))
+		return MUST;
+	// A carried ROC gets a second try so often; without it a first one may be a rollover away.
+	return p->roc || !s->model.heard ? MAY : NEVER;
+}
+
+// RFC 3550 A.1, where it leaves no room: in sequence, or the same packet soon again.
+static enum verdict judge_plain(const struct sender *s, const struct arrival *a)
+{
+	const struct lab_packet *p = &a->packet;
+	if (p->ssrc != s->ssrc || s->steady < 3 || !s->model.heard)
+		return MAY;
+	if (p->index == s->model.highest + 1)
+		return MUST;
+	bool soon = p->index > s->first && p->index <= s->model.highest &&
+		    s->model.highest - p->index < 60;
+	return soon && s->model.seen[p->index % WINDOW] == p->index + 1 ? NEVER : MAY;
+}
+
+static void note_plain(struct sender *s, const struct arrival *a)
+{
+	const struct lab_packet *p = &a->packet;
+	bool next = s->model.heard && p->index == s->model.highest + 1;
+	bool late = s->model.heard && s->steady >= 3 && p->index <= s->model.highest &&
+		    s->model.highest - p->index < 60;
+	if (p->ssrc != s->ssrc)
+		return;
+	s->steady = next ? s->steady + 1 : late ? s->steady : 0;
+	if (!next && !late) {
+		s->model = (struct model){.heard = false};
+		s->first = p->index;
+	}
+	model_take(&s->model, p->index);
+}
+
+// --- what listeners got
+
+static uint32_t copy_ssrc(const struct lab_copy *copy)
+{
+	return srtp_read32(copy->payload + 8);
+}
+
+// The next copy to a listener from *at on that is of that SSRC, or, if any is set, of none of the protected senders.
+static const struct lab_copy *copy_next(
+	unsigned n, unsigned *at, uint32_t leg, uint32_t ssrc, bool any)
+{
+	for (; *at < n; (*at)++) {
+		bool protected_ssrc = false;
+		for (unsigned i = 0; i < SENDERS; i++)
+			protected_ssrc |=
+				!senders[i].plain && senders[i].ssrc == copy_ssrc(&copies[*at]);
+		if (copies[*at].leg == leg &&
+			(any ? !protected_ssrc : copy_ssrc(&copies[*at]) == ssrc))
+			return &copies[*at];
+	}
+	return NULL;
+}
+
+static struct model *bob_model(uint32_t ssrc)
+{
+	for (unsigned i = 0; i < n_bob; i++)
+		if (bob[i].ssrc == ssrc)
+			return &bob[i].model;
+	lab_require(n_bob < SPACES);
+	bob[n_bob].ssrc = ssrc;
+	bob[n_bob].model = (struct model){.heard = false};
+	return &bob[n_bob++].model;
+}
+
+// Bob knows no more than RFC 3711 3.3.1 lets him know. Invariant 1: no index twice.
+static void bob_hears_plain(const struct lab_copy *copy, const struct lab_packet *said)
+{
+	struct model *m = bob_model(copy_ssrc(copy));
+	struct lab_packet packet = *said;
+	uint64_t index = model_guess(m, (uint16_t)said->index);
+	packet.ssrc = copy_ssrc(copy);
+	packet.ctx = bob_key->ctx[SRTP_RTP];
+	packet.mki_len = bob_key->mki_len;
+	packet.own_index = index;
+	packet.roc = false;
+	if (!lab_copy_is(&lab, copy, &packet))
+		wrong("Bob is not in step with %08x at index %" PRIx64, packet.ssrc, index);
+	if (!model_is_new(m, index))
+		wrong("%08x has index %" PRIx64 " twice", packet.ssrc, index);
+	model_take(m, index);
+}
+
+static void bob_hears_protected(const struct lab_copy *copy, const struct lab_packet *said)
+{
+	struct lab_packet packet = *said;
+	packet.ctx = bob_key->ctx[SRTP_RTP];
+	packet.mki_len = bob_key->mki_len;
+	packet.roc = false;
+	if (!copy || !lab_copy_is(&lab, copy, &packet))
+		wrong("Bob did not get %08x %" PRIx64 " as it was said", said->ssrc, said->index);
+	if (!model_is_new(bob_model(said->ssrc), said->index))
+		wrong("%08x has index %" PRIx64 " twice", said->ssrc, said->index);
+	model_take(bob_model(said->ssrc), said->index);
+}
+
+// --- what senders do
+
+static void sender_restart(struct sender *s)
+{
+	bool old = s->plain && s->ssrc != 0 && chance(2);
+	if (!old)
+		s->ssrc = 0x10000000 + ++next_ssrc * 0x10001;
+	s->next = s->plain    ? 1 + chance(60000)
+		  : chance(3) ? chance(0x8000)
+			      : 0xff00 + chance(0x100);
+	if (!s->plain && s->roc_rate == 1)
+		s->next += chance(4) << 16;
+	s->model = (struct model){.heard = false};
+	s->steady = 0;
+	s->n_delayed = s->n_past = 0;
+}
+
+static struct lab_packet sender_say(struct sender *s)
+{
+	struct lab_packet packet = {
+		.len = (uint16_t)(20 + chance(100)),
+		.ssrc = s->ssrc,
+		.ctx = s->plain ? KEY_NONE : s->key->ctx[SRTP_RTP],
+		.index = s->next,
+		.mki_len = s->plain ? 0 : s->key->mki_len,
+		.roc = !s->plain && srtp_carries_roc(s->roc_rate, (uint16_t)s->next),
+	};
+	s->next++;
+	s->past[s->n_past++ % PASTS] = packet;
+	return packet;
+}
+
+// Of a plain sender nothing comes so late that it is taken for a restart: one restarts between two bursts.
+static bool too_late(const struct sender *s, const struct lab_packet *packet)
+{
+	return s->plain && s->next - packet->index > 60;
+}
+
+// The next packet that arrives of a sender.
+static struct arrival sender_next(struct sender *s)
+{
+	struct arrival a = {.from = s};
+	uint64_t what = chance(100);
+	if (s->n_delayed > 0 && what < 30) { // one that others overtook
+		unsigned at = (unsigned)chance(s->n_delayed);
+		a.packet = s->delayed[at];
+		s->delayed[at] = s->delayed[--s->n_delayed];
+		if (!too_late(s, &a.packet))
+			return a;
+	}
+	if (s->n_past > 0 && what < 36) { // one that came before, or was lost
+		a.packet = s->past[chance(s->n_past < PASTS ? s->n_past : PASTS)];
+		if (!too_late(s, &a.packet))
+			return a;
+	}
+	if (what < 40)
+		s->next += chance(3) ? chance(20) : chance(s->plain ? 20 : 900); // lost
+	while (s->n_delayed < 20 && chance(10) == 0)
+		s->delayed[s->n_delayed++] = sender_say(s);
+	a.packet = sender_say(s);
+	a.forged = !s->plain && chance(20) == 0;
+	return a;
+}
+
+// --- a burst
+
+static struct rte_mbuf *arrival_frame(const struct arrival *a)
+{
+	struct rte_mbuf *mbuf = lab_packet_frame(&lab, a->from->leg, &a->packet);
+	if (a->forged)
+		rte_pktmbuf_mtod(mbuf, uint8_t *)[mbuf->data_len - 12 - chance(20)] ^= 1;
+	return mbuf;
+}
+
+static void workers_refill(void)
+{
+	for (uint8_t w = 0; w < lab.relay.n_workers; w++) {
+		struct worker *worker = lab.relay.workers[w];
+		while (worker->n_ssrcs < 16)
+			worker->ssrcs[worker->n_ssrcs++] = 0xf0000000 + next_fresh++;
+		struct control_mail mail;
+		while (control_mail_take(&worker->mailbox, &mail))
+			;
+	}
+}
+
+// Arrivals in their order at one worker; all that comes of it.
+static unsigned push_arrivals(struct arrival *arrivals, unsigned n, uint8_t worker)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	for (unsigned i = 0; i < n; i++)
+		mbufs[i] = arrival_frame(&arrivals[i]);
+	loop_process_burst(lab.relay.workers[worker], mbufs, (uint16_t)n);
+	unsigned taken = lab_take(&lab, worker, copies);
+	uint8_t other = worker ^ 1;
+	while (lab_push_handed_over(&lab, other) > 0)
+		taken += lab_take(&lab, other, copies + taken);
+	return taken;
+}
+
+static void check_arrival(const struct arrival *a, unsigned n, unsigned at[SENDERS][2])
+{
+	struct sender *s = a->from;
+	unsigned *mine = at[s - senders];
+	enum verdict verdict = s->plain ? judge_plain(s, a) : judge_protected(s, a);
+	struct lab_packet clear = a->packet;
+	clear.ctx = KEY_NONE;
+	const struct lab_copy *copy = copy_next(n, &mine[0], PLAIN_LISTENER, a->packet.ssrc, false);
+	bool heard = copy && !a->forged && lab_copy_is(&lab, copy, &clear);
+	if (verdict != MAY && heard != (verdict == MUST))
+		wrong("%s %08x %" PRIx64 " %s", s->plain ? "plain" : "protected", a->packet.ssrc,
+			a->packet.index, kinds[verdict]);
+	if (heard)
+		mine[0]++;
+	if (s->plain) {
+		const struct lab_copy *bobs = copy_next(n, &mine[1], BOB, 0, true);
+		bool same =
+			bobs && memcmp(bobs->payload, copy ? copy->payload : bobs->payload, 8) == 0;
+		if (heard && same) {
+			bob_hears_plain(bobs, &a->packet);
+			mine[1]++;
+		} else if (verdict == MUST) {
+			wrong("plain %08x %" PRIx64 " is not heard by Bob", a->packet.ssrc,
+				a->packet.index);
+		}
+		note_plain(s, a);
+	} else if (heard) {
+		bob_hears_protected(copy_next(n, &mine[1], BOB, a->packet.ssrc, false), &a->packet);
+		mine[1]++;
+		if (a->packet.ssrc == s->ssrc)
+			model_take(&s->model, a->packet.index);
+	}
+}
+
+// One plain sender at most in a burst, so that what Bob gets under a fresh SSRC is of that one.
+static unsigned burst_make(struct arrival arrivals[WORKER_BURST], uint8_t worker)
+{
+	struct sender *of[SENDERS];
+	unsigned n_of = 0, n = 0;
+	bool plain = false;
+	for (unsigned i = 0; i < SENDERS; i++) {
+		struct sender *s = &senders[i];
+		if (s->worker != worker || (s->plain && plain))
+			continue;
+		plain |= s->plain;
+		of[n_of++] = s;
+	}
+	for (unsigned most = n_of > 0 ? 1 + (unsigned)chance(WORKER_BURST) : 0; n < most; n++)
+		arrivals[n] = sender_next(of[chance(n_of)]);
+	return n;
+}
+
+static void burst_run(void)
+{
+	struct arrival arrivals[WORKER_BURST];
+	unsigned at[SENDERS][2] = {{0}};
+	uint8_t worker = (uint8_t)chance(2);
+	struct sender *s = &senders[chance(SENDERS)];
+	if (chance(12) == 0)
+		s->worker ^= 1; // roams
+	if (chance(40) == 0)
+		sender_restart(s);
+	workers_refill();
+	unsigned n = burst_make(arrivals, worker);
+	if (n == 0)
+		return;
+	unsigned taken = push_arrivals(arrivals, n, worker);
+	for (unsigned i = 0; i < n; i++)
+		check_arrival(&arrivals[i], taken, at);
+	for (unsigned i = 0; i < SENDERS; i++) {
+		if (senders[i].plain || senders[i].worker != worker)
+			continue;
+		if (copy_next(taken, &at[i][0], PLAIN_LISTENER, senders[i].ssrc, false))
+			wrong("%08x is heard once more", senders[i].ssrc);
+		if (copy_next(taken, &at[i][1], BOB, senders[i].ssrc, false))
+			wrong("Bob gets %08x once more", senders[i].ssrc);
+	}
+}
+
+static void round_run(void)
+{
+	static const uint16_t rates[] = {0, 1, 10};
+	state = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
+	n_bob = 0;
+	next_ssrc = next_fresh = 0;
+	lab_open(&lab, 2);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .muted = true});
+	bob_key = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key, .muted = true});
+	for (unsigned i = 0; i < SENDERS; i++) {
+		struct sender *s = &senders[i];
+		*s = (struct sender){.plain = chance(3) == 0, .worker = (uint8_t)chance(2)};
+		s->roc_rate = rates[chance(3)];
+		s->key = s->plain ? NULL : lab_key_add(&lab, 4, s->roc_rate, false);
+		s->leg = lab_leg_add(&lab, (struct lab_leg){.mode = s->plain ? LEG_PLAIN : LEG_SRTP,
+						   .key = s->key,
+						   .deaf = true,
+						   .port = (uint8_t)chance(2),
+						   .ipv6 = chance(2) == 0});
+		sender_restart(s);
+	}
+	lab_connect(&lab);
+	for (burst_number = 0; burst_number < BURSTS; burst_number++)
+		burst_run();
+	lab_close(&lab);
+}
+
+static uint64_t setting(const char *name, uint64_t without)
+{
+	const char *text = getenv(name);
+	return text ? strtoull(text, NULL, 10) : without;
+}
+
+static void random_senders_are_heard_as_the_model_says(void **unused)
+{
+	(void)unused;
+	uint64_t rounds = setting("PROPERTY_ROUNDS", 20), seconds = setting("PROPERTY_SECONDS", 0);
+	time_t begin = time(NULL);
+	seed = setting("PROPERTY_SEED", 1);
+	if (seed == 0)
+		lab_require(getrandom(&seed, 4, 0) == 4);
+	print_message("from PROPERTY_SEED=%" PRIu64 "\n", seed);
+	uint64_t n = 0;
+	for (; seconds > 0 ? (uint64_t)(time(NULL) - begin) < seconds : n < rounds; n++, seed++)
+		round_run();
+	print_message("%" PRIu64 " rounds\n", n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_senders_are_heard_as_the_model_says),
+	};
+	lab_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
