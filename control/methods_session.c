@@ -150,18 +150,19 @@ static bool session_ids_check(const struct reader *r, const json_t *ids, struct 
 	return true;
 }
 
-// Removes it, and tells what was counted of it, if anything was.
-static void session_remove_emit(
-	struct sessions *sessions, struct session *session, struct rpc_slice *slice)
+// Removes it or some of its legs, and tells what was counted of them. True if it is gone.
+static bool session_remove_emit(
+	struct sessions *sessions, struct session *session, const char *id, struct rpc_slice *slice)
 {
-	json_t *legs = json_array();
-	json_t *told = json_pack("{s:s,s:O}", "id", session->spec.id, "legs", legs);
-	session_remove(sessions, session, legs);
-	if (json_array_size(legs) > 0)
-		rpc_emit(slice, "sessions", told);
-	else
-		json_decref(told);
+	json_t *legs = json_array(), *leg;
+	size_t i;
+	bool gone = session_remove(sessions, session, legs);
+	json_array_foreach (legs, i, leg) {
+		json_object_set_new(leg, "session", json_string(id));
+		rpc_emit(slice, "legs", json_incref(leg));
+	}
 	json_decref(legs);
+	return gone;
 }
 
 json_t *session_remove_method(
@@ -175,15 +176,17 @@ json_t *session_remove_method(
 	if (!reader_close(&r) || (slice->next == 0 && !session_ids_check(&r, ids, error)))
 		return NULL;
 	api->read_mail(api->poll_arg); // what workers said before this request shows
-	for (size_t i = slice->next; i < json_array_size(ids); i++) {
+	for (size_t i = slice->next; i - slice->again < json_array_size(ids); i++) {
 		if (rpc_slice_expired(slice, i))
 			return NULL;
-		struct session *session =
-			session_find(api->sessions, json_string_value(json_array_get(ids, i)));
+		const char *id = json_string_value(json_array_get(ids, i - slice->again));
+		struct session *session = session_find(api->sessions, id);
 		if (!session)
 			continue;
-		session_remove_emit(api->sessions, session, slice);
-		slice->count++;
+		if (session_remove_emit(api->sessions, session, id, slice))
+			slice->count++;
+		else
+			slice->again++;
 	}
 	json_t *removed = json_pack("{s:I}", "removed", (json_int_t)slice->count);
 	if (!slice->emitted)

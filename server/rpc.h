@@ -24,6 +24,7 @@ struct rpc_work;
 struct rpc_slice {
 	size_t next;       // element to go on with
 	int64_t count;     // of what the method counts
+	size_t again;      // how often an element was not finished: next counts it anew each time
 	json_t *list;      // what it has collected; released with the request
 	uint64_t until_ns; // of clock_now_ns(): end of the slice
 	bool more;         // set by rpc_slice_expired(): to be called again

@@ -28,6 +28,9 @@
 #include "session/session_statistics.h"
 #include "session/session_store.h"
 
+// To tell what was counted of one takes some 50 us.
+enum { LEGS_AT_A_TIME = 64 };
+
 // --- legs
 
 static struct session_leg *leg_new(struct sessions *sessions, struct session *session)
@@ -192,11 +195,10 @@ static struct leavers legs_not_in(struct session *session, struct leg_spec *spec
 }
 
 // Replaces the session's legs by those of specs, which are taken.
-static void session_set_legs(struct sessions *sessions, struct session *session,
-	struct leg_spec *specs, uint32_t n, json_t *shown)
+static void session_set_legs(
+	struct sessions *sessions, struct session *session, struct leg_spec *specs, uint32_t n)
 {
 	struct leavers leavers = legs_not_in(session, specs, n);
-	leavers.shown = shown;
 	session_audiences_revise(sessions, session); // its group or service may be others
 	session_change_legs(sessions, session, specs, n, &leavers);
 	free(leavers.legs);
@@ -299,7 +301,7 @@ bool session_apply(struct sessions *sessions, struct session_spec *spec, const c
 	spec->group = NULL;
 	sessions_count(sessions, target, +1);
 	session_set_keys(sessions, target, spec);
-	session_set_legs(sessions, target, spec->legs, spec->n_legs, NULL);
+	session_set_legs(sessions, target, spec->legs, spec->n_legs);
 	return true;
 }
 
@@ -371,6 +373,8 @@ bool session_remove_legs(struct sessions *sessions, struct session *session, con
 {
 	struct leavers leavers = {.shown = shown};
 	bool ok = legs_named(session, ids, path, &leavers, error);
+	if (leavers.n > LEGS_AT_A_TIME)
+		leavers.shown = NULL;
 	if (ok)
 		session_change_legs(sessions, session, NULL, 0, &leavers);
 	*removed = ok ? leavers.n : 0;
@@ -378,14 +382,30 @@ bool session_remove_legs(struct sessions *sessions, struct session *session, con
 	return ok;
 }
 
-void session_remove(struct sessions *sessions, struct session *session, json_t *shown)
+// The first ones of a session leave it.
+static void session_shrink(struct sessions *sessions, struct session *session, json_t *shown)
 {
-	session_set_legs(sessions, session, NULL, 0, shown);
+	struct session_leg *first[LEGS_AT_A_TIME], *leg;
+	struct leavers leavers = {.legs = first, .shown = shown};
+	TAILQ_FOREACH (leg, &session->legs, entry) {
+		if (leavers.n == LEGS_AT_A_TIME)
+			break;
+		first[leavers.n++] = leg;
+	}
+	session_change_legs(sessions, session, NULL, 0, &leavers);
+}
+
+bool session_remove(struct sessions *sessions, struct session *session, json_t *shown)
+{
+	session_shrink(sessions, session, shown);
+	if (session->n_legs > 0)
+		return false;
 	for (uint32_t i = 0; i < session->n_keys; i++)
 		key_remove(sessions->keys, session->scope, session->key_ids[i]);
 	map_remove(sessions->by_id, session->spec.id, strlen(session->spec.id));
 	sessions_count(sessions, session, -1);
 	session_free(session);
+	return true;
 }
 
 void sessions_fini(struct sessions *sessions)
@@ -393,7 +413,8 @@ void sessions_fini(struct sessions *sessions)
 	struct map_cursor cursor = {0};
 	struct session *session;
 	while ((session = map_next(sessions->by_id, &cursor)) != NULL)
-		session_remove(sessions, session, NULL);
+		while (!session_remove(sessions, session, NULL))
+			;
 	retire_all(sessions->retire);
 	map_free(sessions->by_id);
 	secmem_unmap(sessions->by_leg, sessions->max_legs * sizeof(*sessions->by_leg));

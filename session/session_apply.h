@@ -20,12 +20,13 @@ bool session_apply_legs(struct sessions *sessions, struct session *session, stru
 	uint32_t n, const char *path, struct rpc_error *error);
 
 // Takes legs out. Unknown ids are an error, and none leaves then. To the array shown, if it is not
-// NULL, goes what was counted of each that saw any packet: {"id", "statistics"}.
+// NULL, goes what was counted of each that saw any packet: {"id", "statistics"}; of more than 64
+// legs nothing, to do no more in one piece.
 bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
 	const char *path, uint32_t *removed, json_t *shown, struct rpc_error *error);
 
-// shown: as of session_remove_legs().
-void session_remove(struct sessions *sessions, struct session *session, json_t *shown);
+// Removes it, of a large one some legs: false if others are left. shown: as of session_remove_legs().
+bool session_remove(struct sessions *sessions, struct session *session, json_t *shown);
 
 // Removes all sessions and waits for the workers.
 void sessions_fini(struct sessions *sessions);

@@ -454,7 +454,7 @@ def test_removed_legs_tell_their_statistics(relay, clients, name, family):
     a, b, _ = counted(relay, name)
     assert a["statistics"]["receive"]["packets"] == b["statistics"]["send"]["packets"] == 10
     assert relay.call("leg.remove", {"session": name, "ids": ["c", "b"]}) == {"removed": 2, "legs": [b]}
-    assert relay.call("session.remove", {"ids": [name]}) == {"removed": 1, "sessions": [{"id": name, "legs": [a]}]}
+    assert relay.call("session.remove", {"ids": [name]}) == {"removed": 1, "legs": [a | {"session": name}]}
 
 
 def test_removed_sessions_tell_their_statistics(relay, clients, name):
@@ -463,16 +463,29 @@ def test_removed_sessions_tell_their_statistics(relay, clients, name):
     for one in names[::2]:
         speak(relay, clients, one)
     apply(relay, names[1], [clients("ran").leg("a", "plain")])
-    expected = [{"id": one, "legs": counted(relay, one)[:2]} for one in names[::2]]
+    expected = [leg | {"session": one} for one in names[::2] for leg in counted(relay, one)[:2]]
     request = {"jsonrpc": "2.0", "method": "session.remove", "params": {"ids": [*names, "no such"]}}
     with relay.connect() as control:
         first, second = control.exchange(json.dumps([request | {"id": 1}, request | {"id": 2}]).encode())
-    assert first == {"jsonrpc": "2.0", "id": 1, "result": {"removed": 3, "sessions": expected}}
+    assert first == {"jsonrpc": "2.0", "id": 1, "result": {"removed": 3, "legs": expected}}
     assert second["result"] == {"removed": 0}
     speak(relay, clients, name)
     with relay.connect() as control:
         control.send_line(json.dumps(request | {"params": {"ids": [name]}}).encode())
         assert name not in [one["id"] for one in control.call("session.list")["sessions"]]
+
+
+def test_large_session_tells_all_its_legs(relay, clients, name):
+    """It is removed in pieces."""
+    a, b = clients("ran"), clients("core")
+    hears = [b.leg(str(n), local=b.relay_host, remote=f"{b.host}:{20000 + n}") for n in range(300)]
+    apply(relay, name, [a.leg("a"), *hears, b.leg("last")])
+    a.send(mcx.rtp(7, 1, b"to all"))
+    assert b.recv()
+    expected = [leg | {"session": name} for leg in counted(relay, name)]
+    answer = relay.call("session.remove", {"ids": ["no such", name, name]})
+    assert answer == {"removed": 1, "legs": expected} and len(expected) == 302
+    assert name not in [one["id"] for one in relay.call("session.list")["sessions"]]
 
 
 def test_what_is_refused_tells_nothing(relay, clients, name):
