@@ -296,8 +296,16 @@ static void comment_at_the_end_of_an_included_file(void **state)
 	fputs("workers = 1; # end", file);
 	fclose(file);
 	snprintf(text, sizeof(text), "%s@include \"%s\"\n", PORTS CONTROL, included);
-	check_errors(text, "inc:1: file: syntax error; accepted: the syntax of libconfig, each "
-			   "setting once, no comment without a newline\n");
+	char *errors;
+	struct config *config = load(text, &errors);
+	if (config) // libconfig 1.7, 1.5 refuses it
+		assert_int_equal(config->n_workers, 1);
+	assert_string_equal(errors,
+		config ? ""
+		       : "inc:1: file: syntax error; accepted: the syntax of libconfig, each "
+			 "setting once, no comment without a newline\n");
+	config_free(config);
+	free(errors);
 	unlink(included);
 }
 
