@@ -21,7 +21,7 @@ static bool stun_is_binding(const uint8_t *data, size_t len)
 
 static bool rtp_is_version_0_header(const uint8_t *data, size_t len)
 {
-	return len == RTP_HEADER_MIN && data[0] == 0;
+	return len == RTP_HEADER_MIN && data[0] == 0 && rtp_ssrc(data) != 0;
 }
 
 static bool crlf_is(const uint8_t *data, size_t len)

@@ -633,7 +633,7 @@ def test_garbage(call, relay, new_key):
     c = call(new_key())
     c.say()
     good = c.sender.protect(b"cut me")
-    pieces = [b"", b"\x80", bytes(12), b"\x80\x78" + bytes(10), b"\x00" * 200, b"\xff" * 1400]
+    pieces = [b"\x80", bytes(12), b"\x80\x78" + bytes(10), b"\x00" * 200, b"\xff" * 1400]
     # cut anywhere but before the ROC: receivers take packets with and without it (standards.md A10)
     pieces += [good[:n] for n in range(1, len(good)) if n != len(good) - 4]
     # header lengths that lie

@@ -237,7 +237,7 @@ KEEPALIVES = {
     "empty": b"", "CR LF": b"\r\n", "twice": b"\r\n\r\n", "STUN request": STUN_REQUEST,
     "STUN indication": bytes.fromhex("00110000") + bytes(range(16)),
     "STUN of RFC 3489": bytes.fromhex("00010000") + bytes(range(16)),
-    "RTP version 0": bytes(12),
+    "RTP version 0": bytes(11) + b"\x07",
 }
 
 
@@ -265,7 +265,7 @@ def test_keepalives_are_counted_and_prove_nothing(relay, clients, name, new_key,
     [leg] = [leg for leg in relay.call("session.get", {"id": name})["legs"] if leg["id"] == "a"]
     assert leg["remote"] == a.address
     drops = relay.drops()
-    for packet in (b"\n", b"\r\r", STUN_REQUEST[:-4], b"\x01\x01" + STUN_REQUEST[2:], bytes(13)):
+    for packet in (b"\n", b"\r\r", STUN_REQUEST[:-4], b"\x01\x01" + STUN_REQUEST[2:], bytes(12)):
         a.send(packet)
     relay.wait_drops(drops, not_rtp=5)
 
