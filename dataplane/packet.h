@@ -75,6 +75,8 @@ struct packet {
 	// stage_stream
 	bool unsettled; // one of worker->n_unsettled. unprotect, verify
 
+	// stage_stream; stage_commit if its plain stream began anew behind it: under which it leaves then. protect
+	uint32_t ssrc_before; // 0: the stream's
 	// stage_stream, stage_commit
 	struct stream *stream; // NULL: none, or not created yet. commit, protect
 

@@ -38,14 +38,30 @@ static enum drop_reason replay_reason(enum replay_verdict verdict)
 	return verdict == REPLAY_SEEN ? DROP_REPLAYED : DROP_TOO_OLD;
 }
 
+// What came before a restart, and is not sent yet, leaves under the SSRC that its stream had; in clear only if it had none.
+static void packets_part(
+	struct packet *const before[], uint16_t n, const struct stream *s, uint32_t ssrc)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		struct packet *p = before[i];
+		if (p->stream != s || p->ctx || p->protocol != SRTP_RTP || p->ssrc_before != 0)
+			continue;
+		p->ssrc_before = ssrc;
+		if (ssrc == 0)
+			p->index = NO_INDEX;
+	}
+}
+
 // A plain sender that began anew under its old SSRC becomes a new stream with a fresh SSRC, so that no packet index is
 // used twice. That is worth a token: no sender may use up the SSRCs.
-static bool plain_stream_restart(struct worker *worker, struct packet *p, struct stream *s)
+static bool plain_stream_restart(struct worker *worker, struct packet *p, struct stream *s,
+	struct packet *const before[], uint16_t n)
 {
 	s->bad_seq_set = !leg_token_take(worker, p->leg->index);
 	if (s->bad_seq_set)
 		return false;
 	s->replay = (struct replay_list){};
+	packets_part(before, n, s, atomic_load_explicit(&s->out_ssrc, memory_order_relaxed));
 	atomic_store_explicit(&s->out_ssrc, 0, memory_order_relaxed);
 	stream_count_anew(s);
 	p->index = sequence_first_index(p);
@@ -107,14 +123,15 @@ static uint64_t plain_index(const struct packet *p)
 }
 
 // Plain media has the index that its stream gives it now: other packets of the burst may have moved that on.
-static enum drop_reason packet_commit_plain(struct worker *worker, struct packet *p)
+static enum drop_reason packet_commit_plain(
+	struct worker *worker, struct packet *p, struct packet *const before[], uint16_t n)
 {
 	struct stream *s = p->stream;
 	enum sequence_verdict verdict = sequence_check(worker, s, p);
 	if (verdict == SEQUENCE_DUPLICATE)
 		return replay_reason(replay_check(&s->replay, p->index));
 	if (verdict == SEQUENCE_STRAY ||
-		(verdict == SEQUENCE_RESTART && !plain_stream_restart(worker, p, s))) {
+		(verdict == SEQUENCE_RESTART && !plain_stream_restart(worker, p, s, before, n))) {
 		p->index = NO_INDEX; // forwarded in clear only
 		return DROP_NONE;
 	}
@@ -140,12 +157,14 @@ static enum drop_reason packet_commit_protected(struct worker *worker, struct pa
 	return p->leg->receive ? DROP_NONE : DROP_LEG_MUTED;
 }
 
-static enum drop_reason packet_commit_stream(struct worker *worker, struct packet *p)
+// Before it, in its vector, came n others.
+static enum drop_reason packet_commit_stream(
+	struct worker *worker, struct packet *p, struct packet *const before[], uint16_t n)
 {
 	if (p->ctx)
 		return packet_commit_protected(worker, p);
 	if (p->protocol == SRTP_RTP)
-		return packet_commit_plain(worker, p);
+		return packet_commit_plain(worker, p, before, n);
 	plain_rtcp_count(p);
 	return DROP_NONE;
 }
@@ -163,7 +182,7 @@ uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t 
 			continue;
 		}
 		if (reason == DROP_NONE && p->stream)
-			reason = packet_commit_stream(worker, p);
+			reason = packet_commit_stream(worker, p, packets, out);
 		if (reason != DROP_NONE) {
 			worker_drop(worker, p, reason);
 			continue;

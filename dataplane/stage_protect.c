@@ -210,7 +210,8 @@ static __rte_noinline enum drop_reason plain_find_out_ssrc(
 	if (p->protocol == SRTP_RTP) {
 		if (p->index >= INDEX_BEFORE_FIRST)
 			return p->index == NO_INDEX ? DROP_TOO_OLD : DROP_MISORDERED;
-		*ssrc = plain_stream_fresh_ssrc(worker, p->stream);
+		*ssrc = p->ssrc_before ? p->ssrc_before
+				       : plain_stream_fresh_ssrc(worker, p->stream);
 		if (*ssrc == 0)
 			return DROP_SSRC_POOL;
 		return packet_names_others(p) ? packet_translate(worker, p, state) : DROP_NONE;

@@ -122,6 +122,7 @@ uint16_t stage_stream(struct worker *worker, struct packet *packets[], uint16_t 
 		struct packet *p = packets[i];
 		enum drop_reason reason = DROP_NONE;
 		p->stream = NULL;
+		p->ssrc_before = 0;
 		p->unsettled = false;
 		if (packet_has_plain_stream(p))
 			reason = packet_find_plain(worker, p);

@@ -1851,6 +1851,32 @@ static void restarted_plain_sender_gets_another_ssrc(void **state)
 	expect_one_drop(DROP_TOO_OLD);
 }
 
+// The packets before the restart, in one vector with it, are not those of the stream that begins.
+static void restart_within_vector_after_wrap_is_heard(void **state)
+{
+	const uint64_t vector[] = {65538, 65539, 40000, 40001, 40002};
+	struct rte_mbuf *mbufs[RTE_DIM(vector)];
+	(void)state;
+	plain_call_open();
+	give_ssrc(222);
+	give_ssrc(111);
+	for (uint64_t i = 65534; i < 65538; i++)
+		push_plain(i);
+	assert_int_equal(lab_take(&lab, 0, copies), 4);
+	for (unsigned i = 0; i < RTE_DIM(vector); i++) {
+		struct lab_packet packet = rtp_under(NULL, vector[i]);
+		mbufs[i] = lab_packet_frame(&lab, ALICE, &packet);
+	}
+	loop_process_burst(worker(0), mbufs, RTE_DIM(vector));
+	push_plain(40003);
+	assert_int_equal(lab_take(&lab, 0, copies), 5);
+	expect_plain_copy(&copies[0], 111, 65538);
+	expect_plain_copy(&copies[1], 111, 65539);
+	expect_plain_copy(&copies[2], 222, 40001);
+	expect_plain_copy(&copies[3], 222, 40002);
+	expect_plain_copy(&copies[4], 222, 40003);
+}
+
 // Spurts with one row of SEQs and other timestamps, to a protected leg and a plain one: no index of an SSRC twice, not
 // after the outbound stream was forgotten either.
 static void spurts_of_one_plain_sender_share_no_index(void **state)
@@ -2003,6 +2029,7 @@ int main(void)
 		in_lab(plain_control_does_without_outbound_stream),
 		in_lab(plain_control_of_one_ssrc_shares_no_index),
 		in_lab(restarted_plain_sender_gets_another_ssrc),
+		in_lab(restart_within_vector_after_wrap_is_heard),
 		in_lab(spurts_of_one_plain_sender_share_no_index),
 		in_lab(plain_sender_restarts_within_burst_after_wrap),
 		in_lab(plain_stream_wraps_within_its_first_burst),

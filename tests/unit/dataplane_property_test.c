@@ -52,6 +52,7 @@ struct sender {
 	const struct lab_key *key; // NULL: plain
 	struct model model;        // of what the relay takes
 	unsigned steady;           // plain: packets in sequence since anything else was sent
+	uint32_t later;            // its timestamps go on when it restarts
 	uint64_t first; // plain: index of the one before these, which may belong to nothing
 	struct lab_packet delayed[DELAYED]; // overtaken
 	unsigned n_delayed;
@@ -259,6 +260,7 @@ static void sender_restart(struct sender *s)
 		s->next += chance(4) << 16;
 	s->model = (struct model){.heard = false};
 	s->steady = 0;
+	s->later += 1 << 20;
 	s->n_delayed = s->n_past = 0;
 }
 
@@ -269,18 +271,13 @@ static struct lab_packet sender_say(struct sender *s)
 		.ssrc = s->ssrc,
 		.ctx = s->plain ? KEY_NONE : s->key->ctx[SRTP_RTP],
 		.index = s->next,
+		.later = s->later,
 		.mki_len = s->plain ? 0 : s->key->mki_len,
 		.roc = !s->plain && srtp_carries_roc(s->roc_rate, (uint16_t)s->next),
 	};
 	s->next++;
 	s->past[s->n_past++ % PASTS] = packet;
 	return packet;
-}
-
-// Of a plain sender nothing comes so late that it is taken for a restart: one restarts between two bursts.
-static bool too_late(const struct sender *s, const struct lab_packet *packet)
-{
-	return s->plain && s->next - packet->index > 60;
 }
 
 // The next packet that arrives of a sender.
@@ -292,13 +289,11 @@ static struct arrival sender_next(struct sender *s)
 		unsigned at = (unsigned)chance(s->n_delayed);
 		a.packet = s->delayed[at];
 		s->delayed[at] = s->delayed[--s->n_delayed];
-		if (!too_late(s, &a.packet))
-			return a;
+		return a;
 	}
 	if (s->n_past > 0 && what < 36) { // one that came before, or was lost
 		a.packet = s->past[chance(s->n_past < PASTS ? s->n_past : PASTS)];
-		if (!too_late(s, &a.packet))
-			return a;
+		return a;
 	}
 	if (what < 40)
 		s->next += chance(3) ? chance(20) : chance(s->plain ? 20 : 900); // lost
