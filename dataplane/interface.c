@@ -7,8 +7,7 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <net/if.h>
-#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,6 +28,39 @@ uint32_t interface_mtu(unsigned index)
 {
 	struct ifreq answer = {};
 	return interface_ask(index, SIOCGIFMTU, &answer) ? (uint32_t)answer.ifr_mtu : UINT32_MAX;
+}
+
+struct interface *interface_open(unsigned index)
+{
+	struct interface *interface = calloc(1, sizeof(*interface));
+	if (!interface)
+		return NULL;
+	interface->index = index;
+	interface->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (interface->fd >= 0 && if_indextoname(index, interface->name))
+		return interface;
+	int error = errno;
+	interface_close(interface);
+	errno = error;
+	return NULL;
+}
+
+void interface_close(struct interface *interface)
+{
+	if (!interface)
+		return;
+	if (interface->fd >= 0)
+		close(interface->fd);
+	free(interface);
+}
+
+int interface_take_multicast(const struct interface *interface)
+{
+	struct packet_mreq membership = {
+		.mr_ifindex = (int)interface->index, .mr_type = PACKET_MR_ALLMULTI};
+	int rc = setsockopt(
+		interface->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof(membership));
+	return rc == 0 ? 0 : -errno;
 }
 
 // Whether it is a socket through which a driver sees the interface's frames.

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -116,14 +117,54 @@ void port_set_mac(struct port *port, const struct rte_ether_addr *mac)
 	port->l2_ipv6 = l2_source(port, RTE_ETHER_TYPE_IPV6);
 }
 
-// What net_af_packet leaves to the kernel.
-static int kernel_prepare(const struct port *port)
+// Drivers that send and receive through the kernel's interface.
+static bool driver_is_kernels(const char *name)
+{
+	return strcmp(name, "net_af_packet") == 0 || strcmp(name, "net_af_xdp") == 0;
+}
+
+// What such a driver leaves to the kernel.
+static int kernel_prepare(struct port *port, const struct rte_eth_dev_info *info)
+{
+	if (!driver_is_kernels(info->driver_name))
+		return 0;
+	port->interface = interface_open(info->if_index);
+	if (!port->interface)
+		return -errno;
+	return strcmp(info->driver_name, "net_af_packet") == 0
+		       ? interface_cut_service_tags(info->if_index)
+		       : 0;
+}
+
+// Neighbour Solicitations and media to groups. A driver that does not implement the call has the kernel's filter
+// below it, or is promiscuous, or is a virtual device without any filter (net_memif, net_ring, net_vhost).
+static int multicast_enable(const struct port *port, const struct rte_eth_dev_info *info)
+{
+	int rc = rte_eth_allmulticast_enable(port->ethdev);
+	if (rc == -ENOTSUP && port->interface)
+		return interface_take_multicast(port->interface);
+	if (rc == -ENOTSUP)
+		rc = rte_eth_promiscuous_enable(port->ethdev);
+	if (rc == -ENOTSUP && strcmp(rte_bus_name(rte_dev_bus(info->device)), "vdev") == 0)
+		return 0;
+	return rc;
+}
+
+static int network_prepare(struct port *port, char *why, size_t why_size)
 {
 	struct rte_eth_dev_info info;
 	int rc = rte_eth_dev_info_get(port->ethdev, &info);
-	if (rc != 0 || strcmp(info.driver_name, "net_af_packet") != 0)
-		return rc;
-	return interface_cut_service_tags(info.if_index);
+	const char *lacks = "has an interface that cannot be looked at";
+	if (rc == 0)
+		rc = kernel_prepare(port, &info);
+	if (rc == 0) {
+		lacks = "receives no multicast, which IPv6 and groups need";
+		rc = multicast_enable(port, &info);
+	}
+	if (rc != 0)
+		snprintf(why, why_size, "port %s: device \"%s\" %s: %s", port->name, port->device,
+			lacks, strerror(-rc));
+	return rc;
 }
 
 static int device_start(struct port *port, struct rte_mempool *pool, char *why, size_t why_size)
@@ -149,16 +190,7 @@ static int device_start(struct port *port, struct rte_mempool *pool, char *why, 
 		return rc;
 	}
 	port_set_mac(port, &mac);
-	rc = kernel_prepare(port);
-	if (rc != 0) {
-		snprintf(why, why_size, "port %s: device \"%s\" does not tell VLAN tags apart: %s",
-			port->name, port->device, strerror(-rc));
-		return rc;
-	}
-	// For Neighbour Solicitations; drivers that receive all frames anyway do not implement the
-	// call.
-	rte_eth_allmulticast_enable(port->ethdev);
-	return 0;
+	return network_prepare(port, why, why_size);
 }
 
 static int addresses_open(struct port *port, const struct port_options *options)
@@ -222,6 +254,7 @@ void port_close(struct port *port)
 	addresses_close(port);
 	rte_eth_dev_stop(port->ethdev);
 	rte_eth_dev_close(port->ethdev);
+	interface_close(port->interface);
 	*port = (struct port){};
 }
 

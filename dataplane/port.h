@@ -15,6 +15,8 @@
 
 // Ports: DPDK ethdevs with the relay's addresses.
 
+struct interface;
+
 enum {
 	PORT_MAX = 16,
 	PORT_NAME_MAX = 32, // octets with NUL, as the next
@@ -58,6 +60,7 @@ struct port {
 	char name[PORT_NAME_MAX];
 	char device[PORT_DEVICE_MAX];
 	uint16_t ethdev;
+	struct interface *interface;  // NULL: the device is not the kernel's
 	uint16_t vlan;                // 0: untagged
 	uint16_t mtu;                 // octets of an IP packet
 	uint16_t udp_first, udp_last; // that the relay picks from for legs

@@ -274,7 +274,7 @@ class Relay:
 
     anchored: sessions that name every host stay in place, so that next hops are known before a test speaks;
     in these families. ports: more settings of a port by its name; `addresses` there come on top of its two, `arguments`
-    at the end of its device.
+    at the end of its device, whose `interface` is veth-SIDE otherwise.
     """
 
     ANCHORS = ("anchor4", "anchor6")
@@ -314,8 +314,9 @@ class Relay:
             settings = dict(self.port_settings.get(side.name, {}))
             addresses = [f"{side.relay4}/24", f"{side.relay6}/64", *settings.pop("addresses", [])]
             arguments = qpairs + settings.pop("arguments", "")
+            interface = settings.pop("interface", f"veth-{side.name}")
             more = "".join(f" {k} = {json.dumps(v)};" for k, v in settings.items())
-            vdevs.append(f'{{ name = "{side.name}"; device = "net_af_packet{n},iface=veth-{side.name}{arguments}"; '
+            vdevs.append(f'{{ name = "{side.name}"; device = "net_af_packet{n},iface={interface}{arguments}"; '
                          f'addresses = {json.dumps(addresses)}; vlan = {side.vlan};{more} }}')
         limits = "".join(f" {name} = {value};" for name, value in self.limits.items())
         state = self.directory / "state"

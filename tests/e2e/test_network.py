@@ -12,6 +12,7 @@ import pytest
 import lab as lab_module
 import mcx
 from lab import Relay, apply, wait_for
+from multicast import GROUPS, GroupSender, group_leg
 from tap import IPV4, IPV6, Tap, checksum, ipv4_header, ipv6_packet, mac_octets
 
 ALL = 0x0003  # ETH_P_ALL
@@ -318,6 +319,28 @@ def test_addresses_of_others_are_left_alone(relay, lab, clients, name):
     wait_for(lambda: relay.drops_since(before)["not_local"], lambda n: n >= 1, "a drop")
     a.send(mcx.rtp(1, 1, b"fence"))
     assert b.recv() == mcx.rtp(1, 1, b"fence")
+
+
+def test_interface_that_filters_multicast(own_lab):
+    """A macvlan gets the groups that the kernel joined, no others: IPv6 and media to groups reach the relay none the less,
+    until it ends."""
+    own_lab.ip("relay", "link", "add", "link", "veth-ran", "name", "macvlan0", "address", "02:77:00:00:01:77",
+               "type", "macvlan", "mode", "bridge")
+    own_lab.ip("relay", "link", "set", "macvlan0", "up")
+    side = own_lab.sides["ran"]
+    with Relay(own_lab, ports={"ran": {"interface": "macvlan0"}}) as relay:
+        for host in (side.relay4, side.relay6):
+            own_lab.ip("ran", "neigh", "flush", "dev", "eth0")
+            echo(own_lab, "ran", host)
+        for family in (4, 6):
+            group = GROUPS[family]
+            with GroupSender(own_lab, group, 30000) as radio, lab_module.Client(own_lab, "core", family) as listener:
+                apply(relay, f"group{family}", [group_leg(own_lab, "in", group, 30000), listener.leg("out")])
+                for n in range(5):
+                    radio.send(mcx.rtp(family, n, b"to the group"))
+                    assert listener.recv() == mcx.rtp(family, n, b"to the group")
+        assert "allmulti 1" in own_lab.ip("relay", "-d", "link", "show", "macvlan0")
+    assert "allmulti 0" in own_lab.ip("relay", "-d", "link", "show", "macvlan0")
 
 
 def test_port_without_a_leg(relay, clients):
