@@ -16,12 +16,10 @@
 static json_t *port_show(const struct port *port)
 {
 	char mac[RTE_ETHER_ADDR_FMT_SIZE];
-	struct rte_eth_link link = {};
 	rte_ether_format_addr(mac, sizeof(mac), &port->mac);
-	int rc = rte_eth_link_get_nowait(port->ethdev, &link);
 	return json_pack("{s:s,s:s,s:s,s:i,s:i,s:b}", "name", port->name, "device", port->device,
 		"mac", mac, "mtu", (int)port->mtu, "vlan", (int)port->vlan, "link",
-		(int)(rc == 0 && link.link_status == RTE_ETH_LINK_UP));
+		(int)port_link_is_up(port));
 }
 
 json_t *relay_info(void *arg, const json_t *params, struct rpc_error *error)

@@ -184,13 +184,9 @@ static void write_ports(struct evbuffer *out, const struct relay *relay)
 	write_port_counters(out, relay, stats);
 	family(out, "mcxrelay_port_link_up", "gauge", "", "Whether the port's link is up.");
 	char name[LABEL_SIZE];
-	for (unsigned p = 0; p < relay->n_ports; p++) {
-		struct rte_eth_link link = {0};
-		int ret = rte_eth_link_get_nowait(relay->ports[p].ethdev, &link);
+	for (unsigned p = 0; p < relay->n_ports; p++)
 		evbuffer_add_printf(out, "mcxrelay_port_link_up{port=\"%s\"} %d\n",
-			label(relay->ports[p].name, name),
-			ret == 0 && link.link_status == RTE_ETH_LINK_UP);
-	}
+			label(relay->ports[p].name, name), port_link_is_up(&relay->ports[p]));
 	family(out, "mcxrelay_port", "info", "", "The device behind each port.");
 	char device[LABEL_SIZE];
 	for (unsigned p = 0; p < relay->n_ports; p++)

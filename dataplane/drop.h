@@ -61,7 +61,8 @@
 	_(NO_REMOTE, "no_remote", "remote of the leg is null: not known where to send")            \
 	_(NEXT_HOP, "next_hop_unresolved", "next hop does not tell its link-layer address")        \
 	_(NO_BUFFER, "no_buffer", "packet buffers used up")                                        \
-	_(TX_FULL, "tx_full", "the port takes no more packets")
+	_(TX_FULL, "tx_full", "the port takes no more packets")                                    \
+	_(PORT_DOWN, "port_down", "the port's link is down")
 
 enum drop_reason {
 	DROP_NONE,

@@ -8,6 +8,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -61,6 +62,20 @@ int interface_take_multicast(const struct interface *interface)
 	int rc = setsockopt(
 		interface->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof(membership));
 	return rc == 0 ? 0 : -errno;
+}
+
+bool interface_is_running(const struct interface *interface)
+{
+	struct ifreq answer;
+	memcpy(answer.ifr_name, interface->name, sizeof(answer.ifr_name));
+	if (ioctl(interface->fd, SIOCGIFFLAGS, &answer) != 0) {
+		// It has another name by now, or is gone.
+		answer.ifr_ifindex = (int)interface->index;
+		if (ioctl(interface->fd, SIOCGIFNAME, &answer) != 0 ||
+			ioctl(interface->fd, SIOCGIFFLAGS, &answer) != 0)
+			return false;
+	}
+	return (answer.ifr_flags & IFF_UP) && (answer.ifr_flags & IFF_RUNNING);
 }
 
 // Whether it is a socket through which a driver sees the interface's frames.

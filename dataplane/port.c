@@ -249,6 +249,16 @@ int port_open(struct port *port, const struct port_options *options, unsigned n_
 	return rc;
 }
 
+bool port_link_is_up(const struct port *port)
+{
+	if (port->interface)
+		return interface_is_running(port->interface);
+	struct rte_eth_link link = {};
+	int rc = rte_eth_link_get_nowait(port->ethdev, &link);
+	// A driver that cannot tell has none that could be down.
+	return rc == -ENOTSUP || (rc == 0 && link.link_status == RTE_ETH_LINK_UP);
+}
+
 void port_close(struct port *port)
 {
 	addresses_close(port);

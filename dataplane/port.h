@@ -71,6 +71,8 @@ struct port {
 	struct port_address *addresses;
 	unsigned n_addresses;
 	struct endpoint gateway, gateway6;
+	// Control: rw, worker: ro. Of a kernel's interface a worker looks itself before it sends
+	_Atomic bool down;
 	// Of host/own_address.c, in ms of clock_now_ms(). Control
 	uint64_t announce_ms, defend_ms; // when addresses are announced next, and may be defended
 	uint8_t announcements;           // left
@@ -84,6 +86,9 @@ int port_open(struct port *port, const struct port_options *options, unsigned n_
 
 // Makes an address the one that the port sends from. Before the workers run; port_open() does it with the device's own.
 void port_set_mac(struct port *port, const struct rte_ether_addr *mac);
+
+// Whether the port's link is up. Control thread.
+bool port_link_is_up(const struct port *port);
 
 // Stops and closes the device. After the workers.
 void port_close(struct port *port);

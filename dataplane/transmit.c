@@ -7,6 +7,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include "dataplane/interface.h"
 #include "dataplane/worker_state.h"
 
 enum { TX_TRIES = 4 };
@@ -21,15 +22,25 @@ uint16_t transmit_payload_len(const struct port *port, const struct rte_mbuf *mb
 }
 
 // A copy that was counted as sent to its leg and was not.
-static void tx_refuse(struct worker *worker, const struct port *port, const struct rte_mbuf *mbuf)
+static void tx_refuse(struct worker *worker, const struct port *port, const struct rte_mbuf *mbuf,
+	enum drop_reason reason)
 {
-	counter_add(&worker->counters.drops[DROP_TX_FULL], 1);
+	counter_add(&worker->counters.drops[reason], 1);
 	if (mbuf->hash.usr == LEG_NONE)
 		return;
 	struct leg_counters *counters = &worker->legs[mbuf->hash.usr];
-	counter_add(&counters->tx_drops[DROP_TX_FULL - DROP_COPY_FIRST], 1);
+	counter_add(&counters->tx_drops[reason - DROP_COPY_FIRST], 1);
 	counter_set(&counters->tx_packets, counters->tx_packets - 1);
 	counter_set(&counters->tx_octets, counters->tx_octets - transmit_payload_len(port, mbuf));
+}
+
+// In its ring the kernel keeps what it cannot send, and sends it when the interface is up again: seconds late, and
+// counted as sent. net_af_packet calls the kernel for each burst anyway.
+static bool port_sends(const struct port *port)
+{
+	if (port->interface)
+		return interface_is_running(port->interface);
+	return !atomic_load_explicit(&port->down, memory_order_relaxed);
 }
 
 void transmit_flush(struct worker *worker, uint8_t port)
@@ -38,14 +49,16 @@ void transmit_flush(struct worker *worker, uint8_t port)
 	uint64_t octets = 0;
 	for (uint16_t i = 0; i < queue->n; i++)
 		octets += queue->packets[i]->pkt_len;
-	uint16_t ethdev = worker->relay->ports[port].ethdev, sent = 0;
+	const struct port *p = &worker->relay->ports[port];
+	bool sends = port_sends(p);
+	uint16_t sent = 0;
 	// A full ring empties at line rate: a few tries are worth it, waiting is not.
-	for (unsigned tries = 0; tries < TX_TRIES && sent < queue->n; tries++)
+	for (unsigned tries = 0; sends && tries < TX_TRIES && sent < queue->n; tries++)
 		sent += rte_eth_tx_burst(
-			ethdev, worker->id, queue->packets + sent, queue->n - sent);
+			p->ethdev, worker->id, queue->packets + sent, queue->n - sent);
 	for (uint16_t i = sent; i < queue->n; i++) {
 		octets -= queue->packets[i]->pkt_len;
-		tx_refuse(worker, &worker->relay->ports[port], queue->packets[i]);
+		tx_refuse(worker, p, queue->packets[i], sends ? DROP_TX_FULL : DROP_PORT_DOWN);
 	}
 	counter_add(&worker->counters.tx_packets, sent);
 	counter_add(&worker->counters.tx_octets, octets);

@@ -24,6 +24,7 @@
 #include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 #include "host/host.h"
+#include "host/link_watch.h"
 #include "host/memory_reason.h"
 #include "host/multicast.h"
 #include "host/neighbour.h"
@@ -224,6 +225,7 @@ void relay_poll_network(struct relay *relay, uint64_t now_ms)
 		host_input(relay, mbufs[i]);
 		rte_pktmbuf_free(mbufs[i]);
 	}
+	link_watch_tick(relay, now_ms);
 	own_address_tick(relay, now_ms);
 	neighbour_tick(relay, now_ms);
 	multicast_tick(relay, now_ms);

@@ -343,6 +343,54 @@ def test_interface_that_filters_multicast(own_lab):
     assert "allmulti 0" in own_lab.ip("relay", "-d", "link", "show", "macvlan0")
 
 
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("end", ["relay", "host"])
+def test_interface_that_is_down_for_a_while(own_relay, own_lab, end, family):
+    """The kernel would keep what it is given meanwhile and send it late. The statistics say what was lost."""
+    def link(state):
+        if end == "relay":
+            own_lab.ip("relay", "link", "set", "veth-core", state)
+        else:
+            own_lab.ip("core", "link", "set", "eth0", state)
+            if state == "up":
+                own_lab.ip("core", "addr", "replace", f"{own_lab.sides['core'].host6}/64", "dev", "eth0", "nodad")
+
+    def is_up():
+        return {port["name"]: port["link"] for port in own_relay.call("relay.info")["ports"]}
+
+    with lab_module.Client(own_lab, "ran", family) as a, lab_module.Client(own_lab, "core", family) as b:
+        apply(own_relay, "down", [a.leg("a"), b.leg("b")])
+        a.send(mcx.rtp(1, 1, b"before"))
+        assert b.recv() == mcx.rtp(1, 1, b"before")
+        assert is_up() == {"ran": True, "core": True}
+        link("down")
+        wait_for(is_up, lambda ports: ports == {"ran": True, "core": False}, "the end of the link")
+        before = own_relay.drops()
+        for n in range(300):
+            a.send(mcx.rtp(1, 2 + n, b"lost"))
+        wait_for(lambda: own_relay.drops_since(before)["port_down"], lambda n: n >= 300, "drops")
+        wait_for(own_relay.log_text, lambda text: "warning port_down port=core" in text, "a line")
+        link("up")
+        wait_for(is_up, lambda ports: all(ports.values()), "the link")
+        repeat_until(a, b, mcx.rtp(2, 1, b"after"))
+        drained = fence_packets(a, b)
+        assert not [packet for packet in drained if packet.endswith(b"lost")]
+        send = own_relay.call("session.get", {"id": "down"})["legs"][1]["statistics"]["send"]
+        assert send["drops"]["port_down"] >= 300
+        assert send["packets"] + sum(send["drops"].values()) == \
+            own_relay.call("session.get", {"id": "down"})["legs"][0]["statistics"]["receive"]["packets"]
+    wait_for(own_relay.log_text, lambda text: "info port_up port=core" in text, "a line")
+
+
+def fence_packets(sender, receiver):
+    """What arrives until a packet that was sent now."""
+    last, packets = mcx.rtp(3, 1, b"last"), []
+    sender.send(last)
+    while not packets or packets[-1] != last:
+        packets.append(receiver.recv())
+    return packets
+
+
 def test_port_without_a_leg(relay, clients):
     stranger = clients("ran")
     before = relay.drops()

@@ -708,6 +708,29 @@ static void port_refuses_copies_over_ipv6(void **state)
 	refused_copies_are_taken_back(ALICE, BOB);
 }
 
+static void port_that_is_down_gets_nothing(void **state)
+{
+	(void)state;
+	opaque_call_open();
+	const struct leg_counters *counters = &lab.relay.workers[0]->legs[BOB];
+	struct port *port = &lab.relay.ports[lab.specs[BOB].port];
+	atomic_store(&port->down, true);
+	for (uint16_t seq = 1; seq <= 5; seq++)
+		lab_push(&lab, 0, ALICE,
+			&(struct lab_packet){.ssrc = 7, .ctx = KEY_NONE, .index = seq, .len = 20});
+	transmit_flush(lab.relay.workers[0], lab.specs[BOB].port);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_PORT_DOWN), 5);
+	assert_int_equal(counters->tx_drops[DROP_PORT_DOWN - DROP_COPY_FIRST], 5);
+	assert_int_equal(counters->tx_packets, 0);
+	assert_int_equal(counters->tx_octets, 0);
+	atomic_store(&port->down, false);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	lab_push(&lab, 0, ALICE,
+		&(struct lab_packet){.ssrc = 7, .ctx = KEY_NONE, .index = 6, .len = 20});
+	assert_int_equal(lab_take(&lab, 0, copies), 1);
+	assert_int_equal(counters->tx_packets, 1);
+}
+
 // A frame of the control thread's is nobody's copy.
 static void refused_frame_is_no_copy(void **state)
 {
@@ -765,6 +788,7 @@ int main(void)
 		cmocka_unit_test(scope_tells_its_leg),
 		in_lab(port_refuses_copies),
 		in_lab(port_refuses_copies_over_ipv6),
+		in_lab(port_that_is_down_gets_nothing),
 		in_lab(refused_frame_is_no_copy),
 	};
 	lab_start();

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include <stdint.h>
+
+// Whether the ports' links are up: told in the log, and to workers, which give nothing to a port that is down.
+// Control thread.
+
+struct relay;
+
+enum { LINK_WATCH_MS = 100 }; // between two looks
+
+// Looks when it is time. When a link comes back the port's addresses are announced.
+void link_watch_tick(struct relay *relay, uint64_t now_ms);
