@@ -32,7 +32,7 @@
 		"GUK-ID of no user that the GMK lists, or none and the leg names no user")         \
 	_(NO_KEY, "no_key", "the leg's key is not installed or not active")                        \
 	_(DERIVE_LIMIT, "derive_limit", "too many unknown talkers on the leg at once")             \
-	_(HOLD_FULL, "hold_full", "too many packets wait for one key context")                     \
+	_(HOLD_FULL, "hold_full", "too many packets of the leg wait for key contexts")             \
 	/* stage_stream */                                                                         \
 	_(REPLAYED, "replayed", "packet index was received before")                                \
 	_(TOO_OLD, "too_old", "packet index behind the replay list")                               \

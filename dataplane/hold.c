@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <rte_common.h>
+
 #include "base/counter.h"
 #include "dataplane/tokens.h"
 #include "dataplane/worker_state.h"
@@ -79,6 +81,45 @@ static enum drop_reason hold_ask(
 	return DROP_NONE;
 }
 
+static void slot_put(struct worker *worker, struct hold_slot *slot, struct rte_mbuf *mbuf)
+{
+	// There is one: worker->n_held of them are in use.
+	uint16_t i = worker->held_unused;
+	if (i != 0)
+		worker->held_unused = worker->held[i - 1].next;
+	else
+		i = ++worker->held_touched;
+	worker->held[i - 1] = (struct held_packet){.mbuf = mbuf};
+	if (slot->n == 0)
+		slot->first = i;
+	else
+		worker->held[slot->last - 1].next = i;
+	slot->last = i;
+	slot->n++;
+	worker->n_held++;
+	worker->legs[slot->leg].held++;
+}
+
+// All that is in it, in order.
+static void slot_empty(struct worker *worker, struct hold_slot *slot, struct rte_mbuf *mbufs[])
+{
+	uint16_t n = 0;
+	for (uint16_t i = slot->first; n < slot->n; i = worker->held[i - 1].next)
+		mbufs[n++] = worker->held[i - 1].mbuf;
+	worker->held[slot->last - 1].next = worker->held_unused;
+	worker->held_unused = slot->first;
+	worker->n_held -= n;
+	slot->n = 0;
+}
+
+// Control may have given the leg's index to another leg meanwhile, whose counters began at 0.
+static void leg_give_back(struct worker *worker, uint32_t leg, uint16_t n)
+{
+	struct leg_counters *counters = &worker->legs[leg];
+	counters->held_slots -= counters->held_slots > 0;
+	counters->held -= RTE_MIN(counters->held, n);
+}
+
 enum drop_reason hold_packet(
 	struct worker *worker, struct packet *packet, const struct key_name *name)
 {
@@ -87,16 +128,16 @@ enum drop_reason hold_packet(
 		slot = hold_peek(worker);
 	if (!slot || worker->n_held == HOLD_TOTAL)
 		return DROP_HOLD_FULL;
+	uint32_t leg = slot->n == 0 ? packet->leg->index : slot->leg;
+	if (slot->n == HOLD_PACKETS || worker->legs[leg].held >= HOLD_PACKETS)
+		return DROP_HOLD_FULL;
 	if (slot->n == 0) {
-		enum drop_reason reason = hold_ask(worker, slot, packet->leg->index, name);
+		enum drop_reason reason = hold_ask(worker, slot, leg, name);
 		if (reason != DROP_NONE)
 			return reason;
 		hold_take(worker, slot);
 	}
-	if (slot->n == HOLD_PACKETS)
-		return DROP_HOLD_FULL;
-	slot->packets[slot->n++] = packet_unparse(packet);
-	worker->n_held++;
+	slot_put(worker, slot, packet_unparse(packet));
 	counter_add(&worker->counters.held, 1);
 	return DROP_NONE;
 }
@@ -108,22 +149,23 @@ uint16_t hold_resume(struct worker *worker, uint32_t index, struct rte_mbuf *mbu
 	uint16_t n = slot->n;
 	if (n == 0)
 		return 0; // answered before
-	memcpy(mbufs, slot->packets, n * sizeof(*mbufs));
+	slot_empty(worker, slot, mbufs);
 	*name = slot->name;
-	slot->n = 0;
-	worker->n_held -= n;
 	hold_give_back(worker, slot);
-	// 0 if control gave the leg's index to another leg meanwhile
-	if (worker->legs[slot->leg].held_slots > 0)
-		worker->legs[slot->leg].held_slots--;
+	leg_give_back(worker, slot->leg, n);
 	return n;
 }
 
 void hold_clear(struct worker *worker)
 {
+	struct rte_mbuf *mbufs[HOLD_PACKETS];
 	for (unsigned i = 0; i < HOLD_SLOTS; i++) {
-		rte_pktmbuf_free_bulk(worker->hold[i].packets, worker->hold[i].n);
-		worker->hold[i].n = 0;
+		struct hold_slot *slot = &worker->hold[i];
+		uint16_t n = slot->n;
+		if (n == 0)
+			continue;
+		slot_empty(worker, slot, mbufs);
+		rte_pktmbuf_free_bulk(mbufs, n);
 	}
 	memset(worker->hold_heads, 0, sizeof(worker->hold_heads));
 	worker->hold_unused = 0;

@@ -63,6 +63,7 @@ struct packet {
 	// Context under which each talker variant gets it, its own if it stays under its key; KEY_NONE: cannot be
 	// had. protect
 	uint32_t out_ctx[FANOUT_TALKER_VARIANTS_MAX];
+	uint8_t refused[FANOUT_TALKER_VARIANTS_MAX]; // enum drop_reason: why it cannot. protect
 	// Context of the first variant that is protected anew; KEY_NONE: none. protect
 	uint32_t first_out;
 	const _Atomic uint32_t *out_bucket; // of the outbound stream with its SSRC. protect

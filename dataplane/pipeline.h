@@ -17,8 +17,8 @@ struct pipeline;
 struct worker;
 
 enum {
-	PIPELINE_PACKETS = 512, // in the inbound FIFO
-	PIPELINE_JOBS = 1024,   // in the outbound FIFO
+	PIPELINE_PACKETS = 1024, // in the inbound FIFO: twice what one key context's answer resumes
+	PIPELINE_JOBS = 1024,    // in the outbound FIFO
 	PIPELINE_OPS = PIPELINE_PACKETS + PIPELINE_JOBS,
 	// mbufs that a full pipeline holds: two of a packet, one of a job
 	PIPELINE_MBUFS = 2 * PIPELINE_PACKETS + PIPELINE_JOBS,

@@ -255,8 +255,9 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	uint32_t ctx = job->ctx, ssrc = p->ssrc;
 	enum drop_reason reason = DROP_NONE;
 	if (ctx == KEY_NONE)
-		return job->variant->by_talker && p->talker == 0 ? DROP_UNKNOWN_TALKER
-								 : DROP_NO_KEY;
+		return job->variant->by_talker
+			       ? (enum drop_reason)p->refused[job->variant - p->fanout->variants]
+			       : DROP_NO_KEY;
 	if (ctx != p->ctx_index && variant_has_senders_key(p, job->variant))
 		return DROP_SENDERS_KEY;
 	if (p->in->mode == LEG_PLAIN)

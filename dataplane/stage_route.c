@@ -27,6 +27,7 @@ static inline uint32_t talker_variant_next(struct packet *p, unsigned i, struct 
 	for (; i < fanout->n_talker_variants; i++) {
 		const struct fanout_variant *variant = &fanout->variants[i];
 		p->out_ctx[i] = KEY_NONE;
+		p->refused[i] = DROP_UNKNOWN_TALKER;
 		if (variant->only_leg == p->leg->index)
 			continue;
 		if (packet_keeps_key(p, variant)) {
@@ -47,24 +48,39 @@ struct talker_lookup {
 	uint32_t variant; // or TALKER_VARIANT_NONE
 };
 
-// Finds all contexts of the talker, from that of the first variant on. False if the packet is held
-// because one has to be derived first. A variant whose context cannot be had gets no copy; the
-// others are not affected.
+// Where the packet ends if a context of its talker has to be derived first: it is held, and dropped if it cannot be though
+// others wait for the same, which it must not overtake. DROP_NONE if it ended, else why the variant gets no copy.
+static enum drop_reason packet_wait(
+	struct worker *worker, struct packet *p, const struct key_name *name)
+{
+	enum drop_reason reason = hold_packet(worker, p, name);
+	if (reason == DROP_NONE || !hold_has(worker, name))
+		return reason;
+	worker_drop(worker, p, reason);
+	return DROP_NONE;
+}
+
+// Finds all contexts of the talker, from that of the first variant on. False if the packet ended because one has to be
+// derived first. A variant whose context cannot be had gets no copy, and keeps the others from nothing.
 static inline bool packet_find_contexts(struct worker *worker, const struct burst_origin *origin,
 	struct packet *p, struct talker_lookup *lookup)
 {
 	const struct key_table *keys = &worker->relay->keys;
 	const struct key_name *name = &lookup->key.name;
 	// Variants are requested in order: all up to the one that was refused just now have been.
-	bool ask = origin->refused == DROP_NONE;
+	enum drop_reason refused = origin->refused;
 	while (lookup->variant != TALKER_VARIANT_NONE) {
 		uint32_t ctx = key_lookup_find(keys, &lookup->key);
-		p->out_ctx[lookup->variant] = ctx;
 		if (ctx == KEY_NONE || (origin->source != BURST_HELD && hold_waits(worker, name))) {
-			if (ask && hold_packet(worker, p, name) == DROP_NONE)
+			enum drop_reason reason =
+				refused != DROP_NONE ? refused : packet_wait(worker, p, name);
+			if (reason == DROP_NONE)
 				return false;
-			ask = ask || key_name_equal(name, &origin->name);
+			p->refused[lookup->variant] = (uint8_t)reason;
+			if (key_name_equal(name, &origin->name))
+				refused = DROP_NONE;
 		}
+		p->out_ctx[lookup->variant] = ctx;
 		lookup->variant = talker_variant_next(p, lookup->variant + 1, &lookup->key.name);
 		if (lookup->variant == TALKER_VARIANT_NONE)
 			break;

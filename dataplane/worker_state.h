@@ -26,9 +26,9 @@ enum {
 	WORKER_VECTOR = 8,
 	WORKER_TX_BURST = 64,         // packets collected for a port before they are sent
 	HOLD_SLOTS = MAILBOX_ANSWERS, // key contexts for which packets wait
-	HOLD_PACKETS = 64,            // packets that wait for one of them: a video frame
-	HOLD_TOTAL = 4096,            // packets that wait in all
-	HOLD_SLOTS_PER_LEG = 4,       // of these contexts, on account of one leg
+	HOLD_PACKETS = 512,     // packets that wait on account of one leg: a key frame of video
+	HOLD_TOTAL = 4096,      // packets that wait in all
+	HOLD_SLOTS_PER_LEG = 4, // of these contexts, on account of one leg
 };
 
 // What one worker counts of one leg. Written by the worker, read relaxed by control, zeroed by
@@ -40,6 +40,7 @@ struct leg_counters {
 	uint64_t token_tsc;  // when tokens was brought up to date
 	uint32_t tokens;     // LEG_TOKENS at most
 	uint32_t held_slots; // hold slots that wait on its account
+	uint32_t held;       // packets in them
 	uint64_t last_tx_tsc;
 	uint32_t rx_unencrypted;        // SRTCP with E = 0
 	uint32_t drops[DROP_N_REASONS]; // of what it sent
@@ -47,13 +48,19 @@ struct leg_counters {
 	uint32_t keepalives;            // received; they count as nothing else
 };
 
-// Packets that wait for a key context.
+// A packet that waits for a key context.
+struct held_packet {
+	struct rte_mbuf *mbuf;
+	uint16_t next; // in its slot, or of the unused ones, + 1; 0: none
+};
+
+// Those that wait for one context.
 struct hold_slot {
 	struct key_name name;
 	uint32_t leg;
-	uint16_t n;    // 0: free
-	uint16_t next; // in its chain, or of the free ones, + 1; 0: none
-	struct rte_mbuf *packets[HOLD_PACKETS];
+	uint16_t n;           // 0: free
+	uint16_t first, last; // packets + 1
+	uint16_t next;        // in its chain, or of the unused ones, + 1; 0: none
 };
 
 enum {
@@ -119,6 +126,9 @@ struct worker {
 	uint16_t hold_unused;            // first of the slots to use again + 1
 	uint16_t hold_touched;           // slots ever used
 	struct hold_slot hold[HOLD_SLOTS];
+	struct held_packet held[HOLD_TOTAL];
+	uint16_t held_unused;  // first of them to use again + 1
+	uint16_t held_touched; // ever used
 	struct mailbox mailbox;
 	struct rte_ring *handoff;                    // mbufs; any worker puts, this one takes
 	alignas(64) struct worker_counters counters; // worker: rw, control: relaxed reads

@@ -22,7 +22,7 @@ GATEWAY = "sip:gateway@lmr.example.org"
 SSRC = 0x11223344
 STREAMS = 600  # limits.streams, above the pool of fresh SSRCs
 PUNT_ROOM = 511  # packets that wait for the control thread at most
-HOLD_ROOM = 64  # packets that wait for one key context
+HOLD_ROOM = 512  # packets that wait on account of one leg
 HOLD_CONTEXTS = 4  # key contexts that one leg waits for
 
 # Why the others are not provoked here.
