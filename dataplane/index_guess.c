@@ -48,28 +48,40 @@ static uint64_t packet_next_under_other_keys(const struct worker *worker, const 
 	return next;
 }
 
+// Nothing is known of the stream. Without a ROC on the wire it goes on from what the sender had under another key, or
+// began anew with this one; else it has the ROC that the leg was told, or has wrapped since.
+static void index_guess_first(const struct worker *worker, struct packet *p, uint16_t seq)
+{
+	if (p->trailer.has_roc) {
+		p->index = (uint64_t)p->trailer.roc << 16 | seq;
+		return;
+	}
+	const uint64_t next = packet_next_under_other_keys(worker, p);
+	const uint64_t begin = (uint64_t)p->in->roc << 16 | seq;
+	if (next != 0) {
+		p->index = packet_index_estimate(next, seq);
+		p->second_index = begin;
+	} else {
+		p->index = begin;
+		p->second_index = begin + (UINT64_C(1) << 16);
+	}
+}
+
 void index_guess(const struct worker *worker, struct packet *p)
 {
-	uint16_t seq = rtp_seq(p->data);
-	p->carried_index = NO_INDEX;
+	const uint16_t seq = p->protocol == SRTP_RTP ? rtp_seq(p->data) : 0;
+	p->second_index = NO_INDEX;
+	p->next = p->stream ? p->stream->replay.next : 0;
 	if (p->protocol == SRTP_RTCP) {
 		p->index = srtcp_index_word(p->data, p->trailer.body) & SRTCP_INDEX_MAX;
-		return;
+	} else if (!p->stream) {
+		index_guess_first(worker, p, seq);
+	} else {
+		const uint64_t carried = (uint64_t)p->trailer.roc << 16 | seq;
+		p->index = packet_index_estimate(p->next, seq);
+		if (p->trailer.has_roc && carried != p->index)
+			p->second_index = carried;
 	}
-	uint64_t next = p->next = p->stream ? p->stream->replay.next : 0;
-	if (!p->stream && !p->trailer.has_roc)
-		next = packet_next_under_other_keys(worker, p);
-	p->index = packet_index_estimate(next, seq);
-	if (!p->trailer.has_roc) {
-		if (!p->stream && p->index != seq)
-			p->carried_index = seq; // or it began anew with the key
-		return;
-	}
-	uint64_t carried = (uint64_t)p->trailer.roc << 16 | seq;
-	if (!p->stream)
-		p->index = carried;
-	else if (carried != p->index)
-		p->carried_index = carried;
 }
 
 // The highest index + 1 among the packets before of p's sender, under p's session key or under any of its leg; 0: there

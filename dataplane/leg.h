@@ -38,6 +38,7 @@ struct leg_protection {
 	bool verify;    // false: what can be forwarded unchanged is, unverified
 	uint8_t n_keys; // that are installed and active
 	uint32_t user;  // index of the user who sends on the leg, 0: not stated
+	uint32_t roc;   // RTP: with which a new stream begins, or one more
 	const struct leg_key *keys; // the one activated last first, NULL: none; freed with the leg
 };
 

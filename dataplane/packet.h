@@ -86,8 +86,8 @@ struct packet {
 	uint64_t index;
 
 	// stage_stream
-	// By the packet's ROC, if it differs from index; NO_INDEX: none. verify
-	uint64_t carried_index;
+	// The other index that it may have: by the ROC that it carries, or of a stream that is not born; NO_INDEX: none. verify
+	uint64_t second_index;
 	uint64_t next; // of its stream's replay list at that time, 0: none. verify
 
 	// stage_unprotect (NULL since stage_parse); lengths and status: stage_verify and the cipher

@@ -12,12 +12,12 @@
 // it is another one, that is either a jump or a GUK-ID; one of them is tried.
 static void packet_weigh_readings(struct packet *p)
 {
-	if (p->stream && (!p->trailer.has_roc || p->carried_index == NO_INDEX ||
+	if (p->stream && (!p->trailer.has_roc || p->second_index == NO_INDEX ||
 				 p->trailer.roc <= UINT16_MAX)) {
 		p->other_mki = 0;
 		return;
 	}
-	p->carried_index = NO_INDEX;
+	p->second_index = NO_INDEX;
 	p->keep_original = true;
 }
 
@@ -55,18 +55,18 @@ static enum drop_reason packet_check_protected(struct worker *worker, struct pac
 	bool behind_unsettled = unlikely(worker->n_unsettled > 0);
 	p->keep_original |= behind_unsettled; // for a second try
 	enum replay_verdict verdict = replay_check(&p->stream->replay, p->index);
-	if (p->carried_index != NO_INDEX &&
-		replay_check(&p->stream->replay, p->carried_index) == REPLAY_NEW) {
+	if (p->second_index != NO_INDEX &&
+		replay_check(&p->stream->replay, p->second_index) == REPLAY_NEW) {
 		packet_unsettle(worker, p);
 		p->keep_original = true;
 		if (verdict == REPLAY_NEW)
 			return DROP_NONE;
 		// Old by the estimate, ahead by the ROC that it carries: the tag decides, in one
 		// pass.
-		p->index = p->carried_index;
+		p->index = p->second_index;
 		return DROP_NONE;
 	}
-	p->carried_index = NO_INDEX;
+	p->second_index = NO_INDEX;
 	return behind_unsettled ? DROP_NONE : replay_reason(verdict);
 }
 
@@ -100,7 +100,7 @@ static enum drop_reason packet_find_plain(struct worker *worker, struct packet *
 	if (stream_is_others(worker, p->stream))
 		return DROP_NONE;
 	p->stream = plain_stream_get(worker, p->leg, protocol, p->ssrc);
-	p->carried_index = NO_INDEX;
+	p->second_index = NO_INDEX;
 	return p->stream ? DROP_NONE : DROP_STREAM_LIMIT; // its index is found when it is committed
 }
 

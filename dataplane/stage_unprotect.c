@@ -6,7 +6,10 @@
 #include "dataplane/stages.h"
 #include "dataplane/worker_state.h"
 
-enum { RESYNC_PER_SECOND = 1000 }; // packets that get a second try with the ROC they carry
+enum {
+	RESYNC_PER_SECOND = 1000, // packets that get a second try
+	RESYNC_AT_ONCE = 64,
+};
 
 // Where the plaintext goes: over the protected one, or beside it if that is still needed.
 static bool packet_plaintext_place(struct worker *worker, struct packet *p)
@@ -43,17 +46,26 @@ static bool packet_try(struct worker *worker, struct packet *p)
 	return srtp_unprotect_burst(worker->relay->cipher, &op, 1) == 1;
 }
 
-// A sender that is a rollover away from the relay's state carries its ROC. One more try, within a
-// limit: a flood of forged packets costs one cipher pass each.
-static bool packet_try_carried_index(struct worker *worker, struct packet *p)
+// Whether there were fewer tries than RESYNC_PER_SECOND, or at_once after a pause. *tsc: the time that they have used up.
+static bool try_take(const struct worker *worker, uint64_t *tsc, uint64_t at_once)
 {
-	if (p->carried_index == NO_INDEX || p->carried_index == p->index)
+	const uint64_t per_try = worker->tsc_hz / RESYNC_PER_SECOND;
+	if (*tsc > worker->now)
 		return false;
-	uint64_t per_try = worker->tsc_hz / RESYNC_PER_SECOND;
-	if (worker->now - worker->resync_tsc < per_try)
+	uint64_t idle = (worker->now - *tsc) / per_try;
+	*tsc = idle > at_once ? worker->now - (at_once - 1) * per_try : *tsc + per_try;
+	return true;
+}
+
+// A sender that is a rollover away from the relay's state carries its ROC, or is tried for it where none is carried. One
+// more try, within a limit: a flood of forged packets costs one cipher pass each.
+static bool packet_try_second_index(struct worker *worker, struct packet *p)
+{
+	if (p->second_index == NO_INDEX || p->second_index == p->index)
 		return false;
-	worker->resync_tsc = worker->now;
-	p->index = p->carried_index;
+	if (!try_take(worker, &worker->resync_tsc, RESYNC_AT_ONCE))
+		return false;
+	p->index = p->second_index;
 	return packet_try(worker, p);
 }
 
@@ -67,25 +79,15 @@ static bool packet_try_others(
 		return false;
 	if (index_guess_again(worker, p, before, n) && packet_try(worker, p))
 		return true;
-	return packet_try_carried_index(worker, p);
-}
-
-// At most RESYNC_PER_SECOND, of which as many at once as one context holds: the first words of a talker.
-static bool reread_take(struct worker *worker)
-{
-	const uint64_t per_try = worker->tsc_hz / RESYNC_PER_SECOND;
-	if (worker->reread_tsc > worker->now)
-		return false;
-	uint64_t idle = (worker->now - worker->reread_tsc) / per_try;
-	worker->reread_tsc = idle > HOLD_PACKETS ? worker->now - (HOLD_PACKETS - 1) * per_try
-						 : worker->reread_tsc + per_try;
-	return true;
+	return packet_try_second_index(worker, p);
 }
 
 // The trailer has another reading, under another context: the packet comes again when that is there. True if it waits.
+// As many at once as the leg's room takes: the first words of a talker.
 static bool packet_read_again(struct worker *worker, struct packet *p)
 {
-	if (p->op.status != SRTP_AUTH_FAIL || p->other_mki == 0 || !reread_take(worker))
+	if (p->op.status != SRTP_AUTH_FAIL || p->other_mki == 0 ||
+		!try_take(worker, &worker->reread_tsc, HOLD_PACKETS))
 		return false;
 	rte_pktmbuf_free(p->plaintext); // beside the original
 	p->plaintext = NULL;

@@ -110,8 +110,8 @@ struct worker {
 	_Atomic bool quit;   // control: wo, worker: ro
 	uint64_t now;        // TSC at the begin of the burst
 	uint64_t tsc_hz;
-	uint64_t resync_tsc;  // when a packet last got a second try
-	uint64_t reread_tsc;  // from when on a packet may be read another way
+	uint64_t resync_tsc; // which second tries have used up, see try_take() of stage_unprotect.c
+	uint64_t reread_tsc; // from when on a packet may be read another way
 	uint32_t n_unsettled; // packets under way that may move their stream, see stage_stream.c
 	struct pipeline *pipeline; // NULL: there is no crypto device
 	struct leg_counters *legs; // by leg

@@ -71,6 +71,7 @@ static void protection_build(struct keystore *store, const struct session *sessi
 		.named_key = spec->has_key,
 		.verify = spec->verify,
 		.user = leg->users[protocol],
+		.roc = spec->roc,
 		.n_keys = (uint8_t)n,
 		.keys = n > 0 ? room : NULL,
 	};

@@ -65,6 +65,9 @@ static void protection_check(struct reader *r, const struct protection_spec *spe
 	if (spec->mode == LEG_PLAIN && spec->has_key)
 		reader_fail(r, RPC_INVALID_PARAMS, "key",
 			"is for modes srtp and opaque, this is plain; accepted: no key");
+	if (!spec->has_key && spec->has_roc)
+		reader_fail(r, RPC_INVALID_PARAMS, "roc",
+			"is for a leg with a key; accepted: a ROC that goes with `key`");
 }
 
 static void protection_read_accept(struct reader *r, struct protection_spec *spec)
@@ -82,6 +85,13 @@ static void protection_read_accept(struct reader *r, struct protection_spec *spe
 		if (key_id_of_json(json_array_get(array, i), path, &spec->accept[i].id, r->error))
 			spec->n_accept++;
 	}
+}
+
+static void protection_read_roc(struct reader *r, struct protection_spec *spec)
+{
+	uint64_t roc = 0;
+	spec->has_roc = reader_uint(r, "roc", 0, UINT32_MAX, &roc);
+	spec->roc = (uint32_t)roc;
 }
 
 static void protection_read(struct reader *r, struct protection_spec *spec)
@@ -104,6 +114,7 @@ static void protection_read(struct reader *r, struct protection_spec *spec)
 	if (uri_read(r, "user", &user))
 		spec->user = alloc_string(user);
 	protection_read_profile(r, spec);
+	protection_read_roc(r, spec);
 	reader_bool(r, "verify", &spec->verify);
 	reader_bool(r, "encrypt", &spec->encrypt);
 	protection_check(r, spec);

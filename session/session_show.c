@@ -50,6 +50,8 @@ static json_t *protection_show(const struct protection_spec *spec, const struct 
 			json_string(spec->role == ROLE_INITIATOR ? "initiator" : "receiver"));
 	if (spec->user)
 		set(out, "user", json_string(spec->user));
+	if (spec->has_roc)
+		set(out, "roc", json_integer(spec->roc));
 	if (key && key->installed) {
 		struct key_profile p = protection_profile(spec, key);
 		set(out, "profile",

@@ -14,7 +14,10 @@
 
 // The statistics of a leg in session.get: docs/control.md defines each number.
 
-enum { STREAMS_SHOWN = 64 }; // most recently received
+enum {
+	STREAMS_SHOWN = 64, // those received last
+	ROC_NONE = -1,
+};
 
 static void set(json_t *object, const char *name, json_t *value)
 {
@@ -61,6 +64,7 @@ static json_t *time_of_tsc(uint64_t tsc)
 // One SSRC on a leg. It may have been several streams: of several keys, or of several workers.
 struct heard {
 	uint32_t ssrc, jitter;
+	int64_t roc;      // of the newest packet; ROC_NONE: the stream has none
 	uint8_t protocol; // enum srtp_protocol
 	bool twin;        // RTCP of an SSRC whose RTP was received
 	uint64_t packets, octets, last_tsc;
@@ -80,6 +84,14 @@ static int64_t stream_lost(const struct stream *stream)
 	       (int64_t)counter_read(&stream->packets);
 }
 
+// What is under a key has a ROC.
+static int64_t stream_roc(const struct stream *stream)
+{
+	if (stream->protocol != SRTP_RTP || stream_scope_is_leg(stream->scope))
+		return ROC_NONE;
+	return (int64_t)((counter_read(&stream->replay.next) - 1) >> 16);
+}
+
 static void heard_add(struct heard_list *list, const struct stream *stream)
 {
 	if (counter_read(&stream->packets) == 0 || stream->source != STREAM_NONE)
@@ -92,6 +104,7 @@ static void heard_add(struct heard_list *list, const struct stream *stream)
 	list->items[list->n++] = (struct heard){
 		.ssrc = stream->ssrc,
 		.jitter = jitter_value(&stream->jitter),
+		.roc = stream_roc(stream),
 		.protocol = stream->protocol,
 		.packets = counter_read(&stream->packets),
 		.octets = counter_read(&stream->octets),
@@ -176,6 +189,8 @@ static json_t *heard_show(const struct heard *heard)
 	set(out, "octets", count(heard->octets));
 	set(out, "lost", json_integer(heard->lost));
 	set(out, "jitter", json_integer(heard->jitter));
+	if (heard->roc != ROC_NONE)
+		set(out, "roc", json_integer(heard->roc));
 	set(out, "last_seen", time_of_tsc(heard->last_tsc));
 	return out;
 }

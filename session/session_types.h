@@ -37,7 +37,8 @@ struct protection_spec {
 	uint8_t role; // enum leg_role
 	bool has_key, verify;
 	bool encrypt; // SRTCP that is sent
-	bool has_suite, has_mki_len, has_roc_rate;
+	bool has_suite, has_mki_len, has_roc_rate, has_roc;
+	uint32_t roc; // with which its streams begin, if has_roc
 	struct key_ref key;
 	struct key_ref *accept; // taken from as well
 	uint32_t n_accept;

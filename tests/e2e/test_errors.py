@@ -155,6 +155,7 @@ def state_wrong_legs(p):
     p.session(leg(mode="srtp"))
     p.session(leg(mode="plain", protection={"key": GMK}))
     p.session(leg(protection={"accept": [GMK]}))
+    p.session(leg(protection={"roc": 1}))
     p.session(srtp(protection={"accept": [7]}))
     p.session(srtp(protection={"accept": [GMK] * 9}))
     p.session(srtp(key_id="0000e003", protection={"profile": {"roc_rate": 1}}))

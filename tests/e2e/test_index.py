@@ -3,11 +3,13 @@
 
 """Packet indices that no packet carries (RFC 3711 3.3.1): the relay and every receiver must estimate the same."""
 
+import contextlib
+
 import pytest
 
 import mcx
 import process
-from lab import apply, install
+from lab import Client, Relay, RpcError, apply, install
 
 ALICE = "sip:alice@mcptt.example.org"
 SSRC = 0x5a5a0001
@@ -78,3 +80,73 @@ def test_plain_packet_from_before_the_first(relay, clients, name, new_key, suite
     assert heard == [b"frame %d" % seq for seq in range(1, 40)]
     assert [mcx.parse_rtp(packet).seq for packet in other.recv_many(len(seqs))] == seqs
     relay.wait_drops(before, misordered=2)
+
+
+# A ROC that nobody carries
+
+def private_call(relay, clients, name, pck, family=4, **protection):
+    radio, listener = clients("ran", family), clients("core", family)
+    apply(relay, name, [radio.leg("radio", "srtp", pck, protection={"role": "initiator"} | protection),
+                        listener.leg("l", "plain")], kind="private")
+    return radio, listener
+
+
+def leg_of(relay, name):
+    return relay.call("session.get", {"id": name})["legs"][0]
+
+
+@FAMILIES
+@SUITES
+@pytest.mark.parametrize("stated,roc", [(None, 0), (None, 1), (0, 1), (5, 5), (5, 6), (0xfffffffe, 0xffffffff)])
+def test_new_stream_of_an_old_call(relay, clients, name, new_key, suite, family, stated, roc):
+    pck = new_key("pck", suite=suite, mki_length=4, roc_rate=0)
+    install(relay, pck)
+    radio, listener = private_call(relay, clients, name, pck, family, **({} if stated is None else {"roc": stated}))
+    sender = mcx.SrtpSender(pck.private("initiator"), SSRC, seq=3000, roc=roc)
+    for _ in range(3):
+        radio.send(sender.protect(b"still here"))
+        assert listener.recv() == sender.last_plain
+    leg = leg_of(relay, name)
+    assert leg["protection"].get("roc") == stated
+    assert [stream["roc"] for stream in leg["statistics"]["receive"]["streams"]] == [roc]
+
+
+def test_older_call_must_be_told(relay, clients, name, new_key):
+    pck = new_key("pck", mki_length=4, roc_rate=0)
+    install(relay, pck)
+    radio, listener = private_call(relay, clients, name, pck)
+    sender = mcx.SrtpSender(pck.private("initiator"), SSRC, seq=3000, roc=2)
+    before = relay.drops()
+    radio.send(sender.protect(b"unheard"))
+    relay.wait_drops(before, auth_fail=1)
+    relay.call("leg.apply", {"session": name, "legs": [
+        radio.leg("radio", "srtp", pck, protection={"role": "initiator", "roc": 2})]})
+    radio.send(sender.protect(b"heard"))
+    assert listener.recv() == sender.last_plain
+    before = relay.drops()
+    with pytest.raises(RpcError) as refused:
+        private_call(relay, clients, name, pck, roc=1 << 32)
+    assert refused.value.path.endswith("protection.roc")
+    radio.send(sender.protect(b"still heard"))
+    assert listener.recv() == sender.last_plain
+
+
+def test_restarted_relay_hears_a_call_that_wrapped(lab, new_key):
+    with contextlib.ExitStack() as stack:
+        relay = stack.enter_context(Relay(lab, families=(4,)))
+        radio, listener = (stack.enter_context(Client(lab, side)) for side in ("ran", "core"))
+        pck = new_key("pck", mki_length=4, roc_rate=0)
+        sender = mcx.SrtpSender(pck.private("initiator"), SSRC, seq=65530)
+        stated = {}
+        for life in range(3):
+            install(relay, pck)
+            apply(relay, "call", [radio.leg("radio", "srtp", pck, protection={"role": "initiator"} | stated),
+                                  listener.leg("l", "plain")], kind="private")
+            for _ in range(20):
+                radio.send(sender.protect(b"life %d" % life))
+                assert listener.recv() == sender.last_plain
+            if life > 0:
+                stated["roc"] = leg_of(relay, "call")["statistics"]["receive"]["streams"][0]["roc"]
+            sender.roc += life  # it wraps while the relay is away
+            relay.kill9()
+            relay.start_again()

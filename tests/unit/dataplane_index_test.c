@@ -21,10 +21,12 @@ enum { SSRC = 0x11223344, ROC_1 = 0x10000, ALICE = 0, BOB };
 static struct lab lab;
 static struct lab_copy copies[LAB_COPIES];
 static const struct lab_key *alice_key, *bob_key;
+static uint32_t alice_roc; // stated for her leg
 
 static int setup(void **state)
 {
 	(void)state;
+	alice_roc = 0;
 	lab_open(&lab, 2);
 	return 0;
 }
@@ -46,7 +48,7 @@ static void call_open(uint16_t roc_rate)
 {
 	alice_key = lab_key_add(&lab, 4, roc_rate, false);
 	bob_key = lab_key_add(&lab, 4, 0, false);
-	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = alice_key, .roc = alice_roc});
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key});
 	lab_connect(&lab);
 }
@@ -258,12 +260,91 @@ static void forged_packets_cost_one_pass(void **state)
 	loop_process_burst(worker(), mbufs, 16);
 	assert_int_equal(passes, 16);
 	passes = 0;
-	for (unsigned i = 0; i < 16; i++) // one of them gets a second try with its ROC
+	worker()->tsc_hz = UINT64_C(1) << 62; // one until the test ends
+	for (unsigned i = 0; i < 16; i++)     // gets a second try with its ROC
 		mbufs[i] = forged_frame(6 * ROC_1 + i + 20);
 	loop_process_burst(worker(), mbufs, 16);
 	assert_int_equal(passes, 17);
 	expect_drops(DROP_AUTH_FAIL, 16 + 12 + 16);
 	lab_take(&lab, 0, copies);
+}
+
+// --- a stream that begins with a ROC that nobody carries ---
+
+static void expect_new_stream_heard(uint64_t first, uint16_t n)
+{
+	call_open(0);
+	push_run(first, n);
+	expect_run(first, n);
+	push_run(first + n, 1);
+	expect_run(first + n, 1);
+	expect_drops(DROP_AUTH_FAIL, 0);
+}
+
+static void new_stream_has_wrapped(void **state)
+{
+	(void)state;
+	expect_new_stream_heard(ROC_1 + 5, 20);
+}
+
+static void new_stream_is_about_to_wrap_again(void **state)
+{
+	(void)state;
+	expect_new_stream_heard(2 * ROC_1 - 3, 20);
+}
+
+static void stream_has_roc_as_stated(void **state)
+{
+	(void)state;
+	alice_roc = 5;
+	expect_new_stream_heard(5 * ROC_1 + 40000, 20);
+}
+
+static void stream_has_wrapped_since_roc_was_stated(void **state)
+{
+	(void)state;
+	alice_roc = UINT32_MAX - 1;
+	expect_new_stream_heard((UINT64_C(1) << 48) - ROC_1 + 7, 20);
+}
+
+// Of what is not stated no more is tried.
+static void other_rocs_must_be_stated(void **state)
+{
+	static const uint64_t others[] = {0, 1, 4, 7};
+	(void)state;
+	alice_roc = 5;
+	call_open(0);
+	for (unsigned i = 0; i < RTE_DIM(others); i++)
+		push_run(others[i] * ROC_1 + 9, 1);
+	expect_run(0, 0);
+	expect_drops(DROP_AUTH_FAIL, RTE_DIM(others));
+}
+
+// A carried ROC decides.
+static void stated_roc_yields_to_carried_one(void **state)
+{
+	(void)state;
+	alice_roc = 5;
+	call_open(1);
+	push_run(9 * ROC_1 + 9, 4);
+	expect_run(9 * ROC_1 + 9, 4);
+}
+
+// The second try is for so many a second, whoever sends.
+static void forged_first_packets_are_bounded(void **state)
+{
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	(void)state;
+	call_open(0);
+	if (lab.relay.cryptodev)
+		return; // the passes are the device's
+	passes_count();
+	worker()->tsc_hz = UINT64_C(1) << 62; // one until the test ends
+	for (unsigned i = 0; i < WORKER_BURST; i++)
+		mbufs[i] = forged_frame(i);
+	loop_process_burst(worker(), mbufs, WORKER_BURST);
+	assert_int_equal(passes, WORKER_BURST + 1);
+	expect_drops(DROP_AUTH_FAIL, WORKER_BURST);
 }
 
 // --- plain media: the index is the relay's, and what receivers take it for who know only SEQs ---
@@ -363,6 +444,13 @@ int main(void)
 		in_lab(senders_of_one_burst_are_told_apart),
 		in_lab(burst_jumps_ahead_to_old_seq),
 		in_lab(forged_packets_cost_one_pass),
+		in_lab(new_stream_has_wrapped),
+		in_lab(new_stream_is_about_to_wrap_again),
+		in_lab(stream_has_roc_as_stated),
+		in_lab(stream_has_wrapped_since_roc_was_stated),
+		in_lab(other_rocs_must_be_stated),
+		in_lab(stated_roc_yields_to_carried_one),
+		in_lab(forged_first_packets_are_bounded),
 		in_lab(plain_packet_from_before_first),
 		in_lab(plain_packet_from_before_first_twice),
 		in_lab(plain_packet_overtaken_by_first),

@@ -232,8 +232,10 @@ uint32_t lab_leg_add(struct lab *lab, struct lab_leg spec)
 static struct leg_protection protection_of(const struct lab_leg *spec, struct leg_key *leg_key)
 {
 	const struct lab_key *key = spec->key;
-	struct leg_protection in = {
-		.mode = spec->mode, .verify = !spec->unverified, .user = spec->user};
+	struct leg_protection in = {.mode = spec->mode,
+		.verify = !spec->unverified,
+		.user = spec->user,
+		.roc = spec->roc};
 	if (!key)
 		return in;
 	*leg_key = (struct leg_key){

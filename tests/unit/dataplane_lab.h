@@ -59,6 +59,7 @@ struct lab_leg {
 	bool group;       // its remote is a multicast group, which lab_connect() joins
 	const struct lab_key *key;
 	uint32_t user; // 0: not named
+	uint32_t roc;  // with which its streams begin
 	struct endpoint local, remote;
 };
 
