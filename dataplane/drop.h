@@ -40,8 +40,10 @@
 		"plain packet from before its sender's first one: no packet index is left")        \
 	_(STREAM_LIMIT, "stream_limit", "as many streams as limits.streams allows")                \
 	_(SSRC_COLLISION, "ssrc_collision", "two senders with one SSRC under one key")             \
+	_(INDEX_USED, "index_used",                                                                \
+		"its sender counts anew, and the leg may not take another fresh SSRC yet")         \
 	_(STREAM_BUSY, "stream_busy", "another worker was sending under the same key and SSRC")    \
-	_(SSRC_POOL, "ssrc_pool", "no fresh SSRC at hand for media that entered in plain")         \
+	_(SSRC_POOL, "ssrc_pool", "no fresh SSRC at hand for media that needs one")                \
 	_(HANDOFF_FULL, "handoff_full", "the worker that owns the stream takes no more")           \
 	/* stage_unprotect */                                                                      \
 	_(SRTP_SHORT, "srtp_short", "shorter than header, tag, index and MKI")                     \

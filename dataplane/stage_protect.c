@@ -26,16 +26,21 @@ static bool stream_may_take_over(
 	       worker->now - counter_read(&out->last_tsc) > SSRC_IDLE_SECONDS * worker->tsc_hz;
 }
 
-// SRTP keeps the packet index that it came with. What is lost if two senders have one SSRC is only theirs.
+// SRTP keeps the packet index that it came with. What is lost if two senders have one SSRC is only theirs. A packet is
+// new among those of its own key: if its index was used, that was by the sender's count under another.
 static enum drop_reason rtp_index_claim(const struct worker *worker, const struct packet *p,
 	struct protect_state *state, struct stream *out)
 {
 	uint32_t source = stream_index(&worker->relay->streams, p->stream);
+	uint32_t key_serial = p->ctx ? p->ctx->serial : 0;
 	if (out->source != source && !stream_may_take_over(worker, p, out))
 		return DROP_SSRC_COLLISION;
-	if (replay_commit(&out->replay, p->index) != REPLAY_NEW)
-		return DROP_REPLAYED;
+	if (replay_commit(&out->replay, p->index) != REPLAY_NEW) {
+		bool late = (int32_t)(key_serial - out->key_serial) < 0; // under the key before
+		return late || !p->ctx ? DROP_REPLAYED : DROP_INDEX_USED;
+	}
 	out->source = source;
+	out->key_serial = key_serial;
 	out->leg = p->leg->index;
 	out->talker = p->talker;
 	state->claimed_index = p->index;
@@ -237,6 +242,27 @@ static bool variant_has_senders_key(const struct packet *p, const struct fanout_
 	return false;
 }
 
+// The SSRC under which a sender's packets leave: their own, or a fresh one since they met indices that the sender had used
+// under the receivers' key.
+static inline uint32_t protected_out_ssrc(const struct packet *p)
+{
+	uint32_t fresh = p->protocol == SRTP_RTP
+				 ? atomic_load_explicit(&p->stream->out_ssrc, memory_order_relaxed)
+				 : 0;
+	return unlikely(fresh != 0) ? fresh : p->ssrc;
+}
+
+// A sender that counts anew with a new key goes on under a fresh SSRC. That is worth a token: no sender may use up the
+// SSRCs.
+static __rte_noinline enum drop_reason index_claim_fresh(struct worker *worker,
+	const struct packet *p, struct protect_state *state, uint32_t ctx, uint32_t *ssrc)
+{
+	if (!leg_token_take(worker, p->leg->index))
+		return DROP_INDEX_USED;
+	*ssrc = plain_stream_fresh_ssrc(worker, p->stream);
+	return *ssrc == 0 ? DROP_SSRC_POOL : index_claim(worker, p, state, ctx, *ssrc, true);
+}
+
 // What is known of a job before its octets are.
 static inline void job_begin(
 	struct output_job *job, const struct packet *p, const struct fanout_variant *variant)
@@ -262,6 +288,8 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 		return DROP_SENDERS_KEY;
 	if (p->in->mode == LEG_PLAIN)
 		reason = plain_find_out_ssrc(worker, p, state, &ssrc);
+	else
+		ssrc = protected_out_ssrc(p);
 	if (reason != DROP_NONE)
 		return reason;
 	// Under one key in another layout it is the same octets again: claimed once. Under its own key the packet
@@ -269,13 +297,17 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 	uint32_t space = worker->relay->keys.ctxs[ctx].space;
 	bool own = p->ctx && space == p->ctx->space;
 	bool encrypt = own ? p->op.e_flag : job->variant->encrypt;
-	if (own)
+	if (own) {
 		state->claimed_index = p->index;
-	else if (space != state->claimed_space || (!rtp && encrypt != state->claimed_encrypt))
+		ssrc = p->ssrc;
+	} else if (space != state->claimed_space || (!rtp && encrypt != state->claimed_encrypt)) {
 		reason = rtp ? index_claim(worker, p, state, ctx, ssrc, true)
 			     : index_claim_rtcp(worker, p, state, ctx, ssrc);
+	}
+	if (reason == DROP_INDEX_USED)
+		reason = index_claim_fresh(worker, p, state, ctx, &ssrc);
 	// The next packet draws another. RTCP does not: media continues under the present one.
-	if (reason == DROP_SSRC_COLLISION && !p->ctx && rtp)
+	if (reason == DROP_SSRC_COLLISION && rtp && ssrc != p->ssrc)
 		atomic_store_explicit(&p->stream->out_ssrc, 0, memory_order_relaxed);
 	if (reason != DROP_NONE)
 		return reason;

@@ -66,18 +66,21 @@ struct stream {
 	// owner: rw, control: relaxed reads
 	bool reported; // to control
 	uint32_t leg;  // on which the last packet was accepted
-	// plain: the fresh SSRC that its protected copies have, 0: none yet. Any worker sets it once, the
-	// owner may take it away; all relaxed.
+	// inbound: the fresh SSRC that its protected copies have, 0: none yet, or of what came protected the
+	// same. Any worker sets it once, the owner may take it away; all relaxed.
 	_Atomic uint32_t out_ssrc;
 	uint16_t bad_seq; // no key: the SEQ that would confirm a restarted sender (RFC 3550 A.1)
 	bool bad_seq_set;
-	uint64_t first_index; // lowest of the packets accepted
-	uint64_t packets;     // accepted
-	uint64_t octets;      // of them as received, from the RTP header on
-	uint64_t last_tsc;    // when the last packet was accepted
-	uint32_t talker;      // outbound: user who sent the last packet
-	bool fresh;           // outbound: of what entered in plain
-	_Atomic bool in_use;  // outbound: a worker is at it
+	union {
+		uint64_t first_index; // inbound: lowest of the packets accepted
+		uint32_t key_serial;  // outbound: of the key context that source is under
+	};
+	uint64_t packets;    // accepted
+	uint64_t octets;     // of them as received, from the RTP header on
+	uint64_t last_tsc;   // when the last packet was accepted
+	uint32_t talker;     // outbound: user who sent the last packet
+	bool fresh;          // outbound: of what entered in plain
+	_Atomic bool in_use; // outbound: a worker is at it
 	// Next stream of its key context, or plain leg, + 1. Control: rw once it is born, workers: ro
 	_Atomic uint32_t sibling;
 	uint32_t timestamp;   // no key: the newest one

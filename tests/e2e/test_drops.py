@@ -27,6 +27,7 @@ HOLD_CONTEXTS = 4  # key contexts that one leg waits for
 
 # Why the others are not provoked here.
 NOT_PROVOKED = {
+    "index_used": "64 senders of one leg must count anew in one second",
     "stream_busy": "two workers must send in one stream in the same microsecond",
     "handoff_full": "4,096 packets must reach one worker while another stands still",
     "ssrc_pool": "a worker has 256 SSRCs in hand, a leg may begin 64 streams at once",

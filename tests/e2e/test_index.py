@@ -150,3 +150,40 @@ def test_restarted_relay_hears_a_call_that_wrapped(lab, new_key):
             sender.roc += life  # it wraps while the relay is away
             relay.kill9()
             relay.start_again()
+
+
+# A sender that counts anew with a new key, towards a key that stays
+
+ANEW = [  # ROC rate of the receivers' key; first ROC and SEQ under one key of the sender, first SEQ under the other
+    (1, 0, 0, 0), (0, 0, 0, 0), (1, 3, 40000, 40012), (1, 1, 65530, 6), (0, 0, 65500, 65490), (0, 0, 100, 95)]
+
+
+@FAMILIES
+@pytest.mark.parametrize("accept", [False, True])
+@pytest.mark.parametrize("rate,roc,seq,again", ANEW)
+def test_sender_counts_anew_with_a_new_key(relay, clients, name, new_key, family, accept, rate, roc, seq, again):
+    pcks, stays = [new_key("pck", mki_length=4, roc_rate=0) for _ in range(2)], new_key(roc_rate=rate)
+    install(relay, *pcks, stays)
+    alice, bob, plain = clients("ran", family), clients("core", family), clients("core", family)
+    speaks = {"role": "initiator", "user": ALICE}
+    apply(relay, name, [alice.leg("alice", "srtp", pcks[0], protection=speaks | {"roc": roc}),
+                        bob.leg("bob", "srtp", stays), plain.leg("plain", "plain")])
+    receiver, before = mcx.SrtpReceiver(stays.group(ALICE)), relay.drops()
+
+    def say(sender):
+        ssrcs = []
+        for n in range(12):
+            alice.send(sender.protect(b"frame %d" % n))
+            assert plain.recv() == sender.last_plain
+            got = receiver.unprotect(bob.recv())  # an index that was used would be refused
+            assert (got.seq, got.payload) == (mcx.parse_rtp(sender.last_plain).seq, b"frame %d" % n)
+            ssrcs.append(got.ssrc)
+        return ssrcs
+
+    assert set(say(mcx.SrtpSender(pcks[0].private("initiator"), SSRC, seq=seq, roc=roc))) == {SSRC}
+    more = {"accept": [pcks[0].id_text]} if accept else {}
+    relay.call("leg.apply", {"session": name, "legs": [
+        alice.leg("alice", "srtp", pcks[1], protection=speaks | more)]})
+    ssrcs = say(mcx.SrtpSender(pcks[1].private("initiator"), SSRC, seq=again))
+    assert ssrcs[-1] != SSRC and len(set(ssrcs) - {SSRC}) == 1
+    assert relay.refused_since(before) == {}

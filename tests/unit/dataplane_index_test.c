@@ -87,18 +87,29 @@ static void push_run(uint64_t first, uint16_t n)
 	loop_process_burst(worker(), mbufs, n);
 }
 
-static void expect_copy(const struct lab_copy *copy, uint64_t index)
+static void expect_copy_of(const struct lab_copy *copy, uint32_t ssrc, uint64_t index)
 {
 	struct lab_packet packet = rtp_under(bob_key, index);
+	packet.ssrc = ssrc;
 	assert_int_equal(copy->leg, BOB);
 	assert_true(lab_copy_is(&lab, copy, &packet));
 }
 
-static void expect_run(uint64_t first, unsigned n)
+static void expect_copy(const struct lab_copy *copy, uint64_t index)
+{
+	expect_copy_of(copy, SSRC, index);
+}
+
+static void expect_run_of(uint32_t ssrc, uint64_t first, unsigned n)
 {
 	assert_int_equal(lab_take(&lab, 0, copies), n);
 	for (unsigned i = 0; i < n; i++)
-		expect_copy(&copies[i], first + i);
+		expect_copy_of(&copies[i], ssrc, first + i);
+}
+
+static void expect_run(uint64_t first, unsigned n)
+{
+	expect_run_of(SSRC, first, n);
 }
 
 static void expect_drops(enum drop_reason reason, uint64_t n)
@@ -347,9 +358,127 @@ static void forged_first_packets_are_bounded(void **state)
 	expect_drops(DROP_AUTH_FAIL, WORKER_BURST);
 }
 
+// --- a sender that counts anew with a new key, towards a key that stays ---
+
+enum { FRESH = 0x55667788 };
+
+static void give_ssrc(uint32_t ssrc)
+{
+	worker()->ssrcs[worker()->n_ssrcs++] = ssrc;
+}
+
+static void alice_gets_new_key(void)
+{
+	alice_key = lab_key_add(&lab, 4, alice_key->roc_rate, false);
+	lab.specs[ALICE].key = alice_key;
+	lab_connect(&lab);
+}
+
+static void seqs_go_on_from_roc_0(void **state)
+{
+	(void)state;
+	call_open(1);
+	give_ssrc(FRESH);
+	push_run(3 * ROC_1 + 5000, 12);
+	expect_run(3 * ROC_1 + 5000, 12);
+	alice_gets_new_key();
+	push_run(5012, 12);
+	expect_run_of(FRESH, 5012, 12);
+	push_run(5024, 12);
+	expect_run_of(FRESH, 5024, 12);
+	expect_drops(DROP_REPLAYED, 0);
+}
+
+// With each of several keys.
+static void seqs_begin_anew(void **state)
+{
+	(void)state;
+	call_open(0);
+	give_ssrc(FRESH + 1);
+	give_ssrc(FRESH);
+	push_run(0, 12);
+	expect_run(0, 12);
+	for (uint32_t i = 0; i < 2; i++) {
+		alice_gets_new_key();
+		push_run(0, 12);
+		expect_run_of(FRESH + i, 0, 12);
+	}
+	expect_drops(DROP_REPLAYED, 0);
+	assert_int_equal(worker()->ssrcs_taken, 2);
+}
+
+// The first of them were not used, because the sender began with a higher SEQ before.
+static void seqs_begin_a_little_lower(void **state)
+{
+	(void)state;
+	call_open(0);
+	give_ssrc(FRESH);
+	push_run(100, 12);
+	expect_run(100, 12);
+	alice_gets_new_key();
+	push_run(96, 20);
+	assert_int_equal(lab_take(&lab, 0, copies), 20);
+	for (unsigned i = 0; i < 20; i++)
+		expect_copy_of(&copies[i], i < 4 ? SSRC : FRESH, 96 + i);
+}
+
+// A fresh SSRC is worth a token, and there must be one.
+static void no_fresh_ssrc_for_who_counts_anew(void **state)
+{
+	(void)state;
+	call_open(0);
+	push_run(0, 2);
+	expect_run(0, 2);
+	alice_gets_new_key();
+	push_run(0, 1);
+	expect_drops(DROP_SSRC_POOL, 1);
+	give_ssrc(FRESH);
+	worker()->tsc_hz = UINT64_C(1) << 62; // no token comes back
+	worker()->legs[ALICE].tokens = 0;
+	push_run(1, 1);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_INDEX_USED), 1);
+	push_run(2, 3); // these were not used
+	expect_run(2, 3);
+}
+
+static void roc_goes_on_with_new_key(void **state)
+{
+	(void)state;
+	call_open(1);
+	give_ssrc(FRESH);
+	push_run(3 * ROC_1 + 5000, 12);
+	alice_gets_new_key();
+	push_run(3 * ROC_1 + 5012, 12);
+	expect_run(3 * ROC_1 + 5000, 24);
+}
+
+// They leave as they would have, once.
+static void late_packets_under_key_before(void **state)
+{
+	(void)state;
+	call_open(1);
+	give_ssrc(FRESH);
+	const struct lab_key *before = alice_key;
+	push_run(5000, 12);
+	expect_run(5000, 12);
+	struct rte_mbuf *late = frame_from_alice(4999);
+	alice_gets_new_key();
+	push_run(5000, 2);
+	lab.specs[ALICE].key = before;
+	lab_connect(&lab);
+	loop_process_burst(worker(), &late, 1);
+	lab.specs[ALICE].key = alice_key;
+	lab_connect(&lab);
+	push_run(5002, 2);
+	assert_int_equal(lab_take(&lab, 0, copies), 5);
+	static const uint64_t wanted[] = {5000, 5001, 4999, 5002, 5003};
+	for (unsigned i = 0; i < 5; i++)
+		expect_copy_of(&copies[i], i == 2 ? SSRC : FRESH, wanted[i]);
+}
+
 // --- plain media: the index is the relay's, and what receivers take it for who know only SEQs ---
 
-enum { FRESH = 0x55667788, CAROL = 2 };
+enum { CAROL = 2 };
 
 static void plain_call_open(void)
 {
@@ -358,7 +487,7 @@ static void plain_call_open(void)
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key});
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .port = 1});
 	lab_connect(&lab);
-	worker()->ssrcs[worker()->n_ssrcs++] = FRESH;
+	give_ssrc(FRESH);
 }
 
 // SEQs of the upper half are from before the wrap, by their timestamps.
@@ -451,6 +580,12 @@ int main(void)
 		in_lab(other_rocs_must_be_stated),
 		in_lab(stated_roc_yields_to_carried_one),
 		in_lab(forged_first_packets_are_bounded),
+		in_lab(seqs_go_on_from_roc_0),
+		in_lab(seqs_begin_anew),
+		in_lab(seqs_begin_a_little_lower),
+		in_lab(no_fresh_ssrc_for_who_counts_anew),
+		in_lab(roc_goes_on_with_new_key),
+		in_lab(late_packets_under_key_before),
 		in_lab(plain_packet_from_before_first),
 		in_lab(plain_packet_from_before_first_twice),
 		in_lab(plain_packet_overtaken_by_first),

@@ -161,6 +161,7 @@ static uint32_t ctx_publish(
 			.protocol = protocol,
 			.kind = KEY_BY_TALKER};
 	ctx->root = key->root;
+	ctx->serial = index + 1;
 	ctx->space = index; // each session key is there once
 	lab_require(lab->relay.cipher->expand(SRTP_AEAD_AES_128_GCM, session_key, ctx->key) == 0);
 	if (lab->relay.cryptodev)
