@@ -16,12 +16,14 @@
 #include "key/key_context.h"
 #include "session/media_watch.h"
 #include "session/session_apply.h"
+#include "session/session_follow.h"
 #include "session/session_learn.h"
 #include "session/session_store.h"
 
 enum {
 	APP_MAILS = 1024, // of one worker in one poll
 	APP_TICK_MS = 100,
+	FOLLOW_NS = 500000, // in one poll, for legs of large sessions whose key changed
 };
 
 static void answer_derive(
@@ -97,6 +99,7 @@ void app_poll(struct app *app)
 		fill_ssrcs(&app->ssrcs, app->relay.workers[w], &app->ssrcs_given[w]);
 	relay_poll_network(&app->relay, now_ms);
 	network_news_tell(&app->relay, &app->notices);
+	sessions_follow(&app->sessions, clock_now_ns() + FOLLOW_NS);
 	retire_poll(&app->retire);
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
 		app->ticked_ms = now_ms;

@@ -16,7 +16,7 @@ OCTETS_AT_MOST(struct stream, 320);
 OCTETS_AT_MOST(struct leg, 192);
 OCTETS_AT_MOST(struct leg_counters, 512); // for each worker
 OCTETS_AT_MOST(struct fanout_dest, 64);
-OCTETS_AT_MOST(struct session, 224);
+OCTETS_AT_MOST(struct session, 256);
 OCTETS_AT_MOST(struct session_leg, 512);
 
 // A key context with one stream: both, two slots in buckets half full, and what is kept by number of

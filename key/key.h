@@ -130,6 +130,11 @@ struct keystore {
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;
 	uint32_t n_by_state[KEY_N_TYPES][KEY_N_STATES]; // of n_roots
 	uint64_t change_round;                          // counts changes of keys
+	// Owners that have been told of a change and have not done all that follows from it: finish()
+	// has them do it at once. NULL: there are none. Root indices in use till then are in left.
+	void (*finish)(void *arg);
+	void *finish_arg;
+	uint32_t *left, n_left, left_size;
 	uint64_t install_serial;
 	uint32_t next_scope; // to try
 	uint32_t next_serial;

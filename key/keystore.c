@@ -101,8 +101,11 @@ static void store_note_due(struct keystore *store, const struct key_slot *slot)
 static void slot_take_root(struct keystore *store, struct key_slot *slot)
 {
 	// Indices of removed keys are reused once no worker can reach them any more.
-	if (store->n_free == 0 && store->n_touched == store->max)
+	if (store->n_free == 0 && store->n_touched == store->max) {
+		if (store->finish)
+			store->finish(store->finish_arg);
 		retire_all(store->retire);
+	}
 	slot->index = store->n_free > 0 ? store->free_roots[--store->n_free] : store->n_touched++;
 	store->roots[slot->index] = slot;
 	store->n_roots++;
@@ -168,6 +171,34 @@ static void root_release(void *arg, uint32_t index)
 	store->free_roots[store->n_free++] = index;
 }
 
+// What owners made of the key may name its root index until they have followed.
+static void root_leave(struct keystore *store, uint32_t index)
+{
+	if (!store->finish) {
+		retire_later(store->retire, root_release, store, index);
+		return;
+	}
+	if (store->n_left == store->left_size) {
+		store->left_size = store->left_size ? store->left_size * 2 : 16;
+		store->left = alloc_resize(store->left, store->left_size, sizeof(*store->left));
+	}
+	store->left[store->n_left++] = index;
+}
+
+void keystore_owners_follow(struct keystore *store, void (*finish)(void *arg), void *arg)
+{
+	store->finish = finish;
+	store->finish_arg = arg;
+}
+
+void keystore_owners_followed(struct keystore *store)
+{
+	store->finish = NULL;
+	for (uint32_t i = 0; i < store->n_left; i++)
+		retire_later(store->retire, root_release, store, store->left[i]);
+	store->n_left = 0;
+}
+
 bool key_remove(struct keystore *store, uint32_t scope, uint32_t id)
 {
 	struct key_slot *slot = keystore_find(store, scope, id);
@@ -179,7 +210,7 @@ bool key_remove(struct keystore *store, uint32_t scope, uint32_t id)
 	key_slot_clear_users(store, slot);
 	store->roots[slot->index] = NULL;
 	store->n_roots--;
-	retire_later(store->retire, root_release, store, slot->index);
+	root_leave(store, slot->index);
 	key_slot_release(store, slot);
 	return true;
 }
@@ -246,6 +277,7 @@ void keystore_fini(struct keystore *store)
 	key_domains_free(store);
 	index_spaces_fini(&store->spaces);
 	free(store->provisional);
+	free(store->left);
 	map_free(store->slots);
 	map_free(store->groups);
 	secmem_unmap(store->roots, store->max * sizeof(*store->roots));

@@ -306,29 +306,59 @@ void session_audiences_publish(struct sessions *sessions, const struct session *
 		audience_show(sessions, session->audiences[kind]);
 }
 
-static void audience_revise(struct sessions *sessions, struct audience *audience, uint8_t protocol)
+static bool variant_has_root(const struct fanout_variant *variant, uint32_t root)
+{
+	bool has = root == KEY_NONE || variant->key.root == root;
+	for (uint32_t i = 0; i < variant->n_others; i++)
+		has |= variant->others[i].root == root;
+	return has;
+}
+
+// Whether all root keys of a are among those of b.
+static bool variant_within(const struct fanout_variant *a, const struct fanout_variant *b)
+{
+	bool within = variant_has_root(b, a->key.root);
+	for (uint32_t i = 0; i < a->n_others; i++)
+		within &= variant_has_root(b, a->others[i].root);
+	return within;
+}
+
+// What a variant becomes at once when keys change: it is without those that went, and stays without
+// those that came; where no key stays nothing is sent.
+static struct fanout_variant variant_lose(
+	const struct fanout_variant *is, const struct fanout_variant *becomes)
+{
+	if (variant_within(is, becomes))
+		return *is;
+	if (variant_within(becomes, is))
+		return *becomes;
+	return (struct fanout_variant){
+		.mode = is->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE};
+}
+
+static void audience_revise(
+	struct sessions *sessions, struct audience *audience, uint8_t protocol, bool lose_only)
 {
 	for (uint32_t c = 0; c < audience->n_classes; c++) {
 		struct audience_class *class = audience->classes[c];
 		struct fanout_variant variant =
 			variant_of_leg(sessions->keys, class_leg(sessions, class), protocol);
+		if (lose_only)
+			variant = variant_lose(&class->variant, &variant);
 		audience_set_variant(audience, class, &variant);
 	}
+	audience_show(sessions, audience);
 }
 
-void session_audiences_revise(struct sessions *sessions, const struct session *session)
+void session_audiences_revise(
+	struct sessions *sessions, const struct session *session, bool lose_only)
 {
 	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
 		audience_revise(sessions, session->audiences[kind],
-			kind == AUDIENCE_RTP ? SRTP_RTP : SRTP_RTCP);
-}
-
-void leg_audience_revise(struct sessions *sessions, const struct session_leg *leg)
-{
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
-		if (!leg->own[protocol])
-			continue;
-		audience_revise(sessions, leg->own[protocol], protocol);
-		audience_show(sessions, leg->own[protocol]);
-	}
+			kind == AUDIENCE_RTP ? SRTP_RTP : SRTP_RTCP, lose_only);
+	const struct session_leg *leg;
+	TAILQ_FOREACH (leg, &session->legs, entry)
+		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS && leg->own[protocol];
+			protocol++)
+			audience_revise(sessions, leg->own[protocol], protocol, lose_only);
 }

@@ -23,10 +23,11 @@ void leg_audience_name(struct sessions *sessions, struct session_leg *leg);
 // It has none any more. The caller ends those that it had.
 void leg_audience_unname(struct session_leg *leg);
 
-// A key changed: what is sent to the receivers may be another variant. The leg's own audiences are
-// published with it.
-void session_audiences_revise(struct sessions *sessions, const struct session *session);
-void leg_audience_revise(struct sessions *sessions, const struct session_leg *leg);
+// A key changed, or the session's description: what is sent to the receivers may be another variant.
+// Publishes all audiences of the session and its legs. lose_only: keys that went are no longer used,
+// those that came are not used yet.
+void session_audiences_revise(
+	struct sessions *sessions, const struct session *session, bool lose_only);
 
 void session_audiences_publish(struct sessions *sessions, const struct session *session);
 // The leg's own, and those of legs that name it.

@@ -22,6 +22,7 @@
 #include "session/leg_bind.h"
 #include "session/leg_remote.h"
 #include "session/session_check.h"
+#include "session/session_follow.h"
 #include "session/session_legs.h"
 #include "session/session_publish.h"
 #include "session/session_spec.h"
@@ -199,7 +200,7 @@ static void session_set_legs(
 	struct sessions *sessions, struct session *session, struct leg_spec *specs, uint32_t n)
 {
 	struct leavers leavers = legs_not_in(session, specs, n);
-	session_audiences_revise(sessions, session); // its group or service may be others
+	session_audiences_revise(sessions, session, false); // its group or service may be others
 	session_change_legs(sessions, session, specs, n, &leavers);
 	free(leavers.legs);
 }
@@ -402,6 +403,7 @@ bool session_remove(struct sessions *sessions, struct session *session, json_t *
 		return false;
 	for (uint32_t i = 0; i < session->n_keys; i++)
 		key_remove(sessions->keys, session->scope, session->key_ids[i]);
+	session_follow_end(session);
 	map_remove(sessions->by_id, session->spec.id, strlen(session->spec.id));
 	sessions_count(sessions, session, -1);
 	session_free(session);

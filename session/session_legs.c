@@ -40,9 +40,17 @@ void session_leg_add(struct session *session, struct session_leg *leg)
 		map_add_leg(session->legs_by_id, leg);
 }
 
+// Whoever is at the leg goes on with the one behind it.
+static void list_remove(struct session *session, struct session_leg *leg)
+{
+	if (session->follows_at == leg)
+		session->follows_at = TAILQ_NEXT(leg, entry);
+	TAILQ_REMOVE(&session->legs, leg, entry);
+}
+
 void session_leg_drop(struct session *session, struct session_leg *leg)
 {
-	TAILQ_REMOVE(&session->legs, leg, entry);
+	list_remove(session, leg);
 	session->n_legs--;
 	if (!session->legs_by_id)
 		return;
@@ -55,6 +63,8 @@ void session_leg_drop(struct session *session, struct session_leg *leg)
 
 void session_leg_to_end(struct session *session, struct session_leg *leg)
 {
-	TAILQ_REMOVE(&session->legs, leg, entry);
+	list_remove(session, leg);
 	TAILQ_INSERT_TAIL(&session->legs, leg, entry);
+	if (session->follows && !session->follows_at)
+		session->follows_at = leg;
 }

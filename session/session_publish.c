@@ -6,13 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_common.h>
-
 #include "dataplane/audience.h"
 #include "dataplane/relay_tables.h"
 #include "dataplane/retire.h"
 #include "host/multicast.h"
-#include "session/leg_audience.h"
 #include "session/session_build.h"
 
 static void release_memory(void *what, uint32_t index)
@@ -43,21 +40,6 @@ void leg_publish(struct sessions *sessions, const struct session_leg *leg)
 	if (leg->group)
 		udp_map_set(leg->group->legs, &leg->spec.remote, leg->index);
 	retire_memory(sessions, before);
-}
-
-// A key that its legs use has changed: fan-outs first, after which nothing published refers to its
-// contexts.
-void session_follow_key(struct key_owner *owner)
-{
-	struct session *session = container_of(owner, struct session, owner);
-	struct sessions *sessions = session->sessions;
-	session_audiences_revise(sessions, session);
-	session_audiences_publish(sessions, session);
-	struct session_leg *leg;
-	TAILQ_FOREACH (leg, &session->legs, entry) {
-		leg_audience_revise(sessions, leg);
-		leg_publish(sessions, leg);
-	}
 }
 
 // Another leg may have got the address in the same change.

@@ -11,9 +11,6 @@
 // Builds and publishes anew what workers see of a leg, but for the fan-outs that it is in.
 void leg_publish(struct sessions *sessions, const struct session_leg *leg);
 
-// For struct key_owner: a key that its legs name has changed.
-void session_follow_key(struct key_owner *owner);
-
 // First, before anything that it refers to is retired: no worker finds the leg any more.
 void leg_unpublish(struct sessions *sessions, struct session_leg *leg);
 // Nor at addresses that it had before it was bound anew.

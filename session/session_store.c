@@ -26,6 +26,7 @@ int sessions_init(
 		.max_legs = max_legs,
 		.by_id = map_new(),
 	};
+	TAILQ_INIT(&sessions->following);
 	sessions->by_leg = secmem_map(max_legs * sizeof(*sessions->by_leg));
 	sessions->free_legs = secmem_map(max_legs * sizeof(*sessions->free_legs));
 	sessions->watches = secmem_map(max_legs * sizeof(*sessions->watches));

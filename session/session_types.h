@@ -139,8 +139,12 @@ struct session {
 	uint32_t n_keys;
 	TAILQ_HEAD(, session_leg) legs; // in the order in which they were stated
 	uint32_t n_legs;
-	struct map *legs_by_id;                 // NULL: there are few
-	struct gmk_ways *gmk_ways;              // of its legs; NULL: none yet
+	struct map *legs_by_id; // NULL: there are few
+	TAILQ_ENTRY(session) follows_entry;
+	struct session_leg
+		*follows_at;       // leg that is to follow a change of a key next; NULL: none is
+	bool follows;              // in sessions.following
+	struct gmk_ways *gmk_ways; // of its legs; NULL: none yet
 	struct audience *audiences[AUDIENCE_N]; // of legs without `to`
 	uint64_t heard_tsc;        // media_watch: when media was last accepted, or it was made
 	bool silent;               // media_watch: its timeout was noticed
@@ -166,11 +170,12 @@ struct sessions {
 	uint32_t max_sessions, max_legs;
 	struct map *by_id;
 	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];
-	uint32_t n_silent;           // sessions whose timeout was reported
-	struct session_leg **by_leg; // by leg index; secmem_map'd, touched as used
-	struct leg_watch *watches;   // by leg index
-	uint32_t watch_cursor;       // leg that media_watch looked at last
-	uint32_t n_legs;             // in use
+	uint32_t n_silent;               // sessions whose timeout was reported
+	TAILQ_HEAD(, session) following; // a change of a key
+	struct session_leg **by_leg;     // by leg index; secmem_map'd, touched as used
+	struct leg_watch *watches;       // by leg index
+	uint32_t watch_cursor;           // leg that media_watch looked at last
+	uint32_t n_legs;                 // in use
 	uint32_t next_serial;
 	uint32_t n_touched;
 	uint32_t *free_legs, n_free;

@@ -20,6 +20,9 @@
 #include "base/secmem.h"
 #include "control/app.h"
 #include "crypto/cipher_registry.h"
+#include "key/key_domain.h"
+#include "key/key_slot.h"
+#include "session/session_follow.h"
 #include "session/session_legs.h"
 #include "session/session_store.h"
 #include "tests/unit/dataplane_lab.h"
@@ -465,6 +468,111 @@ static void a_session_is_shown_in_slices(void **state)
 	session_close();
 }
 
+// --- keys
+
+static const struct key_slot *key_install_in_group(const char *id)
+{
+	assert_true(call("key.install",
+		"{\"keys\":[{\"id\":\"%s\",\"value\":\"11111111111111111111111111111111\","
+		"\"rand\":\"000102030405060708090a0b0c0d0e0f\",\"groups\":[\"sip:g\"]}]}",
+		id));
+	const struct key_slot *slot = keystore_find(&app.keys,
+		keystore_domain_find(&app.keys, "home"), (uint32_t)strtoul(id, NULL, 16));
+	assert_non_null(slot);
+	return slot;
+}
+
+// How many legs take what comes under that root key.
+static uint32_t legs_with_key(uint32_t root)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < app.relay.legs.size; i++) {
+		const struct leg *leg = leg_get(&app.relay.legs, i);
+		for (uint32_t k = 0; leg && k < leg->in[SRTP_RTP].n_keys; k++)
+			n += leg->in[SRTP_RTP].keys[k].root == root;
+	}
+	return n;
+}
+
+static const struct fanout_variant *session_variant(const struct session *session)
+{
+	const struct fanout *fanout = atomic_load(&session->audiences[AUDIENCE_RTP]->fanout);
+	assert_int_equal(fanout->n_variants, 1);
+	return &fanout->variants[0];
+}
+
+// All legs know a key before any media is sent under it, none is sent under one that has gone, and a leg that is
+// there when it is asked for follows once.
+static void a_large_session_follows_a_key_step_by_step(void **state)
+{
+	(void)state;
+	session_open(MANY);
+	const struct session *session = session_find(&app.sessions, "call");
+	uint32_t old = key_install_in_group("0a000001")->index;
+	sessions_follow(&app.sessions, UINT64_MAX);
+	assert_false(session->follows);
+
+	uint32_t new = key_install_in_group("0a00000c")->index;
+	unsigned n_steps = 0;
+	for (; session->follows; n_steps++) {
+		assert_int_equal(session_variant(session)->key.root, old);
+		if (n_steps == 100) { // the leg that is next leaves, one joins, one changes
+			assert_true(leg_remove((uint32_t)atoi(session->follows_at->spec.id + 1)));
+			assert_true(leg_apply(MANY, &(struct stated){.there = true}));
+			assert_true(leg_apply(1, &(struct stated){.there = true, .moved = 1}));
+			assert_int_equal(session_variant(session)->key.root, old);
+		}
+		sessions_follow(&app.sessions, 0);
+	}
+	assert_true(n_steps > MANY - 10);
+	assert_int_equal(legs_with_key(new), MANY);
+	assert_int_equal(legs_with_key(old), MANY);
+	assert_int_equal(session_variant(session)->key.root, new);
+	assert_int_equal(session_variant(session)->n_others, 1);
+
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a000001\"}]}"));
+	assert_true(session->follows);
+	assert_int_equal(session_variant(session)->n_others, 0);
+	assert_int_not_equal(key_install_in_group("0a00000d")->index, old);
+	retire_all(&app.retire);
+	assert_int_not_equal(key_install_in_group("0a00000e")->index, old);
+	assert_int_equal(session_variant(session)->key.root, new);
+	sessions_follow(&app.sessions, UINT64_MAX);
+	assert_int_equal(legs_with_key(old), 0);
+	assert_int_equal(session_variant(session)->n_others, 2);
+	retire_all(&app.retire);
+	assert_int_equal(key_install_in_group("0a00000f")->index, old);
+
+	assert_true(session->follows);
+	session_close();
+	assert_true(TAILQ_EMPTY(&app.sessions.following));
+	assert_null(app.keys.finish);
+}
+
+// When the last index of a root key is wanted it is waited for.
+static void indices_of_keys_do_not_run_out(void **state)
+{
+	(void)state;
+	key_install_in_group("0a000001");
+	session_open(MANY);
+	while (app.keys.n_roots < app.keys.max) {
+		char id[16];
+		snprintf(id, sizeof(id), "0b%06x", app.keys.n_roots);
+		key_install_in_group(id);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0b000020\"}]}"));
+		key_install_in_group("0b000020");
+	}
+	session_close();
+}
+
+// What goes on beside requests goes on when a test says so.
+static void poll_nothing(void *arg)
+{
+	(void)arg;
+}
+
 static int app_start(void **state)
 {
 	(void)state;
@@ -494,6 +602,7 @@ static int app_start(void **state)
 	app.ssrcs.used_up = 1; // no state directory
 	if (app_open(&app, &(struct config_limits){64, 64, LEGS_MAX, 64}) != 0)
 		return -1;
+	app.api.poll = poll_nothing;
 	assert_true(call("key.install",
 		"{\"keys\":[{\"id\":\"0a000001\",\"value\":\"11111111111111111111111111111111\","
 		"\"rand\":\"000102030405060708090a0b0c0d0e0f\"}]}"));
@@ -515,7 +624,9 @@ int main(void)
 		cmocka_unit_test(everyone_sends_to_whom_he_has_to),
 		cmocka_unit_test(ninth_way_to_use_a_gmk_is_refused),
 		cmocka_unit_test(what_stays_is_not_taken_again),
-		cmocka_unit_test(a_session_is_shown_in_slices)};
+		cmocka_unit_test(a_session_is_shown_in_slices),
+		cmocka_unit_test(a_large_session_follows_a_key_step_by_step),
+		cmocka_unit_test(indices_of_keys_do_not_run_out)};
 	alarm(300); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
 }
