@@ -207,13 +207,14 @@ static __rte_noinline void copies_send(struct worker *worker, const struct fanou
 	uint32_t self, const struct payload *payload, struct rte_mbuf *own)
 {
 	const struct fanout_dest *last = own ? last_dest(variant, self) : NULL;
-	const struct fanout_part *part = &variant->first, *more = variant->more;
+	const struct fanout_part *more = variant->more;
+	struct fanout_part part = variant->first;
 	struct copies copies;
 	copies.n = 0;
 	copies.wanted = variant->n_dests - (own != NULL);
-	for (uint32_t left = variant->n_more;; left--, part = more++) {
-		for (uint32_t i = 0; i < part->n; i++) {
-			const struct fanout_dest *dest = &part->dests[i];
+	for (uint32_t left = variant->n_more;; left--, part = *more++) {
+		const struct fanout_dest *end = part.dests + part.n;
+		for (const struct fanout_dest *dest = part.dests; dest < end; dest++) {
 			if (dest->leg == self)
 				continue;
 			output_count_drop(worker, dest,
