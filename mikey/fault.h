@@ -36,7 +36,21 @@
 	_(PROFILE, "profile")                                                                      \
 	_(PURPOSE_TAG, "purpose-tag")                                                              \
 	_(KEY_PARAMETERS, "key-parameters")                                                        \
-	_(KEY_TYPE, "key-type")
+	_(KEY_TYPE, "key-type")                                                                    \
+	_(TIMESTAMP_OLD, "timestamp-old")                                                          \
+	_(TIMESTAMP_FUTURE, "timestamp-future")                                                    \
+	_(UNKNOWN_KMS, "unknown-kms")                                                              \
+	_(KMS_REVOKED, "kms-revoked")                                                              \
+	_(KMS_NOT_VALID, "kms-not-valid")                                                          \
+	_(NOT_FOR_US, "not-for-us")                                                                \
+	_(NO_KEY_MATERIAL, "no-key-material")                                                      \
+	_(INITIATOR_OTHER, "initiator")                                                            \
+	_(INITIATOR_HIDDEN, "initiator-hidden")                                                    \
+	_(NOT_AUTHORIZED, "not-authorized")                                                        \
+	_(SIGNATURE, "signature")                                                                  \
+	_(SAKKE_DATA, "sakke")                                                                     \
+	_(SPI, "spi")                                                                              \
+	_(KEY_EXPIRED, "key-expired")
 
 enum mikey_reason {
 #define _(name, slug) MIKEY_##name,

@@ -46,6 +46,10 @@ enum mikey_quirk {
 	MIKEY_QUIRK_EMPTY_MAP_ANY_TYPE = 1 << 1, // no crypto session, and map type 0
 	MIKEY_QUIRK_UID_BASE64 = 1 << 2,         // a hidden identity is base64 (F.2.1)
 	MIKEY_QUIRK_KMS_DEFAULTS = 1 << 3,       // IDRkmsi and IDRkmsr may be missing
+	MIKEY_QUIRK_UNPADDED_W = 1 << 4,         // g^r is hashed without leading zero octets
+	MIKEY_QUIRK_SIGNED_WITHOUT_SIGN_HEADER = 1 << 5, // without S type and length
+	MIKEY_QUIRK_KEY_TYPE_MISMATCH = 1 << 6,    // key type of E.6.11 against the purpose tag
+	MIKEY_QUIRK_STATUS_ZERO_AT_FIRST = 1 << 7, // a key that is not here has status 0
 };
 
 // Octets of the message; NULL if it has none such.

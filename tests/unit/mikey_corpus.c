@@ -26,6 +26,10 @@ unsigned corpus_quirks(const struct vector *section)
 		{"empty_map_any_type", MIKEY_QUIRK_EMPTY_MAP_ANY_TYPE},
 		{"uid_base64", MIKEY_QUIRK_UID_BASE64},
 		{"kms_defaults", MIKEY_QUIRK_KMS_DEFAULTS},
+		{"unpadded_w", MIKEY_QUIRK_UNPADDED_W},
+		{"signature_without_sign_header", MIKEY_QUIRK_SIGNED_WITHOUT_SIGN_HEADER},
+		{"key_type_mismatch", MIKEY_QUIRK_KEY_TYPE_MISMATCH},
+		{"status_zero_at_first", MIKEY_QUIRK_STATUS_ZERO_AT_FIRST},
 	};
 	unsigned quirks = 0;
 	const char *options = vector_has(section, "options") ? vector_text(section, "options") : "";
