@@ -8,6 +8,7 @@
 
 #include "crypto/mcdata.h"
 #include "mikey/utf8.h"
+#include "mikey/writer.h"
 
 enum {
 	NESTED_LEN = 3,     // octets: IEI and length around the parameters
@@ -168,6 +169,12 @@ static bool type_has_groups(enum mikey_type type)
 	return type == MIKEY_GMK || type == MIKEY_MKFC || type == MIKEY_MUSIK;
 }
 
+static bool text_ok(const struct mikey_octets *text)
+{
+	return text->len <= MIKEY_TEXT_MAX && !memchr(text->octets, 0, text->len) &&
+	       utf8_valid(text->octets, text->len);
+}
+
 static bool fields_read(struct reader *r, enum mikey_type type, struct mikey_key_parameters *p)
 {
 	nested_enter(r);
@@ -181,8 +188,7 @@ static bool fields_read(struct reader *r, enum mikey_type type, struct mikey_key
 	p->status = (uint32_t)read_number(status, 4);
 	p->activation = read_number(activation, 5);
 	p->expiry = read_number(expiry, 5);
-	if (p->text.len > MIKEY_TEXT_MAX || memchr(p->text.octets, 0, p->text.len) ||
-		!utf8_valid(p->text.octets, p->text.len))
+	if (!text_ok(&p->text))
 		return fail(r, "the text is not UTF-8 of at most 255 octets");
 	if (p->expiry != 0 && p->activation >= p->expiry)
 		return fail(r, "activation is not before expiry");
@@ -211,6 +217,49 @@ bool mikey_key_parameters_read(const struct mikey_message *message, enum mikey_t
 	if (!ok)
 		mikey_key_parameters_free(parameters);
 	return ok;
+}
+
+static bool writable(const struct mikey_key_parameters *p)
+{
+	if ((p->text.len > 0 && !text_ok(&p->text)) || p->n_groups > MIKEY_GROUPS_MAX)
+		return false;
+	for (unsigned i = 0; i < p->n_groups; i++)
+		if (!uri_ok(&p->groups[i]))
+			return false;
+	return p->activation <= MIKEY_KEY_TIME_MAX && p->expiry <= MIKEY_KEY_TIME_MAX &&
+	       (p->expiry == 0 || p->activation < p->expiry);
+}
+
+static void write_groups(struct mikey_writer *w, const struct mikey_key_parameters *p)
+{
+	size_t len = 1;
+	for (unsigned i = 0; i < p->n_groups; i++)
+		len += 3 + p->groups[i].len;
+	mikey_write_number(w, len, 2);
+	mikey_write_number(w, p->n_groups, 1);
+	for (unsigned i = 0; i < p->n_groups; i++) {
+		mikey_write_number(w, GROUP_ID_IEI, 1);
+		mikey_write_number(w, p->groups[i].len, 2);
+		mikey_write(w, p->groups[i].octets, p->groups[i].len);
+	}
+}
+
+size_t mikey_key_parameters_write(
+	const struct mikey_key_parameters *parameters, enum mikey_type type, uint8_t *out)
+{
+	const struct mikey_key_parameters *p = parameters;
+	struct mikey_writer w = {.out = out, .room = MIKEY_MESSAGE_MAX};
+	if (!writable(p))
+		return 0;
+	mikey_write_number(&w, type, 1);
+	mikey_write_number(&w, p->status, 4);
+	mikey_write_number(&w, p->activation, 5);
+	mikey_write_number(&w, p->expiry, 5);
+	mikey_write_number(&w, p->text.len, 2);
+	mikey_write(&w, p->text.octets, p->text.len);
+	if (type_has_groups(type))
+		write_groups(&w, p);
+	return w.len <= w.room ? w.len : 0;
 }
 
 void mikey_key_parameters_free(struct mikey_key_parameters *parameters)

@@ -39,4 +39,12 @@ bool mikey_key_parameters_read(const struct mikey_message *message, enum mikey_t
 	const uint8_t *ssv, size_t ssv_len, bool any_key_type,
 	struct mikey_key_parameters *parameters, struct mikey_fault *fault);
 
+// The parameters of a key of this type as they are encrypted (E.6.1), flat; out has room for
+// MIKEY_MESSAGE_MAX octets. key_type is that of the type, whatever it is in parameters; group IDs are
+// written where E.6.1 NOTE has them. Returns the octets, or 0 if they are more than that, if a text
+// or a group ID is none that mikey_key_parameters_read() takes, or if activation is not before
+// expiry.
+size_t mikey_key_parameters_write(
+	const struct mikey_key_parameters *parameters, enum mikey_type type, uint8_t *out);
+
 void mikey_key_parameters_free(struct mikey_key_parameters *parameters);

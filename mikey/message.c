@@ -21,10 +21,8 @@ enum {
 	SRTP_ID_LEN = 9,           // octets: policy, SSRC, ROC
 	SESSION_SSRC = 4,          // octets of session data
 	SESSION_SSRC_ROC_SEQ = 10, // the same if S is 1
-	EXTENSION_SAKKE_TO_SELF = 6,
-	EXTENSION_KEY_PARAMETERS = 7,
-	SIGNATURE_HEADER_LEN = 2, // octets, which the signature covers
-	UID_BASE64_LEN = 44,      // octets
+	SIGNATURE_HEADER_LEN = 2,  // octets, which the signature covers
+	UID_BASE64_LEN = 44,       // octets
 };
 
 // Reads the message from its start to its end.
@@ -345,12 +343,12 @@ static bool read_extension(struct reader *r)
 	struct mikey_octets data;
 	if (!head || !take_octets(r, read16(head + 1), "general extension", &data))
 		return false;
-	struct mikey_octets *known = head[0] == EXTENSION_SAKKE_TO_SELF ? &r->message->to_self
-				     : head[0] == EXTENSION_KEY_PARAMETERS
+	struct mikey_octets *known = head[0] == MIKEY_EXTENSION_SAKKE_TO_SELF ? &r->message->to_self
+				     : head[0] == MIKEY_EXTENSION_KEY_PARAMETERS
 					     ? &r->message->key_parameters
 					     : NULL;
 	if (known && known->octets)
-		return fail_twice(r, head[0] == EXTENSION_SAKKE_TO_SELF
+		return fail_twice(r, head[0] == MIKEY_EXTENSION_SAKKE_TO_SELF
 					     ? "general extension 6 (SAKKE-to-self)"
 					     : "general extension 7 (key parameters)");
 	if (known)

@@ -37,6 +37,9 @@ enum mikey_payload {
 	MIKEY_SAKKE = 26,
 };
 
+// Types of general extensions (RFC 3830 6.15, TS 33.180 E.5, E.6).
+enum { MIKEY_EXTENSION_SAKKE_TO_SELF = 6, MIKEY_EXTENSION_KEY_PARAMETERS = 7 };
+
 // CS ID map types (RFC 3830 6.1.1, RFC 6043 6.1.1).
 enum mikey_map_type { MIKEY_MAP_SRTP_ID = 0, MIKEY_MAP_EMPTY = 1, MIKEY_MAP_GENERIC_ID = 2 };
 

@@ -3,8 +3,6 @@
 
 #include "mikey/profile.h"
 
-#include <string.h>
-
 // Parameters of a security policy for SRTP (RFC 3830 6.10.1, RFC 4771 5, RFC 7714 14.3).
 enum parameter {
 	SP_ENCRYPTION = 0,
@@ -284,11 +282,15 @@ static bool policies_ok(const struct mikey_message *message, struct mikey_fault 
 	return true;
 }
 
+static bool profile_equal(const struct mikey_profile *a, const struct mikey_profile *b)
+{
+	return a->suite == b->suite && a->roc_rate == b->roc_rate;
+}
+
 bool mikey_profile_read(const struct mikey_message *message, enum mikey_type type,
 	struct mikey_profile *profile, struct mikey_fault *fault)
 {
-	*profile = (struct mikey_profile){
-		.suite = SRTP_AEAD_AES_128_GCM, .roc_rate = type == MIKEY_GMK ? GMK_ROC_RATE : 0};
+	*profile = mikey_profile_default(type);
 	if (!policies_ok(message, fault))
 		return false;
 	for (unsigned i = 0; i < message->n_cs; i++)
@@ -298,10 +300,67 @@ bool mikey_profile_read(const struct mikey_message *message, enum mikey_type typ
 		struct mikey_profile other;
 		if (!policy_read(message, &message->policies[i], &other, fault))
 			return false;
-		if (i > 0 && memcmp(&other, profile, sizeof(other)) != 0)
+		if (i > 0 && !profile_equal(&other, profile))
 			return mikey_fail(fault, MIKEY_PROFILE, 8,
 				"the SPs differ; accepted: one profile for one key");
 		*profile = other;
 	}
 	return true;
+}
+
+struct mikey_profile mikey_profile_default(enum mikey_type type)
+{
+	return (struct mikey_profile){
+		.suite = SRTP_AEAD_AES_128_GCM, .roc_rate = type == MIKEY_GMK ? GMK_ROC_RATE : 0};
+}
+
+bool mikey_profile_is_default(const struct mikey_profile *profile, enum mikey_type type)
+{
+	const struct mikey_profile is = mikey_profile_default(type);
+	return profile_equal(profile, &is);
+}
+
+// --- writing: what the tables of E.2.2 and E.3.2 list
+
+static uint8_t *parameter_put(uint8_t *at, enum parameter type, uint8_t value)
+{
+	*at++ = (uint8_t)type;
+	*at++ = 1;
+	*at++ = value;
+	return at;
+}
+
+static uint8_t *roc_put(uint8_t *at, uint16_t rate)
+{
+	at = parameter_put(at, SP_AUTH, RCCM3);
+	*at++ = SP_ROC_RATE; // 16 bits (RFC 4771 5)
+	*at++ = 2;
+	*at++ = (uint8_t)(rate >> 8);
+	*at++ = (uint8_t)rate;
+	at = parameter_put(at, SP_SRTP_TAG_LEN, ROC_LEN);
+	return parameter_put(at, SP_SRTCP_TAG_LEN, 0);
+}
+
+size_t mikey_profile_write(
+	const struct mikey_profile *profile, uint8_t parameters[MIKEY_POLICY_MAX])
+{
+	const enum srtp_suite suite = profile->suite;
+	const bool gcm = srtp_suite_is_aead(suite);
+	uint8_t *at = parameters;
+	at = parameter_put(at, SP_ENCRYPTION, gcm ? AES_GCM : AES_CM);
+	at = parameter_put(at, SP_ENCRYPTION_KEY_LEN, srtp_suite_key_len(suite));
+	at = parameter_put(at, SP_SALT_LEN, srtp_suite_salt_len(suite));
+	at = parameter_put(at, SP_PRF, 0);
+	at = parameter_put(at, SP_KEY_DERIVATION_RATE, 0);
+	if (gcm && profile->roc_rate > 0)
+		at = roc_put(at, profile->roc_rate);
+	if (gcm) {
+		at = parameter_put(at, SP_AEAD_TAG_LEN, SRTP_GCM_TAG_LEN);
+	} else {
+		at = parameter_put(at, SP_AUTH, HMAC_SHA1);
+		at = parameter_put(at, SP_AUTH_KEY_LEN, SRTP_AUTH_KEY_LEN);
+		at = parameter_put(at, SP_SRTP_TAG_LEN, srtp_suite_tag_len(suite, SRTP_RTP));
+		at = parameter_put(at, SP_SRTCP_TAG_LEN, srtp_suite_tag_len(suite, SRTP_RTCP));
+	}
+	return (size_t)(at - parameters);
 }

@@ -32,6 +32,16 @@ struct mikey_profile {
 	uint16_t roc_rate; // R of RFC 4771 mode 3; 0: packets carry no ROC
 };
 
+enum { MIKEY_POLICY_MAX = 64 }; // octets of the parameters of a policy that is written here
+
+// The profile that a message without SP means (E.2.2, E.3.2, E.4.2).
+struct mikey_profile mikey_profile_default(enum mikey_type type);
+bool mikey_profile_is_default(const struct mikey_profile *profile, enum mikey_type type);
+
+// The parameters of a security policy (RFC 3830 6.10) for a profile. Returns their octets.
+size_t mikey_profile_write(
+	const struct mikey_profile *profile, uint8_t parameters[MIKEY_POLICY_MAX]);
+
 // The profile of a decoded message of this type: that of its SPs, or the default of the type (E.2.2,
 // E.3.2, E.4.2) if it has none. False with *fault filled in.
 bool mikey_profile_read(const struct mikey_message *message, enum mikey_type type,
