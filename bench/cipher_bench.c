@@ -207,10 +207,13 @@ static struct chunk unprotect_run(void *arg, unsigned worker)
 }
 
 #define BENCH(name_, what_, octets_, keys_, run_)                                                  \
-	{                                                                                          \
-		.name = name_, .what = what_, .octets = octets_, .keys = keys_,                    \
-		.open = cipher_bench_open, .run = run_, .close = cipher_bench_close                \
-	}
+	{.name = name_,                                                                            \
+		.what = what_,                                                                     \
+		.octets = octets_,                                                                 \
+		.keys = keys_,                                                                     \
+		.open = cipher_bench_open,                                                         \
+		.run = run_,                                                                       \
+		.close = cipher_bench_close}
 
 const struct bench cipher_benches[] = {
 	BENCH("cipher-gcm128-40", "bare IPsec-MB, warm key", 40, 0, cipher_run),

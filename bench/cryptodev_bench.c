@@ -90,11 +90,14 @@ static struct chunk cryptodev_run(void *arg, unsigned worker)
 }
 
 #define BENCH(name_, device_, octets_)                                                             \
-	{                                                                                          \
-		.name = name_, .what = "a crypto device, encryption, warm key", .octets = octets_, \
-		.alone = true, .detail = device_, .open = cryptodev_bench_open,                    \
-		.run = cryptodev_run, .close = cryptodev_bench_close                               \
-	}
+	{.name = name_,                                                                            \
+		.what = "a crypto device, encryption, warm key",                                   \
+		.octets = octets_,                                                                 \
+		.alone = true,                                                                     \
+		.detail = device_,                                                                 \
+		.open = cryptodev_bench_open,                                                      \
+		.run = cryptodev_run,                                                              \
+		.close = cryptodev_bench_close}
 
 const struct bench cryptodev_benches[] = {
 	BENCH("cryptodev-aesni-gcm-160", "crypto_aesni_gcm0", 160),

@@ -140,10 +140,13 @@ static void libsrtp_close(void *arg)
 }
 
 #define BENCH(name_, what_, keys_)                                                                 \
-	{                                                                                          \
-		.name = name_, .what = what_, .keys = keys_, .octets = PAYLOAD_LEN,                \
-		.open = libsrtp_open, .run = libsrtp_run, .close = libsrtp_close                   \
-	}
+	{.name = name_,                                                                            \
+		.what = what_,                                                                     \
+		.keys = keys_,                                                                     \
+		.octets = PAYLOAD_LEN,                                                             \
+		.open = libsrtp_open,                                                              \
+		.run = libsrtp_run,                                                                \
+		.close = libsrtp_close}
 
 const struct bench libsrtp_benches[] = {
 	BENCH("libsrtp2-reencrypt-160", "libsrtp2: unprotect and protect, one key each way", 2),

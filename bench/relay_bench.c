@@ -296,11 +296,15 @@ static const struct scene unknown_user = {.in = KEYS_GMK,
 	.shape = {GMK_SHAPE(160, 1), .flaw = TRAFFIC_UNKNOWN_USER}};
 
 #define BENCH(name_, what_, scene_, keys_, octets_, copies_)                                       \
-	{                                                                                          \
-		.name = name_, .what = what_, .detail = &(scene_), .keys = keys_,                  \
-		.octets = octets_, .copies = copies_, .open = relay_bench_open,                    \
-		.run = relay_bench_run, .close = relay_bench_close                                 \
-	}
+	{.name = name_,                                                                            \
+		.what = what_,                                                                     \
+		.detail = &(scene_),                                                               \
+		.keys = keys_,                                                                     \
+		.octets = octets_,                                                                 \
+		.copies = copies_,                                                                 \
+		.open = relay_bench_open,                                                          \
+		.run = relay_bench_run,                                                            \
+		.close = relay_bench_close}
 
 const struct bench relay_benches[] = {
 	BENCH("relay-reencrypt-160-1k", "from GMK to GMK", reencrypt_1k, 1000, 160, 1),

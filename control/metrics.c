@@ -69,9 +69,7 @@ static uint64_t counter_value(const struct counter *counter, const void *structu
 static void write_workers(struct evbuffer *out, const struct relay *relay)
 {
 #define COUNTER(member, name, unit, help)                                                          \
-	{                                                                                          \
-		"mcxrelay_worker_" name, unit, help, offsetof(struct worker_counters, member)      \
-	}
+	{"mcxrelay_worker_" name, unit, help, offsetof(struct worker_counters, member)}
 	static const struct counter counters[] = {
 		COUNTER(loops, "loops", "", "Turns of the worker's poll loop."),
 		COUNTER(busy_loops, "busy_loops", "",
@@ -102,9 +100,7 @@ static void write_workers(struct evbuffer *out, const struct relay *relay)
 static void write_cryptodev(struct evbuffer *out, const struct relay *relay)
 {
 #define COUNTER(member, name, help)                                                                \
-	{                                                                                          \
-		"mcxrelay_cryptodev_" name, "", help, offsetof(struct device_counters, member)     \
-	}
+	{"mcxrelay_cryptodev_" name, "", help, offsetof(struct device_counters, member)}
 	static const struct counter counters[] = {
 		COUNTER(device_ops, "operations",
 			"Operations that the crypto device has finished."),
@@ -148,9 +144,7 @@ static void write_port_counters(
 	struct evbuffer *out, const struct relay *relay, const struct rte_eth_stats stats[])
 {
 #define COUNTER(member, name, unit, help)                                                          \
-	{                                                                                          \
-		"mcxrelay_port_" name, unit, help, offsetof(struct rte_eth_stats, member)          \
-	}
+	{"mcxrelay_port_" name, unit, help, offsetof(struct rte_eth_stats, member)}
 	static const struct counter counters[] = {
 		COUNTER(ipackets, "rx_packets", "packets", "Frames received, by the device."),
 		COUNTER(ibytes, "rx_octets", "octets", "Octets received, by the device."),
@@ -301,10 +295,8 @@ static unsigned listener_samples(
 static void write_listeners(struct evbuffer *out, const struct metrics_source *source)
 {
 #define COUNTED(member, name, type, suffix, help)                                                  \
-	{                                                                                          \
-		{"mcxrelay_control_" name, "", help, offsetof(struct server_counters, member)},    \
-			type, suffix                                                               \
-	}
+	{{"mcxrelay_control_" name, "", help, offsetof(struct server_counters, member)}, type,     \
+		suffix}
 	static const struct {
 		struct counter counter;
 		const char *type, *suffix;

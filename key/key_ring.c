@@ -91,8 +91,8 @@ static void group_remove(
 
 static int group_compare(const void *a, const void *b)
 {
-	uintptr_t x = (uintptr_t) * (struct key_group *const *)a;
-	uintptr_t y = (uintptr_t) * (struct key_group *const *)b;
+	uintptr_t x = (uintptr_t)*(struct key_group *const *)a;
+	uintptr_t y = (uintptr_t)*(struct key_group *const *)b;
 	return (x > y) - (x < y);
 }
 

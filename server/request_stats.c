@@ -26,7 +26,7 @@ const char *request_stats_outcome_name(unsigned outcome)
 	return outcomes[outcome].name;
 }
 
-#define MICROSECONDS(n) ((uint64_t)(n)*1000)
+#define MICROSECONDS(n) ((uint64_t)(n) * 1000)
 
 const uint64_t request_stats_bucket_ns[REQUEST_N_BUCKETS - 1] = {
 	MICROSECONDS(25),

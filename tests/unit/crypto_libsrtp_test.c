@@ -256,7 +256,7 @@ static void every_agreement(void **state)
 {
 	static const uint8_t mki_lens[] = {0, 4, 8};
 	static struct ends ends;
-	void (*check)(struct ends * ends) = *state;
+	void (*check)(struct ends *ends) = *state;
 
 	for (size_t i = 0; i < N_CIPHERS * SRTP_N_SUITES * 3 * 2; i++) {
 		struct agreement agreed = {

@@ -39,11 +39,11 @@ void lab_check(bool fact, const char *text, const char *file, int line)
 void lab_start(void)
 {
 	// net_ring finds the rings of an earlier lab again, of which the library complains.
-	char *args[] = {(char *)(uintptr_t) "dataplane_lab", (char *)(uintptr_t) "--no-huge",
-		(char *)(uintptr_t) "--no-shconf", (char *)(uintptr_t) "--no-pci",
-		(char *)(uintptr_t) "--no-telemetry", (char *)(uintptr_t) "-m",
-		(char *)(uintptr_t) "256", (char *)(uintptr_t) "--log-level=lib.ring:emergency",
-		(char *)(uintptr_t) "-l", (char *)(uintptr_t) "0", NULL};
+	char *args[] = {(char *)(uintptr_t)"dataplane_lab", (char *)(uintptr_t)"--no-huge",
+		(char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"--no-pci",
+		(char *)(uintptr_t)"--no-telemetry", (char *)(uintptr_t)"-m",
+		(char *)(uintptr_t)"256", (char *)(uintptr_t)"--log-level=lib.ring:emergency",
+		(char *)(uintptr_t)"-l", (char *)(uintptr_t)"0", NULL};
 	lab_require(rte_eal_init(RTE_DIM(args) - 1, args) >= 0);
 }
 

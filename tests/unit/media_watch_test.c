@@ -51,7 +51,7 @@ static void session_open(
 	struct session *session, const char *id, uint32_t first, uint32_t n_legs, uint32_t timeout)
 {
 	static char *const ids[LEGS] = {
-		(char *)(uintptr_t) "a", (char *)(uintptr_t) "b", (char *)(uintptr_t) "c"};
+		(char *)(uintptr_t)"a", (char *)(uintptr_t)"b", (char *)(uintptr_t)"c"};
 	*session = (struct session){
 		.spec = {.id = (char *)(uintptr_t)id, .timeout = timeout},
 		.n_legs = n_legs,
