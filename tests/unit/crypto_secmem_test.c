@@ -39,7 +39,7 @@ static void compares(void **state)
 	assert_true(secmem_equal(a, b, 0));
 	assert_true(secmem_equal(a, b, sizeof(a)));
 	for (size_t i = 0; i < 8 * sizeof(a); i++) {
-		b[i / 8] ^= 1 << i % 8;
+		b[i / 8] ^= (uint8_t)(1 << i % 8);
 		assert_false(secmem_equal(a, b, sizeof(a)));
 		assert_true(secmem_equal(a, b, i / 8));
 		b[i / 8] = 0;

@@ -490,7 +490,7 @@ static void forged_packets_fail(void **state)
 		for (size_t bit = 0; bit < 8 * s.packet_len; bit++) {
 			uint8_t packet[ROOM];
 			memcpy(packet, s.packet, s.packet_len);
-			packet[bit / 8] ^= 1 << bit % 8;
+			packet[bit / 8] ^= (uint8_t)(1 << bit % 8);
 			enum srtp_status status = receive(&context, &s, packet, s.packet_len);
 			if ((status == SRTP_OK) !=
 				(bit / 8 >= outside_end - outside && bit / 8 < outside_end))
@@ -538,7 +538,7 @@ static void other_index_salt_or_key_fails(void **state)
 		struct context other;
 		for (int bit = 0; bit < 96; bit++) {
 			other = context;
-			other.salt[bit / 8] ^= 1 << bit % 8;
+			other.salt[bit / 8] ^= (uint8_t)(1 << bit % 8);
 			assert_int_equal(
 				receive(&other, &s, s.packet, s.packet_len), SRTP_AUTH_FAIL);
 		}
