@@ -7,7 +7,6 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
-#include "dataplane/interface.h"
 #include "dataplane/worker_state.h"
 
 enum { TX_TRIES = 4 };
@@ -34,15 +33,6 @@ static void tx_refuse(struct worker *worker, const struct port *port, const stru
 	counter_set(&counters->tx_octets, counters->tx_octets - transmit_payload_len(port, mbuf));
 }
 
-// In its ring the kernel keeps what it cannot send, and sends it when the interface is up again: seconds late, and
-// counted as sent. net_af_packet calls the kernel for each burst anyway.
-static bool port_sends(const struct port *port)
-{
-	if (port->interface)
-		return interface_is_running(port->interface);
-	return !atomic_load_explicit(&port->down, memory_order_relaxed);
-}
-
 void transmit_flush(struct worker *worker, uint8_t port)
 {
 	struct tx_queue *queue = &worker->tx[port];
@@ -50,7 +40,9 @@ void transmit_flush(struct worker *worker, uint8_t port)
 	for (uint16_t i = 0; i < queue->n; i++)
 		octets += queue->packets[i]->pkt_len;
 	const struct port *p = &worker->relay->ports[port];
-	bool sends = port_sends(p);
+	// In its ring the kernel keeps what it cannot send, and sends it when the interface is up again: seconds late,
+	// and counted as sent.
+	bool sends = !atomic_load_explicit(&p->down, memory_order_relaxed);
 	uint16_t sent = 0;
 	// A full ring empties at line rate: a few tries are worth it, waiting is not.
 	for (unsigned tries = 0; sends && tries < TX_TRIES && sent < queue->n; tries++)

@@ -24,9 +24,10 @@ static void port_look(struct relay *relay, uint8_t port)
 
 void link_watch_tick(struct relay *relay, uint64_t now_ms)
 {
-	if (now_ms < relay->link_watch_ms)
-		return;
-	relay->link_watch_ms = now_ms + LINK_WATCH_MS;
+	bool all = now_ms >= relay->link_watch_ms;
+	if (all)
+		relay->link_watch_ms = now_ms + LINK_WATCH_MS;
 	for (unsigned port = 0; port < relay->n_ports; port++)
-		port_look(relay, (uint8_t)port);
+		if (all || relay->ports[port].interface)
+			port_look(relay, (uint8_t)port);
 }

@@ -10,7 +10,8 @@
 
 struct relay;
 
-enum { LINK_WATCH_MS = 100 }; // between two looks
+enum { LINK_WATCH_MS = 100 }; // between two looks at a device that is not the kernel's
 
-// Looks when it is time. When a link comes back the port's addresses are announced.
+// At every tick: the kernel is asked each time, because its ring keeps what it is given while the interface is down.
+// When a link comes back the port's addresses are announced.
 void link_watch_tick(struct relay *relay, uint64_t now_ms);
