@@ -82,27 +82,37 @@ void reader_element_path(const struct reader *r, const char *name, size_t index,
 	path_mark_cut(path, snprintf(path, READER_PATH_SIZE, "%s.%s[%zu]", r->path, name, index));
 }
 
-// Marks the member as read and returns its value, or NULL if it is absent or an error is set.
-// Objects keep the order in which their members came, so a position names a member.
-static const json_t *reader_find(struct reader *r, const char *name, enum reader_need need)
+// Marks the member as read and returns its value, or NULL if it is absent. Objects keep the order in
+// which their members came, so a position names a member.
+static const json_t *member_take(struct reader *r, const char *name)
 {
 	json_t *object = (json_t *)r->object; // jansson iterates over non-const objects only
 	unsigned position = 0;
+	for (void *it = json_object_iter(object); it;
+		it = json_object_iter_next(object, it), position++) {
+		if (strcmp(json_object_iter_key(it), name) != 0)
+			continue;
+		r->taken |= UINT64_C(1) << position;
+		return json_object_iter_value(it);
+	}
+	return NULL;
+}
+
+// NULL if the member is absent or an error is set.
+static const json_t *reader_find(struct reader *r, const char *name, enum reader_need need)
+{
 	if (r->error->code != RPC_OK)
 		return NULL;
 	if (r->n_asked < READER_NAMES_MAX)
 		r->asked[r->n_asked++] = name;
-	for (void *it = json_object_iter(object); it;
-		it = json_object_iter_next(object, it), position++) {
-		const json_t *value = json_object_iter_value(it);
-		if (strcmp(json_object_iter_key(it), name) != 0)
-			continue;
-		r->taken |= UINT64_C(1) << position;
-		if (need == READER_OPTIONAL && json_is_null(value))
-			return NULL;
-		return value;
-	}
-	return NULL;
+	const json_t *value = member_take(r, name);
+	return need == READER_OPTIONAL && json_is_null(value) ? NULL : value;
+}
+
+void reader_skip(struct reader *r, const char *name)
+{
+	if (r->error->code == RPC_OK)
+		member_take(r, name);
 }
 
 static void reader_miss(struct reader *r, const char *name, const char *accepted)

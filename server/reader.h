@@ -51,6 +51,10 @@ bool reader_choice(struct reader *r, const char *name, enum reader_need need,
 bool reader_object(struct reader *r, const char *name, enum reader_need need, struct reader *child);
 bool reader_array(struct reader *r, const char *name, enum reader_need need, const json_t **out);
 
+// Takes a member that answers have and requests need not, whatever it is: who states what was answered
+// is not refused for it.
+void reader_skip(struct reader *r, const char *name);
+
 // Sets an error about the named member: "params.legs[2].local" and a printf message.
 void reader_fail(struct reader *r, enum rpc_code code, const char *name, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -118,6 +118,7 @@ static void protection_read(struct reader *r, struct protection_spec *spec)
 	reader_bool(r, "verify", &spec->verify);
 	reader_bool(r, "encrypt", &spec->encrypt);
 	protection_check(r, spec);
+	reader_skip(r, "key_state");
 	reader_close(r);
 }
 
@@ -292,6 +293,7 @@ static void leg_read(const struct relay *relay, const json_t *value, const char 
 	leg_read_to(&r, leg);
 	leg_check_source(&r, leg);
 	leg_check_learn(&r, leg);
+	reader_skip(&r, "stated_remote");
 	reader_close(&r);
 }
 
