@@ -3,6 +3,7 @@
 
 """What docs/ and the README name is there: tests, source files, functions, pages."""
 
+import collections
 import functools
 import re
 
@@ -12,14 +13,18 @@ from lab import ROOT
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCES = ("base", "bench", "config", "confine", "control", "crypto", "ctl", "dataplane", "event", "host", "key",
-           "server", "session", "tests")
+           "mikey", "server", "session", "tests")
 
 
 @functools.lru_cache(maxsize=None)
 def tree():
-    """{file name: text} of all sources."""
-    return {path.name: path.read_text(errors="replace") for room in SOURCES for path in (ROOT / room).rglob("*")
-            if path.is_file() and path.suffix in (".c", ".h", ".py")}
+    """{file name: text} of all sources; rooms may have files of one name."""
+    texts = collections.defaultdict(str)
+    for room in SOURCES:
+        for path in (ROOT / room).rglob("*"):
+            if path.is_file() and path.suffix in (".c", ".h", ".py"):
+                texts[path.name] += path.read_text(errors="replace")
+    return texts
 
 
 def text_of_tests():
