@@ -207,13 +207,13 @@ def control_in_clear(call):
 
 
 def fill_a_queue(call):
-    """Of packets that wait for a key context: 64 have room."""
+    """Of packets that wait for a key context: 512 of a leg have room."""
     known = call.sender()
     call.say(known.protect(b"known"))
     call.lmr.recv(2000)
     lmr = call.sender("sip:lmr@gw.example.org", 2)
     with process.frozen(call.relay.process.pid):
-        for _ in range(64 + 64):
+        for _ in range(512 + 64):
             call.say(lmr.protect(b"first"))
         call.say(known.protect(b"behind them"))
         call.lmr.recv(2000)

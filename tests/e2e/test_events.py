@@ -198,7 +198,7 @@ def test_overload_begins_and_ends(relay, subscriber, clients, name, new_key):
     a.send(alice.protect(b"known"))
     b.recv()
     with process.frozen(relay.process.pid):
-        for _ in range(64 + 64):
+        for _ in range(512 + 64):
             a.send(bob.protect(b"first"))
         a.send(alice.protect(b"behind them"))
         b.recv()
