@@ -94,9 +94,11 @@ static bool space_used(uint64_t *all, uint64_t *data)
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	bool read = fscanf(file, "%lu %*u %*u %*u %*u %lu", all, data) == 2;
 	fclose(file);
+	if (!read)
+		return false;
 	*all *= page;
 	*data *= page;
-	return read;
+	return true;
 }
 
 static bool exceeds(int resource, uint64_t octets, struct rlimit *limit)
