@@ -136,10 +136,9 @@ static __attribute__((noinline)) void packet_read_either(
 	const uint64_t guk_mki = key_name_mki(key->id, word);
 	const uint64_t waited = origin->source == BURST_HELD ? origin->name.mki : 0;
 	bool likely = packet_has_likely_roc(p);
-	if ((word ^ key->id) >> 28 != 0) // a GUK-ID has the purpose tag of its GMK
+	// A GUK-ID has the purpose tag of its GMK; what is likely a ROC may be of nobody knows whom.
+	if ((word ^ key->id) >> 28 != 0 || (key->own_mki == 0 && likely))
 		packet_read_roc(p, false);
-	else if (key->own_mki == 0 && likely)
-		packet_read_roc(p, false); // of nobody knows whom
 	else if (key->own_mki == 0 || key->own_mki == guk_mki || waited == guk_mki)
 		packet_read_guk_id(p, false);
 	else if (likely || waited == key->own_mki)

@@ -297,7 +297,7 @@ bool mikey_profile_read(const struct mikey_message *message, enum mikey_type typ
 		if (!session_ok(message, i, type, fault))
 			return false;
 	for (unsigned i = 0; i < message->n_policies; i++) {
-		struct mikey_profile other;
+		struct mikey_profile other = *profile;
 		if (!policy_read(message, &message->policies[i], &other, fault))
 			return false;
 		if (i > 0 && !profile_equal(&other, profile))

@@ -214,7 +214,7 @@ void leg_audience_follow(
 	struct sessions *sessions, const struct session_leg *before, struct session_leg *leg)
 {
 	bool receives = leg_can_receive(leg);
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+	for (enum srtp_protocol protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		struct audience *was = audience_with(before, protocol);
 		struct audience *is = receives ? audience_with(leg, protocol) : NULL;
 		place_follow(
@@ -222,7 +222,7 @@ void leg_audience_follow(
 	}
 	struct leg_naming *naming;
 	LIST_FOREACH (naming, &leg->named_by, entry)
-		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		for (enum srtp_protocol protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 			struct audience *own = naming->from->own[protocol];
 			bool takes = receives && named_takes(protocol, &leg->spec);
 			place_follow(sessions, own, takes ? own : NULL, &naming->places[protocol],
@@ -268,7 +268,7 @@ void leg_audience_name(struct sessions *sessions, struct session_leg *leg)
 		struct leg_naming *naming = &leg->names[leg->n_names++];
 		*naming = (struct leg_naming){.from = leg, .to = to};
 		LIST_INSERT_HEAD(&to->named_by, naming, entry);
-		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		for (enum srtp_protocol protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			if (leg_can_receive(to) && named_takes(protocol, &to->spec))
 				place_join(sessions, leg->own[protocol], &naming->places[protocol],
 					to, protocol);

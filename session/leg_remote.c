@@ -54,7 +54,7 @@ bool leg_remote_follows(const struct session_leg *leg, uint8_t protocol,
 	return spec_learns(&leg->spec) && !endpoint_equal(&leg->remote, addr) &&
 	       (protocol == SRTP_RTP || leg->spec.control || rtcp_tells(leg, addr)) &&
 	       !addr_is_late(leg, addr, now_ms) &&
-	       leg->learn_due_ms < now_ms + LEARN_BURST * LEARN_MS;
+	       leg->learn_due_ms < now_ms + (uint64_t)LEARN_BURST * LEARN_MS;
 }
 
 void leg_remote_learn(

@@ -123,7 +123,7 @@ struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 			leg_clock_rate(session->spec.service, &leg->spec), rte_get_tsc_hz()),
 		.fanout = {leg_fanout(leg, SRTP_RTP), leg_fanout(leg, SRTP_RTCP)},
 	};
-	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+	for (enum srtp_protocol protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		protection_build(store, session, leg, protocol, keys[protocol], n[protocol], room,
 			&out->in[protocol]);
 		room += n[protocol];
