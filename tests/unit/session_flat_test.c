@@ -106,7 +106,8 @@ static bool call(const char *method, const char *format, ...)
 	size_t len;
 	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
 	assert_non_null(answer);
-	bool good = strstr(answer, "\"result\"") != NULL;
+	static const char member[] = "\"result\"";
+	bool good = memmem(answer, len, member, sizeof(member) - 1) != NULL;
 	secmem_free(answer);
 	retire_poll(&app.retire);
 	return good;
