@@ -21,7 +21,7 @@ from test_hostile_client import knock
 REQUESTS = 30  # of the other client, during a storm
 KEYS = 6000  # of a line
 SESSIONS = 2000  # of a line
-ATTEMPTS = 50  # to see a line half done: the one who looks may be too late for some
+ATTEMPTS = 250  # to see a line half done: the one who looks may be too late for some
 
 
 @pytest.fixture(scope="module")
