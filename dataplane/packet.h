@@ -12,7 +12,9 @@
 #include <rte_mbuf.h>
 
 #include "base/endpoint.h"
+#include "crypto/replay.h"
 #include "crypto/srtp.h"
+#include "dataplane/drop.h"
 #include "dataplane/fanout.h"
 #include "dataplane/key_table.h"
 #include "dataplane/leg.h"
@@ -167,6 +169,14 @@ static inline bool packet_forwards_verbatim(
 		return false;
 	bool roc = p->protocol == SRTP_RTP && srtp_carries_roc(layout->roc_rate, rtp_seq(p->data));
 	return roc == p->trailer.has_roc;
+}
+
+// Why a packet is dropped of which the replay list says this; DROP_NONE if it is new.
+static inline enum drop_reason replay_reason(enum replay_verdict verdict)
+{
+	if (verdict == REPLAY_NEW)
+		return DROP_NONE;
+	return verdict == REPLAY_SEEN ? DROP_REPLAYED : DROP_TOO_OLD;
 }
 
 // Shortens a buffer of one segment to len octets, no more than it has.

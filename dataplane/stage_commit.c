@@ -31,13 +31,6 @@ static void packet_give_up(struct worker *worker, struct packet *p)
 	worker_handoff(worker, p);
 }
 
-static enum drop_reason replay_reason(enum replay_verdict verdict)
-{
-	if (verdict == REPLAY_NEW)
-		return DROP_NONE;
-	return verdict == REPLAY_SEEN ? DROP_REPLAYED : DROP_TOO_OLD;
-}
-
 // What came before a restart, and is not sent yet, leaves under the SSRC that its stream had; in clear only if it had none.
 static void packets_part(
 	struct packet *const before[], uint16_t n, const struct stream *s, uint32_t ssrc)

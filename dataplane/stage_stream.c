@@ -21,18 +21,6 @@ static void packet_weigh_readings(struct packet *p)
 	p->keep_original = true;
 }
 
-static enum drop_reason replay_reason(enum replay_verdict verdict)
-{
-	switch (verdict) {
-	case REPLAY_SEEN:
-		return DROP_REPLAYED;
-	case REPLAY_OLD:
-		return DROP_TOO_OLD;
-	default:
-		return DROP_NONE;
-	}
-}
-
 // Its tag will decide between two indices: its stream may move by more than SEQ indicates, and
 // until then the packets behind it are not refused by the stream's present state.
 static void packet_unsettle(struct worker *worker, struct packet *p)
