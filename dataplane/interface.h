@@ -24,7 +24,7 @@ void interface_close(struct interface *interface);
 // Has the interface receive all multicast as long as it is open. 0 or -errno.
 int interface_take_multicast(const struct interface *interface);
 
-// Whether the interface sends now: it is up and has a carrier. Any thread; does not block.
+// Whether the interface sends now: it is up and has a carrier.
 bool interface_is_running(const struct interface *interface);
 
 // MTU of the interface in octets; UINT32_MAX if there is none or it is not known.
