@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/mcdata.h"
+#include "crypto/srtp.h"
 #include "mikey/utf8.h"
 #include "mikey/writer.h"
 
@@ -26,11 +27,6 @@ struct reader {
 static bool fail(const struct reader *r, const char *what)
 {
 	return mikey_fail(r->fault, MIKEY_KEY_PARAMETERS, r->octet, "key parameters: %s", what);
-}
-
-static uint16_t read16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
 static uint64_t read_number(const uint8_t *p, unsigned n)
@@ -60,7 +56,7 @@ static bool take_counted(struct reader *r, const char *what, struct mikey_octets
 	const uint8_t *len = take(r, 2, what);
 	if (!len)
 		return false;
-	out->len = read16(len);
+	out->len = srtp_read16(len);
 	out->octets = take(r, out->len, what);
 	return out->octets;
 }
@@ -117,7 +113,7 @@ static bool parameters_decrypt(struct reader *r, const struct mikey_message *mes
 // Some senders leave out the information element around the parameters.
 static void nested_enter(struct reader *r)
 {
-	if (r->len >= NESTED_LEN && read16(r->octets + 1) == r->len - NESTED_LEN)
+	if (r->len >= NESTED_LEN && srtp_read16(r->octets + 1) == r->len - NESTED_LEN)
 		r->at = NESTED_LEN;
 }
 

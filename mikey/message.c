@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "crypto/srtp.h"
 #include "mikey/utf8.h"
 
 enum {
@@ -16,7 +17,6 @@ enum {
 	SAKKE_SET_1 = 1,           // RFC 6509 4.2, with P-256
 	SAKKE_ID_3GPP = 2,         // UID of TS 33.180 F.2.1
 	SIGN_ECCSI = 2,            // RFC 6509 4.2
-	SP_SRTP = 0,               // RFC 3830 6.10
 	CS_SRTP = 0,               // RFC 6043 6.1.1
 	SRTP_ID_LEN = 9,           // octets: policy, SSRC, ROC
 	SESSION_SSRC = 4,          // octets of session data
@@ -34,16 +34,6 @@ struct reader {
 	unsigned quirks;
 	bool has_t;
 };
-
-static uint16_t read16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t read32(const uint8_t *p)
-{
-	return (uint32_t)read16(p) << 16 | read16(p + 2);
-}
 
 // The next n octets; NULL with the fault filled in if there are fewer.
 static const uint8_t *take(struct reader *r, size_t n, const char *what)
@@ -96,7 +86,7 @@ static bool read_generic_cs(struct reader *r, struct mikey_cs *cs)
 		.n_policies = head[2] & 0x7f};
 	const uint8_t *policies = take(r, cs->n_policies, "policies of a crypto session");
 	const uint8_t *data_len = policies ? take(r, 2, "length of session data") : NULL;
-	if (!data_len || !take_octets(r, read16(data_len), "session data", &cs->session_data))
+	if (!data_len || !take_octets(r, srtp_read16(data_len), "session data", &cs->session_data))
 		return false;
 	if (cs->n_policies > 0)
 		cs->policy = policies[0];
@@ -191,7 +181,7 @@ static bool read_header(struct reader *r, uint8_t *next)
 	if (!map)
 		return false;
 	*next = head[2];
-	r->message->csb_id = read32(csb_id);
+	r->message->csb_id = srtp_read32(csb_id);
 	return read_map(r, map[0], map[1]);
 }
 
@@ -208,8 +198,8 @@ static bool read_t(struct reader *r)
 	if (*type != TS_NTP_UTC)
 		return mikey_fail(r->fault, MIKEY_TIMESTAMP_TYPE, r->at - 9,
 			"timestamp type is %u; accepted: 0 (NTP-UTC)", *type);
-	r->message->ntp_seconds = read32(value);
-	r->message->ntp_fraction = read32(value + 4);
+	r->message->ntp_seconds = srtp_read32(value);
+	r->message->ntp_fraction = srtp_read32(value + 4);
 	r->has_t = true;
 	return true;
 }
@@ -283,7 +273,7 @@ static bool read_idr(struct reader *r)
 		return false;
 	size_t begin = r->at;
 	struct mikey_octets value;
-	if (!take_octets(r, read16(head + 2), "IDR", &value))
+	if (!take_octets(r, srtp_read16(head + 2), "IDR", &value))
 		return false;
 	enum mikey_party party;
 	bool hidden;
@@ -331,7 +321,7 @@ static bool read_sp(struct reader *r)
 	struct mikey_policy *policy = &m->policies[m->n_policies++];
 	*policy = (struct mikey_policy){.number = head[0], .protocol = head[1]};
 	size_t begin = r->at;
-	if (!take_octets(r, read16(head + 2), "SP", &policy->parameters))
+	if (!take_octets(r, srtp_read16(head + 2), "SP", &policy->parameters))
 		return false;
 	r->at = begin;
 	return parameters_whole(r, begin + policy->parameters.len);
@@ -341,7 +331,7 @@ static bool read_extension(struct reader *r)
 {
 	const uint8_t *head = take(r, 3, "general extension");
 	struct mikey_octets data;
-	if (!head || !take_octets(r, read16(head + 1), "general extension", &data))
+	if (!head || !take_octets(r, srtp_read16(head + 1), "general extension", &data))
 		return false;
 	struct mikey_octets *known = head[0] == MIKEY_EXTENSION_SAKKE_TO_SELF ? &r->message->to_self
 				     : head[0] == MIKEY_EXTENSION_KEY_PARAMETERS
@@ -365,7 +355,7 @@ static bool read_sakke(struct reader *r)
 	if (!head)
 		return false;
 	size_t begin = r->at;
-	if (!take_octets(r, read16(head + 2), "SAKKE data", sed))
+	if (!take_octets(r, srtp_read16(head + 2), "SAKKE data", sed))
 		return false;
 	if (head[0] != SAKKE_SET_1)
 		return mikey_fail(r->fault, MIKEY_SAKKE_PARAMS, begin - 4,
@@ -386,7 +376,7 @@ static bool read_sign(struct reader *r)
 	const uint8_t *head = take(r, SIGNATURE_HEADER_LEN, "SIGN");
 	if (!head)
 		return false;
-	unsigned type = head[0] >> 4, len = read16(head) & 0xfff;
+	unsigned type = head[0] >> 4, len = srtp_read16(head) & 0xfff;
 	if (type != SIGN_ECCSI)
 		return mikey_fail(r->fault, MIKEY_SIGN_TYPE, r->at - 2,
 			"S type is %u; accepted: 2 (ECCSI)", type);
