@@ -38,11 +38,8 @@ static unsigned quirks_accepted(
 	struct mikey_fault ignored;
 	if (!mikey_decode(request->octets, request->len, (unsigned)ALL_QUIRKS, &m, &ignored))
 		return 0;
-	enum mikey_party party = party_of(&m, MIKEY_INITIATOR_KMS)->octets ? MIKEY_INITIATOR_KMS
-									   : MIKEY_RECEIVER_KMS;
-	const struct mikey_kms *kms = party_of(&m, party)->octets
-					      ? directory->kms(directory->arg, party_of(&m, party))
-					      : NULL;
+	const struct mikey_octets *uri = party_of(&m, MIKEY_INITIATOR_KMS);
+	const struct mikey_kms *kms = uri->octets ? directory->kms(directory->arg, uri) : NULL;
 	return kms ? kms->quirks & ~(unsigned)MIKEY_QUIRK_KMS_DEFAULTS : 0;
 }
 
