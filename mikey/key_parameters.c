@@ -117,12 +117,6 @@ static void nested_enter(struct reader *r)
 		r->at = NESTED_LEN;
 }
 
-static bool uri_ok(const struct mikey_octets *uri)
-{
-	return uri->len > 0 && uri->len <= MIKEY_ID_MAX && !memchr(uri->octets, 0, uri->len) &&
-	       utf8_valid(uri->octets, uri->len);
-}
-
 static bool groups_read(struct reader *r, struct mikey_key_parameters *p)
 {
 	struct mikey_octets ids;
@@ -141,7 +135,7 @@ static bool groups_read(struct reader *r, struct mikey_key_parameters *p)
 			return false;
 		if (*iei != GROUP_ID_IEI)
 			return fail(r, "a group ID has another IEI than 7b");
-		if (!uri_ok(group))
+		if (!mikey_uri_ok(group))
 			return fail(r, "a group ID is no URI of 1 to 255 octets");
 	}
 	return r->at == end || fail(r, "the group IDs do not end where their length says");
@@ -220,7 +214,7 @@ static bool writable(const struct mikey_key_parameters *p)
 	if ((p->text.len > 0 && !text_ok(&p->text)) || p->n_groups > MIKEY_GROUPS_MAX)
 		return false;
 	for (unsigned i = 0; i < p->n_groups; i++)
-		if (!uri_ok(&p->groups[i]))
+		if (!mikey_uri_ok(&p->groups[i]))
 			return false;
 	return p->activation <= MIKEY_KEY_TIME_MAX && p->expiry <= MIKEY_KEY_TIME_MAX &&
 	       (p->expiry == 0 || p->activation < p->expiry);

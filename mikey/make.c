@@ -109,11 +109,6 @@ static bool write_parameters(struct mikey_writer *w, const struct mikey_letter *
 
 // --- what can be wrong with a letter
 
-static bool uri_ok(const struct mikey_octets *uri)
-{
-	return uri->len >= 1 && uri->len <= MIKEY_ID_MAX && !memchr(uri->octets, 0, uri->len);
-}
-
 static bool letter_ok(const struct mikey_letter *l, struct mikey_fault *fault)
 {
 	if (l->key_id >> 28 != l->type)
@@ -124,10 +119,10 @@ static bool letter_ok(const struct mikey_letter *l, struct mikey_fault *fault)
 		return mikey_fail(fault, MIKEY_RAND_LENGTH, 0,
 			"RAND has %zu octets; accepted: %u to %u", l->rand_len, MIKEY_RAND_MIN,
 			MIKEY_RAND_MAX);
-	return (uri_ok(&l->initiator.uri) && uri_ok(&l->receiver.uri) &&
-		       uri_ok(&l->initiator.kms_uri) && uri_ok(&l->receiver.kms_uri)) ||
+	return (mikey_uri_ok(&l->initiator.uri) && mikey_uri_ok(&l->receiver.uri) &&
+		       mikey_uri_ok(&l->initiator.kms_uri) && mikey_uri_ok(&l->receiver.kms_uri)) ||
 	       mikey_fail(fault, MIKEY_ID_VALUE, 0,
-		       "a URI is empty, too long or has a NUL; accepted: 1 to %u octets",
+		       "a URI is none; accepted: 1 to %u octets of UTF-8 without NUL",
 		       MIKEY_ID_MAX);
 }
 

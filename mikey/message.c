@@ -248,6 +248,12 @@ static bool role_party(uint8_t role, enum mikey_party *party, bool *hidden)
 	}
 }
 
+bool mikey_uri_ok(const struct mikey_octets *uri)
+{
+	return uri->len > 0 && uri->len <= MIKEY_ID_MAX && !memchr(uri->octets, 0, uri->len) &&
+	       utf8_valid(uri->octets, uri->len);
+}
+
 static bool id_value_ok(const struct reader *r, const struct mikey_identity *id, const char *name)
 {
 	const struct mikey_octets *value = &id->value;
@@ -257,13 +263,10 @@ static bool id_value_ok(const struct reader *r, const struct mikey_identity *id,
 			"%s has %zu octets; accepted: 32, a UID", name, value->len);
 	if (id->hidden)
 		return true;
-	if (value->len == 0 || value->len > MIKEY_ID_MAX || memchr(value->octets, 0, value->len))
-		return mikey_fail(r->fault, MIKEY_ID_VALUE, r->at - value->len,
-			"%s is no URI; accepted: 1 to %u octets without NUL", name, MIKEY_ID_MAX);
-	if (!utf8_valid(value->octets, value->len))
-		return mikey_fail(
-			r->fault, MIKEY_ID_VALUE, r->at - value->len, "%s is not UTF-8", name);
-	return true;
+	return mikey_uri_ok(value) ||
+	       mikey_fail(r->fault, MIKEY_ID_VALUE, r->at - value->len,
+		       "%s is no URI; accepted: 1 to %u octets of UTF-8 without NUL", name,
+		       MIKEY_ID_MAX);
 }
 
 static bool read_idr(struct reader *r)

@@ -61,6 +61,9 @@ struct mikey_octets {
 	size_t len;
 };
 
+// Whether octets are a URI as messages have it: 1 to MIKEY_ID_MAX octets of UTF-8 without NUL.
+bool mikey_uri_ok(const struct mikey_octets *uri);
+
 // Who, in the order in which they are written.
 enum mikey_party {
 	MIKEY_INITIATOR,

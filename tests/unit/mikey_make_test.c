@@ -264,6 +264,11 @@ static void wrong_letters_are_refused(void **state)
 	assert_false(letter_make(&w));
 	assert_int_equal(w.fault.reason, MIKEY_ID_VALUE);
 
+	letter_begin(&w, MIKEY_PCK, "ingrid", "ulf");
+	w.letter.initiator.uri = text_octets("sip:\xff@example.org");
+	assert_false(letter_make(&w));
+	assert_int_equal(w.fault.reason, MIKEY_ID_VALUE);
+
 	struct mikey_key_parameters p = {.activation = 5, .expiry = 5};
 	letter_begin(&w, MIKEY_GMK, "gms", "ulf");
 	w.letter.parameters = &p;
