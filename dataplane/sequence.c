@@ -50,14 +50,11 @@ enum sequence_verdict sequence_check_other(
 	return seen ? SEQUENCE_DUPLICATE : SEQUENCE_NEW;
 }
 
-void sequence_commit(const struct worker *worker, struct stream *s, const struct packet *p)
+// Where the one next in sequence goes back by much, the sender began to count anew.
+void sequence_commit_older(const struct worker *worker, struct stream *s, const struct packet *p)
 {
 	uint32_t timestamp = rtp_timestamp(p->data);
-	int64_t newer = (int32_t)(timestamp - s->timestamp);
-	bool first = s->replay.next == 0;
-	replay_commit(&s->replay, p->index);
-	// Where the one next in sequence goes back by much, the sender began to count anew.
-	bool anew = p->index + 1 == s->replay.next && -newer > late_max(worker, p);
-	if (newer > 0 || first || anew)
+	int64_t older = -(int64_t)(int32_t)(timestamp - s->timestamp);
+	if (p->index + 1 == s->replay.next && older > late_max(worker, p))
 		s->timestamp = timestamp;
 }

@@ -53,5 +53,19 @@ static inline enum sequence_verdict sequence_check(
 	return SEQUENCE_NEW;
 }
 
+// sequence_commit() of what has an older timestamp than the newest.
+void sequence_commit_older(const struct worker *worker, struct stream *s, const struct packet *p);
+
 // Notes that the packet came. It is NEW, or the first one since the sender began anew.
-void sequence_commit(const struct worker *worker, struct stream *s, const struct packet *p);
+static inline void sequence_commit(
+	const struct worker *worker, struct stream *s, const struct packet *p)
+{
+	uint32_t timestamp = rtp_timestamp(p->data);
+	int32_t newer = (int32_t)(timestamp - s->timestamp);
+	bool first = s->replay.next == 0;
+	replay_commit(&s->replay, p->index);
+	if (newer > 0 || first)
+		s->timestamp = timestamp;
+	else if (newer < 0)
+		sequence_commit_older(worker, s, p);
+}
