@@ -225,8 +225,8 @@ struct traffic *traffic_open(struct rig *rig, unsigned worker, const struct traf
 	};
 	while (t->chunk_frames > 1 && t->chunk_frames * shape->copies > CHUNK_COPIES)
 		t->chunk_frames /= 2;
-	t->stride = RTE_ALIGN(
-		FRAME_HEADERS_LEN + RTP_HEADER_MIN + shape->octets + SRTP_OVERHEAD_MAX, 64U);
+	uint32_t octets = shape->octets;
+	t->stride = RTE_ALIGN(FRAME_HEADERS_LEN + RTP_HEADER_MIN + octets + SRTP_OVERHEAD_MAX, 64U);
 	t->n_frames = STORE_OCTETS / t->stride;
 	t->at = t->n_frames;
 	t->frames = bench_alloc((size_t)t->n_frames * t->stride);

@@ -43,8 +43,8 @@ static int pool_open(struct relay *relay, const struct relay_options *options, u
 {
 	unsigned room = RTE_MBUF_DEFAULT_DATAROOM;
 	for (unsigned i = 0; i < options->n_ports; i++) {
-		unsigned need = options->ports[i].mtu + RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN +
-				SRTP_OVERHEAD_MAX;
+		unsigned mtu = options->ports[i].mtu;
+		unsigned need = mtu + RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN + SRTP_OVERHEAD_MAX;
 		// Its driver requires a buffer that takes a whole frame of its rings.
 		need = RTE_MAX(need, devargs_frame_size(options->ports[i].device));
 		if (room < need)
