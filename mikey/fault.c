@@ -4,7 +4,9 @@
 #include "mikey/fault.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *mikey_reason_slug(enum mikey_reason reason)
 {
@@ -16,6 +18,16 @@ const char *mikey_reason_slug(enum mikey_reason reason)
 	return slugs[reason];
 }
 
+// What did not fit may have been cut within a character.
+static void character_end(char *text)
+{
+	size_t len = strlen(text);
+	while (len > 0 && ((uint8_t)text[len - 1] & 0xc0) == 0x80)
+		len--;
+	if (len > 0 && (uint8_t)text[len - 1] >= 0xc0)
+		text[len - 1] = '\0';
+}
+
 bool mikey_fail(
 	struct mikey_fault *fault, enum mikey_reason reason, size_t octet, const char *format, ...)
 {
@@ -23,7 +35,9 @@ bool mikey_fail(
 	va_start(args, format);
 	fault->reason = reason;
 	fault->octet = octet;
-	vsnprintf(fault->text, sizeof(fault->text), format, args);
+	int len = vsnprintf(fault->text, sizeof(fault->text), format, args);
 	va_end(args);
+	if (len >= (int)sizeof(fault->text))
+		character_end(fault->text);
 	return false;
 }

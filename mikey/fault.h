@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Why a MIKEY-SAKKE I_MESSAGE is refused: a word that callers compare, and a sentence for people.
+// Why a MIKEY-SAKKE I_MESSAGE or a document of a KMS is refused: a word that callers compare, and a sentence for people.
 // Plain memory, any thread.
 
 // Of a message with several faults the one that was met first is told.
@@ -50,7 +50,14 @@
 	_(SIGNATURE, "signature")                                                                  \
 	_(SAKKE_DATA, "sakke")                                                                     \
 	_(SPI, "spi")                                                                              \
-	_(KEY_EXPIRED, "key-expired")
+	_(KEY_EXPIRED, "key-expired")                                                              \
+	_(XML_ELEMENT, "xml-element")                                                              \
+	_(XML_VALUE, "xml-value")                                                                  \
+	_(TRANSPORT_KEY, "transport-key")                                                          \
+	_(NO_COMMON_KMS, "no-common-kms")                                                          \
+	_(KRR_DEPTH, "krr-depth")                                                                  \
+	_(KRR_SIGNATURE, "krr-signature")                                                          \
+	_(KRR_POLICY, "krr-policy")
 
 enum mikey_reason {
 #define _(name, slug) MIKEY_##name,
@@ -64,8 +71,8 @@ const char *mikey_reason_slug(enum mikey_reason reason);
 // Owned by the caller; written only by what fails. Nothing in it depends on a secret.
 struct mikey_fault {
 	enum mikey_reason reason;
-	size_t octet;   // of the message, from 0: where the fault was found
-	char text[160]; // what was wrong and what is accepted; without a full stop
+	size_t octet;   // of the message, from 0: where the fault was found, if one can be named
+	char text[320]; // what was wrong and what is accepted, in UTF-8; without a full stop
 };
 
 // Fills in the fault. Returns false, for "return mikey_fail(...)".

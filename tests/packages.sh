@@ -9,7 +9,7 @@
 
 packages_build=(
 	gcc libconfig-dev libdpdk-dev libevent-dev libipsec-mb-dev libjansson-dev libseccomp-dev libsrtp2-dev libssl-dev
-	libsystemd-dev meson ninja-build pkg-config
+	libsystemd-dev libxml2-dev meson ninja-build pkg-config
 )
 
 # The driver for a kernel interface, namespaces.
