@@ -34,7 +34,6 @@ SO_RCVBUFFORCE = 33  # Python names neither
 START_SECONDS = 20
 STOP_SECONDS = 20
 PATIENCE = 20.0  # seconds that anything expected may take; nothing waits this long unless it fails
-FRAMES = 4096  # of a port's rings: more than a test sends at once, as a worker may have to wait for a CPU meanwhile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CIPHER = os.environ.get("MCXRELAY_CIPHER", "ipsec-mb")
 SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "ThreadSanitizer",
@@ -280,6 +279,7 @@ class Relay:
 
     ANCHORS = ("anchor4", "anchor6")
     LAUNCHER = ("setpriv", "--pdeathsig", "KILL")  # what starts the program
+    RINGS = ",framecnt=2048"  # more than a test sends at once, as a worker may have to wait for a CPU meanwhile
     environment = {}  # beyond that of the tests
 
     def __init__(self, lab, workers=1, cipher=CIPHER, limits=None, ports=None, options="", anchored=True,
@@ -314,7 +314,7 @@ class Relay:
         for n, side in enumerate(self.lab.sides.values()):
             settings = dict(self.port_settings.get(side.name, {}))
             addresses = [f"{side.relay4}/24", f"{side.relay6}/64", *settings.pop("addresses", [])]
-            arguments = f",framecnt={FRAMES}{qpairs}{settings.pop('arguments', '')}"
+            arguments = f"{self.RINGS}{qpairs}{settings.pop('arguments', '')}"
             interface = settings.pop("interface", f"veth-{side.name}")
             more = "".join(f" {k} = {json.dumps(v)};" for k, v in settings.items())
             vdevs.append(f'{{ name = "{side.name}"; device = "net_af_packet{n},iface={interface}{arguments}"; '

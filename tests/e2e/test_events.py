@@ -232,6 +232,8 @@ def send_without_end(client, packet):
 class PcapRelay(Relay):
     """Its ports are libpcap's: of the drivers for kernel interfaces the one that counts frames it missed."""
 
+    RINGS = ""
+
     def config_text(self):
         text = super().config_text()
         for n, side in enumerate(self.lab.sides):

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="mcxgen is not buil
 class MemifRelay(lab_module.Relay):
     """Its ports are shared memory, which mcxgen has the other end of."""
 
+    RINGS = ""
+
     def config_text(self):
         text = super().config_text()
         for n, side in enumerate(self.lab.sides):

@@ -105,7 +105,7 @@ def test_every_drop_reason_and_port_and_worker(measured, own_lab):
     assert reasons == set(stats["drops"])
     assert {s.labels["port"] for s in scrape.families["mcxrelay_port_rx_packets"].samples} == {"ran", "core"}
     [device] = [s.labels["device"] for s in scrape.families["mcxrelay_port"].samples if s.labels["port"] == "ran"]
-    assert device == "net_af_packet0,iface=veth-ran"
+    assert device == f"net_af_packet0,iface=veth-ran{measured.RINGS}"
     assert [s.labels["worker"] for s in scrape.families["mcxrelay_worker_loops"].samples] == ["0"]
     assert scrape.value("mcxrelay_port_link_up", port="ran") == 1
 

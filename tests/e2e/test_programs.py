@@ -374,6 +374,8 @@ def need_af_xdp():
 class XdpRelay(lab_module.Relay):
     """With devices as config/af_xdp.conf has them."""
 
+    RINGS = ""
+
     def config_text(self):
         text = super().config_text()
         for n, side in enumerate(self.lab.sides):
