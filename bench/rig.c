@@ -84,7 +84,7 @@ static void relay_open_sized(struct rig *rig, const struct rig_size *size)
 		ports[i].gateway = endpoint_of(i == RIG_RAN ? RAN_GATEWAY : CORE_GATEWAY);
 	}
 	struct relay_options options = {
-		.cipher = cipher_open(cipher_name(0), &unknown),
+		.cipher = cipher_open(cipher_auto, &unknown),
 		.cryptodev = size->cryptodev,
 		.lcores = lcores,
 		.n_workers = rig->n_workers,

@@ -108,7 +108,7 @@ static int thread_run(void *arg)
 {
 	struct run_thread *t = arg;
 	const char *why;
-	const struct cipher *cipher = cipher_open(cipher_name(0), &why);
+	const struct cipher *cipher = cipher_open(cipher_auto, &why);
 	bench_require(cipher && cipher_thread_init(cipher) == 0);
 	t->samples = bench_alloc(CHUNKS_MAX * sizeof(double));
 	for (unsigned round = 0; round < t->run->rounds; round++)

@@ -56,7 +56,7 @@ struct config {
 	unsigned *lcores;   // CPU of each worker, or NULL: chosen at start
 	char **eal;         // n_eal arguments for DPDK
 	unsigned n_eal;
-	char *cipher; // "ipsec-mb", "openssl", "cryptodev:NAME"; NULL: the first that is built in
+	char *cipher; // "auto", "vaes", "ipsec-mb", "openssl", "cryptodev:NAME"; NULL: "auto"
 	struct config_port *ports;
 	unsigned n_ports;      // 1..16
 	char *control_unix;    // path, at most 107 octets

@@ -96,9 +96,9 @@ int main(int argc, char **argv)
 	event_set_mem_functions(secmem_malloc, secmem_realloc, secmem_free);
 	if (!secmem_serve_openssl())
 		log_warning("openssl_memory_not_wiped");
-	const char *ciphers[N_CIPHERS + 1] = {};
+	const char *ciphers[N_CIPHERS + 2] = {cipher_auto};
 	for (size_t i = 0; i < N_CIPHERS; i++)
-		ciphers[i] = cipher_name(i);
+		ciphers[i + 1] = cipher_name(i);
 	struct config *config = config_load(arguments.config, ciphers, stderr);
 	if (!config)
 		return 1;

@@ -308,13 +308,11 @@ static int forward(struct app *app, const struct config *config)
 	return rc;
 }
 
-// With a crypto device it is the one for what the device cannot do: the faster one that this CPU has.
+// With a crypto device it is the one for what the device cannot do.
 static const struct cipher *cipher_open_configured(const struct config *config, const char **why)
 {
-	if (!cryptodev_name(config))
-		return cipher_open(config->cipher ? config->cipher : cipher_name(0), why);
-	const struct cipher *cipher = cipher_open(cipher_name(0), why);
-	return cipher ? cipher : cipher_open("openssl", why);
+	const char *name = cryptodev_name(config) ? NULL : config->cipher;
+	return cipher_open(name ? name : cipher_auto, why);
 }
 
 int startup_run(const struct config *config)
@@ -324,7 +322,7 @@ int startup_run(const struct config *config)
 	const struct cipher *cipher = cipher_open_configured(config, &why);
 	if (!cipher) {
 		log_error("no_cipher name=%s reason=\"%s\"",
-			config->cipher ? config->cipher : cipher_name(0), why);
+			config->cipher ? config->cipher : cipher_auto, why);
 		return 1;
 	}
 	if (eal_open(config) != 0) {

@@ -32,17 +32,17 @@ struct cipher_op {
 	uint8_t tag[SRTP_GCM_TAG_LEN]; // out
 };
 
-// What a cipher reads of an expanded key for one packet, for who has it prefetched: octets at its begin, and at
-// its end; the latter for a packet shorter than short_len octets, and for a longer one.
+// What a cipher reads of an expanded key for one packet, for who has it prefetched: octets at its begin, and octets
+// before octet end; the latter for a packet shorter than short_len octets, and for a longer one.
 struct cipher_reads {
-	uint16_t first, last, last_of_long, short_len;
+	uint16_t first, end, last, last_of_long, short_len;
 };
 
 // An implementation of AES-GCM, or of AES-CM with HMAC-SHA1: of both suites. Immutable after
 // cipher_open() (crypto/cipher_registry.h); its burst functions may run in any number of threads at once, and neither allocate
 // nor block (docs/security.md says what libsrtp2 does).
 struct cipher {
-	const char *name; // as the config names it: "ipsec-mb", "openssl"
+	const char *name; // as the config names it: "vaes", "ipsec-mb", "openssl"
 	// Expands a session key, as struct srtp_session has it, into CIPHER_KEY_SIZE octets, which
 	// the caller wipes. 0 or -EIO.
 	int (*expand)(enum srtp_suite suite, const uint8_t *session_key, void *expanded);

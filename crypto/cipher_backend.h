@@ -7,6 +7,7 @@
 
 // The implementations of AES-GCM that cipher_open() chooses from. Each returns its one cipher,
 // initialised but not self-tested, or NULL with *why set to a sentence. Not thread-safe; idempotent.
+const struct cipher *cipher_vaes_open(const char **why);
 const struct cipher *cipher_ipsec_mb_open(const char **why);
 const struct cipher *cipher_openssl_open(const char **why);
 

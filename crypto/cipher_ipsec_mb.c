@@ -76,7 +76,11 @@ const struct cipher *cipher_ipsec_mb_open(const char **why)
 		// The round keys of AES-128 (the last four of AES-256 come when they are used) stand at the
 		// begin, the powers of the hash key at the end, the lowest last: a packet needs as many as it
 		// has blocks. 128 octets of them do for 96 of a packet, 256 for 200.
-		.reads = {.first = 11 * 16, .last = 128, .last_of_long = 256, .short_len = 96},
+		.reads = {.first = 11 * 16,
+			.end = CIPHER_KEY_SIZE,
+			.last = 128,
+			.last_of_long = 256,
+			.short_len = 96},
 		.thread_init = ipsec_mb_thread_init,
 		.thread_fini = ipsec_mb_thread_fini,
 	};

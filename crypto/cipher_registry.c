@@ -51,6 +51,9 @@ static const struct backend {
 	const char *name;
 	const struct cipher *(*open)(const char **why);
 } backends[N_CIPHERS] = {
+#if CRYPTO_VAES
+	{"vaes", cipher_vaes_open},
+#endif
 #if CRYPTO_IPSEC_MB
 	{"ipsec-mb", cipher_ipsec_mb_open},
 #endif
@@ -195,20 +198,31 @@ static bool aes_cm_open(const char **why)
 	return tested;
 }
 
-const struct cipher *cipher_open(const char *name, const char **why)
+static const struct cipher *backend_open(size_t i, const char **why)
 {
 	static const struct cipher *tested[N_CIPHERS];
-	for (size_t i = 0; i < N_CIPHERS; i++) {
-		if (strcmp(name, backends[i].name) != 0)
-			continue;
-		if (tested[i])
-			return tested[i];
-		const struct cipher *cipher = backends[i].open(why);
-		if (cipher && self_test(cipher, why) && aes_cm_open(why))
-			tested[i] = cipher;
+	if (tested[i])
 		return tested[i];
+	const struct cipher *cipher = backends[i].open(why);
+	if (cipher && self_test(cipher, why) && aes_cm_open(why))
+		tested[i] = cipher;
+	return tested[i];
+}
+
+const char cipher_auto[] = "auto";
+
+const struct cipher *cipher_open(const char *name, const char **why)
+{
+	const bool any = strcmp(name, cipher_auto) == 0;
+	const char *why_not = NULL;
+	for (size_t i = 0; i < N_CIPHERS; i++) {
+		if (!any && strcmp(name, backends[i].name) != 0)
+			continue;
+		const struct cipher *cipher = backend_open(i, &why_not);
+		if (cipher)
+			return cipher;
 	}
-	*why = "this program is built without it";
+	*why = why_not ? why_not : "this program is built without it";
 	return NULL;
 }
 

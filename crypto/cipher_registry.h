@@ -8,7 +8,7 @@
 
 #include "crypto/cipher.h"
 
-// The cipher of that name, initialised and self-tested with known answers of RFC 7714 (both suites,
+// The cipher of that name, or of "auto" the quickest that this machine has, initialised and self-tested with known answers of RFC 7714 (both suites,
 // both directions, and a tag that must not match), and cipher_aes_cm with others of the kind. NULL
 // with *why set to a sentence if the name is unknown, the machine lacks what it needs, or a known
 // answer differs. Not thread-safe; idempotent.
@@ -22,6 +22,9 @@ struct cipher_known {
 };
 struct cipher_known cipher_known(enum srtp_suite suite);
 
-// What cipher_open() accepts, the fastest first: that is the default.
-enum { N_CIPHERS = CRYPTO_IPSEC_MB ? 2 : 1 };
+// "auto", which is the default.
+extern const char cipher_auto[];
+
+// What cipher_open() accepts beside it, the quickest first.
+enum { N_CIPHERS = CRYPTO_IPSEC_MB ? CRYPTO_VAES + 2 : 1 };
 const char *cipher_name(size_t i);

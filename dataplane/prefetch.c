@@ -15,7 +15,7 @@ enum {
 static inline void key_prefetch(
 	const struct cipher_reads *reads, const struct key_ctx *ctx, uint16_t len)
 {
-	const uint8_t *end = ctx->key + CIPHER_KEY_SIZE;
+	const uint8_t *end = ctx->key + reads->end;
 	unsigned last = len < reads->short_len ? reads->last : reads->last_of_long;
 	// Unrolled: a loop costs as much again as its prefetches do.
 #pragma GCC unroll 4

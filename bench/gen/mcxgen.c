@@ -44,7 +44,7 @@ static bool eal_open(const struct gen_options *options)
 static const struct cipher *cipher_ready(void)
 {
 	const char *why = "no memory";
-	const struct cipher *cipher = cipher_open(cipher_name(0), &why);
+	const struct cipher *cipher = cipher_open(cipher_auto, &why);
 	if (cipher && cipher_thread_init(cipher) == 0)
 		return cipher;
 	fprintf(stderr, "mcxgen: %s\n", why);

@@ -35,7 +35,7 @@ START_SECONDS = 20
 STOP_SECONDS = 20
 PATIENCE = 20.0  # seconds that anything expected may take; nothing waits this long unless it fails
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CIPHER = os.environ.get("MCXRELAY_CIPHER", "ipsec-mb")
+CIPHER = os.environ.get("MCXRELAY_CIPHER", "auto")
 SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "ThreadSanitizer",
                    "runtime error:")
 

@@ -28,7 +28,7 @@ def program(*arguments, lab=None):
                           text=True, stdin=subprocess.DEVNULL, timeout=lab_module.START_SECONDS)
 
 
-def config_text(directory, device="net_af_packet0,iface=veth-core", cipher="ipsec-mb", state="state",
+def config_text(directory, device="net_af_packet0,iface=veth-core", cipher="auto", state="state",
                 unix="control.sock", mtu=1500):
     """A relay of one port, whose files are in directory."""
     return (f'eal = [ "--no-huge", "-m", "256", "--no-telemetry" ];\ncipher = "{cipher}";\n'
@@ -88,7 +88,7 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize("old, new, line, setting", [
-    ('cipher = "ipsec-mb"', 'cipher = "rot13"', 2, "cipher"),
+    ('cipher = "auto"', 'cipher = "rot13"', 2, "cipher"),
     ('10.77.2.1/24', '10.77.2.1/33', 3, "ports[0].addresses[0]"),
     ('name = "core"', 'name = 5', 3, "ports[0].name"),
     ('name = "core"', 'colour = "red"; name = "core"', 3, "ports[0].colour"),

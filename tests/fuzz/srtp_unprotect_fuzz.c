@@ -31,7 +31,7 @@ static void cipher_start(void)
 {
 	static const uint8_t session_key[SRTP_SESSION_KEY_MAX] = {42};
 	const char *name = getenv("FUZZ_CIPHER"), *why;
-	cipher = cipher_open(name ? name : cipher_name(0), &why);
+	cipher = cipher_open(name ? name : cipher_auto, &why);
 	require(cipher && cipher_thread_init(cipher) == 0);
 	for (int suite = 0; suite < SRTP_N_SUITES; suite++)
 		require(cipher_of_suite(cipher, (enum srtp_suite)suite)

@@ -20,7 +20,7 @@
 #endif
 
 static char path[] = "/tmp/mcxrelay-config-XXXXXX";
-static const char *const all_ciphers[] = {"ipsec-mb", "openssl", NULL};
+static const char *const all_ciphers[] = {"auto", "vaes", "ipsec-mb", "openssl", NULL};
 static const char *const *ciphers = all_ciphers;
 
 static void file_write(const char *text, size_t len)
@@ -199,7 +199,7 @@ static void an_empty_group_name_is_none(void **state)
 #define A_HOST   "which no port can have; accepted: a unicast address of a host"
 #define A_NAME   "1 to 31 letters, digits, \"_\", \".\" and \"-\""
 #define A_DEVICE "a DPDK device such as \"0000:03:00.0\" or \"net_af_packet0,iface=eth1\""
-#define A_CIPHER "\"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\""
+#define A_CIPHER "\"auto\", \"vaes\", \"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\""
 #define A_MODE   "an octal string from \"0000\" to \"0777\""
 #define A_ROOT                                                                                     \
 	"workers, lcores, eal, cipher, ports, control, metrics, state_directory, user, group, "    \

@@ -89,7 +89,7 @@ void lab_open(struct lab *lab, unsigned n_workers)
 	const char *unknown = NULL;
 	char why[256];
 	struct relay_options options = {
-		.cipher = cipher_open(cipher_name(0), &unknown),
+		.cipher = cipher_open(cipher_auto, &unknown),
 		.cryptodev = getenv("LAB_CRYPTODEV"),
 		.lcores = lcores,
 		.n_workers = n_workers,

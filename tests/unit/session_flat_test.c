@@ -589,7 +589,7 @@ static int app_start(void **state)
 	lab_start();
 	inet_pton(AF_INET, "10.0.0.1", prefix.addr.addr);
 	struct relay_options options = {
-		.cipher = cipher_open(cipher_name(0), &unknown),
+		.cipher = cipher_open(cipher_auto, &unknown),
 		.lcores = lcores,
 		.n_workers = 1,
 		.ports = &port,
