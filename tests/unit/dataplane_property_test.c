@@ -7,40 +7,23 @@
 #include <stdint.h>
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
-#include <sys/random.h>
 
-#include "tests/unit/dataplane_lab.h"
+#include "tests/unit/property.h"
 
 // Random senders, protected and plain, through a network that loses, repeats, reorders and forges packets and lets them
 // arrive at another worker; they jump, restart and change their SSRC. What a plain and a protected listener get is
-// compared with a model of RFC 3550 and RFC 3711, packet by packet, however they stand in bursts.
-//
-//   PROPERTY_SEED     of the first round; random if it is 0. Each round has the seed of the one before + 1.
-//   PROPERTY_ROUNDS   how many rounds, each with a relay of its own
-//   PROPERTY_SECONDS  instead: for so long
+// compared with a model of RFC 3550 and RFC 3711, packet by packet, however they stand in bursts. property.h has the
+// settings.
 
 enum {
 	PLAIN_LISTENER,
 	BOB, // gets all under a key of his, without ROC on the wire
 	SENDERS = 6,
 	BURSTS = 150, // of a round
-	DELAYED = 64, // packets of one sender that others overtook
-	WINDOW = 1024,
-	SPACES = 64, // SSRCs that Bob heard
-	PASTS = 256, // packets of a sender that may come again
-};
-
-// A receiver of RFC 3711 3.3, for one SSRC: written from its text and Appendix A.
-struct model {
-	bool heard;
-	uint64_t highest;
-	uint64_t seen[WINDOW]; // index + 1 at index modulo WINDOW
+	SPACES = 64,  // SSRCs that Bob heard
 };
 
 struct sender {
@@ -54,10 +37,7 @@ struct sender {
 	unsigned steady;           // plain: packets in sequence since anything else was sent
 	uint32_t later;            // its timestamps go on when it restarts
 	uint64_t first; // plain: index of the one before these, which may belong to nothing
-	struct lab_packet delayed[DELAYED]; // overtaken
-	unsigned n_delayed;
-	struct lab_packet past[PASTS];
-	unsigned n_past;
+	struct road road;
 };
 
 struct arrival {
@@ -65,9 +45,6 @@ struct arrival {
 	struct lab_packet packet;
 	bool forged;
 };
-
-// What the model says of an arrival.
-enum verdict { MUST, MAY, NEVER };
 
 static struct lab lab;
 static struct lab_copy copies[LAB_COPIES];
@@ -78,67 +55,9 @@ static struct {
 	struct model model;
 } bob[SPACES];
 static unsigned n_bob;
-static uint64_t seed, state;
-static unsigned burst_number;
-static uint32_t next_ssrc, next_fresh;
-static const char *const kinds[] = {"must be heard", "may be heard", "must not be heard"};
-
-static uint64_t chance(uint64_t below)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return (state * UINT64_C(0x2545f4914f6cdd1d) >> 16) % below;
-}
-
-static void __attribute__((noreturn, format(printf, 1, 2))) wrong(const char *what, ...)
-{
-	va_list args;
-	va_start(args, what);
-	fprintf(stderr, "PROPERTY_SEED=%" PRIu64 " PROPERTY_ROUNDS=1: burst %u: ", seed,
-		burst_number);
-	vfprintf(stderr, what, args);
-	fprintf(stderr, "\n");
-	va_end(args);
-	for (uint8_t w = 0; w < lab.relay.n_workers; w++)
-		for (unsigned i = 0; i < DROP_N_REASONS; i++)
-			if (lab_drops_of(&lab, w, (enum drop_reason)i) != 0)
-				fprintf(stderr, "worker %u dropped %" PRIu64 " %s\n", w,
-					lab_drops_of(&lab, w, (enum drop_reason)i),
-					drop_label((enum drop_reason)i));
-	abort();
-}
+static uint32_t next_ssrc;
 
 // --- model
-
-// RFC 3711 Appendix A: v is chosen such that v * 2^16 + SEQ is next to the highest index.
-static uint64_t model_guess(const struct model *m, uint16_t seq)
-{
-	if (!m->heard)
-		return seq;
-	int64_t roc = (int64_t)(m->highest >> 16), v = roc;
-	int s_l = (int)(m->highest & 0xffff);
-	if (s_l < 32768)
-		v = (int)seq - s_l > 32768 && roc > 0 ? roc - 1 : roc;
-	else
-		v = s_l - 32768 > (int)seq ? roc + 1 : roc;
-	return (uint64_t)v << 16 | seq;
-}
-
-static bool model_is_new(const struct model *m, uint64_t index)
-{
-	if (!m->heard || index > m->highest)
-		return true;
-	return m->highest - index < WINDOW && m->seen[index % WINDOW] != index + 1;
-}
-
-static void model_take(struct model *m, uint64_t index)
-{
-	m->seen[index % WINDOW] = index + 1;
-	if (!m->heard || index > m->highest)
-		m->highest = index;
-	m->heard = true;
-}
 
 static enum verdict judge_protected(const struct sender *s, const struct arrival *a)
 {
@@ -162,7 +81,7 @@ static enum verdict judge_plain(const struct sender *s, const struct arrival *a)
 		return MUST;
 	bool soon = p->index > s->first && p->index <= s->model.highest &&
 		    s->model.highest - p->index < 60;
-	return soon && s->model.seen[p->index % WINDOW] == p->index + 1 ? NEVER : MAY;
+	return soon && s->model.seen[p->index % MODEL_WINDOW] == p->index + 1 ? NEVER : MAY;
 }
 
 static void note_plain(struct sender *s, const struct arrival *a)
@@ -227,9 +146,10 @@ static void bob_hears_plain(const struct lab_copy *copy, const struct lab_packet
 	packet.own_index = index;
 	packet.roc = false;
 	if (!lab_copy_is(&lab, copy, &packet))
-		wrong("Bob is not in step with %08x at index %" PRIx64, packet.ssrc, index);
+		property_wrong(
+			&lab, "Bob is not in step with %08x at index %" PRIx64, packet.ssrc, index);
 	if (!model_is_new(m, index))
-		wrong("%08x has index %" PRIx64 " twice", packet.ssrc, index);
+		property_wrong(&lab, "%08x has index %" PRIx64 " twice", packet.ssrc, index);
 	model_take(m, index);
 }
 
@@ -240,9 +160,10 @@ static void bob_hears_protected(const struct lab_copy *copy, const struct lab_pa
 	packet.mki_len = bob_key->mki_len;
 	packet.roc = false;
 	if (!copy || !lab_copy_is(&lab, copy, &packet))
-		wrong("Bob did not get %08x %" PRIx64 " as it was said", said->ssrc, said->index);
+		property_wrong(&lab, "Bob did not get %08x %" PRIx64 " as it was said", said->ssrc,
+			said->index);
 	if (!model_is_new(bob_model(said->ssrc), said->index))
-		wrong("%08x has index %" PRIx64 " twice", said->ssrc, said->index);
+		property_wrong(&lab, "%08x has index %" PRIx64 " twice", said->ssrc, said->index);
 	model_take(bob_model(said->ssrc), said->index);
 }
 
@@ -261,7 +182,7 @@ static void sender_restart(struct sender *s)
 	s->model = (struct model){.heard = false};
 	s->steady = 0;
 	s->later += 1 << 20;
-	s->n_delayed = s->n_past = 0;
+	s->road = (struct road){.n_past = 0};
 }
 
 static struct lab_packet sender_say(struct sender *s)
@@ -276,7 +197,7 @@ static struct lab_packet sender_say(struct sender *s)
 		.roc = !s->plain && srtp_carries_roc(s->roc_rate, (uint16_t)s->next),
 	};
 	s->next++;
-	s->past[s->n_past++ % PASTS] = packet;
+	road_note(&s->road, &packet);
 	return packet;
 }
 
@@ -284,21 +205,14 @@ static struct lab_packet sender_say(struct sender *s)
 static struct arrival sender_next(struct sender *s)
 {
 	struct arrival a = {.from = s};
-	uint64_t what = chance(100);
-	if (s->n_delayed > 0 && what < 30) { // one that others overtook
-		unsigned at = (unsigned)chance(s->n_delayed);
-		a.packet = s->delayed[at];
-		s->delayed[at] = s->delayed[--s->n_delayed];
+	if (road_brings_late(&s->road, &a.packet))
 		return a;
-	}
-	if (s->n_past > 0 && what < 36) { // one that came before, or was lost
-		a.packet = s->past[chance(s->n_past < PASTS ? s->n_past : PASTS)];
-		return a;
-	}
-	if (what < 40)
+	if (chance(16) == 0)
 		s->next += chance(3) ? chance(20) : chance(s->plain ? 20 : 900); // lost
-	while (s->n_delayed < 20 && chance(10) == 0)
-		s->delayed[s->n_delayed++] = sender_say(s);
+	while (road_delays(&s->road)) {
+		struct lab_packet packet = sender_say(s);
+		road_delay(&s->road, &packet);
+	}
 	a.packet = sender_say(s);
 	a.forged = !s->plain && chance(20) == 0;
 	return a;
@@ -314,32 +228,6 @@ static struct rte_mbuf *arrival_frame(const struct arrival *a)
 	return mbuf;
 }
 
-static void workers_refill(void)
-{
-	for (uint8_t w = 0; w < lab.relay.n_workers; w++) {
-		struct worker *worker = lab.relay.workers[w];
-		while (worker->n_ssrcs < 16)
-			worker->ssrcs[worker->n_ssrcs++] = 0xf0000000 + next_fresh++;
-		struct control_mail mail;
-		while (control_mail_take(&worker->mailbox, &mail))
-			;
-	}
-}
-
-// Arrivals in their order at one worker; all that comes of it.
-static unsigned push_arrivals(struct arrival *arrivals, unsigned n, uint8_t worker)
-{
-	struct rte_mbuf *mbufs[WORKER_BURST];
-	for (unsigned i = 0; i < n; i++)
-		mbufs[i] = arrival_frame(&arrivals[i]);
-	loop_process_burst(lab.relay.workers[worker], mbufs, (uint16_t)n);
-	unsigned taken = lab_take(&lab, worker, copies);
-	uint8_t other = worker ^ 1;
-	while (lab_push_handed_over(&lab, other) > 0)
-		taken += lab_take(&lab, other, copies + taken);
-	return taken;
-}
-
 static void check_arrival(const struct arrival *a, unsigned n, unsigned at[SENDERS][2])
 {
 	struct sender *s = a->from;
@@ -350,8 +238,8 @@ static void check_arrival(const struct arrival *a, unsigned n, unsigned at[SENDE
 	const struct lab_copy *copy = copy_next(n, &mine[0], PLAIN_LISTENER, a->packet.ssrc, false);
 	bool heard = copy && !a->forged && lab_copy_is(&lab, copy, &clear);
 	if (verdict != MAY && heard != (verdict == MUST))
-		wrong("%s %08x %" PRIx64 " %s", s->plain ? "plain" : "protected", a->packet.ssrc,
-			a->packet.index, kinds[verdict]);
+		property_wrong(&lab, "%s %08x %" PRIx64 " %s", s->plain ? "plain" : "protected",
+			a->packet.ssrc, a->packet.index, verdict_texts[verdict]);
 	if (heard)
 		mine[0]++;
 	if (s->plain) {
@@ -362,8 +250,8 @@ static void check_arrival(const struct arrival *a, unsigned n, unsigned at[SENDE
 			bob_hears_plain(bobs, &a->packet);
 			mine[1]++;
 		} else if (verdict == MUST) {
-			wrong("plain %08x %" PRIx64 " is not heard by Bob", a->packet.ssrc,
-				a->packet.index);
+			property_wrong(&lab, "plain %08x %" PRIx64 " is not heard by Bob",
+				a->packet.ssrc, a->packet.index);
 		}
 		note_plain(s, a);
 	} else if (heard) {
@@ -402,29 +290,31 @@ static void burst_run(void)
 		s->worker ^= 1; // roams
 	if (chance(40) == 0)
 		sender_restart(s);
-	workers_refill();
+	property_refill(&lab);
 	unsigned n = burst_make(arrivals, worker);
 	if (n == 0)
 		return;
-	unsigned taken = push_arrivals(arrivals, n, worker);
+	struct rte_mbuf *mbufs[WORKER_BURST];
+	for (unsigned i = 0; i < n; i++)
+		mbufs[i] = arrival_frame(&arrivals[i]);
+	unsigned taken = property_push(&lab, worker, mbufs, (uint16_t)n, copies);
 	for (unsigned i = 0; i < n; i++)
 		check_arrival(&arrivals[i], taken, at);
 	for (unsigned i = 0; i < SENDERS; i++) {
 		if (senders[i].plain || senders[i].worker != worker)
 			continue;
 		if (copy_next(taken, &at[i][0], PLAIN_LISTENER, senders[i].ssrc, false))
-			wrong("%08x is heard once more", senders[i].ssrc);
+			property_wrong(&lab, "%08x is heard once more", senders[i].ssrc);
 		if (copy_next(taken, &at[i][1], BOB, senders[i].ssrc, false))
-			wrong("Bob gets %08x once more", senders[i].ssrc);
+			property_wrong(&lab, "Bob gets %08x once more", senders[i].ssrc);
 	}
 }
 
 static void round_run(void)
 {
 	static const uint16_t rates[] = {0, 1, 10};
-	state = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	n_bob = 0;
-	next_ssrc = next_fresh = 0;
+	next_ssrc = 0;
 	lab_open(&lab, 2);
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN, .muted = true});
 	bob_key = lab_key_add(&lab, 4, 0, false);
@@ -442,30 +332,15 @@ static void round_run(void)
 		sender_restart(s);
 	}
 	lab_connect(&lab);
-	for (burst_number = 0; burst_number < BURSTS; burst_number++)
+	for (; property_burst < BURSTS; property_burst++)
 		burst_run();
 	lab_close(&lab);
-}
-
-static uint64_t setting(const char *name, uint64_t without)
-{
-	const char *text = getenv(name);
-	return text ? strtoull(text, NULL, 10) : without;
 }
 
 static void random_senders_are_heard_as_the_model_says(void **unused)
 {
 	(void)unused;
-	uint64_t rounds = setting("PROPERTY_ROUNDS", 20), seconds = setting("PROPERTY_SECONDS", 0);
-	time_t begin = time(NULL);
-	seed = setting("PROPERTY_SEED", 1);
-	if (seed == 0)
-		lab_require(getrandom(&seed, 4, 0) == 4);
-	print_message("from PROPERTY_SEED=%" PRIu64 "\n", seed);
-	uint64_t n = 0;
-	for (; seconds > 0 ? (uint64_t)(time(NULL) - begin) < seconds : n < rounds; n++, seed++)
-		round_run();
-	print_message("%" PRIu64 " rounds\n", n);
+	property_rounds(round_run, 20);
 }
 
 int main(void)
