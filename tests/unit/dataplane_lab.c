@@ -161,7 +161,7 @@ static uint32_t ctx_publish(
 			.protocol = protocol,
 			.kind = KEY_BY_TALKER};
 	ctx->root = key->root;
-	ctx->serial = index + 1;
+	ctx->serial = ++lab->ctx_serial;
 	ctx->space = index; // each session key is there once
 	lab_require(lab->relay.cipher->expand(SRTP_AEAD_AES_128_GCM, session_key, ctx->key) == 0);
 	if (lab->relay.cryptodev)
@@ -201,7 +201,11 @@ void lab_talker_add(struct lab *lab, const struct lab_key *key, uint32_t guk_id,
 void lab_talker_remove(struct lab *lab, const uint32_t ctx[SRTP_N_PROTOCOLS])
 {
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		_Atomic uint32_t *siblings =
+			&lab->relay.keys.streams[lab->relay.keys.ctxs[ctx[protocol]].space];
 		key_table_unpublish(&lab->relay.keys, ctx[protocol]);
+		stream_unlink_siblings(&lab->relay.streams, siblings);
+		stream_free_siblings(&lab->relay.streams, siblings);
 		if (lab->relay.cryptodev)
 			cryptodev_key_close(lab->relay.cryptodev, ctx[protocol]);
 		key_table_free(&lab->relay.keys, ctx[protocol]);
@@ -230,26 +234,33 @@ uint32_t lab_leg_add(struct lab *lab, struct lab_leg spec)
 	return index;
 }
 
-static struct leg_protection protection_of(const struct lab_leg *spec, struct leg_key *leg_key)
+static struct leg_key leg_key_of(const struct lab_leg *spec, const struct lab_key *key)
 {
-	const struct lab_key *key = spec->key;
-	struct leg_protection in = {.mode = spec->mode,
-		.verify = !spec->unverified,
-		.user = spec->user,
-		.roc = spec->roc};
-	if (!key)
-		return in;
-	*leg_key = (struct leg_key){
+	uint64_t own = key->gmk && spec->guk_id == 0 ? 0 : key_name_mki(key->id, spec->guk_id);
+	return (struct leg_key){
 		.is_gmk = key->gmk,
 		.mki_len = key->mki_len,
 		.roc_rate = key->roc_rate,
 		.scope = key->scope,
 		.id = key->id,
-		.own_mki = key->gmk ? 0 : key_name_mki(key->id, 0),
+		.root = key->root,
+		.own_mki = own,
 	};
+}
+
+static struct leg_protection protection_of(const struct lab_leg *spec, struct leg_key keys[2])
+{
+	struct leg_protection in = {.mode = spec->mode,
+		.verify = !spec->unverified,
+		.user = spec->user,
+		.roc = spec->roc};
+	if (!spec->key)
+		return in;
 	in.named_key = true;
-	in.keys = leg_key;
-	in.n_keys = 1;
+	in.keys = keys;
+	keys[in.n_keys++] = leg_key_of(spec, spec->key);
+	if (spec->before)
+		keys[in.n_keys++] = leg_key_of(spec, spec->before);
 	return in;
 }
 
@@ -263,6 +274,15 @@ static void dest_fill(struct fanout_dest *dest, uint32_t leg, const struct lab_l
 	fanout_dest_fill(dest, &receiver);
 }
 
+static struct fanout_key fanout_key_of(const struct lab_key *key, uint8_t protocol)
+{
+	return (struct fanout_key){
+		.mki_len = key->mki_len,
+		.roc_rate = protocol == SRTP_RTP ? key->roc_rate : 0,
+		.root = key->root,
+	};
+}
+
 static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t protocol)
 {
 	struct fanout_variant variant = {
@@ -271,10 +291,10 @@ static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t prot
 		return variant;
 	variant.by_talker = spec->key->gmk;
 	variant.encrypt = protocol == SRTP_RTCP && !spec->unencrypted;
-	variant.key.mki_len = spec->key->mki_len;
-	variant.key.roc_rate = protocol == SRTP_RTP ? spec->key->roc_rate : 0;
-	variant.key.root = spec->key->root;
+	variant.key = fanout_key_of(spec->key, protocol);
 	variant.ctx = spec->key->ctx[protocol];
+	if (spec->before)
+		variant.others[variant.n_others++] = fanout_key_of(spec->before, protocol);
 	return variant;
 }
 
@@ -314,7 +334,7 @@ void lab_connect(struct lab *lab)
 	}
 	for (uint32_t i = 0; i < lab->n_legs; i++) {
 		const struct lab_leg *spec = &lab->specs[i];
-		struct leg_protection in = protection_of(spec, &lab->leg_keys[i]);
+		struct leg_protection in = protection_of(spec, lab->leg_keys[i]);
 		lab->legs[i] = (struct leg){
 			.index = i,
 			.port = spec->port,
@@ -364,6 +384,8 @@ static uint16_t clear_rtcp_write(const struct lab_packet *packet, uint8_t *out)
 	out[2] = 0;
 	out[3] = SENDER_REPORT_LEN / 4 - 1;
 	srtp_write32(out + 4, packet->ssrc);
+	srtp_write32(out + 8, (uint32_t)packet->index);
+	srtp_write32(out + 12, packet->later);
 	return SENDER_REPORT_LEN;
 }
 
@@ -386,7 +408,7 @@ uint16_t lab_packet_write(struct lab *lab, const struct lab_packet *packet, uint
 		.protocol = packet->protocol,
 		.mki_len = packet->mki_len,
 		.append_roc = packet->roc,
-		.e_flag = !rtp,
+		.e_flag = !rtp && !packet->unencrypted,
 	};
 	struct srtp_op *ops[] = {&op};
 	lab_require(srtp_protect_burst(lab->relay.cipher, ops, 1) == 1);
@@ -452,7 +474,14 @@ struct rte_mbuf *lab_frame(struct lab *lab, uint32_t leg, const uint8_t *payload
 struct rte_mbuf *lab_packet_frame(struct lab *lab, uint32_t leg, const struct lab_packet *packet)
 {
 	uint8_t octets[LAB_PAYLOAD_MAX];
-	return lab_frame(lab, leg, octets, lab_packet_write(lab, packet, octets));
+	const uint16_t len = lab_packet_write(lab, packet, octets);
+	struct lab_leg *spec = &lab->specs[leg];
+	const uint16_t stated = spec->remote.port;
+	if (packet->source_port != 0)
+		spec->remote.port = htons(packet->source_port);
+	struct rte_mbuf *mbuf = lab_frame(lab, leg, octets, len);
+	spec->remote.port = stated;
+	return mbuf;
 }
 
 void lab_push(struct lab *lab, uint8_t worker, uint32_t leg, const struct lab_packet *packet)

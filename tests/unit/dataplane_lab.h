@@ -58,19 +58,22 @@ struct lab_leg {
 	bool unencrypted; // SRTCP that is sent to it
 	bool group;       // its remote is a multicast group, which lab_connect() joins
 	const struct lab_key *key;
-	uint32_t user; // 0: not named
-	uint32_t roc;  // with which its streams begin
+	const struct lab_key *before; // in one ring with it, activated before; NULL: none
+	uint32_t user;                // 0: not named
+	uint32_t guk_id;              // the user's under a GMK, 0: its packets must tell
+	uint32_t roc;                 // with which its streams begin
 	struct endpoint local, remote;
 };
 
 struct lab {
 	struct relay relay;
 	struct leg legs[LAB_LEGS];
-	struct leg_key leg_keys[LAB_LEGS];
+	struct leg_key leg_keys[LAB_LEGS][2];
 	struct lab_leg specs[LAB_LEGS];
 	uint32_t n_legs;
 	struct lab_key keys[LAB_KEYS];
 	uint32_t n_keys;
+	uint32_t ctx_serial; // of the context published last
 	struct audience *audiences[SRTP_N_PROTOCOLS];
 	unsigned mbufs; // in the pool when nothing is under way
 };
@@ -84,7 +87,9 @@ struct lab_packet {
 	uint64_t own_index; // SRTCP index under which the relay sends it on, 0: the same
 	uint8_t mki_len;    // octets
 	bool roc;
-	uint32_t later; // RTP: what its timestamp is ahead of index * 160
+	bool unencrypted;     // SRTCP: E = 0
+	uint16_t source_port; // from which it comes to its leg, 0: as stated for it
+	uint32_t later;       // what an RTP timestamp is ahead of index * 160; said in a report
 };
 
 // One copy that the relay sent.
