@@ -84,9 +84,10 @@ static const struct feedback_row feedback_rows[] = {
 	{RTCP_RTPFB, 3, 8},                  // TMMBR, RFC 5104 4.2.1
 	{RTCP_RTPFB, 4, 8},                  // TMMBN, RFC 5104 4.2.2
 	{RTCP_RTPFB, 5, 0},                  // resynchronisation request, RFC 6051 3.2
-	{RTCP_RTPFB, 7, 0},                  // third-party loss, RFC 6642 4.1
+	{RTCP_RTPFB, 7, 0},                  // third-party loss, RFC 6642 5.1
 	{RTCP_RTPFB, 8, 0},                  // ECN, RFC 6679 5.1
 	{RTCP_RTPFB, 9, 0, pause_translate}, // PAUSE and RESUME, RFC 7728 8
+	{RTCP_RTPFB, 10, 0},                 // delay budget, TS 26.114
 	{RTCP_RTPFB, 11, 0, ccfb_translate}, // congestion control, RFC 8888 3.1
 	{RTCP_RTPFB, 15, 0},                 // draft-holmer-rmcat-transport-wide-cc-extensions-01
 	{RTCP_PSFB, 1, 0},                   // picture loss, RFC 4585 6.3.1
@@ -96,6 +97,8 @@ static const struct feedback_row feedback_rows[] = {
 	{RTCP_PSFB, 5, 8},                   // TSTR, RFC 5104 4.3.2
 	{RTCP_PSFB, 6, 8},                   // TSTN, RFC 5104 4.3.3
 	{RTCP_PSFB, 7, 0, vbcm_translate},   // video back channel, RFC 5104 4.3.4
+	{RTCP_PSFB, 8, 4},                   // third-party loss, RFC 6642 5.2
+	{RTCP_PSFB, 9, 0},                   // region of interest, TS 26.114 7.3.7
 	{RTCP_PSFB, 10, 12},                 // layer refresh request, RFC 9627 3.1
 	{RTCP_PSFB, 15, 0, remb_translate},  // draft-alvestrand-rmcat-remb-03
 };

@@ -107,7 +107,9 @@ static const struct xr_row xr_rows[] = {
 	{5, 4, 12},  // DLRR, RFC 3611 4.5
 	{6, 4, 0},   // statistics summary, RFC 3611 4.6
 	{7, 4, 0},   // VoIP metrics, RFC 3611 4.7
+	{8, 0, 0},   // extended network quality, RFC 5093 3
 	{10, 4, 0},  // post-repair loss RLE, RFC 5725 3
+	{12, 12, 0}, // synchronization of media, RFC 7272 6
 	{13, 4, 20}, // ECN summary, RFC 6679 5.2
 	{14, 4, 0},  // measurement information, RFC 6776 4
 	{15, 4, 0},  // packet delay variation, RFC 6798 3
@@ -117,13 +119,17 @@ static const struct xr_row xr_rows[] = {
 	{19, 4, 0},  // frame impairment summary, RFC 7004 4.1
 	{20, 4, 0},  // burst and gap loss, RFC 6958 3
 	{21, 4, 0},  // burst and gap discard, RFC 7003 3
+	{22, 4, 0},  // decodability of MPEG-2 TS, RFC 6990 3
 	{23, 4, 0},  // de-jitter buffer, RFC 7005 4
 	{24, 4, 0},  // discard count, RFC 7002 3
 	{25, 4, 0},  // discard RLE, RFC 7097 3
 	{26, 4, 0},  // octets discarded, RFC 7243 3
+	{27, 4, 0},  // initial synchronization delay, RFC 7244 3
+	{28, 4, 0},  // synchronization offset, RFC 7244 4
 	{29, 4, 0},  // MOS, RFC 7266 3
 	{30, 4, 0},  // loss concealment, RFC 7294 3
 	{31, 4, 0},  // concealed seconds, RFC 7294 4
+	{32, 4, 0},  // decodability of MPEG-2 PSI, RFC 7380 3
 	{33, 4, 0},  // post-repair loss count, RFC 7509 3
 	{34, 4, 0},  // video loss concealment, RFC 7867 4
 	{35, 4, 0},  // independent burst and gap discard, RFC 8015 3
@@ -151,6 +157,8 @@ static enum part_verdict xr_block_translate(
 	memcpy(part->out + to, part->in + from, block_len);
 	if (row->at == 0)
 		return PART_TRANSLATED;
+	if (block_len < row->at)
+		return PART_MALFORMED;
 	size_t list_len = block_len - row->at;
 	size_t entry_len = row->entry_len ? row->entry_len : list_len;
 	if (entry_len == 0 || list_len % entry_len != 0)
