@@ -82,10 +82,16 @@ static void stream_note(struct worker *worker, struct packet *p)
 		stream_report(worker, p->leg, s);
 }
 
-// The remote address follows the newest authentic packet (control decides and publishes).
+// The remote address follows the newest authentic packet (control decides and publishes). Where RTCP comes from the
+// leg's own address its sender muxes it with media.
 static void leg_learn(struct worker *worker, const struct packet *p)
 {
-	if (endpoint_equal(&p->leg->remote, &p->source) || p->index + 1 != p->stream->replay.next)
+	if (endpoint_equal(&p->leg->remote, &p->source)) {
+		if (p->protocol == SRTP_RTCP)
+			counter_set(&worker->legs[p->leg->index].rtcp_port, p->source.port);
+		return;
+	}
+	if (p->index + 1 != p->stream->replay.next)
 		return;
 	struct control_mail mail = {
 		.type = MAIL_LEARN,

@@ -46,6 +46,8 @@ struct leg_counters {
 	uint32_t drops[DROP_N_REASONS]; // of what it sent
 	uint32_t tx_drops[DROP_COPY_N]; // of copies to it, from DROP_COPY_FIRST on
 	uint32_t keepalives;            // received; they count as nothing else
+	// Port of the leg's remote when authentic RTCP came from there last, network byte order; 0: none did
+	uint16_t rtcp_port;
 };
 
 // A packet that waits for a key context.

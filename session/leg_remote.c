@@ -36,10 +36,10 @@ void leg_remote_state(struct session_leg *leg, const struct leg_spec *before, ui
 
 // RTCP beside media moves the leg if nothing better is known: the address before was that of RTCP,
 // too, or is no address of the host that it comes from. Another port of one host is where a client
-// has its RTCP that does not mux it.
-static bool rtcp_tells(const struct session_leg *leg, const struct endpoint *addr)
+// has its RTCP that does not mux it; one that had it where the leg is was moved by its NAT.
+static bool rtcp_tells(const struct session_leg *leg, const struct endpoint *addr, bool muxed)
 {
-	return leg->learnt_of_rtcp || !endpoint_same_addr(&leg->remote, addr);
+	return leg->learnt_of_rtcp || muxed || !endpoint_same_addr(&leg->remote, addr);
 }
 
 static bool addr_is_late(
@@ -49,10 +49,10 @@ static bool addr_is_late(
 }
 
 bool leg_remote_follows(const struct session_leg *leg, uint8_t protocol,
-	const struct endpoint *addr, uint64_t now_ms)
+	const struct endpoint *addr, bool muxed, uint64_t now_ms)
 {
 	return spec_learns(&leg->spec) && !endpoint_equal(&leg->remote, addr) &&
-	       (protocol == SRTP_RTP || leg->spec.control || rtcp_tells(leg, addr)) &&
+	       (protocol == SRTP_RTP || leg->spec.control || rtcp_tells(leg, addr, muxed)) &&
 	       !addr_is_late(leg, addr, now_ms) &&
 	       leg->learn_due_ms < now_ms + (uint64_t)LEARN_BURST * LEARN_MS;
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "dataplane/relay_tables.h"
+#include "dataplane/worker_state.h"
 #include "event/notice.h"
 #include "session/leg_audience.h"
 #include "session/leg_bind.h"
@@ -53,12 +54,24 @@ static bool leg_heard_media(const struct sessions *sessions, const struct sessio
 	return false;
 }
 
+// Whether RTCP was heard from the leg's remote: its sender muxes it with media.
+static bool leg_muxes_rtcp(const struct sessions *sessions, const struct session_leg *leg)
+{
+	const struct relay *relay = sessions->relay;
+	for (uint8_t w = 0; w < relay->n_workers; w++)
+		if (counter_read(&relay->workers[w]->legs[leg->index].rtcp_port) ==
+			leg->remote.port)
+			return true;
+	return false;
+}
+
 void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, uint8_t protocol,
 	const struct endpoint *addr)
 {
 	struct session_leg *leg = session_leg_by_index(sessions, index, serial);
 	uint64_t now_ms = clock_now_ms();
-	if (!leg || !leg_remote_follows(leg, protocol, addr, now_ms) ||
+	if (!leg ||
+		!leg_remote_follows(leg, protocol, addr, leg_muxes_rtcp(sessions, leg), now_ms) ||
 		(protocol == SRTP_RTCP && leg_heard_media(sessions, leg)) ||
 		!address_learnable(sessions, leg, addr))
 		return; // if it is only too early the next packet reports it again

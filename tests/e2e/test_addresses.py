@@ -240,6 +240,25 @@ def second_host(lab, clients, muxed):
     lab.ip("ran", "addr", "del", f"{host}/{prefix}", "dev", "eth0")
 
 
+def test_listener_who_muxes_is_followed_to_another_port(muxed, clients):
+    """A NAT gave a new port to who sends nothing but RTCP, from where media is received."""
+    muxed.apply()
+    assert report(muxed, muxed.stated) == muxed.stated.address
+    assert report(muxed, muxed.radio) == muxed.radio.address
+    muxed.heard_by(muxed.radio)
+
+
+def test_rtcp_from_where_the_leg_was_before_shows_no_muxing(muxed, clients, second_host):
+    rtcp_port = clients("ran", muxed.stated.family, relay_port=muxed.stated.relay_port)
+    muxed.apply()
+    for _ in range(2):
+        assert report(muxed, second_host) == second_host.address
+    muxed.leg_apply(remote=muxed.radio.address)
+    for _ in range(2):
+        assert report(muxed, rtcp_port) == muxed.radio.address
+    muxed.heard_by(muxed.radio)
+
+
 def test_rtcp_from_another_host_does_not_move_media_that_is_heard(muxed, second_host):
     muxed.apply(remote=muxed.radio.address)
     muxed.radio.send(muxed.sender.protect(b"here"))
