@@ -4,8 +4,9 @@
 """No (key, SSRC, index) twice over the relay's lives: RFC 7714 8.4 and 9.1, RFC 3711 9.1, standards.md A12 and A17.
 
 The relay is killed in mid-traffic, starts again and gets the same keys. The clients did not notice: they go on
-counting. The plain side begins with the same packets every time. All that leaves the relay is taken from the wire;
-what the clients themselves protect under the same keys counts as well.
+counting. The plain side begins with the same packets every time, and anew within a life, under its SSRC; a radio changes
+its address. All that leaves the relay is taken from the wire; what the clients themselves protect under the same keys
+counts as well.
 """
 
 import collections
@@ -16,7 +17,7 @@ import pytest
 
 import lab as lab_module
 import mcx
-from lab import Client, Relay, apply, install
+from lab import Client, Relay, apply, install, wait_for
 from tap import UDP, Tap
 
 ALICE = "sip:alice@mcptt.example.org"
@@ -25,6 +26,7 @@ GATEWAY = "sip:gateway@lmr.example.org"
 FIRE = "sip:fire@groups.example.org"
 ALICE_SSRC, CAROL_SSRC, LMR, UE, SERVER = 0xa11ce, 0xca401, 0x1111, 0x0e, 0x5e
 LIVES, ROUNDS = 3, 12
+PAUSE = 160000  # of RTP timestamps: between two talk spurts
 
 
 class Capture:
@@ -102,14 +104,15 @@ class Media:
     """Alice under a GMK, Carol under another one, and a gateway in plain; Alice's and Carol's RTCP is muxed."""
 
     def __init__(self, world, relay, lab, stack):
-        self.world, self.relay = world, relay
+        self.world, self.relay, self.lab, self.stack = world, relay, lab, stack
         self.alice, self.lmr, self.carol = (stack.enter_context(Client(lab, side)) for side in ("ran", "core", "core"))
         w = world
         apply(relay, "media", [
-            self.alice.leg("alice", "srtp", w.gmks[0], protection={"user": ALICE}, rtcp_protection=w.named(w.csk)),
+            self.alice.leg("alice", "srtp", w.gmks[0], protection={"user": ALICE}, rtcp_protection=w.named(w.csk),
+                           learn="authenticated"),
             self.lmr.leg("lmr", "plain", protection={"user": GATEWAY}),
             self.carol.leg("carol", "srtp", w.foreign, protection={"user": CAROL}, rtcp_protection=w.named(w.spk))])
-        self.ports, self.seq = [self.alice.relay_port, self.carol.relay_port], 0
+        self.ports, self.seq, self.spurt = [self.alice.relay_port, self.carol.relay_port], 0, 0
 
     def wait(self, client, has):
         while not has(client.recv()):
@@ -122,7 +125,7 @@ class Media:
         self.carol.send(capture.client_sends("SRTP", w.carol.protect(b"carol")))
         self.alice.recv()
         for copy in range(2):  # the second is a duplicate with other octets
-            self.lmr.send(mcx.rtp(LMR, self.seq, b"lmr %d" % copy))
+            self.gateway_says(b"lmr %d %d" % (self.spurt, copy))
         self.alice.recv()
         if reports:
             self.lmr.send(mcx.sr(LMR, packets=self.seq) + mcx.sdes(LMR, "lmr"))
@@ -130,6 +133,32 @@ class Media:
             self.alice.send(capture.client_sends("SRTCP", w.alice_reports.protect(mcx.rr(ALICE_SSRC))))
             self.wait(self.carol, lambda packet: packet[1] == 201)
         self.seq += 1
+
+    def gateway_says(self, payload):
+        self.lmr.send(mcx.rtp(LMR, self.seq, payload, timestamp=self.spurt * PAUSE + self.seq * 160))
+
+    def gateway_begins_anew(self):
+        """Same SSRC and SEQs, later timestamps. The first packet is confirmed by the second (RFC 3550 A.1)."""
+        self.spurt, self.seq = self.spurt + 1, 0
+        self.gateway_says(b"unconfirmed")
+        self.seq = 1
+
+    def alice_moves(self):
+        """To another address, which the relay learns of her next packet."""
+        self.alice = self.stack.enter_context(Client(self.lab, "ran", relay_port=self.alice.relay_port))
+        self.alice.send(self.world.capture.client_sends("SRTP", self.world.alice.protect(b"from elsewhere")))
+        self.carol.recv()
+        wait_for(lambda: self.relay.call("session.get", {"id": "media"})["legs"][0]["remote"],
+                 lambda remote: remote == self.alice.address, "a learnt address")
+
+    def rounds(self, **what):
+        """Some, with a gateway that begins anew and a radio that moves in between."""
+        for change in (self.gateway_begins_anew, self.alice_moves, self.gateway_begins_anew):
+            for _ in range(ROUNDS // 3):
+                self.round(**what)
+            change()
+        for _ in range(ROUNDS // 3):
+            self.round(**what)
 
     def storm(self):
         """Packets that are under way when the relay dies."""
@@ -194,21 +223,26 @@ def each_life(capture, *names):
         assert all(capture.relays[name, life] > 0 for life in range(LIVES)), (name, capture.relays)
 
 
+def spurts(capture, name):
+    """SSRCs under which the gateway's talk spurts left: each, in each life, had its own."""
+    return {ssrc for key, ssrc, _ in capture.used if key == name}
+
+
 def test_media_over_lives(lives, own_lab):
     """7.5.1, A17: plain media to two GMKs, and media re-encrypted both ways, with the keys revoked and back in between."""
     def scene(world, relay, stack):
         keys = [world.gmks[0], world.foreign, world.csk, world.spk]
         install(relay, *keys)
         stage = Media(world, relay, own_lab, stack)
-        for _ in range(ROUNDS):
-            stage.round()
+        stage.rounds()
         names = [{"domain": "home", "id": key.id_text} for key in keys]
         assert relay.call("key.revoke", {"keys": names}) == {"revoked": len(keys)}
         install(relay, *keys)
-        for _ in range(ROUNDS):
-            stage.round()
+        stage.rounds()
         return stage
-    each_life(lives(scene), f"GMK 0 of {GATEWAY}", f"GMK 0 of {CAROL}", f"GMK 2 of {GATEWAY}", f"GMK 2 of {ALICE}")
+    capture = lives(scene)
+    each_life(capture, f"GMK 0 of {GATEWAY}", f"GMK 0 of {CAROL}", f"GMK 2 of {GATEWAY}", f"GMK 2 of {ALICE}")
+    assert len(spurts(capture, f"GMK 0 of {GATEWAY}")) >= 3 * LIVES
 
 
 def test_reports_over_lives(lives, own_lab):
@@ -216,8 +250,7 @@ def test_reports_over_lives(lives, own_lab):
     def scene(world, relay, stack):
         install(relay, world.gmks[0], world.foreign, world.csk, world.spk)
         stage = Media(world, relay, own_lab, stack)
-        for _ in range(ROUNDS):
-            stage.round(reports=True)
+        stage.rounds(reports=True)
         return stage
     each_life(lives(scene), "csk", "spk", f"GMK 0 of {GATEWAY}")
 
@@ -241,8 +274,7 @@ def test_roll_over_over_lives(lives, own_lab):
         install(relay, old.rpc(groups=[FIRE]), world.foreign, world.csk, world.spk)
         stage = Media(world, relay, own_lab, stack)
         for step in range(4):
-            for _ in range(ROUNDS):
-                stage.round()
+            stage.rounds()
             if step == 0:
                 install(relay, new.rpc(groups=[FIRE]))
             elif step == 1:
