@@ -74,8 +74,8 @@ static void push_run(uint64_t first, unsigned n, bool known)
 	}
 }
 
-// Control's next answer.
-static void answer(const struct lab_key *key, enum drop_reason refused)
+// Control publishes the context that is asked for next; its answer.
+static struct worker_mail publish(const struct lab_key *key, enum drop_reason refused)
 {
 	struct control_mail mail;
 	do
@@ -85,8 +85,13 @@ static void answer(const struct lab_key *key, enum drop_reason refused)
 		lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
 	else if (refused == DROP_NONE)
 		lab_talker_add(&lab, bob_gmk, GUK_ID_OUT, USER, bob_ctx);
-	struct worker_mail resume = {
+	return (struct worker_mail){
 		.type = MAIL_RESUME, .value = mail.derive.slot, .refused = refused};
+}
+
+static void answer(const struct lab_key *key, enum drop_reason refused)
+{
+	struct worker_mail resume = publish(key, refused);
 	loop_resume(worker(), &resume);
 }
 
@@ -133,6 +138,23 @@ static void key_frame(void **state)
 {
 	(void)state;
 	whole_key_frame_in_order(400);
+}
+
+// A context is there before the answer that it is: what comes in between finds it, and waits all the same.
+static void packets_between_context_and_answer(void **state)
+{
+	(void)state;
+	push_run(0, 3, false);
+	struct worker_mail resume = publish(gmk, DROP_NONE);
+	push_run(3, 5, true);
+	loop_resume(worker(), &resume);
+	resume = publish(bob_gmk, DROP_NONE);
+	push_run(8, 5, true);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	loop_resume(worker(), &resume);
+	push_run(13, 5, true);
+	expect_copies(true, 18, 18, 18);
+	assert_int_equal(lab_drops(&lab, 0), 0);
 }
 
 // Beyond what is held packets are lost, and say so; none overtakes.
@@ -198,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		in_lab(some_packets),
 		in_lab(key_frame),
+		in_lab(packets_between_context_and_answer),
 		in_lab(more_than_is_held),
 		in_lab(room_is_the_legs),
 		in_lab(refused_for_some_receivers),

@@ -452,6 +452,47 @@ static void roc_goes_on_with_new_key(void **state)
 	expect_run(3 * ROC_1 + 5000, 24);
 }
 
+// SRTCP index under which the relay sent a copy to Bob.
+static uint64_t srtcp_index_of(const struct lab_copy *copy)
+{
+	return srtp_read32(copy->payload + copy->len - bob_key->mki_len - SRTCP_INDEX_LEN) &
+	       SRTCP_INDEX_MAX;
+}
+
+// Their SRTCP keeps its SSRC, because the index is the relay's: it counts on, whatever the senders do.
+static void reports_of_who_counts_anew(void **state)
+{
+	(void)state;
+	call_open(1);
+	give_ssrc(FRESH);
+	give_ssrc(FRESH + 1);
+	for (uint64_t life = 0; life < 3; life++) {
+		push_run(5000, 2); // the later ones under fresh SSRCs
+		for (uint64_t index = 7; index < 9; index++) {
+			struct lab_packet report = {.protocol = SRTP_RTCP,
+				.ssrc = SSRC,
+				.ctx = alice_key->ctx[SRTP_RTCP],
+				.index = index,
+				.mki_len = 4};
+			lab_push(&lab, 0, ALICE, &report);
+		}
+		assert_int_equal(lab_take(&lab, 0, copies), 4);
+		for (uint64_t i = 0; i < 2; i++) {
+			struct lab_packet report = {.protocol = SRTP_RTCP,
+				.ssrc = SSRC,
+				.ctx = bob_key->ctx[SRTP_RTCP],
+				.index = 7 + i,
+				.own_index = LAB_SRTCP_FLOOR + 2 * life + i,
+				.mki_len = 4};
+			assert_int_equal(srtcp_index_of(&copies[2 + i]), report.own_index);
+			assert_true(lab_copy_is(&lab, &copies[2 + i], &report));
+		}
+		alice_gets_new_key();
+	}
+	assert_int_equal(worker()->ssrcs_taken, 2);
+	expect_drops(DROP_REPLAYED, 0);
+}
+
 // They leave as they would have, once.
 static void late_packets_under_key_before(void **state)
 {
@@ -474,6 +515,29 @@ static void late_packets_under_key_before(void **state)
 	static const uint64_t wanted[] = {5000, 5001, 4999, 5002, 5003};
 	for (unsigned i = 0; i < 5; i++)
 		expect_copy_of(&copies[i], i == 2 ? SSRC : FRESH, wanted[i]);
+}
+
+// Those of the new key have their indices already: no fresh SSRC for some packets that nobody waits for.
+static void late_packets_met_by_new_key(void **state)
+{
+	struct rte_mbuf *late[4];
+	(void)state;
+	call_open(1);
+	give_ssrc(FRESH);
+	const struct lab_key *before = alice_key;
+	push_run(5000, 12);
+	expect_run(5000, 12);
+	for (unsigned i = 0; i < 4; i++)
+		late[i] = frame_from_alice(5012 + i);
+	alice_gets_new_key();
+	push_run(5012, 12); // counted anew from there
+	expect_run(5012, 12);
+	lab.specs[ALICE].before = before;
+	lab_connect(&lab);
+	loop_process_burst(worker(), late, 4);
+	expect_run(0, 0);
+	expect_drops(DROP_REPLAYED, 4);
+	assert_int_equal(worker()->ssrcs_taken, 0);
 }
 
 // --- plain media: the index is the relay's, and what receivers take it for who know only SEQs ---
@@ -585,7 +649,9 @@ int main(void)
 		in_lab(seqs_begin_a_little_lower),
 		in_lab(no_fresh_ssrc_for_who_counts_anew),
 		in_lab(roc_goes_on_with_new_key),
+		in_lab(reports_of_who_counts_anew),
 		in_lab(late_packets_under_key_before),
+		in_lab(late_packets_met_by_new_key),
 		in_lab(plain_packet_from_before_first),
 		in_lab(plain_packet_from_before_first_twice),
 		in_lab(plain_packet_overtaken_by_first),
