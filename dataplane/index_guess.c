@@ -67,6 +67,21 @@ static void index_guess_first(const struct worker *worker, struct packet *p, uin
 	}
 }
 
+// Who was not heard for so long may have sent more than the estimate bridges: 32,768 packets (RFC 3711 3.3.1).
+enum { SILENCE_SECONDS = 2 };
+
+static inline bool stream_was_silent(const struct worker *worker, const struct stream *stream)
+{
+	return worker->now - counter_read(&stream->last_tsc) > SILENCE_SECONDS * worker->tsc_hz;
+}
+
+// The index of a known stream without a ROC on the wire, if it is not the estimate: one ROC further, or as the leg was told.
+static uint64_t index_after_silence(const struct packet *p, uint16_t seq)
+{
+	const uint64_t told = (uint64_t)p->in->roc << 16 | seq;
+	return told > p->index ? told : p->index + (UINT64_C(1) << 16);
+}
+
 void index_guess(const struct worker *worker, struct packet *p)
 {
 	const uint16_t seq = p->protocol == SRTP_RTP ? rtp_seq(p->data) : 0;
@@ -79,8 +94,10 @@ void index_guess(const struct worker *worker, struct packet *p)
 	} else {
 		const uint64_t carried = (uint64_t)p->trailer.roc << 16 | seq;
 		p->index = packet_index_estimate(p->next, seq);
-		if (p->trailer.has_roc && carried != p->index)
-			p->second_index = carried;
+		if (p->trailer.has_roc)
+			p->second_index = carried != p->index ? carried : NO_INDEX;
+		else if (unlikely(stream_was_silent(worker, p->stream)))
+			p->second_index = index_after_silence(p, seq);
 	}
 }
 

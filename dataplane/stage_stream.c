@@ -49,8 +49,8 @@ static enum drop_reason packet_check_protected(struct worker *worker, struct pac
 		p->keep_original = true;
 		if (verdict == REPLAY_NEW)
 			return DROP_NONE;
-		// Old by the estimate, ahead by the ROC that it carries: the tag decides, in one
-		// pass.
+		// Old by the estimate, ahead by the ROC that it carries, or after a silence: the tag
+		// decides, in one pass.
 		p->index = p->second_index;
 		return DROP_NONE;
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
+#include "crypto/packet_index.h"
 #include "dataplane/hold.h"
 #include "dataplane/index_guess.h"
 #include "dataplane/stages.h"
@@ -57,8 +58,8 @@ static bool try_take(const struct worker *worker, uint64_t *tsc, uint64_t at_onc
 	return true;
 }
 
-// A sender that is a rollover away from the relay's state carries its ROC, or is tried for it where none is carried. One
-// more try, within a limit: a flood of forged packets costs one cipher pass each.
+// A sender that is a rollover away from the relay's state carries its ROC, or is tried for it where none is carried and
+// the stream is new or was silent. One more try, within a limit: a flood of forged packets costs one cipher pass each.
 static bool packet_try_second_index(struct worker *worker, struct packet *p)
 {
 	if (p->second_index == NO_INDEX || p->second_index == p->index)
@@ -95,11 +96,21 @@ static bool packet_read_again(struct worker *worker, struct packet *p)
 	return hold_packet(worker, p, &name) == DROP_NONE;
 }
 
-static enum drop_reason op_reason(const struct srtp_op *op)
+// A packet with an old SEQ that was tried one ROC further, because its stream was silent: it is what its SEQ says.
+static enum drop_reason auth_fail_reason(const struct packet *p)
 {
-	switch (op->status) {
-	case SRTP_AUTH_FAIL:
+	if (p->second_index == NO_INDEX || p->trailer.has_roc || !p->stream)
 		return DROP_AUTH_FAIL;
+	const uint64_t estimate = packet_index_estimate(p->next, rtp_seq(p->data));
+	const enum drop_reason reason = replay_reason(replay_check(&p->stream->replay, estimate));
+	return reason != DROP_NONE ? reason : DROP_AUTH_FAIL;
+}
+
+static enum drop_reason op_reason(const struct packet *p)
+{
+	switch (p->op.status) {
+	case SRTP_AUTH_FAIL:
+		return auth_fail_reason(p);
 	case SRTP_INDEX_LIMIT:
 		return DROP_INDEX_LIMIT;
 	case SRTP_CIPHER_FAIL:
@@ -158,7 +169,7 @@ uint16_t stage_verify(struct worker *worker, struct packet *packets[], uint16_t 
 			!packet_try_others(worker, p, packets, out)) {
 			if (packet_read_again(worker, p))
 				continue;
-			reason = op_reason(&p->op);
+			reason = op_reason(p);
 		} else if (p->decrypt && !packet_take_plaintext(p)) {
 			reason = DROP_MALFORMED_CLEAR;
 		}

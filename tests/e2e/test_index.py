@@ -4,6 +4,7 @@
 """Packet indices that no packet carries (RFC 3711 3.3.1): the relay and every receiver must estimate the same."""
 
 import contextlib
+import time
 
 import pytest
 
@@ -129,6 +130,26 @@ def test_older_call_must_be_told(relay, clients, name, new_key):
     assert refused.value.path.endswith("protection.roc")
     radio.send(sender.protect(b"still heard"))
     assert listener.recv() == sender.last_plain
+
+
+@pytest.mark.parametrize("missed", [40000, 65536, 98000])
+def test_call_is_found_again_of_which_much_was_missed(relay, clients, name, new_key, missed):
+    """A radio without coverage goes on counting; the estimate of RFC 3711 3.3.1 bridges 32,767 packets."""
+    pck = new_key("pck", mki_length=4, roc_rate=0)
+    install(relay, pck)
+    radio, listener = private_call(relay, clients, name, pck)
+
+    def say(index):
+        sender = mcx.SrtpSender(pck.private("initiator"), SSRC, seq=index & 0xffff, roc=index >> 16)
+        for _ in range(3):
+            radio.send(sender.protect(b"here"))
+            assert listener.recv() == sender.last_plain
+
+    before = relay.drops()
+    say(65000)
+    time.sleep(2.1)  # of silence: while a stream is heard nothing else is tried
+    say(65000 + missed)
+    assert not relay.drops_since(before)["auth_fail"]
 
 
 def test_restarted_relay_hears_a_call_that_wrapped(lab, new_key):

@@ -358,6 +358,134 @@ static void forged_first_packets_are_bounded(void **state)
 	expect_drops(DROP_AUTH_FAIL, WORKER_BURST);
 }
 
+// --- a known stream of which much was missed ---
+
+static struct stream *alice_stream(void)
+{
+	uint32_t space = lab.relay.keys.ctxs[alice_key->ctx[SRTP_RTP]].space;
+	struct stream *stream = stream_find(&lab.relay.streams, space, SSRC);
+	assert_non_null(stream);
+	return stream;
+}
+
+// Nothing was heard for three seconds.
+static void alice_is_silent(void)
+{
+	alice_stream()->last_tsc -= 3 * worker()->tsc_hz;
+}
+
+// From first on, then, after a silence, from next on.
+static void expect_found_again(uint64_t first, uint64_t next)
+{
+	call_open(0);
+	push_run(first, 12);
+	expect_run(first, 12);
+	alice_is_silent();
+	push_run(next, 12);
+	expect_run(next, 12);
+	push_run(next + 12, 12);
+	expect_run(next + 12, 12);
+	expect_drops(DROP_AUTH_FAIL, 0);
+}
+
+static void missed_more_than_half_a_rollover(void **state)
+{
+	(void)state;
+	expect_found_again(ROC_1 - 6, ROC_1 + 40000);
+}
+
+static void missed_a_rollover(void **state)
+{
+	(void)state;
+	expect_found_again(3000, ROC_1 + 2000);
+}
+
+// Its SEQs are those that were heard last.
+static void missed_a_rollover_to_same_seqs(void **state)
+{
+	(void)state;
+	expect_found_again(3000, ROC_1 + 3000);
+}
+
+static void missed_a_rollover_and_a_half(void **state)
+{
+	(void)state;
+	expect_found_again(3000, 3000 + 98000);
+}
+
+static void missed_as_much_as_is_stated(void **state)
+{
+	(void)state;
+	call_open(0);
+	push_run(3000, 12);
+	expect_run(3000, 12);
+	lab.specs[ALICE].roc = 9;
+	lab_connect(&lab);
+	alice_is_silent();
+	push_run(9 * ROC_1 + 2500, 12);
+	expect_run(9 * ROC_1 + 2500, 12);
+}
+
+// Who is heard all the time has missed nothing.
+static void no_second_try_while_heard(void **state)
+{
+	(void)state;
+	call_open(0);
+	push_run(3000, 12);
+	expect_run(3000, 12);
+	push_run(ROC_1 + 2000, 12);
+	expect_run(0, 0);
+	expect_drops(DROP_AUTH_FAIL, 12);
+}
+
+static void pause_costs_no_second_try(void **state)
+{
+	(void)state;
+	call_open(0);
+	push_run(3000, 12);
+	if (lab.relay.cryptodev)
+		return; // the passes are the device's
+	passes_count();
+	alice_is_silent();
+	push_run(3012, 12);
+	assert_int_equal(passes, 12);
+	expect_run(3000, 24);
+}
+
+static void replayed_after_silence(void **state)
+{
+	(void)state;
+	call_open(0);
+	push_run(3000, 12);
+	expect_run(3000, 12);
+	alice_is_silent();
+	push_run(3000, 12);
+	expect_run(0, 0);
+	expect_drops(DROP_REPLAYED, 12);
+}
+
+static void forged_packets_after_silence_are_bounded(void **state)
+{
+	struct rte_mbuf *mbufs[20];
+	(void)state;
+	call_open(0);
+	push_run(3000, 12);
+	expect_run(3000, 12);
+	if (lab.relay.cryptodev)
+		return; // the passes are the device's
+	passes_count();
+	worker()->tsc_hz = UINT64_C(1) << 62; // one until the test ends
+	alice_is_silent();
+	for (unsigned burst = 0; burst < 10; burst++) {
+		for (unsigned i = 0; i < 20; i++)
+			mbufs[i] = forged_frame(3012 + burst * 20 + i);
+		loop_process_burst(worker(), mbufs, 20);
+	}
+	assert_int_equal(passes, 201);
+	expect_drops(DROP_AUTH_FAIL, 200);
+	assert_int_equal(alice_stream()->replay.next, 3012);
+}
+
 // --- a sender that counts anew with a new key, towards a key that stays ---
 
 enum { FRESH = 0x55667788 };
@@ -644,6 +772,15 @@ int main(void)
 		in_lab(other_rocs_must_be_stated),
 		in_lab(stated_roc_yields_to_carried_one),
 		in_lab(forged_first_packets_are_bounded),
+		in_lab(missed_more_than_half_a_rollover),
+		in_lab(missed_a_rollover),
+		in_lab(missed_a_rollover_to_same_seqs),
+		in_lab(missed_a_rollover_and_a_half),
+		in_lab(missed_as_much_as_is_stated),
+		in_lab(no_second_try_while_heard),
+		in_lab(pause_costs_no_second_try),
+		in_lab(replayed_after_silence),
+		in_lab(forged_packets_after_silence_are_bounded),
 		in_lab(seqs_go_on_from_roc_0),
 		in_lab(seqs_begin_anew),
 		in_lab(seqs_begin_a_little_lower),
