@@ -23,3 +23,5 @@ int ctl_watch(struct ctl *ctl);
 int ctl_install_keys(struct ctl *ctl);
 int ctl_derive(int argc, char **argv);
 int ctl_guk_id(int argc, char **argv);
+int ctl_uid(int argc, char **argv);
+int ctl_message(struct ctl *ctl);

@@ -25,6 +25,8 @@ static const char usage[] =
 	"       mcxctl [-j] install-keys [--replace] FILE\n"
 	"       mcxctl derive --key HEX --csb-id HEX --cs-id N --rand HEX [--suite NAME]\n"
 	"       mcxctl guk-id --key HEX --key-id HEX --user URI\n"
+	"       mcxctl uid --uri URI --kms URI [--period N] [--offset N] [--time TIME]\n"
+	"       mcxctl [-j] message show [FILE | -]\n"
 	"\n"
 	"  call     calls a method of the control API with params from the argument, a file or "
 	"stdin,\n"
@@ -36,6 +38,10 @@ static const char usage[] =
 	"refused\n"
 	"  derive   SRTP master and session keys of a root key (TS 33.180 7.4.2, 9.4.6), as JSON\n"
 	"  guk-id   GUK-ID of a user and the MKI of his media (TS 33.180 F.1.3), as JSON\n"
+	"  uid      MIKEY-SAKKE UID of an identity at a time (TS 33.180 F.2.1), as JSON\n"
+	"  message show  what is in an I_MESSAGE, as octets or in base64, and what is wrong with "
+	"it;\n"
+	"           nothing in it is verified\n"
 	"\n"
 	"  -s, --socket SOCKET  control socket of the relay (/run/mcxrelay/control.sock)\n"
 	"      --tls HOST:PORT  the relay's TLS 1.3 listener instead of its socket\n"
@@ -47,7 +53,8 @@ static const char usage[] =
 	"  -h, --help           this text\n"
 	"  -V, --version        version\n"
 	"\n"
-	"Keys are hex digits, 32 or 64 of them; ids 8; RAND 32 to 128. N is decimal. NAME is\n"
+	"Keys are hex digits, 32 or 64 of them; ids 8; RAND 32 to 128. N is decimal. TIME is\n"
+	"2026-11-28T22:00:00Z or seconds since 1970 (default: now). NAME is\n"
 	"aead-aes-128-gcm (default), aead-aes-256-gcm, aes-cm-128-hmac-sha1-80 or\n"
 	"aes-cm-128-hmac-sha1-32.\n";
 
@@ -111,6 +118,7 @@ static int command_run(struct ctl *ctl, int argc, char **argv)
 		{"top", ctl_top},
 		{"watch", ctl_watch},
 		{"install-keys", ctl_install_keys},
+		{"message", ctl_message},
 	};
 	if (argc > 0 && strcmp(argv[0], "call") == 0)
 		return command_call(&ctl->connection, argc, argv);
@@ -118,6 +126,8 @@ static int command_run(struct ctl *ctl, int argc, char **argv)
 		return ctl_derive(argc, argv);
 	if (argc > 0 && strcmp(argv[0], "guk-id") == 0)
 		return ctl_guk_id(argc, argv);
+	if (argc > 0 && strcmp(argv[0], "uid") == 0)
+		return ctl_uid(argc, argv);
 	for (size_t i = 0; argc > 0 && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(argv[0], commands[i].name) != 0)
 			continue;
@@ -128,8 +138,8 @@ static int command_run(struct ctl *ctl, int argc, char **argv)
 		return status;
 	}
 	// Not quoted: it may be a key in the wrong place.
-	return ctl_fail("%s; accepted: call, show, top, watch, install-keys, derive, guk-id; see "
-			"mcxctl --help",
+	return ctl_fail("%s; accepted: call, show, top, watch, install-keys, derive, guk-id, "
+			"uid, message; see mcxctl --help",
 		argc > 0 ? "that is no command" : "no command");
 }
 

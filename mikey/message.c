@@ -431,6 +431,14 @@ static bool read_payload(struct reader *r, uint8_t type, uint8_t *next)
 	return readers[type](r);
 }
 
+static void place_note(struct reader *r, uint8_t type)
+{
+	struct mikey_message *m = r->message;
+	if (m->n_places < MIKEY_PLACES_MAX)
+		m->places[m->n_places++] =
+			(struct mikey_place){.type = type, .octet = (uint16_t)r->at};
+}
+
 static bool fail_missing(struct reader *r, const char *what)
 {
 	return mikey_fail(r->fault, MIKEY_MISSING_PAYLOAD, r->len, "there is no %s", what);
@@ -466,8 +474,10 @@ bool mikey_decode(const uint8_t *octets, size_t len, unsigned quirks, struct mik
 	uint8_t type = MIKEY_LAST;
 	if (!read_header(&r, &type))
 		return false;
-	while (type != MIKEY_LAST)
+	while (type != MIKEY_LAST) {
+		place_note(&r, type);
 		if (!read_payload(&r, type, &type))
 			return false;
+	}
 	return message_complete(&r);
 }

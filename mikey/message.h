@@ -17,6 +17,7 @@ enum {
 	MIKEY_MESSAGE_MAX = 8192,  // octets
 	MIKEY_CS_MAX = 16,         // crypto sessions of a message
 	MIKEY_POLICIES_MAX = 8,    // SP payloads of a message
+	MIKEY_PLACES_MAX = 32,     // payloads whose place is noted
 	MIKEY_ID_MAX = 255,        // octets of a URI
 	MIKEY_UID_LEN = 32,        // octets of a hidden identity (TS 33.180 E.7)
 	MIKEY_RAND_MIN = 16,       // octets
@@ -99,6 +100,12 @@ struct mikey_policy {
 	struct mikey_octets parameters;
 };
 
+// Where a payload begins.
+struct mikey_place {
+	uint8_t type; // enum mikey_payload
+	uint16_t octet;
+};
+
 // A message that was read. It points into the caller's octets.
 struct mikey_message {
 	struct mikey_octets whole;
@@ -115,6 +122,9 @@ struct mikey_message {
 	struct mikey_octets sed;            // MIKEY_SED_LEN octets
 	struct mikey_octets to_self;        // data of general extension 6, not examined
 	struct mikey_octets key_parameters; // data of general extension 7, not examined
+	// Behind the header, in their order; only the first ones of a message that has more.
+	uint8_t n_places;
+	struct mikey_place places[MIKEY_PLACES_MAX];
 	size_t signed_len;        // octets from the start that the signature covers (RFC 6509 4.1)
 	const uint8_t *signature; // MIKEY_SIGNATURE_LEN octets
 };

@@ -3,13 +3,16 @@
 
 """The program mcxctl: what it derives, what it calls, what it says when it is used wrongly."""
 
+import base64
 import contextlib
+import datetime
 import itertools
 import json
 import os
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -116,6 +119,134 @@ def test_guk_id_and_mki_of_packets():
     for name, v in found:
         got = answer("guk-id", "--key", v["gmk"], "--key-id", v["gmk_id"], "--user", v["tx_uri"])
         assert got == {"guk_id": v["guk_id"], "mki": v["mki"]}, name
+
+
+# uid
+
+NTP_UNIX = 2208988800
+
+
+def known_uids():
+    """(identity, KMS, period, offset, number of a period, UID) of the vectors, where the period begins after 1970."""
+    found = [(v["identifier"], v["kms"], int(v["period"]), int(v["offset"]), int(v["period_no"]), v["uid"])
+             for _, v in sections("uid")]
+    keys = dict(sections("imessage_more"))["keys"]
+    for key, uid in keys.items():
+        match = re.fullmatch(r"id_(\w+)_(\d+)_uid", key)
+        if match:
+            kms = f"kms_{keys[f'id_{match[1]}_kms']}"
+            found.append((keys[f"id_{match[1]}_uri"], keys[f"{kms}_uri"], int(keys[f"{kms}_user_key_period"]),
+                          int(keys[f"{kms}_user_key_offset"]), int(match[2]), uid))
+    return [known for known in found if 0 <= known[3] + known[4] * known[2] - NTP_UNIX < 1 << 32]
+
+
+def test_uid_vectors():
+    """From the first second of the key period to its last one."""
+    known = known_uids()
+    assert len(known) > 10
+    for uri, kms, period, offset, number, uid in known:
+        options = {"--uri": uri, "--kms": kms, "--period": str(period), "--offset": str(offset)}
+        start = offset + number * period - NTP_UNIX
+        expected = {"uid": uid, "uid_base64": base64.b64encode(bytes.fromhex(uid)).decode(), "period_no": number,
+                    "from": start, "to": start + period}
+        for moment in (start, start + period - 1):
+            assert answer("uid", *words(options | {"--time": str(moment)})) == expected, uri
+        other = answer("uid", *words(options | {"--time": str(start + period)}))
+        assert other["uid"] != uid and other["period_no"] == number + 1, uri
+
+
+def test_uid_without_options_is_of_now():
+    got = answer("uid", "--uri", "sip:alice@example.org", "--kms", "kms.example.org")
+    assert got["to"] - got["from"] == 2592000 and got["from"] <= time.time() < got["to"] + 60
+    same = answer("uid", "-j", "--uri", "sip:alice@example.org", "--kms", "kms.example.org", "--time",
+                  datetime.datetime.fromtimestamp(got["from"], datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert same == got
+
+
+UID = {"--uri": "sip:alice@example.org", "--kms": "kms.example.org"}
+
+
+@pytest.mark.parametrize("option, value, says", [
+    ("--uri", "", "identifier"), ("--kms", "", "KMS"), ("--uri", "s" * 256, "identifier"), ("--period", "3599", "3,600"),
+    ("--period", "x", "--period"), ("--offset", "-1", "--offset"), ("--offset", "2592000", "offset"),
+    ("--time", "now", "--time"), ("--time", "2026-11-28", "--time"), ("--time", "2026-11-28T22:00:00+01:00", "--time"),
+    ("--time", "", "--time"), ("--colour", "red", "--colour")])
+def test_uid_refuses_a_wrong_value(option, value, says):
+    assert says in refused("uid", *words(UID | {option: value}))
+
+
+@pytest.mark.parametrize("missing", UID)
+def test_uid_needs(missing):
+    assert missing in refused("uid", *words({k: v for k, v in UID.items() if k != missing}))
+    assert "argument" in refused("uid", *words(UID), "more")
+
+
+# message show
+
+def messages():
+    return [(name, v) for name, v in sections("imessage_more") if "message" in v]
+
+
+def message_show(octets, *options):
+    done = subprocess.run([lab_module.build_directory() / "mcxctl", *options, "message", "show", "-"], input=octets,
+                          capture_output=True, timeout=lab_module.START_SECONDS)
+    assert b"Sanitizer" not in done.stderr, done.stderr
+    return done
+
+
+def test_messages_that_are_taken_are_message_show():
+    """Payloads lie behind each other from the first octet to the last one; what is signed ends within SIGN."""
+    checked = warned = 0
+    for name, v in messages():
+        if v["expect"] != "accept":
+            continue
+        octets = bytes.fromhex(v["message"])
+        got = json.loads(message_show(octets, "-j").stdout)
+        ends = [p["octet"] + p["length"] for p in got["payloads"]]
+        assert [p["octet"] for p in got["payloads"]] == [0, *ends[:-1]] and ends[-1] == got["length"] == len(octets), name
+        assert [p["payload"] for p in got["payloads"]][::len(ends) - 1] == ["HDR", "SIGN"], name
+        assert got["signed"] == int(v["signed_len"]) and got["csb_id"] == v["csb_id"], name
+        assert len(got["crypto_sessions"]) == int(v["cs_count"]) and got["type"] == v["type"], name
+        # Options are those of a departure: what the decoder takes by one is warned of.
+        assert "options" in v or not [w for w in got["warnings"] if "taken only" in w], name
+        warned += bool(got["warnings"])
+        checked += 1
+    assert checked > 50 and warned
+
+
+def test_a_message_in_every_form(tmp_path):
+    octets = bytes.fromhex(dict(messages())["pck_default"]["message"])
+    text = base64.b64encode(octets).decode()
+    lines = "\r\n ".join(text[i:i + 64] for i in range(0, len(text), 64))
+    table = message_show(octets).stdout.decode()
+    assert table.splitlines()[0].split() == ["OCTET", "LENGTH", "PAYLOAD", "CONTENT"]
+    assert "IDRi sip:ingrid@mcptt.blue-light.example" in table
+    for form in (text, lines + "\n", f"mikey {text}", f"a=key-mgmt:mikey {text}\r\n"):
+        assert mcxctl("message", "show", stdin=form).stdout == table
+    file = tmp_path / "message"
+    file.write_bytes(octets)
+    assert mcxctl("message", "show", str(file)).stdout == table
+
+
+def test_hidden_identities_are_shown_as_uids():
+    v = dict(messages())["pck_both_hidden"]
+    got = json.loads(message_show(bytes.fromhex(v["message"]), "-j").stdout)
+    assert len(got["initiator_uid"]) == len(got["receiver_uid"]) == 64 and "initiator" not in got
+
+
+def test_no_message_is_message_show(tmp_path):
+    """Every beginning of one, and what is none: what is wrong, and where."""
+    octets = bytes.fromhex(dict(messages())["pck_default"]["message"])
+    for n in range(1, len(octets), 37):
+        done = message_show(octets[:n])
+        assert done.returncode == 1 and not done.stdout and f"of {n}\n" in done.stderr.decode(), done
+    assert "trailing-octets" in message_show(octets + b"\0").stderr.decode()
+    assert "version" in message_show(b"\2" + octets[1:]).stderr.decode()
+    assert "no I_MESSAGE" in message_show(b"hello").stderr.decode()
+    assert "no I_MESSAGE" in message_show(b"").stderr.decode()
+    assert str(tmp_path) in refused("message", "show", str(tmp_path / "none"))
+    for arguments in ((), ("sing",), ("show", "a", "b")):
+        assert "message" in refused("message", *arguments)
 
 
 # Wrong options. None of these has a key in a wrong place: see below for that.
@@ -509,10 +640,11 @@ def completions(*line):
 
 def test_completion(relay, clients):
     has_session(relay, clients, "call-one", "call-two")
-    assert {"call", "show", "top", "watch", "install-keys", "derive", "guk-id"} <= set(completions(""))
+    assert {"call", "show", "top", "watch", "install-keys", "derive", "guk-id", "uid", "message"} <= set(completions(""))
     assert completions("sh") == ["show"] and completions("show", "session") == ["sessions", "session"]
     assert completions("-s", relay.socket_path, "show", "session", "call-") == ["call-one", "call-two"]
     assert completions("watch", "events", "key.") == ["key.activated", "key.expired", "key.unknown"]
+    assert completions("uid", "--p") == ["--period"] and completions("message", "") == ["show"]
     assert "--csb-id" in completions("derive", "--c") and completions("top", "-n", "1", "") == ["-j", "-n"]
 
 
