@@ -53,6 +53,12 @@ static inline bool endpoint_is_multicast(const struct endpoint *e)
 	return e->family == AF_INET ? first >> 4 == 0xe : first == 0xff;
 }
 
+// RFC 4291 2.5.6: fe80::/10.
+static inline bool endpoint_is_link_local(const struct endpoint *e)
+{
+	return e->family == AF_INET6 && e->addr[0] == 0xfe && (e->addr[1] & 0xc0) == 0x80;
+}
+
 static inline uint8_t endpoint_addr_len(const struct endpoint *e)
 {
 	return e->family == AF_INET ? 4 : 16;

@@ -30,11 +30,6 @@ static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 0x01};
 static const uint8_t all_routers[16] = {0xff, 0x02, [15] = 0x02};
 static const uint8_t all_v2_routers[16] = {0xff, 0x02, [15] = 0x16};
 
-static bool addr_is_link_local(const uint8_t *addr)
-{
-	return addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80;
-}
-
 // Whether hop-by-hop options have a router alert for MLD. An option that is unknown and must not
 // be skipped (RFC 8200 4.2) ends the packet.
 static bool options_alert(const uint8_t *options, size_t len)
@@ -108,9 +103,10 @@ static const uint8_t *mld_find(
 {
 	uint16_t payload_len = rte_be_to_cpu_16(ip->payload_len);
 	const uint8_t *hop = packet + sizeof(*ip);
+	struct endpoint from = endpoint_ipv6((const uint8_t *)&ip->src_addr);
 	if (ip->proto != IPPROTO_HOPOPTS || ip->hop_limits != MLD_HOP_LIMIT ||
 		payload_len + sizeof(*ip) > len || payload_len < 8 ||
-		!addr_is_link_local((const uint8_t *)&ip->src_addr))
+		!endpoint_is_link_local(&from))
 		return NULL;
 	uint16_t hop_len = (uint16_t)(8 + hop[1] * 8);
 	if (hop[0] != IPPROTO_ICMPV6 || payload_len < hop_len + MLD_V1_LEN ||
@@ -145,7 +141,7 @@ static void mld_source(const struct port *port, uint8_t addr[16])
 {
 	for (unsigned i = 0; i < port->n_addresses; i++) {
 		const struct endpoint *own = &port->addresses[i].addr;
-		if (own->family == AF_INET6 && addr_is_link_local(own->addr)) {
+		if (endpoint_is_link_local(own)) {
 			memcpy(addr, own->addr, 16);
 			return;
 		}
