@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/secmem.h"
 #include "server/rpc_line.h"
+#include "server/rpc_parse.h"
 #include "server/rpc_text.h"
 
 // No 1 MiB line holds so many requests; bounds the answer to "[1,1,1,...]".
@@ -25,9 +26,10 @@ struct rpc_run {
 
 struct rpc_work {
 	const struct rpc *rpc;
-	json_t *line;   // NULL if it is no JSON
-	bool batch;     // an array of requests that can be answered one by one
-	size_t next, n; // requests done, and all
+	struct rpc_parse *parse; // a long line, until it is parsed
+	json_t *line;            // NULL if it is no JSON, or not parsed yet
+	bool batch;              // an array of requests that can be answered one by one
+	size_t next, n;          // requests done, and all
 	struct rpc_run run;
 	struct rpc_text text;
 };
@@ -95,8 +97,17 @@ bool rpc_slice_expired(struct rpc_slice *slice, size_t next)
 	return true;
 }
 
+void rpc_slice_wait(struct rpc_slice *slice, size_t next)
+{
+	slice->next = next;
+	slice->more = true;
+	slice->waits = true;
+}
+
 static void run_end(struct rpc_run *run)
 {
+	if (run->slice.state)
+		run->slice.state_free(run->slice.state);
 	json_decref(run->params);
 	json_decref(run->slice.list);
 	*run = (struct rpc_run){0};
@@ -139,6 +150,7 @@ static json_t *run_step(
 	run->slice.work = work;
 	run->slice.until_ns = until_ns;
 	run->slice.more = false;
+	run->slice.waits = false;
 	json_t *result;
 	if (run->method->call_in_slices)
 		result = run->method->call_in_slices(rpc->app, run->params, &run->slice, error);
@@ -314,6 +326,16 @@ static void batch_open(struct rpc_work *work)
 	work->n = n;
 }
 
+static void work_begin(struct rpc_work *work, struct rpc_error *error)
+{
+	if (!work->line)
+		refuse_line(work, error);
+	else if (json_is_array(work->line))
+		batch_open(work);
+	else
+		work->n = 1;
+}
+
 struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t len)
 {
 	struct rpc_work *work = calloc(1, sizeof(*work));
@@ -321,29 +343,54 @@ struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t l
 	if (!work)
 		return NULL;
 	work->rpc = rpc;
+	if (len > RPC_PIECE) {
+		work->parse = rpc_parse_open(line, len);
+		if (work->parse)
+			return work;
+		free(work);
+		return NULL;
+	}
 	work->line = rpc_line_parse(line, len, &error);
-	if (!work->line)
-		refuse_line(work, &error);
-	else if (json_is_array(work->line))
-		batch_open(work);
-	else
-		work->n = 1;
+	work_begin(work, &error);
 	return work;
+}
+
+// Parses a piece of a long line.
+static void work_parse(struct rpc_work *work)
+{
+	struct rpc_error error = {0};
+	if (!rpc_parse_step(work->parse, &error))
+		return;
+	work->line = rpc_parse_close(work->parse);
+	work->parse = NULL;
+	if (error.code != RPC_OK) {
+		json_decref(work->line);
+		work->line = NULL;
+	}
+	work_begin(work, &error);
+}
+
+static void work_run(struct rpc_work *work, uint64_t until_ns)
+{
+	if (!request_step(work, work_request(work), until_ns))
+		return;
+	// Freed while it is in the cache, and not all at the end of a turn.
+	if (work->batch)
+		json_array_set_new(work->line, work->next, json_null());
+	work->next++;
 }
 
 bool rpc_work_step(struct rpc_work *work, uint64_t until_ns)
 {
-	while (work->next < work->n) {
-		if (request_step(work, work_request(work), until_ns)) {
-			// Freed while it is in the cache, and not all at the end of a turn.
-			if (work->batch)
-				json_array_set_new(work->line, work->next, json_null());
-			work->next++;
-		}
-		if (clock_now_ns() >= until_ns)
+	while (work->parse || work->next < work->n) {
+		if (work->parse)
+			work_parse(work);
+		else
+			work_run(work, until_ns);
+		if (work->run.slice.waits || clock_now_ns() >= until_ns)
 			break;
 	}
-	return work->next == work->n;
+	return !work->parse && work->next == work->n;
 }
 
 char *rpc_work_take(struct rpc_work *work, size_t *len)
@@ -366,13 +413,15 @@ bool rpc_work_leave(struct rpc_work *work)
 {
 	if (work->run.method && work->run.method->reads)
 		run_end(&work->run);
+	json_decref(rpc_parse_close(work->parse));
+	work->parse = NULL;
 	secmem_free(work->text.octets);
 	work->text = (struct rpc_text){.failed = true}; // nothing more is written
 	work->n = work->run.method ? work->next + 1 : work->next;
 	return work->next < work->n;
 }
 
-// No request is left half done.
+// No request is left half done but one that waits for another: the server closes then.
 static void work_finish_request(struct rpc_work *work)
 {
 	if (!work->run.method)
@@ -384,9 +433,11 @@ static void work_finish_request(struct rpc_work *work)
 char *rpc_work_close(struct rpc_work *work, size_t *out_len)
 {
 	work_finish_request(work);
+	run_end(&work->run);
 	if (work->batch && work->text.len > 0)
 		rpc_text_add(&work->text, "]", 1);
 	struct rpc_text text = work->text;
+	json_decref(rpc_parse_close(work->parse));
 	json_decref(work->line);
 	free(work);
 	*out_len = text.len;

@@ -22,15 +22,18 @@ struct rpc_work;
 // State of a method that processes many elements, kept from one slice of its run to the next; other
 // clients have their turns in between. All zero at first but for until_ns.
 struct rpc_slice {
-	size_t next;       // element to go on with
-	int64_t count;     // of what the method counts
-	size_t again;      // how often an element was not finished: next counts it anew each time
-	json_t *list;      // what it has collected; released with the request
-	uint64_t until_ns; // of clock_now_ns(): end of the slice
-	bool more;         // set by rpc_slice_expired(): to be called again
-	bool emitted;      // set by rpc_emit() and rpc_emit_members()
-	bool listed;       // the same: the array has an element
-	bool ended;        // set by rpc_emit_end()
+	size_t next;   // element to go on with
+	int64_t count; // of what the method counts
+	size_t again;  // how often an element was not finished: next counts it anew each time
+	json_t *list;  // what it has collected; released with the request
+	void *state;   // its own, or NULL
+	void (*state_free)(void *state); // called with it when the request ends
+	uint64_t until_ns;               // of clock_now_ns(): end of the slice
+	bool more;    // set by rpc_slice_expired() and rpc_slice_wait(): to be called again
+	bool waits;   // set by rpc_slice_wait(): not before others had their turns
+	bool emitted; // set by rpc_emit() and rpc_emit_members()
+	bool listed;  // the same: the array has an element
+	bool ended;   // set by rpc_emit_end()
 	struct rpc_work *work;
 };
 
@@ -38,6 +41,10 @@ struct rpc_slice {
 // with the same params. next is the element to continue with; never expires on the element that the
 // slice began with.
 bool rpc_slice_expired(struct rpc_slice *slice, size_t next);
+
+// The method cannot go on before another request has ended: it then returns NULL without an error and
+// is called again with the same params, after other clients have had their turns.
+void rpc_slice_wait(struct rpc_slice *slice, size_t next);
 
 // Appends one element to the array that is the only member of the result. The array is serialised
 // at once and not kept as JSON, for lists of a million. Takes over the reference; NULL: there was
@@ -85,13 +92,13 @@ enum {
 
 // One line while it is answered: a request, a notification or a batch is a struct rpc_work.
 
-// Parses a line (without its LF, len octets, not NUL-terminated), which is not used afterwards.
-// Runs nothing yet. Deep nesting, duplicate members, invalid UTF-8 and NUL in strings are parse
+// Takes a line (without its LF, len octets, not NUL-terminated), which is not used afterwards, and
+// parses it, a long one with the first steps. Runs nothing yet. Deep nesting, duplicate members, invalid UTF-8 and NUL in strings are parse
 // errors. NULL if there is no memory.
 struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t len);
 
-// Runs the requests one after the other, at least one slice, until clock_now_ns() reaches until_ns.
-// True if all have run.
+// Runs the requests one after the other, at least one slice, until clock_now_ns() reaches until_ns or
+// one waits for another client's. True if all have run.
 bool rpc_work_step(struct rpc_work *work, uint64_t until_ns);
 
 // Takes the part of the response to a single request that is complete so far, so that a long
@@ -106,7 +113,7 @@ size_t rpc_work_size(const struct rpc_work *work);
 // if it only reads. True if a request is left to be finished with rpc_work_step().
 bool rpc_work_leave(struct rpc_work *work);
 
-// Ends it. A request that has begun runs to its end, others of a batch do not run. Returns the
+// Ends it. A request that has begun runs to its end, unless it waits, others of a batch do not run. Returns the
 // response, or the part of it that was not taken, as text that the caller frees with secmem_free(),
 // its length in octets in *out_len (no LF). NULL if there is nothing to answer, or if memory ran
 // out after a part was taken. Params by position are refused with RPC_INVALID_PARAMS.

@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-// The API nests 8 deep; bounds the recursion of parser and destructor.
-enum { RPC_DEPTH_MAX = 32 };
-
 bool rpc_line_check_request(const json_t *request, struct rpc_error *error)
 {
 	const json_t *version = json_object_get(request, "jsonrpc");
@@ -32,8 +29,7 @@ bool rpc_line_check_request(const json_t *request, struct rpc_error *error)
 	return error->code == RPC_OK;
 }
 
-// False if brackets nest deeper than RPC_DEPTH_MAX. All other errors are left to the parser.
-static bool depth_check(const char *line, size_t len)
+bool rpc_line_check_depth(const char *line, size_t len, struct rpc_error *error)
 {
 	bool in_string = false;
 	int depth = 0;
@@ -47,8 +43,12 @@ static bool depth_check(const char *line, size_t len)
 		} else if (c == '"') {
 			in_string = true;
 		} else if (c == '{' || c == '[') {
-			if (++depth > RPC_DEPTH_MAX)
+			if (++depth > RPC_DEPTH_MAX) {
+				rpc_fail(error, RPC_PARSE_ERROR, NULL,
+					"the JSON text nests too deep; accepted: %d levels",
+					RPC_DEPTH_MAX);
 				return false;
+			}
 		} else if (c == '}' || c == ']') {
 			depth--;
 		}
@@ -56,21 +56,22 @@ static bool depth_check(const char *line, size_t len)
 	return true;
 }
 
+void rpc_line_fail(struct rpc_error *error, size_t at)
+{
+	rpc_fail(error, RPC_PARSE_ERROR, NULL,
+		"not valid JSON at octet %zu of the line; accepted: one JSON text in UTF-8, each "
+		"member of an object once, no NUL in strings",
+		at);
+}
+
 json_t *rpc_line_parse(const char *line, size_t len, struct rpc_error *error)
 {
 	json_error_t parse_error = {0};
-	if (!depth_check(line, len)) {
-		rpc_fail(error, RPC_PARSE_ERROR, NULL,
-			"the JSON text nests too deep; accepted: %d levels", RPC_DEPTH_MAX);
+	if (!rpc_line_check_depth(line, len, error))
 		return NULL;
-	}
 	json_t *json =
 		json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &parse_error);
 	if (!json)
-		rpc_fail(error, RPC_PARSE_ERROR, NULL,
-			"not valid JSON at octet %d of the line; accepted: one JSON text in UTF-8, "
-			"each "
-			"member of an object once, no NUL in strings",
-			parse_error.position);
+		rpc_line_fail(error, parse_error.position > 0 ? (size_t)parse_error.position : 0);
 	return json;
 }

@@ -178,8 +178,8 @@ static bool client_take_turn(struct client *client)
 		more = client->work || client_next_line(client);
 		if (client->work)
 			client_go_on(client, until_ns);
-		if (clock_now_ns() >= until_ns)
-			break;
+		if (client->work || clock_now_ns() >= until_ns)
+			break; // what is left goes on after others, for which it may wait
 	}
 	return more;
 }

@@ -13,6 +13,8 @@
 
 #include "base/secmem.h"
 #include "server/rpc.h"
+#include "server/rpc_line.h"
+#include "server/rpc_parse.h"
 
 static int n_calls; // of any method
 
@@ -446,6 +448,178 @@ static void check_close(struct rpc_work *work, const char *expected)
 	secmem_free(answer);
 }
 
+// --- long lines
+
+static uint32_t random_below(uint32_t n)
+{
+	static uint64_t seed = 1;
+	seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+	return (uint32_t)(seed >> 33) % n;
+}
+
+struct long_text {
+	char *octets;
+	size_t len, size;
+};
+
+static void text_put(struct long_text *text, const char *octets)
+{
+	static const char *const spaces[] = {"", "", "", " ", "\n\t"};
+	size_t len = strlen(octets);
+	if (text->len + len + 8 > text->size)
+		return;
+	memcpy(text->octets + text->len, octets, len);
+	text->len += len;
+	const char *space = spaces[random_below(5)];
+	memcpy(text->octets + text->len, space, strlen(space));
+	text->len += strlen(space);
+}
+
+// Containers of all sizes in each other, with strings that look like structure.
+static void value_put(struct long_text *text, unsigned depth)
+{
+	static const char *const scalars[] = {"1", "-2.5e3", "true", "null", "\"a\"",
+		"\"],}{[:\\\"\"", "\"\\\\\"", "\"\xc3\xa9\\u00e9\"", "{}", "[]"};
+	uint32_t kind = depth > 5 ? 0 : random_below(depth == 0 ? 2 : 4);
+	if (kind > 1 || depth > 5) {
+		if (random_below(200) > 0) {
+			text_put(text, scalars[random_below(10)]);
+			return;
+		}
+		char string[40000];
+		memset(string, 'x', sizeof(string));
+		string[0] = string[sizeof(string) - 2] = '"';
+		string[sizeof(string) - 1] = '\0';
+		text_put(text, string);
+		return;
+	}
+	uint32_t n = random_below(depth == 0 ? 40 : random_below(30) == 0 ? 3000 : 6);
+	text_put(text, kind == 0 ? "[" : "{");
+	for (uint32_t i = 0; i < n && text->len < text->size / 2; i++) {
+		char name[24];
+		snprintf(name, sizeof(name), "%s\"k%u\\\"\"", i > 0 ? "," : "", i);
+		if (kind == 1) {
+			text_put(text, name);
+			text_put(text, ":");
+		} else if (i > 0) {
+			text_put(text, ",");
+		}
+		value_put(text, depth + 1);
+	}
+	text_put(text, kind == 0 ? "]" : "}");
+}
+
+// What an octet more, less or another one makes of it.
+static void text_spoil(struct long_text *text)
+{
+	static const char octets[] = "[]{},:\" 1x";
+	if (text->len == 0)
+		return;
+	size_t at = random_below((uint32_t)text->len);
+	switch (random_below(4)) {
+	case 0:
+		text->octets[at] = octets[random_below(sizeof(octets))];
+		break;
+	case 1:
+		memmove(text->octets + at, text->octets + at + 1, --text->len - at);
+		break;
+	case 2:
+		memmove(text->octets + at + 1, text->octets + at, text->len++ - at);
+		break;
+	default:
+		text->len = at;
+	}
+}
+
+// In pieces a line is what it is at once, or is refused as it is at once.
+static bool parses_alike(const struct long_text *text)
+{
+	struct rpc_error error = {0}, piecewise_error = {0};
+	json_t *at_once = rpc_line_parse(text->octets, text->len, &error);
+	struct rpc_parse *parse = rpc_parse_open(text->octets, text->len);
+	assert_non_null(parse);
+	while (!rpc_parse_step(parse, &piecewise_error))
+		;
+	json_t *piecewise = rpc_parse_close(parse);
+	assert_int_equal(error.code, piecewise_error.code);
+	bool good = error.code == RPC_OK;
+	if (good)
+		assert_true(json_equal(at_once, piecewise));
+	json_decref(at_once);
+	json_decref(piecewise);
+	return good;
+}
+
+static void long_lines_are_parsed_in_pieces(void **state)
+{
+	(void)state;
+	static char octets[1 << 20];
+	unsigned n_good = 0, n_bad = 0, n_long = 0;
+	for (unsigned i = 0; i < 400; i++) {
+		struct long_text text = {.octets = octets, .size = sizeof(octets) / 2};
+		value_put(&text, 0);
+		n_long += text.len > 4 * (size_t)RPC_PIECE;
+		n_good += parses_alike(&text);
+		text_spoil(&text);
+		n_bad += !parses_alike(&text);
+	}
+	assert_true(n_good > 300);
+	assert_true(n_bad > 100);
+	assert_true(n_long > 50);
+}
+
+// Containers and what stands between their elements, around the place where a piece ends: so much space is at @.
+static void pieces_end_anywhere(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {"[@]", "[@,]", "[,@]", "[@1]", "[1@]", "[1,@]",
+		"[1@,2]", "[1,@2", "{@}", "{\"a\":1@}", "{\"a\":1,@}", "{\"a\"@:1}", "{\"a\":@1}",
+		"{\"a\":@}", "{\"a\":1,@\"a\":2}", "{\"a\":[@],\"a\":[@]}", "{\"a\":[1@}",
+		"[[1@],[2@]]", "[[1@]@", "[{\"a\":[@]}]x", " @[1]@ ", "@", "\"@\"", "[\"@\"]",
+		"{\"@\":1}", "[\"@", "{\"@", "[1@}", "{1@:2}"};
+	static char octets[1 << 17], space[RPC_PIECE + 64];
+	memset(space, ' ', sizeof(space));
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		for (size_t n = RPC_PIECE - 24; n < RPC_PIECE + 24; n++) {
+			struct long_text text = {.octets = octets, .size = sizeof(octets)};
+			for (const char *c = texts[i]; *c; c++) {
+				bool here = *c == '@';
+				memcpy(octets + text.len, here ? space : c, here ? n : 1);
+				text.len += here ? n : 1;
+			}
+			parses_alike(&text);
+		}
+}
+
+// Each step takes a piece, and no request is lost by it.
+static void a_long_line_takes_steps(void **state)
+{
+	(void)state;
+	static char line[1 << 20];
+	size_t len = (size_t)sprintf(line, "[");
+	unsigned n = 0, n_steps = 0;
+	for (; n < 5000; n++)
+		len += (size_t)sprintf(line + len,
+			"%s{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"echo\",\"params\":{}}",
+			n > 0 ? "," : "", n);
+	line[len++] = ']';
+	const size_t line_len = len;
+	struct rpc_work *work = rpc_work_open(&rpc, line, line_len);
+	while (!rpc_work_step(work, 0))
+		n_steps++;
+	char *answer = rpc_work_close(work, &len);
+	json_t *json = json_loadb(answer, len, 0, NULL);
+	assert_int_equal(json_array_size(json), n);
+	assert_true(n_steps > n + line_len / RPC_PIECE / 2);
+	json_decref(json);
+	secmem_free(answer);
+	// nor does any run of one that is left in the middle
+	work = rpc_work_open(&rpc, line, line_len);
+	assert_false(rpc_work_step(work, 0));
+	assert_false(rpc_work_leave(work));
+	secmem_free(rpc_work_close(work, &len));
+}
+
 static void methods_run_in_parts(void **state)
 {
 	struct rpc_work *work = work_on("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"count\","
@@ -581,6 +755,9 @@ int main(void)
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(batches_are_answered_in_order),
 		cmocka_unit_test(batches_are_bounded),
+		cmocka_unit_test(long_lines_are_parsed_in_pieces),
+		cmocka_unit_test(pieces_end_anywhere),
+		cmocka_unit_test(a_long_line_takes_steps),
 		cmocka_unit_test(methods_run_in_parts),
 		cmocka_unit_test(closing_ends_the_request),
 		cmocka_unit_test(lists_are_said),
