@@ -15,9 +15,9 @@
 #include "host/relay.h"
 #include "key/key_context.h"
 #include "session/media_watch.h"
-#include "session/session_apply.h"
 #include "session/session_follow.h"
 #include "session/session_learn.h"
+#include "session/session_remove.h"
 #include "session/session_store.h"
 
 enum {

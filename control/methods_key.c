@@ -24,7 +24,7 @@ static bool key_install_one(struct keystore *keys, const json_t *value, const ch
 	}
 	if (key_read(value, path, spec, error)) {
 		uint32_t scope = keystore_domain_find(keys, spec->domain);
-		if (key_admit(keys, scope, spec, replace, 0, path, error)) {
+		if (key_admit(keys, scope, spec, replace, path, error)) {
 			scope = keystore_domain_scope(keys, spec->domain);
 			if (scope == 0)
 				rpc_fail(error, RPC_LIMIT, path,

@@ -5,36 +5,63 @@
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "control/api.h"
 #include "control/params.h"
 #include "server/reader.h"
+#include "session/leg_change.h"
 #include "session/session_apply.h"
-#include "session/session_read.h"
+#include "session/session_remove.h"
 #include "session/session_show.h"
-#include "session/session_spec.h"
 #include "session/session_store.h"
 #include "session/session_top.h"
 
-json_t *session_apply_method(void *arg, const json_t *params, struct rpc_error *error)
+static void apply_free(void *apply)
+{
+	session_apply_close(apply);
+}
+
+// The slice has begun it, or not: *error is set then, or it has to wait and is begun by another slice.
+static bool apply_begin(
+	struct session_apply *apply, struct rpc_slice *slice, const struct rpc_error *error)
+{
+	if (!apply && error->code == RPC_OK)
+		rpc_slice_wait(slice, 0);
+	slice->state = apply;
+	slice->state_free = apply_free;
+	return apply;
+}
+
+// Goes on until the end of the slice, or of a short request. True if all was done.
+static bool apply_go_on(struct rpc_slice *slice, struct rpc_error *error)
+{
+	struct session_apply *apply = slice->state;
+	while (!session_apply_step(apply, error))
+		if (!session_apply_is_short(apply) && rpc_slice_expired(slice, slice->next + 1))
+			return false;
+	return error->code == RPC_OK;
+}
+
+json_t *session_apply_method(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
-	struct reader r;
-	struct session_spec spec = {};
-	bool created = false;
-	reader_open(&r, params, "params", error);
-	const json_t *value = json_object_get(params, "session");
-	struct reader session;
-	if (reader_object(&r, "session", READER_REQUIRED, &session) && reader_close(&r) &&
-		session_read(api->relay, value, "params.session", &spec, error))
-		session_apply(api->sessions, &spec, "params.session", &created, error);
-	session_spec_free(&spec);
-	if (error->code != RPC_OK)
+	if (!slice->state) {
+		struct reader r, session;
+		reader_open(&r, params, "params", error);
+		if (!reader_object(&r, "session", READER_REQUIRED, &session) || !reader_close(&r) ||
+			!apply_begin(session_apply_open(api->sessions,
+					     json_object_get(params, "session"), "params.session",
+					     error),
+				slice, error))
+			return NULL;
+	}
+	if (!apply_go_on(slice, error))
 		return NULL;
-	const char *id = json_string_value(json_object_get(value, "id"));
-	return json_pack("{s:b,s:o*}", "created", (int)created, "legs",
-		session_picked_show(
-			session_find(api->sessions, id), json_object_get(value, "legs")));
+	return json_pack("{s:b,s:o*}", "created", (int)session_apply_created(slice->state), "legs",
+		session_apply_picked(slice->state));
 }
 
 // The session of that id, if params were good so far.
@@ -54,11 +81,10 @@ static json_t *leg_ticket(const struct session_leg *leg)
 	return json_integer((json_int_t)((uint64_t)leg->serial << 32 | leg->index));
 }
 
-static const struct session_leg *leg_of_ticket(
-	const struct sessions *sessions, const json_t *ticket)
+static struct session_leg *leg_of_ticket(const struct sessions *sessions, const json_t *ticket)
 {
 	uint64_t value = (uint64_t)json_integer_value(ticket);
-	const struct session_leg *leg = session_leg_at(sessions, (uint32_t)value);
+	struct session_leg *leg = session_leg_at(sessions, (uint32_t)value);
 	return leg && leg->serial == value >> 32 ? leg : NULL;
 }
 
@@ -150,18 +176,46 @@ static bool session_ids_check(const struct reader *r, const json_t *ids, struct 
 	return true;
 }
 
-// Removes it or some of its legs, and tells what was counted of them. True if it is gone.
-static bool session_remove_emit(
-	struct sessions *sessions, struct session *session, const char *id, struct rpc_slice *slice)
+// Another request about the session is worked on in steps: this one goes on at element i behind it.
+static bool request_waits(
+	const struct api *api, struct rpc_slice *slice, size_t i, const char *session)
 {
-	json_t *legs = json_array(), *leg;
+	bool waits = session_is_applied(api->sessions, session);
+	if (waits)
+		rpc_slice_wait(slice, i);
+	return waits;
+}
+
+// The answer of a method that has emitted what was counted of legs, if anything was.
+static json_t *removed_answer(struct rpc_slice *slice)
+{
+	json_t *removed = json_pack("{s:I}", "removed", (json_int_t)slice->count);
+	if (!slice->emitted)
+		return removed;
+	rpc_emit_end(slice, removed);
+	return json_object();
+}
+
+// What was counted of legs that left; session: whose, if the answer says so. Takes over the reference.
+static void legs_emit(struct rpc_slice *slice, json_t *legs, const char *session)
+{
 	size_t i;
-	bool gone = session_remove(sessions, session, legs);
+	json_t *leg;
 	json_array_foreach (legs, i, leg) {
-		json_object_set_new(leg, "session", json_string(id));
+		if (session)
+			json_object_set_new(leg, "session", json_string(session));
 		rpc_emit(slice, "legs", json_incref(leg));
 	}
 	json_decref(legs);
+}
+
+// Removes it or some of its legs. True if it is gone.
+static bool session_remove_some(
+	struct sessions *sessions, struct session *session, const char *id, struct rpc_slice *slice)
+{
+	json_t *legs = json_array();
+	bool gone = session_remove(sessions, session, legs);
+	legs_emit(slice, legs, id);
 	return gone;
 }
 
@@ -180,65 +234,101 @@ json_t *session_remove_method(
 		if (rpc_slice_expired(slice, i))
 			return NULL;
 		const char *id = json_string_value(json_array_get(ids, i - slice->again));
+		if (request_waits(api, slice, i, id))
+			return NULL;
 		struct session *session = session_find(api->sessions, id);
 		if (!session)
 			continue;
-		if (session_remove_emit(api->sessions, session, id, slice))
+		if (session_remove_some(api->sessions, session, id, slice))
 			slice->count++;
 		else
 			slice->again++;
 	}
-	json_t *removed = json_pack("{s:I}", "removed", (json_int_t)slice->count);
-	if (!slice->emitted)
-		return removed;
-	rpc_emit_end(slice, removed);
-	return json_object();
+	return removed_answer(slice);
 }
 
-json_t *leg_apply(void *arg, const json_t *params, struct rpc_error *error)
+json_t *leg_apply(void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
-	struct reader r;
-	const json_t *array = NULL;
-	struct leg_spec *legs = NULL;
-	uint32_t n = 0;
-	const char *id = "";
-	reader_open(&r, params, "params", error);
-	reader_string(&r, "session", READER_REQUIRED, &id);
-	reader_array(&r, "legs", READER_REQUIRED, &array);
-	struct session *session = session_named(api, &r, "session", id);
-	if (!session)
+	if (!slice->state) {
+		struct reader r;
+		const json_t *legs = NULL;
+		const char *id = "";
+		reader_open(&r, params, "params", error);
+		reader_string(&r, "session", READER_REQUIRED, &id);
+		reader_array(&r, "legs", READER_REQUIRED, &legs);
+		if (request_waits(api, slice, 0, id))
+			return NULL;
+		struct session *session = session_named(api, &r, "session", id);
+		if (!session ||
+			!apply_begin(session_apply_open_legs(api->sessions, session,
+					     json_object_get(params, "legs"), "params", error),
+				slice, error))
+			return NULL;
+	}
+	if (!apply_go_on(slice, error))
 		return NULL;
-	if (session_read_legs(api->relay, array, "params.legs", &legs, &n, error))
-		session_apply_legs(api->sessions, session, legs, n, "params", error);
-	for (uint32_t i = 0; i < n; i++)
-		leg_spec_free(&legs[i]);
-	free(legs);
-	if (error->code != RPC_OK)
-		return NULL;
-	return json_pack("{s:I,s:o*}", "applied", (json_int_t)n, "legs",
-		session_picked_show(session, array));
+	return json_pack("{s:I,s:o*}", "applied", (json_int_t)session_apply_n_legs(slice->state),
+		"legs", session_apply_picked(slice->state));
 }
 
-json_t *leg_remove(void *arg, const json_t *params, struct rpc_error *error)
+// The first slice: all are there. They are in slice->list then.
+static bool leg_remove_begin(struct session *session, const json_t *ids, struct rpc_slice *slice,
+	struct rpc_error *error)
+{
+	size_t n = json_array_size(ids);
+	struct session_leg **legs = alloc_zero(n, sizeof(struct session_leg *));
+	bool good = session_legs_named(session, ids, "params.ids", legs, error);
+	slice->list = json_array();
+	for (size_t i = 0; good && i < n; i++)
+		json_array_append_new(slice->list, leg_ticket(legs[i]));
+	free(legs);
+	return good;
+}
+
+// Removes some of the legs from place i on, those that are still there. How many it looked at.
+static size_t leg_remove_some(const struct api *api, struct rpc_slice *slice, size_t i)
+{
+	struct session_leg *legs[LEGS_AT_A_TIME];
+	uint32_t n = 0;
+	size_t seen = 0;
+	for (; seen < LEGS_AT_A_TIME && i + seen < json_array_size(slice->list); seen++) {
+		struct session_leg *leg =
+			leg_of_ticket(api->sessions, json_array_get(slice->list, i + seen));
+		if (leg)
+			legs[n++] = leg;
+	}
+	slice->count += n;
+	if (n == 0)
+		return seen;
+	json_t *shown = json_array();
+	legs_remove(api->sessions, legs[0]->session, legs, n, shown);
+	legs_emit(slice, shown, NULL);
+	return seen;
+}
+
+json_t *leg_remove(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
 	struct reader r;
 	const json_t *ids = NULL;
-	uint32_t removed = 0;
 	const char *id = "";
 	reader_open(&r, params, "params", error);
 	reader_string(&r, "session", READER_REQUIRED, &id);
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
-	struct session *session = session_named(api, &r, "session", id);
-	if (!session)
+	if (request_waits(api, slice, slice->next, id))
 		return NULL;
-	json_t *legs = json_array();
+	if (!slice->list) {
+		struct session *session = session_named(api, &r, "session", id);
+		if (!session || !leg_remove_begin(session, ids, slice, error))
+			return NULL;
+	}
 	api->read_mail(api->poll_arg); // what workers said before this request shows
-	session_remove_legs(api->sessions, session, ids, "params.ids", &removed, legs, error);
-	json_t *shown = json_array_size(legs) > 0 ? json_incref(legs) : NULL;
-	json_decref(legs);
-	return error->code == RPC_OK
-		       ? json_pack("{s:I,s:o*}", "removed", (json_int_t)removed, "legs", shown)
-		       : NULL;
+	for (size_t i = slice->next; i < json_array_size(slice->list);) {
+		if (rpc_slice_expired(slice, i))
+			return NULL;
+		i += leg_remove_some(api, slice, i);
+	}
+	return removed_answer(slice);
 }

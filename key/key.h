@@ -128,6 +128,7 @@ struct keystore {
 	struct key_slot **roots;    // by index
 	struct key_secret *secrets; // by index, secmem
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;
+	uint32_t n_promised; // admitted, and to be installed: there is room for so many more
 	uint32_t n_by_state[KEY_N_TYPES][KEY_N_STATES]; // of n_roots
 	uint64_t change_round;                          // counts changes of keys
 	// Owners that have been told of a change and have not done all that follows from it: finish()

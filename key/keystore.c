@@ -55,7 +55,7 @@ static bool profile_equal(const struct key_profile *a, const struct key_profile 
 }
 
 bool key_admit(struct keystore *store, uint32_t scope, const struct key_spec *spec, bool replace,
-	uint32_t n_more, const char *path, struct rpc_error *error)
+	const char *path, struct rpc_error *error)
 {
 	const struct key_slot *slot = scope == 0 ? NULL : keystore_find(store, scope, spec->id);
 	if (slot && slot->installed) {
@@ -71,11 +71,16 @@ bool key_admit(struct keystore *store, uint32_t scope, const struct key_spec *sp
 				"key %08x is installed with another profile; accepted: the same, "
 				"none, or replace",
 				spec->id);
-	} else if (store->n_roots + n_more >= store->max) {
+	} else if (store->n_roots + store->n_promised >= store->max) {
 		rpc_fail(error, RPC_LIMIT, path,
 			"is one key too many; accepted: %u, by limits.keys", store->max);
 	}
 	return error->code == RPC_OK;
+}
+
+void keystore_promise(struct keystore *store, int n)
+{
+	store->n_promised += (uint32_t)n;
 }
 
 static enum key_state state_at(const struct key_slot *slot, time_t now)

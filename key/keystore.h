@@ -14,10 +14,12 @@ int keystore_init(struct keystore *store, struct relay *relay, struct retire *re
 	struct users *users, struct notices *notices, uint32_t max);
 void keystore_fini(struct keystore *store);
 
-// Whether spec can go in: RPC_CONFLICT (same id, other bytes, and not replace), RPC_LIMIT. n_more
-// keys are to be installed with it.
+// Whether spec can go in: RPC_CONFLICT (same id, other bytes, and not replace), RPC_LIMIT.
 bool key_admit(struct keystore *store, uint32_t scope, const struct key_spec *spec, bool replace,
-	uint32_t n_more, const char *path, struct rpc_error *error);
+	const char *path, struct rpc_error *error);
+
+// So many more, or fewer, keys were admitted and will be installed later: there is room for them.
+void keystore_promise(struct keystore *store, int n);
 
 // Installs or updates an admitted key and notifies the owners of its uses.
 void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec);

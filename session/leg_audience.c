@@ -253,12 +253,16 @@ void leg_audience_leave(struct sessions *sessions, struct session_leg *leg)
 	}
 }
 
+void leg_audience_open(struct session_leg *leg)
+{
+	for (unsigned protocol = 0; leg->spec.has_to && protocol < SRTP_N_PROTOCOLS; protocol++)
+		leg->own[protocol] = audience_new();
+}
+
 void leg_audience_name(struct sessions *sessions, struct session_leg *leg)
 {
 	if (!leg->spec.has_to)
 		return;
-	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		leg->own[protocol] = audience_new();
 	leg->names = alloc_zero(leg->spec.n_to, sizeof(*leg->names));
 	for (uint32_t i = 0; i < leg->spec.n_to; i++) {
 		struct session_leg *to = session_leg_find(leg->session, leg->spec.to[i]);

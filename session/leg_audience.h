@@ -18,7 +18,9 @@ void leg_audience_follow(
 // Removes the leg as a receiver everywhere. The audiences that it was in are published.
 void leg_audience_leave(struct sessions *sessions, struct session_leg *leg);
 
-// Makes the leg's own audiences, if it names receivers: all of them are there.
+// Makes the leg's own audiences, if it names receivers: nobody, until it names them.
+void leg_audience_open(struct session_leg *leg);
+// Fills them: all of them are there.
 void leg_audience_name(struct sessions *sessions, struct session_leg *leg);
 // It has none any more. The caller ends those that it had.
 void leg_audience_unname(struct session_leg *leg);

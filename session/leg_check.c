@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "dataplane/relay_tables.h"
 #include "host/multicast.h"
+#include "session/leg_claims.h"
 #include "session/leg_fail.h"
 #include "session/session_spec.h"
 #include "session/session_store.h"
@@ -43,14 +43,14 @@ static const struct session_leg *leg_of_slot(const struct sessions *sessions, ui
 }
 
 // Whether a leg stays as it is while others of its session are stated; NULL: all are.
-static bool leg_stays(const struct session_leg *leg, const struct map *restated)
+static bool leg_stays(const struct session_leg *leg, const struct leg_claims *restated)
 {
-	return restated && !map_get(restated, leg->spec.id, strlen(leg->spec.id));
+	return restated && !leg_claims_find(restated, leg->spec.id);
 }
 
 // Its address must be free, or the session's own.
 void leg_check_local(struct sessions *sessions, const struct session *session,
-	const struct map *restated, const struct leg_spec *leg, const char *path,
+	const struct leg_claims *restated, const struct leg_spec *leg, const char *path,
 	struct rpc_error *error)
 {
 	const struct port *port = &sessions->relay->ports[leg->port];
@@ -64,7 +64,8 @@ void leg_check_local(struct sessions *sessions, const struct session *session,
 	}
 	const struct session_leg *user =
 		leg_of_slot(sessions, atomic_load(&address->legs[ntohs(leg->local.port)]));
-	if (user && user->session != session)
+	if ((user && user->session != session) ||
+		leg_claims_have_local(leg_claims_of_others(sessions, session), leg))
 		leg_fail(error, RPC_CONFLICT, path, leg, "local",
 			"is used by another session; accepted: an address and UDP port of no leg");
 	else if (user && leg_stays(user, restated))
@@ -73,7 +74,7 @@ void leg_check_local(struct sessions *sessions, const struct session *session,
 
 // Nor may another session receive from the leg's group and port.
 void leg_check_group(struct sessions *sessions, const struct session *session,
-	const struct map *restated, const struct leg_spec *leg, const char *path,
+	const struct leg_claims *restated, const struct leg_spec *leg, const char *path,
 	struct rpc_error *error)
 {
 	if (!leg_spec_joins(leg))
@@ -82,7 +83,8 @@ void leg_check_group(struct sessions *sessions, const struct session *session,
 		multicast_member(&sessions->relay->multicast[leg->port], &leg->remote);
 	const struct session_leg *user = leg_of_slot(
 		sessions, group ? atomic_load(&group->legs[ntohs(leg->remote.port)]) : 0);
-	if (user && user->session != session)
+	if ((user && user->session != session) ||
+		leg_claims_have_received(leg_claims_of_others(sessions, session), leg))
 		leg_fail(error, RPC_CONFLICT, path, leg, "remote",
 			"is a group that another session receives from on this port; accepted: "
 			"another group or UDP port");

@@ -6,22 +6,18 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
-struct map;
+struct leg_claims;
 
-// Whether a leg can have its addresses. *error is set if not. restated: what is stated of legs by
-// their ids while the others stay; NULL if no other stays.
-
-#define LOCAL_TWICE "is the local address of two legs; accepted: one leg for each address and port"
-#define GROUP_TWICE                                                                                \
-	"is the multicast group and port that two legs receive from; accepted: one leg for each"
+// Whether a leg can have its addresses. *error is set if not. restated: the legs that are stated while
+// the others stay; NULL if no other stays.
 
 // Its address must be free, or that of a leg of the session that does not stay.
 void leg_check_local(struct sessions *sessions, const struct session *session,
-	const struct map *restated, const struct leg_spec *leg, const char *path,
+	const struct leg_claims *restated, const struct leg_spec *leg, const char *path,
 	struct rpc_error *error);
 // Nor may another session, or a leg that stays, receive from the leg's group and port.
 void leg_check_group(struct sessions *sessions, const struct session *session,
-	const struct map *restated, const struct leg_spec *leg, const char *path,
+	const struct leg_claims *restated, const struct leg_spec *leg, const char *path,
 	struct rpc_error *error);
 // It must be reachable.
 void leg_check_remote(struct sessions *sessions, const struct leg_spec *leg, const char *path,

@@ -10,3 +10,7 @@
 
 __attribute__((format(printf, 6, 7))) void leg_fail(struct rpc_error *error, enum rpc_code code,
 	const char *path, const struct leg_spec *leg, const char *member, const char *format, ...);
+
+#define LOCAL_TWICE "is the local address of two legs; accepted: one leg for each address and port"
+#define GROUP_TWICE                                                                                \
+	"is the multicast group and port that two legs receive from; accepted: one leg for each"

@@ -3,44 +3,17 @@
 
 #include "session/leg_local.h"
 
-#include <string.h>
-
-#include "base/map.h"
 #include "dataplane/relay_tables.h"
 #include "session/leg_check.h"
+#include "session/leg_claims.h"
 #include "session/leg_fail.h"
 #include "session/session_legs.h"
 
-// A local address as a key of what the request takes.
-struct local_key {
-	uint8_t octets[16 + sizeof(uint16_t) + 2];
-};
-
-static struct local_key local_key_of(const struct leg_spec *leg)
-{
-	struct local_key key;
-	memcpy(key.octets, leg->local.addr, 16);
-	memcpy(key.octets + 16, &leg->local.port, sizeof(leg->local.port));
-	key.octets[18] = leg->local.family;
-	key.octets[19] = leg->port;
-	return key;
-}
-
-static void local_take(struct map *taken, struct leg_spec *leg)
-{
-	struct local_key key = local_key_of(leg);
-	map_add(taken, &key, sizeof(key), leg);
-}
-
-static bool local_is_taken(const struct map *taken, const struct leg_spec *leg)
-{
-	struct local_key key = local_key_of(leg);
-	return map_get(taken, &key, sizeof(key)) != NULL;
-}
-
 // Restated, it keeps the port that it has.
-static void local_keep(const struct session *session, struct leg_spec *leg)
+void leg_local_keep(const struct session *session, struct leg_spec *leg)
 {
+	if (leg->local_form == LOCAL_STATED)
+		return;
 	const struct session_leg *there = session_leg_find(session, leg->id);
 	if (!there || there->spec.port != leg->port ||
 		there->spec.local.family != leg->local.family)
@@ -52,7 +25,7 @@ static void local_keep(const struct session *session, struct leg_spec *leg)
 // The next even port (RFC 3550 11) that no leg has. The one that was given back last is the last one
 // to be used again: packets for the leg before may still come.
 static bool address_pick(const struct port *port, struct port_address *address,
-	const struct map *taken, struct leg_spec *leg)
+	const struct leg_claims *claims, const struct leg_claims *others, struct leg_spec *leg)
 {
 	uint32_t first = (port->udp_first + 1u) & ~1u;
 	uint32_t n = first <= port->udp_last ? (port->udp_last - first) / 2 + 1 : 0;
@@ -61,7 +34,7 @@ static bool address_pick(const struct port *port, struct port_address *address,
 		uint32_t at = (address->pick + i) % n;
 		leg->local.port = htons((uint16_t)(first + at * 2));
 		if (atomic_load_explicit(&address->legs[first + at * 2], memory_order_relaxed) ||
-			local_is_taken(taken, leg))
+			leg_claims_have_local(claims, leg) || leg_claims_have_local(others, leg))
 			continue;
 		address->pick = (at + 1) % n;
 		return true;
@@ -76,9 +49,7 @@ static bool address_suits(const struct port_address *address, const struct leg_s
 		return false;
 	if (leg->local_form == LOCAL_ADDRESS)
 		return endpoint_same_addr(&address->addr, &leg->local);
-	bool link_local = address->addr.family == AF_INET6 && address->addr.addr[0] == 0xfe &&
-			  (address->addr.addr[1] & 0xc0) == 0x80;
-	return !link_local || (leg->remote.addr[0] == 0xfe && (leg->remote.addr[1] & 0xc0) == 0x80);
+	return !endpoint_is_link_local(&address->addr) || endpoint_is_link_local(&leg->remote);
 }
 
 // The address on the link of the leg's remote, if there is one: where the search begins.
@@ -110,10 +81,11 @@ static void fail_pick(struct sessions *sessions, const struct session *session, 
 			leg->local.family == AF_INET ? 6 : 4);
 }
 
-static void local_pick(struct sessions *sessions, const struct session *session, struct map *taken,
-	struct leg_spec *leg, const char *path, struct rpc_error *error)
+void leg_local_pick(struct sessions *sessions, const struct session *session,
+	struct leg_claims *claims, struct leg_spec *leg, const char *path, struct rpc_error *error)
 {
 	const struct port *port = &sessions->relay->ports[leg->port];
+	const struct leg_claims *others = leg_claims_of_others(sessions, session);
 	struct endpoint stated = leg->local;
 	bool suits = false;
 	for (unsigned i = 0; i < port->n_addresses; i++) {
@@ -122,33 +94,11 @@ static void local_pick(struct sessions *sessions, const struct session *session,
 		if (!address_suits(address, leg))
 			continue;
 		suits = true;
-		if (address_pick(port, address, taken, leg)) {
-			local_take(taken, leg);
+		if (address_pick(port, address, claims, others, leg)) {
+			leg_claim_local(claims, leg, path, error);
 			return;
 		}
 		leg->local = stated;
 	}
 	fail_pick(sessions, session, suits, leg, path, error);
-}
-
-void leg_locals_pick(struct sessions *sessions, const struct session *session,
-	struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
-{
-	uint32_t n_open = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		if (legs[i].local_form == LOCAL_STATED)
-			continue;
-		local_keep(session, &legs[i]);
-		n_open += legs[i].local.port == 0;
-	}
-	if (n_open == 0)
-		return;
-	struct map *taken = map_make();
-	for (uint32_t i = 0; i < n; i++)
-		if (legs[i].local.port != 0)
-			local_take(taken, &legs[i]);
-	for (uint32_t i = 0; i < n && error->code == RPC_OK; i++)
-		if (legs[i].local.port == 0)
-			local_pick(sessions, session, taken, &legs[i], path, error);
-	map_free(taken);
 }

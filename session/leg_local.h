@@ -6,9 +6,15 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
+struct leg_claims;
+
 // UDP ports that the relay picks for legs whose `local` leaves them open. Control thread.
 
-// Fills spec.local of those legs: with what a leg of the session with that id has already, if it fits
-// what is stated, else with a free even port of limits.ports. *error is set if there is none.
-void leg_locals_pick(struct sessions *sessions, const struct session *session,
-	struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error);
+// Fills spec.local of a leg that leaves it open with what the session's leg of that id has already, if
+// that fits what is stated.
+void leg_local_keep(const struct session *session, struct leg_spec *leg);
+
+// Else with a free even port of limits.ports, which is claimed; all others of the request have claimed
+// theirs. *error is set if there is none.
+void leg_local_pick(struct sessions *sessions, const struct session *session,
+	struct leg_claims *claims, struct leg_spec *leg, const char *path, struct rpc_error *error);

@@ -10,227 +10,335 @@
 #include <rte_cycles.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/map.h"
 #include "base/secmem.h"
-#include "dataplane/audience.h"
-#include "dataplane/retire.h"
 #include "key/key_domain.h"
+#include "key/key_read.h"
 #include "key/keystore.h"
 #include "session/gmk_ways.h"
 #include "session/leg_audience.h"
-#include "session/leg_bind.h"
-#include "session/leg_remote.h"
+#include "session/leg_change.h"
+#include "session/leg_claims.h"
 #include "session/session_check.h"
 #include "session/session_follow.h"
 #include "session/session_legs.h"
-#include "session/session_publish.h"
+#include "session/session_read.h"
+#include "session/session_remove.h"
+#include "session/session_show.h"
 #include "session/session_spec.h"
-#include "session/session_statistics.h"
 #include "session/session_store.h"
 
-// To tell what was counted of one takes some 50 us.
-enum { LEGS_AT_A_TIME = 64 };
+enum { LEGS_SEEN_AT_A_TIME = 1024 }; // while those are looked for that leave
 
-// --- legs
-
-static struct session_leg *leg_new(struct sessions *sessions, struct session *session)
-{
-	struct session_leg *leg = alloc_zero(1, sizeof(*leg));
-	leg->session = session;
-	leg->index = leg_index_take(sessions, leg);
-	leg->serial = ++sessions->next_serial;
-	return leg;
-}
-
-// The leg of a spec, which is taken, bound to what it uses. One of that id keeps its index, and with
-// it its streams and counters; what it was before goes to *before, of a new one what it is.
-static struct session_leg *leg_state(struct sessions *sessions, struct session *session,
-	struct leg_spec *spec, struct session_leg *before)
-{
-	struct session_leg *there = session_leg_find(session, spec->id);
-	struct session_leg *leg = there ? there : leg_new(sessions, session);
-	*before = *leg;
-	leg->spec = *spec;
-	*spec = (struct leg_spec){};
-	leg_remote_state(leg, there ? &before->spec : NULL, clock_now_ms());
-	leg_bind(sessions, session, leg);
-	leg_audience_unname(leg);
-	if (there) {
-		gmk_ways_drop(session->gmk_ways, before->spec.protection);
-	} else {
-		session_leg_add(session, leg);
-		*before = *leg;
-	}
-	gmk_ways_add(session->gmk_ways, leg->spec.protection);
-	return leg;
-}
-
-// A leg that named it in `to` keeps sending to the others it named; to none if it named no other.
-static void spec_forget(struct leg_spec *spec, const char *id)
-{
-	for (uint32_t t = spec->n_to; t-- > 0;) {
-		if (strcmp(spec->to[t], id) != 0)
-			continue;
-		free(spec->to[t]);
-		spec->to[t] = spec->to[--spec->n_to];
-	}
-}
-
-// First step of removing a leg: nothing published refers to it afterwards.
-static void leg_hide(struct sessions *sessions, struct session_leg *leg)
-{
-	struct session *session = leg->session;
-	struct leg_naming *naming;
-	LIST_FOREACH (naming, &leg->named_by, entry)
-		spec_forget(&naming->from->spec, leg->spec.id);
-	leg_audience_leave(sessions, leg);
-	leg_unpublish(sessions, leg);
-	session_leg_drop(session, leg);
-	gmk_ways_drop(session->gmk_ways, leg->spec.protection);
-}
-
-// Second step, when its session's audiences are published.
-static void leg_leave(struct sessions *sessions, struct session_leg *leg)
-{
-	retire_later(sessions->retire, leg_release, sessions, leg->index);
-	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		audience_end(leg->own[protocol], sessions->retire);
-	leg_audience_unname(leg);
-	leg_unbind(sessions, leg);
-	free(leg->streams);
-	leg_spec_free(&leg->spec);
-	free(leg);
-}
-
-// Gives back what a leg used before it was bound anew.
-static void leg_replaced(
-	struct sessions *sessions, struct session_leg *before, const struct session_leg *now)
-{
-	leg_unpublish_replaced(before, now);
-	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
-		audience_end(before->own[protocol], sessions->retire);
-	leg_unbind(sessions, before);
-	leg_spec_free(&before->spec);
-}
-
-// Legs of a session that leave it.
-struct leavers {
-	struct session_leg **legs;
-	uint32_t n;
-	json_t *shown; // NULL: nobody wants to know what was counted of them
+struct session_apply {
+	struct sessions *sessions;
+	struct session *session;
+	bool fresh;         // it is in no table yet
+	bool whole;         // session.apply: legs that are not stated leave
+	bool revises;       // what is sent depends on what changed of its description
+	const json_t *keys; // of the request
+	json_t *legs;       // the same; each is released when it was read
+	uint32_t n_keys, n_legs;
+	struct session_spec spec; // of leg.apply: its texts are the session's
+	char path[128];
+	struct leg_claims claims;
+	struct session_check check;
+	unsigned stage;
+	uint32_t at;                    // of the stage
+	uint32_t n_promised;            // keys
+	uint32_t *old_keys, n_old_keys; // ids of those that the session had
+	struct session_leg **stated;    // legs of the specs
+	struct session_leg *seen;       // leg that is looked at next: whether it leaves
+	bool created;
+	json_t *picked;
 };
 
-static void legs_hide(struct sessions *sessions, const struct leavers *leavers)
+// --- reading and checking, one key or leg at a time
+
+static uint32_t key_read_step(struct session_apply *apply, struct rpc_error *error)
 {
-	for (uint32_t i = 0; i < leavers->n; i++)
-		leg_hide(sessions, leavers->legs[i]);
+	char path[160];
+	snprintf(path, sizeof(path), "%s.keys[%u]", apply->path, apply->at);
+	key_read(json_array_get(apply->keys, apply->at), path, &apply->spec.keys[apply->at], error);
+	return 1;
 }
 
-// What was counted of the legs that saw any packet. They are unpublished: at most what a worker has
-// in hand is not in it.
-static void legs_tell(const struct sessions *sessions, const struct leavers *leavers)
+static uint32_t leg_read_step(struct session_apply *apply, struct rpc_error *error)
 {
-	for (uint32_t i = 0; leavers->shown && i < leavers->n; i++) {
-		const struct session_leg *leg = leavers->legs[i];
-		if (leg_was_used(sessions->relay, leg->index))
-			json_array_append_new(leavers->shown,
-				json_pack("{s:s,s:o}", "id", leg->spec.id, "statistics",
-					leg_statistics_show(sessions->relay, leg)));
+	leg_read(apply->sessions->relay, json_array_get(apply->legs, apply->at), apply->path,
+		apply->at, &apply->spec.legs[apply->at], error);
+	// Freed while it is in the cache, and not all at the end.
+	json_array_set_new(apply->legs, apply->at, json_null());
+	return 1;
+}
+
+static uint32_t key_check_step(struct session_apply *apply, struct rpc_error *error)
+{
+	session_check_key(&apply->check, apply->at, error);
+	if (error->code == RPC_OK) {
+		keystore_promise(apply->sessions->keys, +1);
+		apply->n_promised++;
 	}
+	return 1;
 }
 
-static void legs_leave(struct sessions *sessions, const struct leavers *leavers)
+static uint32_t id_step(struct session_apply *apply, struct rpc_error *error)
 {
-	for (uint32_t i = 0; i < leavers->n; i++)
-		leg_leave(sessions, leavers->legs[i]);
+	session_check_id(&apply->check, apply->at, error);
+	return 1;
 }
 
-// Changes the session to the legs of specs, which are taken; all others stay but the leavers.
-static void session_change_legs(struct sessions *sessions, struct session *session,
-	struct leg_spec *specs, uint32_t n, const struct leavers *leavers)
+static uint32_t stated_local_step(struct session_apply *apply, struct rpc_error *error)
 {
-	struct session_leg *before = alloc_zero(n, sizeof(*before));
-	struct session_leg **legs = alloc_zero(n, sizeof(struct session_leg *));
-	for (uint32_t i = 0; i < n; i++)
-		legs[i] = leg_state(sessions, session, &specs[i], &before[i]);
-	legs_hide(sessions, leavers);
-	for (uint32_t i = 0; i < n; i++)
-		leg_audience_follow(sessions, &before[i], legs[i]);
-	for (uint32_t i = 0; i < n; i++)
-		leg_audience_name(sessions, legs[i]);
-	session_audiences_publish(sessions, session);
-	for (uint32_t i = 0; i < n; i++) {
-		leg_audience_publish(sessions, legs[i]);
-		leg_publish(sessions, legs[i]);
+	session_check_stated_local(&apply->check, apply->at, error);
+	return 1;
+}
+
+static uint32_t open_local_step(struct session_apply *apply, struct rpc_error *error)
+{
+	session_check_open_local(&apply->check, apply->at, error);
+	return 1;
+}
+
+static uint32_t received_step(struct session_apply *apply, struct rpc_error *error)
+{
+	session_check_received(&apply->check, apply->at, error);
+	return 1;
+}
+
+static uint32_t limits_step(struct session_apply *apply, struct rpc_error *error)
+{
+	session_check_limits(&apply->check, error);
+	return 1;
+}
+
+static uint32_t leg_check_step(struct session_apply *apply, struct rpc_error *error)
+{
+	session_check_leg(&apply->check, apply->at, error);
+	return 1;
+}
+
+static uint32_t way_step(struct session_apply *apply, struct rpc_error *error)
+{
+	session_check_way(&apply->check, apply->at, error);
+	return 1;
+}
+
+// --- changing: no step can fail but the first
+
+static bool texts_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+// The session gets its new description, all but keys and legs.
+static void describe(struct session *session, struct session_spec *spec)
+{
+	free(session->spec.id);
+	free(session->spec.domain);
+	free(session->spec.group);
+	session->spec = *spec;
+	session->spec.keys = NULL;
+	session->spec.n_keys = 0;
+	session->spec.legs = NULL;
+	session->spec.n_legs = 0;
+	session->owner.id = session->spec.id;
+	spec->id = NULL;
+	spec->domain = NULL;
+	spec->group = NULL;
+}
+
+static uint32_t describe_step(struct session_apply *apply, struct rpc_error *error)
+{
+	struct sessions *sessions = apply->sessions;
+	struct session *session = apply->session;
+	const struct session_spec *is = &session->spec, *becomes = &apply->spec;
+	if (apply->fresh &&
+		map_put(sessions->by_id, becomes->id, strlen(becomes->id), session, NULL) != 0) {
+		rpc_fail_memory(error, apply->path);
+		return 1;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		if (before[i].spec.id != legs[i]->spec.id) // it was there before
-			leg_replaced(sessions, &before[i], legs[i]);
-	legs_tell(sessions, leavers);
-	legs_leave(sessions, leavers);
-	groups_publish(sessions);
-	free(legs);
-	free(before);
+	if (!apply->fresh)
+		sessions_count(sessions, session, -1);
+	apply->revises = !apply->fresh && (is->service != becomes->service ||
+						  !texts_equal(is->group, becomes->group));
+	apply->created = apply->fresh;
+	apply->fresh = false;
+	describe(session, &apply->spec);
+	apply->claims.id = session->spec.id;
+	sessions_count(sessions, session, +1);
+	if (apply->revises)
+		session_audiences_revise(sessions, session, true);
+	apply->old_keys = session->key_ids;
+	apply->n_old_keys = session->n_keys;
+	session->n_keys = 0;
+	session->key_ids = alloc_zero(apply->spec.n_keys, sizeof(uint32_t));
+	apply->seen = TAILQ_FIRST(&session->legs);
+	return 1;
 }
 
-// Those that specs do not have. The caller frees the list.
-static struct leavers legs_not_in(struct session *session, struct leg_spec *specs, uint32_t n)
+static uint32_t key_install_step(struct session_apply *apply, struct rpc_error *error)
 {
-	struct leavers leavers = {
-		.legs = alloc_zero(session->n_legs, sizeof(struct session_leg *))};
-	struct session_leg *leg;
-	TAILQ_FOREACH (leg, &session->legs, entry)
-		leg->leaving = true;
-	for (uint32_t i = 0; i < n; i++) {
-		leg = session_leg_find(session, specs[i].id);
-		if (!leg)
-			continue;
-		leg->leaving = false;
-		session_leg_to_end(session, leg); // in the order of the specs
+	struct session *session = apply->session;
+	const struct key_spec *key = &apply->spec.keys[apply->at];
+	(void)error;
+	session->key_ids[session->n_keys++] = key->id;
+	keystore_promise(apply->sessions->keys, -1);
+	apply->n_promised--;
+	key_install(apply->sessions->keys, session->scope, key);
+	return 1;
+}
+
+// Those that are not stated leave first: their addresses may be those of others.
+static uint32_t leave_step(struct session_apply *apply, struct rpc_error *error)
+{
+	struct session_leg *leavers[LEGS_AT_A_TIME];
+	uint32_t n = 0;
+	(void)error;
+	for (uint32_t i = 0; apply->seen && n < LEGS_AT_A_TIME && i < LEGS_SEEN_AT_A_TIME; i++) {
+		if (!leg_claims_find(&apply->claims, apply->seen->spec.id))
+			leavers[n++] = apply->seen;
+		apply->seen = TAILQ_NEXT(apply->seen, entry);
 	}
-	TAILQ_FOREACH (leg, &session->legs, entry)
-		if (leg->leaving)
-			leavers.legs[leavers.n++] = leg;
-	return leavers;
+	if (n > 0)
+		legs_remove(apply->sessions, apply->session, leavers, n, NULL);
+	return apply->seen ? 0 : 1;
 }
 
-// Replaces the session's legs by those of specs, which are taken.
-static void session_set_legs(
-	struct sessions *sessions, struct session *session, struct leg_spec *specs, uint32_t n)
+// Legs that are there before any is changed that names them.
+static uint32_t join_step(struct session_apply *apply, struct rpc_error *error)
 {
-	struct leavers leavers = legs_not_in(session, specs, n);
-	session_audiences_revise(sessions, session, false); // its group or service may be others
-	session_change_legs(sessions, session, specs, n, &leavers);
-	free(leavers.legs);
+	struct leg_spec *spec = &apply->spec.legs[apply->at];
+	struct session_leg *leg = session_leg_find(apply->session, spec->id);
+	(void)error;
+	if (!leg) {
+		apply->claims.n_legs--;
+		apply->claims.n_ctxs -= leg_spec_n_ctxs(spec);
+		leg = leg_join(apply->sessions, apply->session, spec);
+		leg_claims_settle_group(&apply->claims, &leg->spec);
+	}
+	apply->stated[apply->at] = leg;
+	return 1;
 }
 
-// --- session
-
-static bool key_ids_have(const struct session_spec *spec, uint32_t id)
+// The leg was changed.
+static void leg_settle(struct session_apply *apply, struct session_leg *leg)
 {
-	for (uint32_t k = 0; k < spec->n_keys; k++)
-		if (spec->keys[k].id == id)
+	leg_claims_settle_group(&apply->claims, &leg->spec);
+	if (apply->whole)
+		session_leg_to_end(apply->session, leg); // in the order of the request
+	if (leg->spec.local_form == LOCAL_STATED)
+		return;
+	apply->picked = apply->picked ? apply->picked : json_array();
+	json_array_append_new(apply->picked, leg_local_show(leg));
+}
+
+static uint32_t change_step(struct session_apply *apply, struct rpc_error *error)
+{
+	struct session_leg **legs = &apply->stated[apply->at];
+	uint32_t n = apply->spec.n_legs - apply->at;
+	(void)error;
+	n = n < LEGS_AT_A_TIME ? n : LEGS_AT_A_TIME;
+	legs_change(apply->sessions, apply->session, legs, &apply->spec.legs[apply->at], n);
+	for (uint32_t i = 0; i < n; i++)
+		leg_settle(apply, legs[i]);
+	return n;
+}
+
+static bool key_stays(const struct session_apply *apply, uint32_t id)
+{
+	for (uint32_t k = 0; k < apply->spec.n_keys; k++)
+		if (apply->spec.keys[k].id == id)
 			return true;
 	return false;
 }
 
-// Installs the session's own keys, and removes those it had before and no longer has.
-static void session_set_keys(
-	struct sessions *sessions, struct session *session, struct session_spec *spec)
+// Keys that are not stated any more go when no leg names them.
+static uint32_t key_remove_step(struct session_apply *apply, struct rpc_error *error)
 {
-	uint32_t *before = session->key_ids, n_before = session->n_keys;
-	session->key_ids = alloc_zero(spec->n_keys, sizeof(uint32_t));
-	session->n_keys = spec->n_keys;
-	for (uint32_t i = 0; i < spec->n_keys; i++) {
-		session->key_ids[i] = spec->keys[i].id;
-		key_install(sessions->keys, session->scope, &spec->keys[i]);
-	}
-	for (uint32_t i = 0; i < n_before; i++)
-		if (!key_ids_have(spec, before[i]))
-			key_remove(sessions->keys, session->scope, before[i]);
-	free(before);
+	uint32_t id = apply->old_keys[apply->at];
+	(void)error;
+	if (!key_stays(apply, id))
+		key_remove(apply->sessions->keys, apply->session->scope, id);
+	return 1;
 }
+
+static uint32_t revise_step(struct session_apply *apply, struct rpc_error *error)
+{
+	(void)error;
+	if (apply->revises)
+		session_audiences_revise(apply->sessions, apply->session, false);
+	return 1;
+}
+
+// --- stages
+
+static uint32_t count_once(const struct session_apply *apply)
+{
+	(void)apply;
+	return 1;
+}
+
+// Of leg.apply none: those of the session are installed.
+static uint32_t count_keys(const struct session_apply *apply)
+{
+	return apply->whole ? apply->spec.n_keys : 0;
+}
+
+static uint32_t count_legs(const struct session_apply *apply)
+{
+	return apply->spec.n_legs;
+}
+
+static uint32_t count_old_keys(const struct session_apply *apply)
+{
+	return apply->n_old_keys;
+}
+
+static uint32_t count_whole(const struct session_apply *apply)
+{
+	return apply->whole;
+}
+
+// Each is run until it has done all that it counts; run() returns how many it did.
+static const struct stage {
+	uint32_t (*count)(const struct session_apply *apply);
+	uint32_t (*run)(struct session_apply *apply, struct rpc_error *error);
+} stages[] = {
+	{count_keys, key_read_step},
+	{count_legs, leg_read_step},
+	{count_keys, key_check_step},
+	{count_legs, id_step},
+	{count_legs, stated_local_step},
+	{count_legs, open_local_step},
+	{count_legs, received_step},
+	{count_once, limits_step},
+	{count_legs, leg_check_step},
+	{count_legs, way_step},
+	{count_whole, describe_step},
+	{count_keys, key_install_step},
+	{count_whole, leave_step},
+	{count_legs, join_step},
+	{count_legs, change_step},
+	{count_old_keys, key_remove_step},
+	{count_whole, revise_step},
+};
+
+enum { N_STAGES = sizeof(stages) / sizeof(stages[0]) };
+
+bool session_apply_step(struct session_apply *apply, struct rpc_error *error)
+{
+	const struct stage *stage = &stages[apply->stage];
+	if (apply->at < stage->count(apply)) {
+		apply->at += stage->run(apply, error);
+	} else {
+		apply->stage++;
+		apply->at = 0;
+	}
+	return apply->stage == N_STAGES || error->code != RPC_OK;
+}
+
+// --- begin and end
 
 static struct session *session_new(struct sessions *sessions)
 {
@@ -246,180 +354,140 @@ static struct session *session_new(struct sessions *sessions)
 	return session;
 }
 
-// Nothing published refers to it any more.
-static void session_free(struct session *session)
+// What an apply needs besides what is stated, which is in its spec.
+static bool apply_begin(struct session_apply *apply, struct rpc_error *error)
 {
-	struct sessions *sessions = session->sessions;
-	keystore_session_scope_release(sessions->keys, session->scope);
-	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
-		audience_end(session->audiences[kind], sessions->retire);
-	session_spec_free(&session->spec);
-	free(session->key_ids);
-	gmk_ways_free(session->gmk_ways);
-	free(session->rate);
-	free(session);
-}
-
-bool session_apply(struct sessions *sessions, struct session_spec *spec, const char *path,
-	bool *created, struct rpc_error *error)
-{
-	struct session *session = session_find(sessions, spec->id);
-	struct session *fresh = NULL;
-	*created = !session;
-	if (!session) {
-		fresh = session_new(sessions);
-	}
-	struct session *target = session ? session : fresh;
-	bool good = session_check_keys(sessions, target, spec, path, error) &&
-		    session_check(sessions, target, spec, false, path, error);
-	if (good && fresh &&
-		map_put(sessions->by_id, spec->id, strlen(spec->id), fresh, NULL) != 0) {
-		rpc_fail_memory(error, path);
-		good = false;
-	}
-	if (!good) {
-		if (fresh)
-			session_free(fresh);
+	struct session_spec *spec = &apply->spec;
+	spec->n_legs = apply->n_legs;
+	spec->legs = alloc_zero(spec->n_legs, sizeof(*spec->legs));
+	spec->n_keys = apply->n_keys;
+	spec->keys = secmem_malloc(spec->n_keys * sizeof(*spec->keys) + 1);
+	if (!spec->keys) {
+		rpc_fail_memory(error, apply->path);
 		return false;
 	}
-	if (session)
-		sessions_count(sessions, session, -1);
-	// The description changes first: legs and keys are rebuilt under it.
-	free(target->spec.id);
-	free(target->spec.domain);
-	free(target->spec.group);
-	target->spec = (struct session_spec){
-		.id = spec->id,
-		.domain = spec->domain,
-		.group = spec->group,
-		.service = spec->service,
-		.type = spec->type,
-		.timeout = spec->timeout,
-	};
-	target->owner.id = spec->id;
-	spec->id = NULL;
-	spec->domain = NULL;
-	spec->group = NULL;
-	sessions_count(sessions, target, +1);
-	session_set_keys(sessions, target, spec);
-	session_set_legs(sessions, target, spec->legs, spec->n_legs);
+	apply->stated = alloc_zero(spec->n_legs, sizeof(struct session_leg *));
+	apply->claims.id = spec->id;
+	apply->claims.session = apply->session;
+	apply->check = (struct session_check){.sessions = apply->sessions,
+		.session = apply->session,
+		.spec = spec,
+		.others_stay = !apply->whole,
+		.claims = &apply->claims,
+		.ways = gmk_ways_copy(apply->whole ? NULL : apply->session->gmk_ways),
+		.path = apply->path};
+	if (!leg_claims_open(&apply->claims, apply->path, error))
+		return false;
+	if (!session_apply_is_short(apply))
+		apply->sessions->claims = &apply->claims;
 	return true;
 }
 
-// What is checked of a session some of whose legs are stated: its own keys by id only, they are
-// installed. False with *error set if there is no memory. The caller frees keys.
-static bool session_describe(const struct session *session, struct leg_spec *legs, uint32_t n,
-	struct session_spec *out, const char *path, struct rpc_error *error)
+// Whether it has to wait for the one that is worked on in steps: it is about the same session, or has
+// to be worked on in steps as well.
+static bool must_wait(const struct session_apply *apply)
 {
-	*out = session->spec;
-	out->legs = legs;
-	out->n_legs = n;
-	out->n_keys = session->n_keys;
-	out->keys = secmem_malloc(session->n_keys * sizeof(*out->keys) + 1);
-	if (!out->keys) {
-		rpc_fail_memory(error, path);
-		return false;
+	const struct sessions *sessions = apply->sessions;
+	return sessions->claims &&
+	       (!session_apply_is_short(apply) || session_is_applied(sessions, apply->spec.id));
+}
+
+static struct session_apply *apply_new(
+	struct sessions *sessions, json_t *legs, const char *path, bool whole)
+{
+	struct session_apply *apply = alloc_zero(1, sizeof(*apply));
+	apply->sessions = sessions;
+	apply->legs = legs;
+	apply->n_legs = (uint32_t)json_array_size(legs);
+	apply->whole = whole;
+	snprintf(apply->path, sizeof(apply->path), "%s", path);
+	return apply;
+}
+
+struct session_apply *session_apply_open(
+	struct sessions *sessions, json_t *value, const char *path, struct rpc_error *error)
+{
+	struct session_apply *apply =
+		apply_new(sessions, json_object_get(value, "legs"), path, true);
+	if (!session_read(value, path, &apply->spec, error))
+		goto end;
+	apply->keys = json_object_get(value, "keys");
+	apply->n_keys = (uint32_t)json_array_size(apply->keys);
+	apply->session = session_find(sessions, apply->spec.id);
+	if (must_wait(apply))
+		goto end;
+	apply->fresh = !apply->session;
+	if (apply->fresh)
+		apply->session = session_new(sessions);
+	if (apply_begin(apply, error))
+		return apply;
+
+end:
+	session_apply_close(apply);
+	return NULL;
+}
+
+struct session_apply *session_apply_open_legs(struct sessions *sessions, struct session *session,
+	json_t *legs, const char *path, struct rpc_error *error)
+{
+	struct session_apply *apply = apply_new(sessions, legs, path, false);
+	apply->session = session;
+	apply->spec = session->spec;
+	apply->n_keys = session->n_keys;
+	if (must_wait(apply) || !apply_begin(apply, error)) {
+		session_apply_close(apply);
+		return NULL;
 	}
+	// Of its own keys the ids are enough: they are installed.
 	for (uint32_t i = 0; i < session->n_keys; i++)
-		out->keys[i] = (struct key_spec){.id = session->key_ids[i]};
-	return true;
+		apply->spec.keys[i] = (struct key_spec){.id = session->key_ids[i]};
+	return apply;
 }
 
-bool session_apply_legs(struct sessions *sessions, struct session *session, struct leg_spec *legs,
-	uint32_t n, const char *path, struct rpc_error *error)
+void session_apply_close(struct session_apply *apply)
 {
-	struct session_spec spec;
-	if (!session_describe(session, legs, n, &spec, path, error))
-		return false;
-	bool ok = session_check(sessions, session, &spec, true, path, error);
-	if (ok)
-		session_change_legs(sessions, session, legs, n, &(struct leavers){});
-	secmem_free(spec.keys);
-	return ok;
+	if (!apply)
+		return;
+	if (apply->sessions->claims == &apply->claims)
+		apply->sessions->claims = NULL;
+	if (apply->n_promised > 0)
+		keystore_promise(apply->sessions->keys, -(int)apply->n_promised);
+	if (apply->fresh)
+		session_free(apply->session);
+	if (!apply->whole)
+		apply->spec.id = apply->spec.domain = apply->spec.group = NULL;
+	session_spec_free(&apply->spec);
+	leg_claims_close(&apply->claims);
+	gmk_ways_free(apply->check.ways);
+	free(apply->old_keys);
+	free(apply->stated);
+	json_decref(apply->picked);
+	free(apply);
 }
 
-// The legs of those ids, each once. False with *error set if one is not there. The caller frees the
-// list.
-static bool legs_named(const struct session *session, const json_t *ids, const char *path,
-	struct leavers *leavers, struct rpc_error *error)
+bool session_apply_is_short(const struct session_apply *apply)
 {
-	size_t i;
-	json_t *item;
-	leavers->legs = alloc_zero(json_array_size(ids), sizeof(struct session_leg *));
-	json_array_foreach ((json_t *)(uintptr_t)ids, i, item) {
-		const char *id = json_string_value(item);
-		char full[128];
-		snprintf(full, sizeof(full), "%s[%zu]", path, i);
-		if (!id) {
-			rpc_fail(error, RPC_INVALID_PARAMS, full,
-				"is no leg id; accepted: a string");
-			break;
-		}
-		struct session_leg *leg = session_leg_find(session, id);
-		if (!leg || leg->leaving) {
-			rpc_fail(error, RPC_NOT_FOUND, full,
-				"is no leg of the session; accepted: ids that session.get shows");
-			break;
-		}
-		leg->leaving = true;
-		leavers->legs[leavers->n++] = leg;
-	}
-	for (uint32_t l = 0; error->code != RPC_OK && l < leavers->n; l++)
-		leavers->legs[l]->leaving = false;
-	return error->code == RPC_OK;
+	const struct session *before = apply->whole ? apply->session : NULL;
+	return apply->n_legs <= LEGS_AT_A_TIME && apply->n_keys <= LEGS_AT_A_TIME &&
+	       (!before || (before->n_legs <= LEGS_AT_A_TIME && before->n_keys <= LEGS_AT_A_TIME));
 }
 
-bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
-	const char *path, uint32_t *removed, json_t *shown, struct rpc_error *error)
+bool session_apply_created(const struct session_apply *apply)
 {
-	struct leavers leavers = {.shown = shown};
-	bool ok = legs_named(session, ids, path, &leavers, error);
-	if (leavers.n > LEGS_AT_A_TIME)
-		leavers.shown = NULL;
-	if (ok)
-		session_change_legs(sessions, session, NULL, 0, &leavers);
-	*removed = ok ? leavers.n : 0;
-	free(leavers.legs);
-	return ok;
+	return apply->created;
 }
 
-// The first ones of a session leave it.
-static void session_shrink(struct sessions *sessions, struct session *session, json_t *shown)
+uint32_t session_apply_n_legs(const struct session_apply *apply)
 {
-	struct session_leg *first[LEGS_AT_A_TIME], *leg;
-	struct leavers leavers = {.legs = first, .shown = shown};
-	TAILQ_FOREACH (leg, &session->legs, entry) {
-		if (leavers.n == LEGS_AT_A_TIME)
-			break;
-		first[leavers.n++] = leg;
-	}
-	session_change_legs(sessions, session, NULL, 0, &leavers);
+	return apply->n_legs;
 }
 
-bool session_remove(struct sessions *sessions, struct session *session, json_t *shown)
+json_t *session_apply_picked(const struct session_apply *apply)
 {
-	session_shrink(sessions, session, shown);
-	if (session->n_legs > 0)
-		return false;
-	for (uint32_t i = 0; i < session->n_keys; i++)
-		key_remove(sessions->keys, session->scope, session->key_ids[i]);
-	session_follow_end(session);
-	map_remove(sessions->by_id, session->spec.id, strlen(session->spec.id));
-	sessions_count(sessions, session, -1);
-	session_free(session);
-	return true;
+	return json_incref(apply->picked);
 }
 
-void sessions_fini(struct sessions *sessions)
+bool session_is_applied(const struct sessions *sessions, const char *id)
 {
-	struct map_cursor cursor = {0};
-	struct session *session;
-	while ((session = map_next(sessions->by_id, &cursor)) != NULL)
-		while (!session_remove(sessions, session, NULL))
-			;
-	retire_all(sessions->retire);
-	map_free(sessions->by_id);
-	secmem_unmap(sessions->by_leg, sessions->max_legs * sizeof(*sessions->by_leg));
-	secmem_unmap(sessions->free_legs, sessions->max_legs * sizeof(*sessions->free_legs));
-	secmem_unmap(sessions->watches, sessions->max_legs * sizeof(*sessions->watches));
+	return sessions->claims && strcmp(sessions->claims->id, id) == 0;
 }

@@ -8,25 +8,36 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
-// Creating, changing and removing sessions. Control thread.
+// A request that states a session, or some of its legs, is done in steps of some 0.3 ms at most: all is
+// read and checked before the first change, which nothing can stop then. Of requests with many legs one
+// is under way; others that state a few legs of other sessions are done at once meanwhile. Control
+// thread.
 
-// Makes the session match spec, or changes nothing and sets *error, with paths below path. Takes
-// what it needs out of spec. *created: the session is new.
-bool session_apply(struct sessions *sessions, struct session_spec *spec, const char *path,
-	bool *created, struct rpc_error *error);
+struct session_apply;
 
-// As session_apply() for some legs: those with an id that exists change, the others join.
-bool session_apply_legs(struct sessions *sessions, struct session *session, struct leg_spec *legs,
-	uint32_t n, const char *path, struct rpc_error *error);
+// Begins session.apply: value is a Session. NULL with *error set, or without if the request has to wait
+// for another one: nothing was done then. path names value in errors.
+struct session_apply *session_apply_open(
+	struct sessions *sessions, json_t *value, const char *path, struct rpc_error *error);
+// The same for an array of Legs: those with an id that exists change, the others join. path.legs names
+// it in errors.
+struct session_apply *session_apply_open_legs(struct sessions *sessions, struct session *session,
+	json_t *legs, const char *path, struct rpc_error *error);
 
-// Takes legs out. Unknown ids are an error, and none leaves then. To the array shown, if it is not
-// NULL, goes what was counted of each that saw any packet: {"id", "statistics"}; of more than 64
-// legs nothing, to do no more in one piece.
-bool session_remove_legs(struct sessions *sessions, struct session *session, const json_t *ids,
-	const char *path, uint32_t *removed, json_t *shown, struct rpc_error *error);
+// Whether the request is short enough to be done at once.
+bool session_apply_is_short(const struct session_apply *apply);
 
-// Removes it, of a large one some legs: false if others are left. shown: as of session_remove_legs().
-bool session_remove(struct sessions *sessions, struct session *session, json_t *shown);
+// Goes on. True at the end, or if *error is set: then nothing has changed.
+bool session_apply_step(struct session_apply *apply, struct rpc_error *error);
 
-// Removes all sessions and waits for the workers.
-void sessions_fini(struct sessions *sessions);
+// What was done: whether the session is new, how many legs were stated, and those whose local address
+// was left open, with the one that they have: id, local. NULL: there are none.
+bool session_apply_created(const struct session_apply *apply);
+uint32_t session_apply_n_legs(const struct session_apply *apply);
+json_t *session_apply_picked(const struct session_apply *apply);
+
+// To be called at the end, or before the first change.
+void session_apply_close(struct session_apply *apply);
+
+// Whether a session is being changed by such a request: others about it wait.
+bool session_is_applied(const struct sessions *sessions, const char *id);

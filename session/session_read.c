@@ -9,7 +9,6 @@
 
 #include "base/address.h"
 #include "base/alloc.h"
-#include "base/secmem.h"
 #include "dataplane/relay_tables.h"
 #include "key/key_read.h"
 #include "key/users.h"
@@ -258,7 +257,7 @@ static void leg_check_learn(struct reader *r, const struct leg_spec *leg)
 			"is \"authenticated\", and remote a multicast group; accepted: \"never\"");
 }
 
-static void leg_read(const struct relay *relay, const json_t *value, const char *path,
+void leg_read(const struct relay *relay, const json_t *value, const char *path, uint32_t n,
 	struct leg_spec *leg, struct rpc_error *error)
 {
 	static const char *const learns[] = {"never", "authenticated", NULL};
@@ -268,9 +267,11 @@ static void leg_read(const struct relay *relay, const json_t *value, const char 
 	const char *id = "";
 	unsigned learn = 0, traffic = 0, rtcp = 0, ssrc = 0;
 	uint64_t dscp = 0, clock_rate = 0;
-	*leg = (struct leg_spec){.receive = true, .send = true};
+	char full[128];
+	*leg = (struct leg_spec){.receive = true, .send = true, .position = n};
+	snprintf(full, sizeof(full), "%s.legs[%u]", path, n);
 	struct reader r;
-	reader_open(&r, value, path, error);
+	reader_open(&r, value, full, error);
 	id_read(&r, "id", &id);
 	leg->id = alloc_string(id);
 	leg_read_port(relay, &r, &leg->port);
@@ -297,40 +298,10 @@ static void leg_read(const struct relay *relay, const json_t *value, const char 
 	reader_close(&r);
 }
 
-bool session_read_legs(const struct relay *relay, const json_t *array, const char *path,
-	struct leg_spec **legs, uint32_t *n, struct rpc_error *error)
-{
-	*n = 0;
-	*legs = alloc_zero(json_array_size(array), sizeof(**legs));
-	for (size_t i = 0; i < json_array_size(array) && error->code == RPC_OK; i++) {
-		char element[128];
-		snprintf(element, sizeof(element), "%s[%zu]", path, i);
-		leg_read(relay, json_array_get(array, i), element, &(*legs)[i], error);
-		(*legs)[i].position = (uint32_t)i;
-		++*n;
-	}
-	return error->code == RPC_OK;
-}
-
 // --- Session
 
-static void session_read_keys(
-	const json_t *array, const char *path, struct session_spec *spec, struct rpc_error *error)
-{
-	spec->keys = secmem_malloc(json_array_size(array) * sizeof(*spec->keys) + 1);
-	if (!spec->keys) {
-		rpc_fail_memory(error, path);
-		return;
-	}
-	for (size_t i = 0; i < json_array_size(array) && error->code == RPC_OK; i++) {
-		char element[128];
-		snprintf(element, sizeof(element), "%s.keys[%zu]", path, i);
-		key_read(json_array_get(array, i), element, &spec->keys[spec->n_keys++], error);
-	}
-}
-
-bool session_read(const struct relay *relay, const json_t *value, const char *path,
-	struct session_spec *spec, struct rpc_error *error)
+bool session_read(
+	const json_t *value, const char *path, struct session_spec *spec, struct rpc_error *error)
 {
 	static const char *const services[] = {"mcptt", "mcvideo", NULL};
 	static const char *const types[] = {"group", "private", NULL};
@@ -357,10 +328,5 @@ bool session_read(const struct relay *relay, const json_t *value, const char *pa
 	spec->service = (enum session_service)service;
 	spec->type = (enum session_type)type;
 	spec->timeout = (uint32_t)timeout;
-	if (keys)
-		session_read_keys(keys, path, spec, error);
-	char legs_path[128];
-	snprintf(legs_path, sizeof(legs_path), "%s.legs", path);
-	return error->code == RPC_OK &&
-	       session_read_legs(relay, legs, legs_path, &spec->legs, &spec->n_legs, error);
+	return true;
 }

@@ -8,11 +8,11 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
-// Sessions and legs from JSON. Control thread.
+// Sessions and legs from JSON. Control thread. The caller frees spec in any case.
 
-// Reads a Session. False with *error set. The caller frees spec in any case.
-bool session_read(const struct relay *relay, const json_t *value, const char *path,
-	struct session_spec *spec, struct rpc_error *error);
-// Reads an array of Legs into *legs, of which the caller frees *n in any case.
-bool session_read_legs(const struct relay *relay, const json_t *array, const char *path,
-	struct leg_spec **legs, uint32_t *n, struct rpc_error *error);
+// Reads a Session but for its keys and legs, which are arrays then. False with *error set.
+bool session_read(
+	const json_t *value, const char *path, struct session_spec *spec, struct rpc_error *error);
+// Reads a Leg, element n of path.legs. *error is set if it is none.
+void leg_read(const struct relay *relay, const json_t *value, const char *path, uint32_t n,
+	struct leg_spec *leg, struct rpc_error *error);

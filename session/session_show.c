@@ -12,7 +12,6 @@
 #include "key/key_slot.h"
 #include "session/protection_profile.h"
 #include "session/session_build.h"
-#include "session/session_legs.h"
 #include "session/session_statistics.h"
 
 static const char *const service_names[] = {"mcptt", "mcvideo"};
@@ -109,20 +108,9 @@ json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg)
 	return out;
 }
 
-json_t *session_picked_show(const struct session *session, const json_t *legs)
+json_t *leg_local_show(const struct session_leg *leg)
 {
-	json_t *out = NULL, *stated;
-	size_t i;
-	json_array_foreach ((json_t *)(uintptr_t)legs, i, stated) {
-		const char *id = json_string_value(json_object_get(stated, "id"));
-		const struct session_leg *leg = session_leg_find(session, id);
-		if (!leg || leg->spec.local_form == LOCAL_STATED)
-			continue;
-		out = out ? out : json_array();
-		json_array_append_new(out,
-			json_pack("{s:s,s:o}", "id", id, "local", address_show(&leg->spec.local)));
-	}
-	return out;
+	return json_pack("{s:s,s:o}", "id", leg->spec.id, "local", address_show(&leg->spec.local));
 }
 
 json_t *session_summary(const struct session *session)

@@ -4,12 +4,9 @@
 #include "session/session_spec.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/alloc.h"
-#include "base/map.h"
 #include "base/secmem.h"
-#include "server/rpc.h"
 
 struct protection_spec protection_copy(const struct protection_spec *spec)
 {
@@ -26,18 +23,6 @@ bool leg_spec_joins(const struct leg_spec *spec)
 {
 	return spec->receive && spec->remote.family != AF_UNSPEC &&
 	       endpoint_is_multicast(&spec->remote);
-}
-
-struct leg_spec leg_spec_copy(const struct leg_spec *spec)
-{
-	struct leg_spec copy = *spec;
-	copy.id = alloc_string(spec->id);
-	for (unsigned i = 0; i < SRTP_N_PROTOCOLS; i++)
-		copy.protection[i] = protection_copy(&spec->protection[i]);
-	copy.to = alloc_zero(spec->n_to, sizeof(*copy.to));
-	for (uint32_t i = 0; i < spec->n_to; i++)
-		copy.to[i] = alloc_string(spec->to[i]);
-	return copy;
 }
 
 void leg_spec_free(struct leg_spec *spec)
@@ -64,21 +49,4 @@ void session_spec_free(struct session_spec *spec)
 		leg_spec_free(&spec->legs[i]);
 	free(spec->legs);
 	*spec = (struct session_spec){};
-}
-
-struct map *leg_specs_by_id(
-	struct leg_spec *legs, uint32_t n, const char *path, struct rpc_error *error)
-{
-	struct map *by_id = map_new();
-	if (!by_id)
-		goto no_memory;
-	for (uint32_t i = 0; i < n; i++)
-		if (map_put(by_id, legs[i].id, strlen(legs[i].id), &legs[i], NULL) != 0)
-			goto no_memory;
-	return by_id;
-
-no_memory:
-	map_free(by_id);
-	rpc_fail_memory(error, path);
-	return NULL;
 }

@@ -14,6 +14,7 @@
 // Sessions (MC calls) and their legs. What a client states is kept as spec; from it what workers use
 // is built. A change of a leg costs the same however many legs its session has. Control thread.
 
+struct leg_claims;
 struct map;
 
 enum {
@@ -169,6 +170,7 @@ struct sessions {
 	struct notices *notices;
 	uint32_t max_sessions, max_legs;
 	struct map *by_id;
+	const struct leg_claims *claims; // of the request that is worked on in steps; NULL: none
 	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];
 	uint32_t n_silent;               // sessions whose timeout was reported
 	TAILQ_HEAD(, session) following; // a change of a key

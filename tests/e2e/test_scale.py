@@ -3,10 +3,12 @@
 
 """Numbers of a real agency: a group of 500 users, a session of 500 legs."""
 
+import json
+
 import pytest
 
 import mcx
-from lab import apply, install
+from lab import apply, install, wait_for
 
 USERS = 500
 LEGS = 20  # of the test with many users; 25 of them behind each, as behind a vehicle's gateway
@@ -76,6 +78,52 @@ def test_session_with_500_legs(relay, clients, name, new_key):
     for m in (0, 2, 248, 249):
         ends[m].recv()
     assert len(relay.call("session.get", {"id": name})["legs"]) == 250
+
+
+def many_legs(radio, count):
+    """Legs as they fit into one line by the thousand."""
+    return [radio.leg(f"{n}", local=radio.relay_host, remote=f"{radio.host}:{20000 + n}") for n in range(count)]
+
+
+def ask(method, **params):
+    return json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": params}).encode()
+
+
+def test_a_request_of_thousands_of_legs(relay, clients, name):
+    """Requests of two clients about one session, one of them large: each is done as a whole, others go on meanwhile."""
+    radio = clients("ran")
+    legs = many_legs(radio, 3000)
+    session = {"id": name, "service": "mcptt", "type": "group", "legs": legs}
+    apply(relay, name, legs[:100])
+    with relay.connect() as large, relay.connect() as small:
+        for count, ids in ((3000, ["7", "11"]), (2000, ["8", "12"])):
+            large.send_line(ask("session.apply", session=session | {"legs": legs[:count]}))
+            small.send_line(ask("leg.remove", session=name, ids=ids))
+            assert name in [one["id"] for one in relay.call("session.list")["sessions"]]
+            picked, removed = large.read_line()["result"]["legs"], small.read_line()["result"]["removed"]
+            assert [leg["id"] for leg in picked] == [leg["id"] for leg in legs[:count]]
+            left = [leg["id"] for leg in relay.call("session.get", {"id": name})["legs"]]
+            expected = [leg["id"] for leg in legs[:count]]
+            assert removed == 2 and left in (expected, [one for one in expected if one not in ids])
+        # what the last leg has wrong is not the first one's fault
+        before = relay.call("session.get", {"id": name})
+        for params in ({"session": session | {"legs": [*legs, legs[0]]}}, {"session": session | {"legs": [*legs, {}]}}):
+            large.send_line(ask("session.apply", **params))
+            assert large.read_line()["error"]["data"]["path"].startswith("params.session.legs[3000].")
+        assert relay.call("session.get", {"id": name}) == before
+    relay.call("session.remove", {"ids": [name]})
+
+
+def test_who_states_thousands_of_legs_and_leaves(relay, clients, name):
+    """Once there is anything of it all of it comes."""
+    radio = clients("ran")
+    session = {"id": name, "service": "mcptt", "type": "group", "legs": many_legs(radio, 3000)}
+    with relay.connect() as leaves:
+        leaves.send_line(ask("session.apply", session=session))
+        wait_for(lambda: [one["id"] for one in relay.call("session.list")["sessions"]], lambda ids: name in ids, "the session")
+    relay.call("leg.apply", {"session": name, "legs": []})  # waits for it
+    assert len(relay.call("session.get", {"id": name})["legs"]) == 3000
+    assert relay.call("session.remove", {"ids": [name]})["removed"] == 1
 
 
 def test_many_sessions(relay, lab, clients, new_key):

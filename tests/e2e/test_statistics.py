@@ -488,6 +488,21 @@ def test_large_session_tells_all_its_legs(relay, clients, name):
     assert name not in [one["id"] for one in relay.call("session.list")["sessions"]]
 
 
+def test_many_legs_tell_their_statistics(relay, clients, name):
+    """They are removed in pieces, too; an id that is wrong keeps all of them."""
+    a, b = clients("ran"), clients("core")
+    hears = [b.leg(str(n), local=b.relay_host, remote=f"{b.host}:{20000 + n}") for n in range(300)]
+    apply(relay, name, [a.leg("a"), *hears, b.leg("last")])
+    a.send(mcx.rtp(7, 1, b"to all"))
+    assert b.recv()
+    before, ids = counted(relay, name), [leg["id"] for leg in hears]
+    with pytest.raises(RpcError) as caught:
+        relay.call("leg.remove", {"session": name, "ids": [*ids, "no such"]})
+    assert caught.value.path == "params.ids[300]" and counted(relay, name) == before
+    assert relay.call("leg.remove", {"session": name, "ids": ids}) == {"removed": 300, "legs": before[1:301]}
+    assert counted(relay, name) == [before[0], before[301]]
+
+
 def test_what_is_refused_tells_nothing(relay, clients, name):
     speak(relay, clients, name)
     before = counted(relay, name)

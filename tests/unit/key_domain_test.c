@@ -52,7 +52,7 @@ static bool key_fits(uint32_t scope, uint8_t octet, struct key_spec *spec)
 	spec->secret.value_len = 16;
 	spec->secret.rand_len = 16;
 	memset(spec->secret.value, octet, 16);
-	return key_admit(&store, scope, spec, false, 0, "params", &error);
+	return key_admit(&store, scope, spec, false, "params", &error);
 }
 
 static void live_scope_is_nobody_elses(void **state)

@@ -16,7 +16,7 @@
 #include "control/app.h"
 #include "dataplane/worker.h"
 #include "session/media_watch.h"
-#include "session/session_apply.h"
+#include "session/session_remove.h"
 #include "session/session_store.h"
 #include "tests/unit/dataplane_lab.h"
 

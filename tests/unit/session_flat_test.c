@@ -4,7 +4,6 @@
 // What a change of one leg costs does not grow with its session, counted in what is allocated and retired; and after any
 // change each leg sends to exactly those that it has to.
 
-#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -18,14 +17,12 @@
 #include <cmocka.h>
 
 #include "base/secmem.h"
-#include "control/app.h"
-#include "crypto/cipher_registry.h"
 #include "key/key_domain.h"
 #include "key/key_slot.h"
 #include "session/session_follow.h"
 #include "session/session_legs.h"
 #include "session/session_store.h"
-#include "tests/unit/dataplane_lab.h"
+#include "tests/unit/session_lab.h"
 
 enum {
 	FEW = 100,
@@ -39,7 +36,7 @@ enum {
 };
 
 static struct app app;
-static char line[LINE_OCTETS];
+static char params[LINE_OCTETS];
 
 // --- work
 
@@ -89,23 +86,18 @@ void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, u
 
 // --- requests
 
-// One request in line[]; whether it succeeded.
+// One request; whether it succeeded.
 static bool call(const char *method, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static bool call(const char *method, const char *format, ...)
 {
-	struct rpc rpc = {.methods = control_methods, .app = &app.api};
-	int n = snprintf(line, sizeof(line),
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":", method);
 	va_list args;
 	va_start(args, format);
-	n += vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
+	int n = vsnprintf(params, sizeof(params), format, args);
 	va_end(args);
-	assert_true((size_t)n + 2 < sizeof(line));
-	line[n++] = '}';
+	assert_true(n > 0 && (size_t)n < sizeof(params));
 	size_t len;
-	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
-	assert_non_null(answer);
+	char *answer = session_lab_call(&app, method, params, &len);
 	static const char member[] = "\"result\"";
 	bool good = memmem(answer, len, member, sizeof(member) - 1) != NULL;
 	secmem_free(answer);
@@ -568,42 +560,11 @@ static void indices_of_keys_do_not_run_out(void **state)
 	session_close();
 }
 
-// What goes on beside requests goes on when a test says so.
-static void poll_nothing(void *arg)
-{
-	(void)arg;
-}
-
 static int app_start(void **state)
 {
 	(void)state;
-	static struct port_prefix prefix = {.addr = {.family = AF_INET}, .prefix_len = 24};
-	struct port_options port = {.name = "ran",
-		.device = "net_ring0",
-		.prefixes = &prefix,
-		.n_prefixes = 1,
-		.mtu = 1500};
-	const unsigned lcores[1] = {0};
-	const char *unknown;
-	char why[256];
-	lab_start();
-	inet_pton(AF_INET, "10.0.0.1", prefix.addr.addr);
-	struct relay_options options = {
-		.cipher = cipher_open(cipher_auto, &unknown),
-		.lcores = lcores,
-		.n_workers = 1,
-		.ports = &port,
-		.n_ports = 1,
-		.max_keys = 64,
-		.max_legs = LEGS_MAX,
-		.max_streams = 64,
-	};
-	if (relay_open(&app.relay, &options, why, sizeof(why)) != 0)
+	if (session_lab_open(&app, LEGS_MAX, 0, 0) != 0)
 		return -1;
-	app.ssrcs.used_up = 1; // no state directory
-	if (app_open(&app, &(struct config_limits){64, 64, LEGS_MAX, 64}) != 0)
-		return -1;
-	app.api.poll = poll_nothing;
 	assert_true(call("key.install",
 		"{\"keys\":[{\"id\":\"0a000001\",\"value\":\"11111111111111111111111111111111\","
 		"\"rand\":\"000102030405060708090a0b0c0d0e0f\"}]}"));
@@ -613,9 +574,7 @@ static int app_start(void **state)
 static int app_end(void **state)
 {
 	(void)state;
-	app_close(&app);
-	relay_close(&app.relay);
-	return 0;
+	return session_lab_close(&app);
 }
 
 int main(void)

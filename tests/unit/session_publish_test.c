@@ -18,11 +18,11 @@
 
 #include "base/map.h"
 #include "base/secmem.h"
-#include "control/app.h"
-#include "crypto/cipher_registry.h"
+#include "dataplane/relay_tables.h"
+#include "host/multicast.h"
 #include "session/session_legs.h"
 #include "session/session_store.h"
-#include "tests/unit/dataplane_lab.h"
+#include "tests/unit/session_lab.h"
 
 static struct app app;
 static unsigned n_retired;
@@ -108,15 +108,10 @@ static bool answer_has(const char *answer, size_t len, const char *text)
 // One request, which must succeed.
 static void call(const char *method, const char *params)
 {
-	struct rpc rpc = {.methods = control_methods, .app = &app.api};
-	char line[8192];
 	size_t len;
-	int n = snprintf(line, sizeof(line),
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}", method, params);
-	assert_true(n > 0 && (size_t)n < sizeof(line));
-	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
-	bool good = answer && answer_has(answer, len, "\"result\"");
-	if (answer && !good)
+	char *answer = session_lab_call(&app, method, params, &len);
+	bool good = answer_has(answer, len, "\"result\"");
+	if (!good)
 		print_message("%.*s\n", (int)len, answer);
 	assert_true(good);
 	secmem_free(answer);
@@ -195,14 +190,10 @@ static bool group_leads_to_leg(const char *group, uint16_t udp_port)
 // A request that must fail with that code.
 static void refused(int code, const char *method, const char *params)
 {
-	struct rpc rpc = {.methods = control_methods, .app = &app.api};
-	char line[8192], expected[32];
+	char expected[32];
 	size_t len;
-	int n = snprintf(line, sizeof(line),
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}", method, params);
 	snprintf(expected, sizeof(expected), "\"code\":%d", code);
-	char *answer = rpc_answer(&rpc, line, (size_t)n, &len);
-	assert_non_null(answer);
+	char *answer = session_lab_call(&app, method, params, &len);
 	if (!answer_has(answer, len, expected))
 		fail_msg("%.*s", (int)len, answer);
 	secmem_free(answer);
@@ -359,41 +350,13 @@ static void ports_are_picked(void **state)
 static int app_start(void **state)
 {
 	(void)state;
-	static struct port_prefix prefix = {.addr = {.family = AF_INET}, .prefix_len = 24};
-	struct port_options port = {.name = "ran",
-		.device = "net_ring0",
-		.prefixes = &prefix,
-		.n_prefixes = 1,
-		.udp_first = 4999,
-		.udp_last = 5003,
-		.mtu = 1500};
-	const unsigned lcores[1] = {0};
-	const char *unknown;
-	char why[256];
-	lab_start();
-	inet_pton(AF_INET, "10.0.0.1", prefix.addr.addr);
-	struct relay_options options = {
-		.cipher = cipher_open(cipher_auto, &unknown),
-		.lcores = lcores,
-		.n_workers = 1,
-		.ports = &port,
-		.n_ports = 1,
-		.max_keys = 64,
-		.max_legs = 16,
-		.max_streams = 64,
-	};
-	if (relay_open(&app.relay, &options, why, sizeof(why)) != 0)
-		return -1;
-	app.ssrcs.used_up = 1; // no state directory
-	return app_open(&app, &(struct config_limits){64, 64, 16, 64});
+	return session_lab_open(&app, 16, 4999, 5003);
 }
 
 static int app_end(void **state)
 {
 	(void)state;
-	app_close(&app);
-	relay_close(&app.relay);
-	return 0;
+	return session_lab_close(&app);
 }
 
 int main(void)
