@@ -7,13 +7,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "session/protection_rule.h"
 
 struct gmk_way {
-	struct key_ref key;
-	bool has_suite, has_mki_len, has_roc_rate, encrypt;
-	struct key_profile profile;
-	uint32_t n_accept;
-	struct key_ref accept[FANOUT_ACCEPT_MAX];
+	struct protection_rule rule;
 	uint32_t n_legs;
 };
 
@@ -52,28 +49,11 @@ void gmk_ways_free(struct gmk_ways *ways)
 	free(ways);
 }
 
-static bool refs_equal(const struct key_ref *a, const struct key_ref *b)
-{
-	return a->id == b->id && a->scope == b->scope;
-}
-
-static bool way_is(const struct gmk_way *way, const struct protection_spec *p)
-{
-	bool same = refs_equal(&way->key, &p->key) && way->encrypt == p->encrypt &&
-		    way->has_suite == p->has_suite && way->has_mki_len == p->has_mki_len &&
-		    way->has_roc_rate == p->has_roc_rate &&
-		    way->profile.suite == p->profile.suite &&
-		    way->profile.mki_len == p->profile.mki_len &&
-		    way->profile.roc_rate == p->profile.roc_rate && way->n_accept == p->n_accept;
-	for (uint32_t i = 0; same && i < p->n_accept; i++)
-		same = refs_equal(&way->accept[i], &p->accept[i]);
-	return same;
-}
-
 static struct gmk_way *way_find(const struct way_list *list, const struct protection_spec *p)
 {
+	struct protection_rule rule = protection_rule_of(p);
 	for (uint32_t i = 0; i < list->n; i++)
-		if (way_is(&list->ways[i], p))
+		if (protection_rules_equal(&list->ways[i].rule, &rule))
 			return &list->ways[i];
 	return NULL;
 }
@@ -85,15 +65,7 @@ static struct gmk_way *way_open(struct way_list *list, const struct protection_s
 		list->ways = alloc_resize(list->ways, list->size, sizeof(*list->ways));
 	}
 	struct gmk_way *way = &list->ways[list->n++];
-	*way = (struct gmk_way){.key = p->key,
-		.has_suite = p->has_suite,
-		.has_mki_len = p->has_mki_len,
-		.has_roc_rate = p->has_roc_rate,
-		.encrypt = p->encrypt,
-		.profile = p->profile,
-		.n_accept = p->n_accept};
-	for (uint32_t i = 0; i < p->n_accept; i++)
-		way->accept[i] = p->accept[i];
+	*way = (struct gmk_way){.rule = protection_rule_of(p)};
 	return way;
 }
 

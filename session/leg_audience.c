@@ -11,6 +11,7 @@
 #include "key/key_context.h"
 #include "key/key_ring.h"
 #include "session/protection_profile.h"
+#include "session/protection_rule.h"
 #include "session/session_legs.h"
 #include "session/session_store.h"
 
@@ -82,25 +83,6 @@ static struct fanout_variant variant_of_leg(
 	return variant;
 }
 
-// Whether two legs receive under the same rule, so that they have the same variant whatever happens
-// to the keys.
-static bool legs_alike(const struct session_leg *a, const struct session_leg *b, unsigned protocol)
-{
-	const struct protection_spec *x = &a->spec.protection[protocol];
-	const struct protection_spec *y = &b->spec.protection[protocol];
-	if (x->mode != y->mode || x->has_key != y->has_key || x->n_accept != y->n_accept)
-		return false;
-	if (x->mode != LEG_SRTP || !x->has_key)
-		return true;
-	for (uint32_t i = 0; i <= x->n_accept; i++)
-		if (a->keys[protocol][i]->slot != b->keys[protocol][i]->slot)
-			return false;
-	return x->role == y->role && x->encrypt == y->encrypt && x->has_suite == y->has_suite &&
-	       x->has_mki_len == y->has_mki_len && x->has_roc_rate == y->has_roc_rate &&
-	       x->profile.suite == y->profile.suite && x->profile.mki_len == y->profile.mki_len &&
-	       x->profile.roc_rate == y->profile.roc_rate;
-}
-
 // One of the legs in a class: each follows the same rule.
 static const struct session_leg *class_leg(
 	const struct sessions *sessions, const struct audience_class *class)
@@ -112,9 +94,13 @@ static const struct session_leg *class_leg(
 static struct audience_class *class_of_leg(const struct sessions *sessions,
 	struct audience *audience, const struct session_leg *leg, uint8_t protocol)
 {
-	for (uint32_t c = 0; c < audience->n_classes; c++)
-		if (legs_alike(class_leg(sessions, audience->classes[c]), leg, protocol))
+	struct protection_rule rule = protection_rule_of(&leg->spec.protection[protocol]);
+	for (uint32_t c = 0; c < audience->n_classes; c++) {
+		const struct session_leg *other = class_leg(sessions, audience->classes[c]);
+		struct protection_rule its = protection_rule_of(&other->spec.protection[protocol]);
+		if (protection_rules_equal(&rule, &its))
 			return audience->classes[c];
+	}
 	struct fanout_variant variant = variant_of_leg(sessions->keys, leg, protocol);
 	return audience_open_class(audience, &variant);
 }
@@ -172,7 +158,9 @@ static void place_follow(struct sessions *sessions, struct audience *was, struct
 	struct audience_place *place, const struct session_leg *from,
 	const struct session_leg *before, const struct session_leg *leg, uint8_t protocol)
 {
-	if (place->class && was == is && legs_alike(before, leg, protocol)) {
+	struct protection_rule old = protection_rule_of(&before->spec.protection[protocol]);
+	struct protection_rule new = protection_rule_of(&leg->spec.protection[protocol]);
+	if (place->class && was == is && protection_rules_equal(&old, &new)) {
 		struct fanout_dest dest = dest_of_leg(leg);
 		audience_replace(is, *place, &dest);
 		return;
