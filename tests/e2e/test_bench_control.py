@@ -43,7 +43,7 @@ def test_the_call_goes_on(options):
     assert len(empty) == ROUNDS + 1 and all(result["relay"] == result["before"] for result in empty)
     counts = {result["name"]: result["count"] for result in results if result["name"].startswith(f"group-{GROUP}-")}
     assert counts == {f"group-{GROUP}-{name}": count for name, count in (
-        ("come", GROUP), ("join", 300), ("mute", 300), ("leave", 300), ("get", GROUP), ("renew", 1), ("revoke", 1), ("go", 1))}
+        ("state", GROUP), ("restate", 10 * GROUP), ("come", GROUP), ("join", 300), ("mute", 300), ("leave", 300), ("get", GROUP), ("renew", 1), ("revoke", 1), ("go", 1))}
     [ratio] = [result for result in results if result["name"] == "group-ratio"]
     assert ratio["legs"] == [100, GROUP] and all(ratio[change] > 0 for change in ("join", "mute", "leave"))
     call = results[-1]
@@ -58,5 +58,5 @@ def test_as_a_table():
     assert rows == ["phase", "idle", "key-install", "key-list", "session-apply", "session-get", "session-list",
                     "session-remove", "key-revoke", "empty",
                     *(f"group-{legs}-{name}" for legs in (100, GROUP) for name in (
-                        "come", "join", "mute", "leave", "get", "renew", "revoke", "go")), "empty"]
+                        "state", "restate", "come", "join", "mute", "leave", "get", "renew", "revoke", "go")), "empty"]
     assert re.search(r"^The call: [1-9][\d,]* packets sent, 0 lost, drops: none", done.stdout, re.MULTILINE)
