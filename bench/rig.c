@@ -118,6 +118,7 @@ struct rig *rig_open(struct rig_size size, unsigned n_workers)
 	app->ssrcs.used_up = 1; // there is no state directory
 	atomic_store(&app->relay.srtcp_floor, SRTCP_FLOOR);
 	atomic_store(&app->relay.srtcp_limit, SRTCP_INDEX_MAX);
+	atomic_store(&app->relay.srtcp_near, SRTCP_INDEX_MAX);
 	return rig;
 }
 

@@ -50,6 +50,8 @@ struct config_limits {
 
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
+#define CONFIG_STATE_DIRECTORY "/var/lib/mcxrelay" // if the file has none
+
 struct config {
 	char *path;
 	unsigned n_workers; // 1..64

@@ -241,7 +241,7 @@ static struct config *config_new(struct check *c)
 	if (!config)
 		return NULL;
 	check_set_text(c, &config->path, c->path);
-	check_set_text(c, &config->state_directory, "/var/lib/mcxrelay");
+	check_set_text(c, &config->state_directory, CONFIG_STATE_DIRECTORY);
 	config->n_workers = 1;
 	config->control_mode = 0600;
 	config->limits = (struct config_limits){

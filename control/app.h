@@ -12,6 +12,7 @@
 #include "event/notice.h"
 #include "key/srtcp_floor.h"
 #include "key/ssrc_source.h"
+#include "key/state_store.h"
 #include "key/users.h"
 
 // All that the control thread owns.
@@ -21,6 +22,7 @@ struct app {
 	struct users users;
 	struct keystore keys;
 	struct sessions sessions;
+	struct state_store state;
 	struct ssrc_source ssrcs;
 	struct srtcp_floor srtcp;
 	struct notices notices;

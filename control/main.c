@@ -15,16 +15,21 @@
 #include "base/secmem.h"
 #include "config/config.h"
 #include "control/startup.h"
+#include "control/state_command.h"
 #include "crypto/cipher_registry.h"
 
 // mcxrelay: reads its configuration, opens the relay, runs the control loop in the main thread.
 
 static const char usage[] =
 	"Usage: mcxrelay -c FILE [--check]\n"
+	"       mcxrelay --new-state [-c FILE]\n"
 	"Relays SRTP and SRTCP of mission critical services (3GPP TS 33.180).\n"
 	"\n"
 	"  -c, --config FILE  configuration file (mcxrelay.conf(5))\n"
-	"      --check        only check the file: exit status 0 if it is good, 1 if not\n"
+	"      --check        only check the file and the state: exit status 0 if good, 1 if not\n"
+	"      --new-state    only begin a new state in the file's state_directory, without a "
+	"file\n"
+	"                     in " CONFIG_STATE_DIRECTORY "\n"
 	"  -h, --help         this text\n"
 	"  -V, --version      version\n"
 	"\n"
@@ -34,7 +39,7 @@ static const char usage[] =
 
 struct arguments {
 	const char *config;
-	bool check;
+	bool check, new_state;
 };
 
 // Returns -1 to go on, else the exit status.
@@ -44,6 +49,7 @@ static int arguments_read(int argc, char **argv, struct arguments *arguments)
 		{"config", required_argument, NULL, 'c'},
 		{"check", no_argument, NULL, 'C'},
 		{"help", no_argument, NULL, 'h'},
+		{"new-state", no_argument, NULL, 'N'},
 		{"version", no_argument, NULL, 'V'},
 		{},
 	};
@@ -56,6 +62,9 @@ static int arguments_read(int argc, char **argv, struct arguments *arguments)
 		case 'C':
 			arguments->check = true;
 			break;
+		case 'N':
+			arguments->new_state = true;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
@@ -67,7 +76,9 @@ static int arguments_read(int argc, char **argv, struct arguments *arguments)
 			return 1;
 		}
 	}
-	if (optind < argc || !arguments->config) {
+	bool understood = optind == argc && (arguments->config || arguments->new_state) &&
+			  !(arguments->check && arguments->new_state);
+	if (!understood) {
 		if (optind < argc)
 			fprintf(stderr, "mcxrelay: unexpected argument \"%s\"\n", argv[optind]);
 		fputs(usage, stderr);
@@ -88,6 +99,8 @@ int main(int argc, char **argv)
 {
 	struct arguments arguments = {};
 	int status = arguments_read(argc, argv, &arguments);
+	if (status < 0 && !arguments.config)
+		status = state_command_renew(CONFIG_STATE_DIRECTORY, NULL, NULL);
 	if (status >= 0)
 		return status;
 	memory_protect();
@@ -103,11 +116,15 @@ int main(int argc, char **argv)
 	if (!config)
 		return 1;
 	log_set_level((enum log_level)config->log_level);
-	if (arguments.check)
+	if (arguments.check) {
 		printf("%s is good\n", arguments.config);
-	else
+		status = state_command_check(config->state_directory);
+	} else if (arguments.new_state) {
+		status = state_command_renew(config->state_directory, config->user, config->group);
+	} else {
 		status = startup_run(config);
+	}
 	config_free(config);
 	libevent_global_shutdown();
-	return status < 0 ? 0 : status;
+	return status;
 }

@@ -26,6 +26,7 @@
 #include "control/app.h"
 #include "control/eal.h"
 #include "control/listeners.h"
+#include "control/state_command.h"
 #include "control/watchdog.h"
 #include "crypto/cipher_registry.h"
 #include "host/relay.h"
@@ -97,16 +98,30 @@ static int relay_open_configured(
 	return rc;
 }
 
-// Both files are looked at before either is written.
 static int state_open(struct app *app, const char *directory)
 {
-	char why[512], quoted[LOG_QUOTED_SIZE];
-	if (srtcp_floor_check(directory, why, sizeof(why)) == 0 &&
-		ssrc_source_open(&app->ssrcs, directory, why, sizeof(why)) == 0 &&
-		srtcp_floor_open(&app->srtcp, &app->relay, directory, why, sizeof(why)) == 0)
-		return 0;
-	log_error("no_state reason=%s", log_quoted(quoted, why));
-	return -1;
+	char why[768], quoted[LOG_QUOTED_SIZE];
+	int rc = state_store_open(&app->state, directory, state_is_required(), why, sizeof(why));
+	if (rc == 0) {
+		rc = ssrc_source_open(&app->ssrcs, &app->state);
+		if (rc == 0)
+			rc = srtcp_floor_open(&app->srtcp, &app->state, &app->relay);
+		if (rc == -EOVERFLOW)
+			snprintf(why, sizeof(why),
+				"state_directory %s: all SRTCP indices were used; accepted: "
+				"replace all root keys, then remove ssrc and srtcp",
+				directory);
+		else if (rc != 0)
+			snprintf(why, sizeof(why),
+				"state_directory %s cannot be written: %s; accepted: a directory "
+				"with room that mcxrelay's user may write to",
+				directory, strerror(-rc));
+		if (rc != 0)
+			state_store_close(&app->state);
+	}
+	if (rc != 0)
+		log_error("no_state reason=%s", log_quoted(quoted, why));
+	return rc;
 }
 
 static int app_open_configured(struct app *app, const struct config *config)
@@ -121,10 +136,13 @@ static int app_open_configured(struct app *app, const struct config *config)
 	return state_open(app, config->state_directory);
 }
 
+// Workers have stopped: nothing more will be used, so nothing is wasted.
 static void state_close(struct app *app)
 {
-	srtcp_floor_close(&app->srtcp);
-	ssrc_source_close(&app->ssrcs);
+	int rc = state_store_cover(&app->state, app->ssrcs.next, srtcp_floor_exact(&app->relay));
+	if (rc != 0)
+		log_warning("state_not_exact reason=\"%s\"", strerror(-rc));
+	state_store_close(&app->state);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *app)
@@ -303,8 +321,8 @@ static int forward(struct app *app, const struct config *config)
 		log_error("workers_not_started reason=\"%s\"", strerror(-rc));
 	// Sessions and keys go while workers still run: they are what the grace periods wait for.
 	app_close(app);
-	state_close(app);
 	relay_stop(&app->relay);
+	state_close(app);
 	return rc;
 }
 

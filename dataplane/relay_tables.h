@@ -49,7 +49,8 @@ struct relay {
 	// SRTCP indices that the relay sends with: none below floor or from limit on. control: rw,
 	// worker: ro
 	_Atomic uint32_t srtcp_floor, srtcp_limit;
-	_Atomic bool srtcp_low; // the limit is near. worker: sets, control: clears
+	_Atomic uint32_t srtcp_near; // from it on the limit is near. control: rw, worker: ro
+	_Atomic bool srtcp_low;      // it is. worker: sets, control: clears
 	// Random key of the names that replace CNAMEs. Written before workers run.
 	uint8_t name_key[SIPHASH_KEY_LEN];
 	struct key_table keys;

@@ -12,10 +12,7 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-enum {
-	SSRC_IDLE_SECONDS = 2,      // after which another sender may have an SSRC
-	SRTCP_INDEX_MARGIN = 32768, // indices left when control is asked for the next block
-};
+enum { SSRC_IDLE_SECONDS = 2 }; // after which another sender may have an SSRC
 
 // Whether a packet may continue an outbound stream that another inbound stream began: the sender
 // continues under a new key with its SSRC, or the previous one has been silent for long.
@@ -74,7 +71,7 @@ static enum drop_reason rtcp_index_claim(
 			break;
 	} while (!atomic_compare_exchange_weak_explicit(
 		counter, &next, index + 1, memory_order_relaxed, memory_order_relaxed));
-	if (index + SRTCP_INDEX_MARGIN > limit)
+	if (index >= atomic_load_explicit(&relay->srtcp_near, memory_order_relaxed))
 		atomic_store_explicit(&relay->srtcp_low, true, memory_order_relaxed);
 	if (index >= limit)
 		return DROP_INDEX_LIMIT;

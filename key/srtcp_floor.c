@@ -4,115 +4,89 @@
 #include "key/srtcp_floor.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/srtp.h"
 #include "dataplane/relay_tables.h"
-#include "key/state_file.h"
+#include "key/state_store.h"
 
-static const char srtcp_magic[8] = {'m', 'c', 'x', 's', 'r', 't', 'c', 'p'};
+enum { USED_SOON_MS = 10000, RETRY_MS = 10000 };
 
-struct srtcp_file {
-	char magic[8];
-	uint8_t limit[4]; // big-endian
-};
-
-static int floor_reserve(struct srtcp_floor *floor, uint32_t limit)
+static void limit_publish(struct relay *relay, uint32_t limit, uint32_t block)
 {
-	struct srtcp_file file;
-	memcpy(file.magic, srtcp_magic, sizeof(file.magic));
-	srtp_write32(file.limit, limit);
-	int rc = state_file_write(floor->path, &file, sizeof(file));
+	atomic_store(&relay->srtcp_limit, limit);
+	atomic_store(&relay->srtcp_near, limit - block / 2);
+	atomic_store(&relay->srtcp_low, false);
+}
+
+// Covers block more than is covered, or as many as there are.
+static int block_reserve(struct srtcp_floor *floor, struct relay *relay)
+{
+	const struct state_record *covered = &floor->state->record;
+	uint32_t block = SRTCP_INDEX_MAX - covered->srtcp_next;
+	if (covered->srtcp_next >= SRTCP_INDEX_MAX)
+		return -EOVERFLOW;
+	if (block > floor->block)
+		block = floor->block;
+	int rc = state_store_cover(floor->state, covered->ssrc_next, covered->srtcp_next + block);
 	if (rc == 0)
-		floor->limit = limit;
+		limit_publish(relay, covered->srtcp_next, block);
 	return rc;
 }
 
-// The first index that may be used, from the file.
-static int floor_read(const char *path, uint32_t *begin)
+int srtcp_floor_open(struct srtcp_floor *floor, struct state_store *state, struct relay *relay)
 {
-	struct srtcp_file file;
-	int rc = state_file_read(path, &file, sizeof(file));
-	*begin = 1;
-	if (rc == -ENOENT)
-		return 0;
-	if (rc == 0 && memcmp(file.magic, srtcp_magic, sizeof(file.magic)) != 0)
-		return -EBADMSG;
+	*floor = (struct srtcp_floor){
+		.state = state,
+		.block = SRTCP_BLOCK_MIN,
+		.reserved_ms = clock_now_ms(),
+	};
+	uint32_t begin = state->record.srtcp_next;
+	int rc = block_reserve(floor, relay);
 	if (rc == 0)
-		*begin = srtp_read32(file.limit);
-	return rc == 0 && *begin > SRTCP_INDEX_MAX - SRTCP_BLOCK ? -EOVERFLOW : rc;
-}
-
-static char *floor_path(const char *directory)
-{
-	char *path = alloc_zero(strlen(directory) + sizeof("/srtcp"), 1);
-	sprintf(path, "%s/srtcp", directory);
-	return path;
-}
-
-static void floor_explain(const char *path, int rc, char *why, size_t why_size)
-{
-	snprintf(why, why_size, "%s: %s%s", path, strerror(-rc),
-		rc == -EOVERFLOW
-			? "; all SRTCP indices were used: replace all keys, then remove the file"
-			: "; accepted: mcxrelay's own file, readable and writable");
-}
-
-int srtcp_floor_check(const char *directory, char *why, size_t why_size)
-{
-	uint32_t begin;
-	char *path = floor_path(directory);
-	int rc = floor_read(path, &begin);
-	if (rc != 0)
-		floor_explain(path, rc, why, why_size);
-	free(path);
+		atomic_store(&relay->srtcp_floor, begin);
 	return rc;
 }
 
-int srtcp_floor_open(struct srtcp_floor *floor, struct relay *relay, const char *directory,
-	char *why, size_t why_size)
+static void block_resize(struct srtcp_floor *floor, uint64_t now_ms)
 {
-	*floor = (struct srtcp_floor){.path = floor_path(directory)};
-	uint32_t begin;
-	int rc = floor_read(floor->path, &begin);
-	if (rc == 0)
-		rc = floor_reserve(floor, begin + SRTCP_BLOCK);
-	if (rc != 0) {
-		floor_explain(floor->path, rc, why, why_size);
-		srtcp_floor_close(floor);
-		return rc;
+	if (now_ms - floor->reserved_ms < USED_SOON_MS) {
+		if (floor->block < SRTCP_BLOCK_MAX)
+			floor->block *= 2;
+	} else if (floor->block > SRTCP_BLOCK_MIN) {
+		floor->block /= 2;
 	}
-	atomic_store(&relay->srtcp_floor, begin);
-	atomic_store(&relay->srtcp_limit, floor->limit);
-	return 0;
-}
-
-void srtcp_floor_close(struct srtcp_floor *floor)
-{
-	free(floor->path);
-	floor->path = NULL;
 }
 
 void srtcp_floor_tick(struct srtcp_floor *floor, struct relay *relay)
 {
+	uint64_t now_ms = clock_now_ms();
 	if (!atomic_load_explicit(&relay->srtcp_low, memory_order_relaxed) ||
-		clock_now_ms() < floor->retry_ms)
+		now_ms < floor->retry_ms)
 		return;
-	int rc = floor->limit > SRTCP_INDEX_MAX - SRTCP_BLOCK
-			 ? -EOVERFLOW
-			 : floor_reserve(floor, floor->limit + SRTCP_BLOCK);
-	if (rc != 0) {
-		char path[LOG_QUOTED_SIZE];
-		log_error("srtcp_index_not_reserved path=%s reason=\"%s\"",
-			log_quoted(path, floor->path), strerror(-rc));
-		floor->retry_ms = clock_now_ms() + 10000;
-		return;
+	if (floor->retry_ms == 0)
+		block_resize(floor, now_ms);
+	int rc = block_reserve(floor, relay);
+	floor->retry_ms = rc == 0 ? 0 : now_ms + RETRY_MS;
+	if (rc == 0)
+		floor->reserved_ms = now_ms;
+	else
+		log_error("srtcp_index_not_reserved reason=\"%s\"",
+			rc == -EOVERFLOW ? "all SRTCP indices were used; replace all root keys, "
+					   "then remove the files in state_directory"
+					 : strerror(-rc));
+}
+
+uint32_t srtcp_floor_exact(const struct relay *relay)
+{
+	uint32_t exact = atomic_load(&relay->srtcp_floor);
+	for (uint32_t space = 0; space < relay->keys.size; space++) {
+		uint32_t next =
+			atomic_load_explicit(&relay->keys.srtcp_next[space], memory_order_relaxed);
+		if (next > exact)
+			exact = next;
 	}
-	atomic_store(&relay->srtcp_limit, floor->limit);
-	atomic_store(&relay->srtcp_low, false);
+	return exact;
 }

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -12,25 +12,24 @@
 // ever repeats (invariant 1 of docs/security.md, TS 33.180 7.5.2, RFC 7714 8.4).
 //
 // A counter is encrypted by a random permutation of 32 bits, so that SSRCs look random (RFC
-// 3550 8.1) and never repeat before all 2^32 were used. What the file in the state directory holds
-// is the permutation's key and a counter above all that may be in use: it is advanced, and synced
-// to disk, a block ahead.
+// 3550 8.1) and never repeat before all 2^32 were used. The record of the state directory holds the
+// permutation's key and a counter above all that may be in use: it is advanced, and synced to disk,
+// a block ahead.
+
+struct state_store;
 
 enum { SSRC_BLOCK = 4096 };
 
 struct ssrc_source {
-	char *path;
-	int lock; // on the directory: one process at a time
-	uint8_t key[32];
-	uint32_t next;     // counter of the next SSRC
-	uint32_t reserved; // first counter that the file does not cover
-	time_t retry;      // Unix seconds: not before, after the file could not be written
-	uint32_t used_up;  // 1: no more
+	struct state_store *state;
+	uint32_t next; // counter of the next SSRC
+	time_t retry;  // Unix seconds: not before, after the state could not be written
+	bool used_up;  // no more
 };
 
-// Opens or creates directory/ssrc. 0, or -errno with a sentence in why[why_size].
-int ssrc_source_open(struct ssrc_source *source, const char *directory, char *why, size_t why_size);
-void ssrc_source_close(struct ssrc_source *source);
+// Begins above all that the state says may be in use, and reserves a block. state stays the caller's. 0, or
+// -errno of state_store_cover().
+int ssrc_source_open(struct ssrc_source *source, struct state_store *state);
 
-// A fresh SSRC, never 0; 0 if none is to be had: the file cannot be written, or all were used.
+// A fresh SSRC, never 0; 0 if none is to be had: the state cannot be written, or all were used.
 uint32_t ssrc_source_take(struct ssrc_source *source);
