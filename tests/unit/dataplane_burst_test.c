@@ -1189,6 +1189,48 @@ static void two_senders_do_not_share_ssrc_towards_third(void **state)
 	assert_int_equal(lab_take(&lab, 0, copies), 0);
 }
 
+// The second may go on where the first was, once that one is silent: with what it had not.
+static void silent_senders_indices_are_not_used_again(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	const struct lab_key *carol = lab_key_add(&lab, 4, 0, false);
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = carol, .deaf = true});
+	lab.specs[ALICE].deaf = true;
+	lab_connect(&lab);
+	push_from_alice(7);
+	expect_bob((uint64_t[]){7}, 1);
+	worker(0)->tsc_hz = LEG_TOKENS_PER_SECOND; // a packet ago is long ago
+	struct lab_packet packet = rtp_under(carol, 7);
+	lab_push(&lab, 0, 2, &packet);
+	expect_one_drop(DROP_SSRC_POOL); // it would have had to leave under another SSRC
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	packet.index = 8;
+	lab_push(&lab, 0, 2, &packet);
+	expect_bob((uint64_t[]){8}, 1);
+}
+
+// Bob's key is one under which Alice may send, too: the relay does not, under her SSRC.
+static void does_not_send_under_a_key_of_its_sender(void **state)
+{
+	struct leg_key keys[2];
+	(void)state;
+	call_open(4, 0);
+	struct leg_protection *in = &lab.legs[ALICE].in[SRTP_RTP];
+	keys[0] = keys[1] = in->keys[0];
+	keys[1].root = bob_key->root;
+	keys[1].id = bob_key->id;
+	keys[1].own_mki = key_name_mki(bob_key->id, 0);
+	in->keys = keys;
+	in->n_keys = 2;
+	push_from_alice(1);
+	expect_one_drop(DROP_SENDERS_KEY);
+	assert_int_equal(lab_take(&lab, 0, copies), 0);
+	in->n_keys = 1;
+	push_from_alice(2);
+	expect_bob((uint64_t[]){2}, 1);
+}
+
 static void drops_other_source_where_no_tag_tells(void **state)
 {
 	(void)state;
@@ -2006,6 +2048,8 @@ int main(void)
 		in_lab(client_may_not_use_relays_ssrc),
 		in_lab(relay_does_not_use_clients_ssrc),
 		in_lab(two_senders_do_not_share_ssrc_towards_third),
+		in_lab(silent_senders_indices_are_not_used_again),
+		in_lab(does_not_send_under_a_key_of_its_sender),
 		in_lab(drops_other_source_where_no_tag_tells),
 		in_lab(drops_from_muted_leg),
 		in_lab(keepalive_counts_as_nothing_else),
