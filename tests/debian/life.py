@@ -26,6 +26,7 @@ GATEWAY = "sip:gateway@lmr.example.org"
 BOOT_SECONDS = 120
 UNIT = "mcxrelay.service"
 CONFIG = "etc/mcxrelay/mcxrelay.conf"
+STATE = "/var/lib/mcxrelay"
 EXAMPLES = ("af_packet", "af_xdp", "pci")
 # What an operator writes into the shipped configuration: interfaces and addresses of their own.
 EDITS = (("iface=eth1", "iface=veth-ran"), ("iface=eth2", "iface=veth-core"),
@@ -155,12 +156,26 @@ def live(container, lab):
     container.run("mcxctl", "guk-id", "--key", "0f1e2d3c4b5a69788796a5b4c3d2e1f0", "--key-id", "0a1b2c3d", "--user",
                   ALICE)
     container.run("test", "-f", "/usr/share/bash-completion/completions/mcxctl")
+    assert container.run("stat", "-c", "%U %a", STATE, f"{STATE}/ssrc", f"{STATE}/srtcp").split("\n")[:3] == \
+        ["mcxrelay 700", "mcxrelay 600", "mcxrelay 600"]
 
     print("== Started: a call")
     config = configure(container)
     container.run("systemctl", "enable", "--now", UNIT)
     assert container.states() == ("active", "enabled"), container.states()
     call = Call(container, lab, mcx.RootKey("gmk", 0x0a1b2c3d, os.urandom(16), os.urandom(16)))
+    call.hold()
+
+    print("== Its state is lost: it does not start before the operator says so")
+    container.run("systemctl", "stop", UNIT)
+    container.run("rm", "-r", STATE)
+    container.run("systemctl", "start", UNIT, check=False)
+    assert container.property("ActiveState") != "active"
+    container.run("systemctl", "stop", UNIT)
+    assert "mcxrelay --new-state" in container.run("journalctl", "--no-pager", "-u", UNIT)
+    container.run("mcxrelay", "--new-state", "-c", f"/{CONFIG}")
+    container.run("systemctl", "reset-failed", UNIT)
+    container.run("systemctl", "start", UNIT)
     call.hold()
 
     print("== Upgraded while it runs: another process, a call with the same key")

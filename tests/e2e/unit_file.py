@@ -30,7 +30,7 @@ APPLIED = {"User", "Group", "LimitMEMLOCK", "LimitCORE", "LimitNOFILE", "Ambient
            "MemoryDenyWriteExecute", "SystemCallFilter", "SystemCallErrorNumber", "SystemCallArchitectures",
            "ProtectHome", "ProtectKernelTunables", "RestrictNamespaces", "LockPersonality", "ReadWritePaths"}
 NOT_APPLIED = {"Type", "NotifyAccess", "WatchdogSec", "ExecStart", "ExecReload", "Restart", "RestartSec", "TimeoutStartSec",
-               "StateDirectory", "StateDirectoryMode", "RuntimeDirectory", "RuntimeDirectoryMode",
+               "Environment", "StateDirectory", "StateDirectoryMode", "RuntimeDirectory", "RuntimeDirectoryMode",
                "ConfigurationDirectory", "ProtectProc", "DevicePolicy", "DeviceAllow", "ProtectKernelModules",
                "ProtectKernelLogs", "ProtectControlGroups", "ProtectClock", "ProtectHostname", "RestrictRealtime",
                "RestrictSUIDSGID", "RemoveIPC", "KeyringMode", "PrivateMounts"}
