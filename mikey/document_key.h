@@ -26,5 +26,6 @@ struct mikey_certified_key {
 enum mikey_signed {
 	MIKEY_UNSIGNED,   // there is none, or none that covers what it stands in
 	MIKEY_UNVERIFIED, // there is one, by a key or an algorithm that is not known
-	MIKEY_VERIFIED
+	MIKEY_UNTRUSTED,  // it verifies under the certificate in it, which anybody may have made
+	MIKEY_VERIFIED    // under a key or a certificate that the caller trusts
 };

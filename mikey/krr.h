@@ -34,8 +34,8 @@ struct krr {
 	size_t n_received;    // how many are inside of each other
 };
 
-// Reads a KRR and all that it was made of. certificates: of whom to believe, X.509 in DER; none: the
-// certificate in a signature is believed (D.4.2 leaves that open). The chain has to be one that
+// Reads a KRR and all that it was made of. certificates: of whom to trust, X.509 in DER; with none of
+// them no signature is better than MIKEY_UNTRUSTED (D.4.2 leaves open whom to trust). The chain has to be one that
 // 5.2.8.2.4 makes: of one I_MESSAGE, with lists that grow no longer. A signature that is wrong is
 // refused, whatever the policy. The caller gives *krr to krr_free(). False with *fault filled in, and
 // nothing to free.

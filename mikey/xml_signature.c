@@ -269,7 +269,8 @@ static bool value_check(const struct signature *s, const struct xml_trust *trust
 	bool known = s->method == METHOD_HMAC && key;
 	bool ok = s->method == METHOD_HMAC ? key && hmac_ok(s, key, signed_octets)
 					   : certificates_try(s, trust, signed_octets, &known);
-	*result = ok ? MIKEY_VERIFIED : MIKEY_UNVERIFIED;
+	const bool trusted = s->method == METHOD_HMAC || trust->n_certificates > 0;
+	*result = !ok ? MIKEY_UNVERIFIED : trusted ? MIKEY_VERIFIED : MIKEY_UNTRUSTED;
 	return ok || !known;
 }
 

@@ -16,7 +16,7 @@
 struct xml_trust {
 	const struct mikey_shared_key *keys; // by their KeyName
 	size_t n_keys;
-	// X.509 certificates, DER. None: the one in the signature is believed, whoever made it (D.4.2).
+	// X.509 certificates, DER. None: what the one in the signature verifies is MIKEY_UNTRUSTED.
 	const struct mikey_octets *certificates;
 	size_t n_certificates;
 };

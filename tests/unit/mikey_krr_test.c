@@ -336,10 +336,10 @@ static void signed_by_both(void **state)
 			.signer = &authors[!i]->signer};
 		char *text = next_write(expect_written(&draft), &next);
 		expect_read(text, &krr);
-		assert_int_equal(krr.signature, MIKEY_VERIFIED);
-		assert_int_equal(krr.received->signature, MIKEY_VERIFIED);
+		assert_int_equal(krr.signature, MIKEY_UNTRUSTED);
+		assert_int_equal(krr.received->signature, MIKEY_UNTRUSTED);
 		krr_free(&krr);
-		// Whom to believe: the outer one, the inner one.
+		// Whom to trust: the outer one, the inner one.
 		struct mikey_fault fault;
 		assert_true(krr_read(
 			text, strlen(text), &authors[!i]->certificate_der, 1, &krr, &fault));
@@ -364,7 +364,7 @@ static void no_character_can_be_changed(void **state)
 		struct mikey_fault fault;
 		text[i] ^= 1;
 		if (krr_read(text, len, NULL, 0, &krr, &fault)) {
-			if (krr.signature == MIKEY_VERIFIED) {
+			if (krr.signature == MIKEY_UNTRUSTED) {
 				verified++;
 				assert_int_equal(krr.time, NOW);
 				assert_string_equal(krr.creator, draft.creator);
@@ -460,7 +460,7 @@ static void signature_in_the_other_namespace(void **state)
 		text = other;
 	}
 	expect_read(text, &krr);
-	assert_int_equal(krr.signature, MIKEY_VERIFIED);
+	assert_int_equal(krr.signature, MIKEY_UNTRUSTED);
 	krr_free(&krr);
 	expect_change_refused(
 		text, "b.partner", "c.partner", MIKEY_KRR_SIGNATURE, "another content");
@@ -478,7 +478,7 @@ static void signed_by_xmlsec(void **state)
 		struct krr krr;
 		expect_read(text, &krr);
 		for (const struct krr *at = &krr; at; at = at->received)
-			assert_int_equal(at->signature, MIKEY_VERIFIED);
+			assert_int_equal(at->signature, MIKEY_UNTRUSTED);
 		krr_free(&krr);
 		expect_change_refused(
 			text, "option1", "option7", MIKEY_KRR_SIGNATURE, "another content");
@@ -493,7 +493,7 @@ static void signed_by_xmlsec(void **state)
 			outer, i == 0 ? "<k:KRRCreatorUri>sip:next" : "<KRRCreatorUri>sip:next"));
 		expect_read(outer, &krr);
 		for (const struct krr *at = &krr; at; at = at->received)
-			assert_int_equal(at->signature, MIKEY_VERIFIED);
+			assert_int_equal(at->signature, MIKEY_UNTRUSTED);
 		krr_free(&krr);
 		free(outer);
 	}
@@ -565,7 +565,7 @@ static void policies(void **state)
 	assert_true(krr_choose(&krr, &any, kms, 1, &choice, &fault));
 	assert_false(krr_choose(&krr, &strict, kms, 1, &choice, &fault));
 	assert_int_equal(fault.reason, MIKEY_KRR_POLICY);
-	krr.signature = MIKEY_UNVERIFIED;
+	krr.signature = MIKEY_UNTRUSTED;
 	assert_false(krr_choose(&krr, &strict, kms, 1, &choice, &fault));
 	krr.signature = MIKEY_VERIFIED;
 	assert_true(krr_choose(&krr, &strict, kms, 1, &choice, &fault));
