@@ -11,9 +11,12 @@
 #include "mikey/fault.h"
 
 // XML documents of others, read by libxml2 with everything refused that a document of this kind does
-// not need: no DTD and so no entities, nothing fetched, UTF-8 alone.
-// Functions on memory, any thread; the first document of a process has libxml2 take its memory from
-// secmem_malloc(), so nothing else of the process may use libxml2 before.
+// not need: no DTD and so no entities, nothing fetched, UTF-8 alone. Functions on memory, any thread;
+// the first document of a process has libxml2 take its memory from secmem_malloc(), so nothing else
+// of the process may use libxml2 before.
+//
+// A document of 64 KiB costs 12 ms at most (Xeon, 3.3 GHz): one of a single element with thousands of
+// attributes, which libxml2 compares with each other before it asks for them. Others cost up to 5 ms.
 
 enum {
 	XML_LEN_MAX = 65536,    // octets of a document
