@@ -58,7 +58,7 @@ static bool leg_heard_media(const struct sessions *sessions, const struct sessio
 static bool leg_muxes_rtcp(const struct sessions *sessions, const struct session_leg *leg)
 {
 	const struct relay *relay = sessions->relay;
-	for (uint8_t w = 0; w < relay->n_workers; w++)
+	for (unsigned w = 0; w < relay->n_workers; w++)
 		if (counter_read(&relay->workers[w]->legs[leg->index].rtcp_port) ==
 			leg->remote.port)
 			return true;
