@@ -360,10 +360,10 @@ static void arrival_check(const struct arrival *a, unsigned n, cursors at, learn
 static void no_more_is_heard(unsigned n, cursors at)
 {
 	for (unsigned i = 0; i < SENDERS; i++)
-		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			for (unsigned listener = 0; listener < LISTENERS; listener++)
 				if (copy_next(n, &at[i][protocol][listener], listener, &senders[i],
-					    protocol))
+					    (uint8_t)protocol))
 					property_wrong(&lab, "listener %u hears %08x once more",
 						listener, senders[i].ssrc);
 }

@@ -34,12 +34,13 @@ void property_wrong(const struct lab *lab, const char *what, ...)
 	vfprintf(stderr, what, args);
 	fprintf(stderr, "\n");
 	va_end(args);
-	for (uint8_t w = 0; w < lab->relay.n_workers; w++)
-		for (unsigned i = 0; i < DROP_N_REASONS; i++)
-			if (lab_drops_of(lab, w, (enum drop_reason)i) != 0)
-				fprintf(stderr, "worker %u dropped %" PRIu64 " %s\n", w,
-					lab_drops_of(lab, w, (enum drop_reason)i),
+	for (unsigned w = 0; w < lab->relay.n_workers; w++)
+		for (unsigned i = 0; i < DROP_N_REASONS; i++) {
+			uint64_t n = lab_drops_of(lab, (uint8_t)w, (enum drop_reason)i);
+			if (n != 0)
+				fprintf(stderr, "worker %u dropped %" PRIu64 " %s\n", w, n,
 					drop_label((enum drop_reason)i));
+		}
 	abort();
 }
 
@@ -73,7 +74,7 @@ uint64_t model_guess(const struct model *m, uint16_t seq)
 {
 	if (!m->heard)
 		return seq;
-	int64_t roc = (int64_t)(m->highest >> 16), v = roc;
+	int64_t roc = (int64_t)(m->highest >> 16), v;
 	int s_l = (int)(m->highest & 0xffff);
 	if (s_l < 32768)
 		v = (int)seq - s_l > 32768 && roc > 0 ? roc - 1 : roc;
@@ -134,7 +135,7 @@ void road_note(struct road *road, const struct lab_packet *packet)
 
 void property_refill(struct lab *lab)
 {
-	for (uint8_t w = 0; w < lab->relay.n_workers; w++) {
+	for (unsigned w = 0; w < lab->relay.n_workers; w++) {
 		struct worker *worker = lab->relay.workers[w];
 		while (worker->n_ssrcs < 16)
 			worker->ssrcs[worker->n_ssrcs++] = 0xf0000000 + next_fresh++;
