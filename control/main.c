@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -104,6 +105,9 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	memory_protect();
+	// Small pieces that are freed are joined one by one: not a hundred thousand of them, those of a
+	// long line, in one call of malloc() for some larger one.
+	mallopt(M_MXFAST, 0);
 	// Key octets pass through these libraries as text.
 	json_set_alloc_funcs(secmem_malloc, secmem_free);
 	event_set_mem_functions(secmem_malloc, secmem_realloc, secmem_free);
