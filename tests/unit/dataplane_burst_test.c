@@ -709,6 +709,26 @@ static void relays_rtcp(void **state)
 }
 
 // Bob's copy is the same whether the clear packet lies over the protected one or beside it.
+// Of SRTCP indices workers use those that are on disk, and say in time that there are few.
+static void srtcp_ends_with_the_indices_that_are_covered(void **state)
+{
+	(void)state;
+	call_open(4, 0);
+	atomic_store(&lab.relay.srtcp_near, LAB_SRTCP_FLOOR + 1);
+	atomic_store(&lab.relay.srtcp_limit, LAB_SRTCP_FLOOR + 2);
+	for (unsigned i = 0; i < 3; i++) {
+		struct lab_packet packet = {.protocol = SRTP_RTCP,
+			.ssrc = SSRC,
+			.ctx = alice_key->ctx[SRTP_RTCP],
+			.index = 7 + i,
+			.mki_len = 4};
+		lab_push(&lab, 0, ALICE, &packet);
+		assert_int_equal(atomic_load(&lab.relay.srtcp_low), i > 0);
+	}
+	assert_int_equal(lab_take(&lab, 0, copies), 2);
+	expect_one_drop(DROP_INDEX_LIMIT);
+}
+
 static void protects_in_place_as_beside(void **state)
 {
 	uint8_t in_place[LAB_PAYLOAD_MAX];
@@ -2027,6 +2047,7 @@ int main(void)
 		in_lab(fans_out_to_all_kinds_of_legs),
 		in_lab(carries_of_checksum_end_around),
 		in_lab(relays_rtcp),
+		in_lab(srtcp_ends_with_the_indices_that_are_covered),
 		in_lab(protects_in_place_as_beside),
 		in_lab(sends_no_more_than_mtu),
 		in_lab(sends_nothing_to_unresolved_next_hop),
