@@ -22,14 +22,6 @@ enum {
 	STREAMS_LOOKED_AT = 64 // that are new last
 };
 
-// The leg that a worker refers to, if it is still the same one.
-static struct session_leg *session_leg_by_index(
-	const struct sessions *sessions, uint32_t index, uint32_t serial)
-{
-	struct session_leg *leg = session_leg_at(sessions, index);
-	return leg && leg->serial == serial ? leg : NULL;
-}
-
 // Whether media can be sent to the source address of a packet.
 static bool address_learnable(
 	const struct sessions *sessions, const struct session_leg *leg, const struct endpoint *addr)

@@ -45,6 +45,13 @@ struct session_leg *session_leg_at(const struct sessions *sessions, uint32_t ind
 	return sessions->by_leg[index];
 }
 
+struct session_leg *session_leg_by_index(
+	const struct sessions *sessions, uint32_t index, uint32_t serial)
+{
+	struct session_leg *leg = session_leg_at(sessions, index);
+	return leg && leg->serial == serial ? leg : NULL;
+}
+
 uint32_t leg_index_take(struct sessions *sessions, struct session_leg *leg)
 {
 	uint32_t index = sessions->n_free > 0 ? sessions->free_legs[--sessions->n_free]

@@ -16,6 +16,10 @@ struct session *session_find(const struct sessions *sessions, const char *id);
 // The leg of an index; NULL if there is none.
 struct session_leg *session_leg_at(const struct sessions *sessions, uint32_t index);
 
+// The leg that others refer to by both, if it is still the same one; or NULL.
+struct session_leg *session_leg_by_index(
+	const struct sessions *sessions, uint32_t index, uint32_t serial);
+
 // A place for a leg.
 uint32_t leg_index_take(struct sessions *sessions, struct session_leg *leg);
 // No worker sees the leg any more: its place is free after another grace period, when no plain
