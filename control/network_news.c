@@ -6,8 +6,10 @@
 #include "dataplane/relay_tables.h"
 #include "event/notice.h"
 #include "host/news.h"
+#include "session/leg_path.h"
 
-static void news_tell(const struct relay *relay, struct notices *notices, const struct news *news)
+static void conflict_tell(
+	const struct relay *relay, struct notices *notices, const struct news *news)
 {
 	struct notice what = {
 		.type = NOTICE_ADDRESS_CONFLICT,
@@ -18,9 +20,15 @@ static void news_tell(const struct relay *relay, struct notices *notices, const 
 	notice(notices, &what);
 }
 
-void network_news_tell(struct relay *relay, struct notices *notices)
+void network_news_tell(struct sessions *sessions, struct notices *notices, uint64_t now)
 {
-	for (uint32_t i = 0; i < relay->news->n; i++)
-		news_tell(relay, notices, &relay->news->news[i]);
-	relay->news->n = 0;
+	struct news_list *list = sessions->relay->news;
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct news *news = &list->news[i];
+		if (news->type == NEWS_CONFLICT)
+			conflict_tell(sessions->relay, notices, news);
+		else
+			leg_path_hear(sessions, news, now);
+	}
+	list->n = 0;
 }

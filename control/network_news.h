@@ -3,10 +3,12 @@
 
 #pragma once
 
-// What the network said, told as notices. Control thread.
+#include <stdint.h>
+
+// What the network said: of legs for the room of sessions, the rest told as notices. Control thread.
 
 struct notices;
-struct relay;
+struct sessions;
 
-// Tells what came since it was called last.
-void network_news_tell(struct relay *relay, struct notices *notices);
+// Passes on what came since it was called last. now: TSC.
+void network_news_tell(struct sessions *sessions, struct notices *notices, uint64_t now);

@@ -59,7 +59,8 @@
 	_(RTCP_UNTRANSLATED, "rtcp_untranslated",                                                  \
 		"RTCP beside plain media, or a part of it, that cannot be translated")             \
 	/* stage_output, per copy */                                                               \
-	_(TOO_BIG, "larger_than_mtu", "larger than the port's MTU after protection")               \
+	_(TOO_BIG, "larger_than_mtu",                                                              \
+		"larger, after protection, than the MTU of the port or of the path")               \
 	_(NO_REMOTE, "no_remote", "remote of the leg is null: not known where to send")            \
 	_(NEXT_HOP, "next_hop_unresolved", "next hop does not tell its link-layer address")        \
 	_(NO_BUFFER, "no_buffer", "packet buffers used up")                                        \

@@ -62,4 +62,5 @@ void fanout_dest_fill(struct fanout_dest *dest, const struct fanout_receiver *re
 	dest->l4_sum = rte_raw_cksum(&pseudo, sizeof(pseudo));
 	memcpy(dest->header + dest->header_len, &pseudo.udp, sizeof(pseudo.udp));
 	dest->header_len += sizeof(pseudo.udp);
+	dest->payload_max = (uint16_t)(receiver->mtu - dest->header_len);
 }

@@ -22,8 +22,8 @@ struct fanout_dest {
 	uint16_t l4_sum;    // ones' complement sum of pseudo header and UDP ports
 	uint8_t port;
 	uint8_t header_len; // octets of header: 28 (IPv4), 48 (IPv6) or 0 (not known where to send)
-	uint8_t reserved[2];
-	uint8_t header[48]; // IP and UDP
+	uint16_t payload_max; // octets behind the headers of what the path takes
+	uint8_t header[48];   // IP and UDP
 };
 
 static_assert(sizeof(struct fanout_dest) == 64, "a cache line a copy");
@@ -84,6 +84,7 @@ struct fanout_receiver {
 	uint32_t leg;
 	uint32_t neighbour; // next hop to remote, in neighbour_table
 	uint8_t port, dscp;
+	uint16_t mtu; // octets of an IP packet, of the path to remote
 	const struct endpoint *local, *remote;
 };
 

@@ -98,7 +98,7 @@ static inline enum drop_reason output_begin(const struct relay *relay,
 	output->headers_len = output->port->l2_len + dest->header_len;
 	if (!(output->next_hop & (NEIGHBOUR_RESOLVED | NEIGHBOUR_PENDING)))
 		return dest->header_len == 0 ? DROP_NO_REMOTE : DROP_NEXT_HOP;
-	if (dest->header_len + payload->len > output->port->mtu)
+	if (payload->len > dest->payload_max)
 		return DROP_TOO_BIG;
 	return DROP_NONE;
 }

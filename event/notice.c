@@ -73,7 +73,7 @@ static uint64_t notice_name(const struct notice *what)
 		hash = hash_add(hash, what->reason, strlen(what->reason) + 1);
 	if (what->port)
 		hash = hash_add(hash, what->port, strlen(what->port) + 1);
-	if (what->host)
+	if (what->host && !what->leg) // who says something of a leg can be made up
 		hash = hash_add(hash, what->host, sizeof(*what->host));
 	if (what->worker)
 		hash = hash_add(hash, what->worker, sizeof(*what->worker));
@@ -197,6 +197,8 @@ static bool notice_log(struct notices *notices, const struct notice *what)
 		mac_write(what->mac, mac);
 		line_add(&line, " mac=%s", mac);
 	}
+	if (what->mtu > 0)
+		line_add(&line, " mtu=%u", what->mtu);
 	if (what->worker)
 		line_add(&line, " worker=%u", *what->worker);
 	if (what->state)
@@ -253,6 +255,8 @@ static json_t *event_params(const struct notice *what)
 		mac_write(what->mac, mac);
 		set_text(event, "mac", mac);
 	}
+	if (what->mtu > 0)
+		json_object_set_new(event, "mtu", json_integer(what->mtu));
 	if (what->worker)
 		json_object_set_new(event, "worker", json_integer(*what->worker));
 	set_text(event, "state", what->state);

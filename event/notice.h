@@ -25,7 +25,9 @@ struct subscriptions;
 	_(SSRC_COLLISION, "ssrc.collision", 10, true)                                              \
 	_(RTCP_UNENCRYPTED, "rtcp.unencrypted", 10, true)                                          \
 	_(OVERLOAD, "overload", 10, true)                                                          \
-	_(ADDRESS_CONFLICT, "address.conflict", 10, true)
+	_(ADDRESS_CONFLICT, "address.conflict", 10, true)                                          \
+	_(PATH_MTU, "path.mtu", 10, true)                                                          \
+	_(PATH_UNREACHABLE, "path.unreachable", 10, true)
 
 enum notice_type {
 #define _(name, label, seconds, warning) NOTICE_##name,
@@ -47,15 +49,16 @@ struct notice {
 	enum notice_type type;
 	const char *session, *leg; // ids
 	const struct notice_key *key;
-	const struct endpoint *address; // learned
-	const struct endpoint *host;    // an address without port
+	const struct endpoint *address; // learned; or of a path, where it leads to
+	const struct endpoint *host;    // an address without port; of a path, who says it
 	const uint8_t *mac;             // 6 octets, of a host
-	const char *reason;             // label of a drop reason, or what is overloaded
+	const char *reason;             // label of a drop reason or error, or what is overloaded
 	const char *port;               // name
 	const char *state;              // "on", "off"; or of the key
 	const uint32_t *worker;         // number
 	uint64_t count;                 // of packets
 	uint32_t seconds;               // of silence
+	uint16_t mtu;                   // octets
 };
 
 enum {

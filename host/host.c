@@ -10,6 +10,7 @@
 #include "dataplane/relay_tables.h"
 #include "host/arp.h"
 #include "host/echo.h"
+#include "host/icmp_error.h"
 #include "host/igmp.h"
 #include "host/mld.h"
 #include "host/multicast.h"
@@ -104,4 +105,5 @@ void host_input(struct relay *relay, struct rte_mbuf *mbuf)
 					: igmp_read(p, packet, len, &query))
 		multicast_asked(relay, port, &query);
 	echo_answer(relay, port, &from, packet, len);
+	icmp_error_hear(relay, port, packet, len);
 }

@@ -6,8 +6,8 @@
 struct relay;
 struct rte_mbuf;
 
-// The relay as a host of its networks: ARP, Neighbour Discovery, echo, group memberships. Control
-// thread.
+// The relay as a host of its networks: ARP, Neighbour Discovery, echo, ICMP errors, group memberships.
+// Control thread.
 
 // Takes part in the protocol of a frame that a worker passed on. The mbuf stays the caller's.
 void host_input(struct relay *relay, struct rte_mbuf *mbuf);

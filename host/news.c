@@ -10,3 +10,13 @@ void news_add(struct relay *relay, const struct news *news)
 	if (relay->news->n < NEWS_MAX)
 		relay->news->news[relay->news->n++] = *news;
 }
+
+const char *unreachable_label(enum unreachable_reason reason)
+{
+	static const char *const labels[UNREACHABLE_N] = {
+#define _(name, label) label,
+		UNREACHABLE_REASONS(_)
+#undef _
+	};
+	return labels[reason];
+}

@@ -15,12 +15,32 @@ struct relay;
 
 enum news_type {
 	NEWS_CONFLICT, // somebody has an address of the port: port, addr, mac
+	NEWS_PATH_MTU, // a packet to a leg was larger than its path takes: addr, leg, serial, mtu
+	NEWS_UNREACHABLE, // a packet to a leg did not arrive: addr, leg, serial, reason
+};
+
+// Why a packet did not arrive, and the name of that in the control API.
+#define UNREACHABLE_REASONS(_)                                                                     \
+	_(NET, "net")               /* no route to the remote address */                           \
+	_(HOST, "host")             /* a route, but nobody there */                                \
+	_(PORT, "port")             /* the host is there, and has nothing that listens */          \
+	_(PROHIBITED, "prohibited") /* a filter refuses it */                                      \
+	_(HOPS, "hops")             /* too many hops on the way: a loop */
+
+enum unreachable_reason {
+#define _(name, label) UNREACHABLE_##name,
+	UNREACHABLE_REASONS(_)
+#undef _
+		UNREACHABLE_N,
 };
 
 struct news {
 	uint8_t type; // enum news_type
 	uint8_t port;
-	struct endpoint addr; // port unused
+	uint8_t reason;       // enum unreachable_reason
+	uint16_t mtu;         // octets of an IP packet
+	uint32_t leg, serial; // of the leg's index
+	struct endpoint addr; // the port's address, or of whoever says it; port unused
 	struct rte_ether_addr mac;
 };
 
@@ -30,6 +50,11 @@ enum { NEWS_MAX = 64 };
 struct news_list {
 	uint32_t n;
 	struct news news[NEWS_MAX];
+	// Of host/icmp_error.c: what was quoted in the second that began then, in ms of clock_now_ms()
+	uint64_t quotes_ms;
+	uint32_t quotes_right, quotes_wrong;
 };
 
 void news_add(struct relay *relay, const struct news *news);
+
+const char *unreachable_label(enum unreachable_reason reason);

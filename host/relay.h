@@ -43,6 +43,6 @@ void relay_close(struct relay *relay);
 // all run. Control thread.
 void relay_wait_workers(struct relay *relay);
 
-// Does the relay's own network work: answers ARP, ND and echo requests, resolves next hops, reports
-// group memberships. Control thread, about once a millisecond.
+// Does the relay's own network work: answers ARP, ND and echo requests, resolves next hops, hears of errors,
+// reports group memberships. Control thread, about once a millisecond.
 void relay_poll_network(struct relay *relay, uint64_t now_ms);

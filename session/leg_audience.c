@@ -112,6 +112,7 @@ static struct fanout_dest dest_of_leg(const struct session_leg *leg)
 		.neighbour = leg->remote.family == AF_UNSPEC ? NEIGHBOUR_NOBODY : leg->neighbour,
 		.port = leg->spec.port,
 		.dscp = leg->spec.dscp,
+		.mtu = leg->mtu,
 		.local = &leg->spec.local,
 		.remote = &leg->remote,
 	};

@@ -12,6 +12,7 @@
 #include "host/neighbour.h"
 #include "key/key_slot.h"
 #include "key/users.h"
+#include "session/leg_path.h"
 #include "session/session_spec.h"
 
 static struct key_use **leg_bind_keys(struct sessions *sessions, struct session *session,
@@ -42,6 +43,7 @@ void leg_bind(struct sessions *sessions, struct session *session, struct session
 			port_next_hop(&sessions->relay->ports[spec->port], &leg->remote);
 		leg->neighbour = neighbour_take(sessions->relay, spec->port, &hop);
 	}
+	leg->mtu = leg_path_mtu(sessions, leg);
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		const struct protection_spec *protection = &spec->protection[protocol];
 		leg->users[protocol] = user_take(sessions->users, protection->user);

@@ -93,6 +93,7 @@ static void leg_leave(struct sessions *sessions, struct session_leg *leg)
 	leg_audience_unname(leg);
 	leg_unbind(sessions, leg);
 	free(leg->streams);
+	free(leg->path);
 	leg_spec_free(&leg->spec);
 	free(leg);
 }

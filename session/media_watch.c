@@ -10,6 +10,7 @@
 #include "dataplane/worker.h"
 #include "event/notice.h"
 #include "key/keystore.h"
+#include "session/leg_path.h"
 #include "session/session_store.h"
 
 static uint64_t leg_heard(const struct sessions *sessions, uint32_t index)
@@ -180,6 +181,7 @@ void media_watch_tick(struct sessions *sessions, uint64_t now)
 		watch_unknown(sessions, index, watch);
 		watch_drops(sessions, index, watch, now);
 		watch_unencrypted(sessions, index, watch);
+		leg_path_watch(sessions, index, now);
 		looked += watch_silence(sessions, session, now);
 	}
 }

@@ -287,6 +287,17 @@ bool leg_was_used(const struct relay *relay, uint32_t leg)
 	return n != 0;
 }
 
+// What the network said of the way to the leg, if anything.
+static void path_show(const struct session_leg *leg, json_t *send)
+{
+	const struct sessions *sessions = leg->session->sessions;
+	uint32_t errors = sessions->watches[leg->index].errors;
+	if (leg->mtu < sessions->relay->ports[leg->spec.port].mtu)
+		set(send, "path_mtu", json_integer(leg->mtu));
+	if (errors > 0)
+		set(send, "unreachable", json_integer(errors));
+}
+
 json_t *leg_statistics_show(const struct relay *relay, const struct session_leg *leg)
 {
 	struct leg_counters sum = leg_counters_sum(relay, leg->index);
@@ -301,5 +312,6 @@ json_t *leg_statistics_show(const struct relay *relay, const struct session_leg 
 	set(send, "octets", count(sum.tx_octets));
 	set(send, "last_sent", time_of_tsc(sum.last_tx_tsc));
 	set(send, "drops", copy_drops_show(relay, leg->index));
+	path_show(leg, send);
 	return json_pack("{s:o,s:o}", "receive", receive, "send", send);
 }

@@ -90,6 +90,15 @@ struct leg_naming {
 	struct audience_place places[SRTP_N_PROTOCOLS]; // of `to` in from's own audiences
 };
 
+// What the network said of the way to a leg, see leg_path.h.
+struct leg_path {
+	struct endpoint remote;               // to which the MTU is; port unused
+	uint16_t mtu;                         // octets of an IP packet, 0: nothing is known
+	uint8_t port;                         // from which
+	uint8_t reason;                       // enum unreachable_reason, of the newest error
+	struct endpoint mtu_from, error_from; // who said it; port unused
+};
+
 // A leg in use.
 struct session_leg {
 	struct session *session;
@@ -105,6 +114,8 @@ struct session_leg {
 	struct port_address *address;     // of spec.local
 	struct multicast_group *group;    // joined: of spec.remote; or NULL
 	uint32_t neighbour;               // next hop to remote, NEIGHBOUR_NONE
+	uint16_t mtu;                     // octets of an IP packet to remote
+	struct leg_path *path;            // NULL: nothing was said of it
 	uint32_t users[SRTP_N_PROTOCOLS]; // of spec.protection[].user
 	// Of the key that spec.protection[] names, and behind it of those that it accepts; or NULL
 	struct key_use **keys[SRTP_N_PROTOCOLS];
@@ -159,7 +170,11 @@ struct leg_watch {
 	uint32_t fails, collisions; // drops already reported, or discarded
 	uint32_t unencrypted;       // packets already reported
 	uint32_t no_key, unknown_mki;
-	bool playing; // its start was noticed
+	bool playing;      // its start was noticed
+	bool path_untold;  // the MTU of its path
+	uint64_t path_tsc; // when that was said, if it is known
+	uint32_t errors;   // ICMP errors about packets to it
+	uint32_t errors_told;
 };
 
 struct sessions {

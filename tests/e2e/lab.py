@@ -118,6 +118,7 @@ class Lab:
         remove_leftovers()
         self.prefix = f"mcx-{os.getpid()}-{next(_serial)}"
         self.sides = {"ran": Side("ran", 1, vlan), "core": Side("core", 2)}
+        self.far = False  # there is a namespace behind a host
         self.open = False
         self._ports = itertools.count(20000, 2)
         atexit.register(self.close)
@@ -157,12 +158,27 @@ class Lab:
         self.ip(side.name, "addr", "add", f"{side.host4}/24", "dev", "eth0")
         self.ip(side.name, "addr", "add", f"{side.host6}/64", "dev", "eth0", "nodad")
 
+    def build_hop(self, side, mtu):
+        """Makes the side's host a router, and behind it, on a link of that MTU, a namespace "far": 192.0.2.10 and
+        2001:db8::10. The relay's gateways are the side's host."""
+        self.far = True
+        run("ip", "netns", "add", self.namespace("far"))
+        run("ip", "link", "add", "hop", "netns", self.namespace(side), "type", "veth", "peer", "name", "eth0",
+            "netns", self.namespace("far"))
+        self.sysctl(side, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        for name, device, end in ((side, "hop", 1), ("far", "eth0", 10)):
+            self.ip(name, "link", "set", device, "mtu", str(mtu), "up")
+            self.ip(name, "addr", "add", f"192.0.2.{end}/24", "dev", device)
+            self.ip(name, "addr", "add", f"2001:db8::{end}/64", "dev", device, "nodad")
+        self.ip("far", "route", "add", "default", "via", "192.0.2.1")
+        self.ip("far", "-6", "route", "add", "default", "via", "2001:db8::1")
+
     def close(self):
         if not self.open:
             return
         self.open = False
         atexit.unregister(self.close)
-        for name in ("relay", *self.sides):
+        for name in ("relay", *self.sides, *(["far"] if self.far else [])):
             run("ip", "netns", "del", self.namespace(name), check=False)
 
     def ip(self, name, *command):
@@ -481,11 +497,12 @@ def wait_for(read, good, what):
 class Client:
     """The UDP socket of one radio, talking to one leg. Checks that answers come from that leg's address."""
 
-    def __init__(self, lab, side="ran", family=4, host=None, relay_host=None, relay_port=None):
+    def __init__(self, lab, side="ran", family=4, host=None, relay_host=None, relay_port=None, namespace=None):
         self.lab, self.side, self.family = lab, lab.sides[side], family
         self.relay_host = relay_host or self.side.relay_address(family)
         self.relay_port = relay_port or lab.local_port()
-        self.socket = lab.socket(side, socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = lab.socket(namespace or side, socket.AF_INET6 if family == 6 else socket.AF_INET,
+                                 socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.socket.bind((host or self.side.host_address(family), 0))
         self.host, self.port = self.socket.getsockname()[:2]

@@ -43,6 +43,22 @@ def ipv6_packet(source, to, protocol, payload, checksum_at, hops=64):
     return struct.pack(">IHBB", 6 << 28, len(payload), protocol, hops) + ends + payload
 
 
+def icmp_error(source, to, kind, code, rest, quote):
+    """(EtherType, packet) of an ICMP error of either family; rest is what stands in front of the quote, 4 octets."""
+    if ":" in source:
+        return IPV6, ipv6_packet(source, to, 58, struct.pack(">BBHI", kind, code, 0, rest) + quote, 2)
+    message = struct.pack(">BBHI", kind, code, 0, rest) + quote
+    message = message[:2] + struct.pack(">H", checksum(message)) + message[4:]
+    return IPV4, ipv4_header(source, to, len(message), 1) + message
+
+
+def fragmentation_needed(source, to, mtu, packet):
+    """That of a router whose next link takes no such packet, of IPv6 Packet Too Big."""
+    if ":" in source:
+        return icmp_error(source, to, 2, 0, mtu, packet[:1232])
+    return icmp_error(source, to, 3, 4, mtu, packet[:548])
+
+
 class Tap:
     def __init__(self, lab, side):
         self.side = lab.sides[side]

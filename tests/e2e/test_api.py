@@ -16,14 +16,15 @@ import mcx
 import process
 import schema
 from lab import PATIENCE, ROOT, RpcError, Side
-from tap import Tap, mac_octets
+from tap import Tap, fragmentation_needed, mac_octets
 from test_events import Subscriber
 from test_schema import noticed, served
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 RAN, CORE = Side("ran", 1), Side("core", 2)
 ADDRESSES = {"192.0.2.1:": f"{RAN.relay4}:", "192.0.2.2:": f"{RAN.host4}:", "192.0.2.3:": "10.77.1.3:",
-             "198.51.100.1:": f"{CORE.relay4}:", "198.51.100.2:": f"{CORE.host4}:"}  # of the page, and of the lab
+             "198.51.100.1:": f"{CORE.relay4}:", "198.51.100.2:": f"{CORE.host4}:",
+             '"198.51.100.2"': f'"{CORE.host4}"', '"198.51.100.254"': '"10.77.2.254"'}  # of the page, and of the lab
 ALICE = "sip:alice@mcptt.example.org"
 EXAMPLE = re.compile(r"^```json (request|result|shape|error|event)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -226,11 +227,28 @@ def claim_address(call):
         wire.socket.send(b"\xff" * 6 + mac + struct.pack(">HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + mac + it + bytes(6) + it)
 
 
+def send_what_a_router_refuses(call):
+    """By ICMP of a router that there is not."""
+    with Tap(call.lab, "core") as wire:
+        call.say(call.sender().protect(bytes(1400)))
+        while True:
+            frame = wire.socket.recv(2048)
+            if frame[6:12] == wire.relay_mac and len(frame) > 1400:
+                break
+        wire.send(*fragmentation_needed("10.77.2.254", CORE.relay4, 1300, frame[14:]))
+
+
+def stop_listening(call):
+    call.lmr.close()
+    call.say(call.sender().protect(b"hello?"))
+
+
 STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learned": send_from_elsewhere,
            "key.activated": let_key_live, "key.expired": let_key_live, "key.unknown": take_key_away,
            "auth.failing": forge, "ssrc.collision": speak_under_anothers_ssrc,
            "rtcp.unencrypted": control_in_clear, "overload": fill_a_queue,
-           "address.conflict": claim_address}
+           "address.conflict": claim_address, "path.mtu": send_what_a_router_refuses,
+           "path.unreachable": stop_listening}
 
 
 @pytest.mark.parametrize("kind", noticed())

@@ -269,6 +269,7 @@ static void dest_fill(struct fanout_dest *dest, uint32_t leg, const struct lab_l
 	struct fanout_receiver receiver = {.leg = leg,
 		.neighbour = leg,
 		.port = spec->port,
+		.mtu = LAB_MTU,
 		.local = &spec->local,
 		.remote = &spec->remote};
 	fanout_dest_fill(dest, &receiver);

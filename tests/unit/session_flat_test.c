@@ -237,6 +237,7 @@ static void part_mark(const struct fanout_part *part, uint8_t mode, bool marks[C
 		struct fanout_receiver receiver = {.leg = leg->index,
 			.neighbour = leg->neighbour,
 			.port = leg->spec.port,
+			.mtu = app.relay.ports[leg->spec.port].mtu,
 			.local = &leg->spec.local,
 			.remote = &leg->remote};
 		struct fanout_dest right;
