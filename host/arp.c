@@ -81,6 +81,13 @@ void arp_announce(struct relay *relay, uint8_t port, const struct endpoint *addr
 	arp_send(relay, port, &broadcast, &message, &unknown);
 }
 
+void arp_probe(struct relay *relay, uint8_t port, const struct endpoint *addr)
+{
+	const struct arp_message message = {
+		.sender = {.family = AF_INET}, .target = *addr, .request = true};
+	arp_send(relay, port, &broadcast, &message, &unknown);
+}
+
 void arp_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	const struct rte_ether_addr *to)
 {

@@ -26,6 +26,9 @@ bool arp_read(const uint8_t *packet, uint16_t len, struct arp_message *message);
 // Answers a request for an address of the port.
 void arp_answer(struct relay *relay, uint8_t port, const struct arp_message *request);
 
+// Asks whether anybody else has an address of the port (RFC 5227 2.1.1).
+void arp_probe(struct relay *relay, uint8_t port, const struct endpoint *addr);
+
 // Says to all that an address of the port is the port's (RFC 5227 2.3).
 void arp_announce(struct relay *relay, uint8_t port, const struct endpoint *addr);
 

@@ -52,17 +52,19 @@ static bool nd_read_options(
 	return len == 0;
 }
 
+// With the option, if message has its type.
 static void nd_send(struct relay *relay, uint8_t port, const struct rte_ether_addr *to,
 	const uint8_t source[16], const uint8_t destination[16], struct nd_packet *message)
 {
 	uint8_t *payload;
+	uint16_t len = message->option_type != 0 ? sizeof(*message) : ND_FIXED_LEN;
 	struct rte_mbuf *mbuf = frame_new(relay, port, to, RTE_ETHER_TYPE_IPV6,
-		sizeof(struct rte_ipv6_hdr) + sizeof(*message), &payload);
+		(uint16_t)(sizeof(struct rte_ipv6_hdr) + len), &payload);
 	if (!mbuf)
 		return;
 	struct rte_ipv6_hdr ip = {
 		.vtc_flow = RTE_BE32(6u << 28),
-		.payload_len = RTE_BE16(sizeof(*message)),
+		.payload_len = rte_cpu_to_be_16(len),
 		.proto = IPPROTO_ICMPV6,
 		.hop_limits = ND_HOP_LIMIT,
 	};
@@ -73,7 +75,7 @@ static void nd_send(struct relay *relay, uint8_t port, const struct rte_ether_ad
 	message->checksum = 0;
 	message->checksum = rte_ipv6_udptcp_cksum(&ip, message);
 	memcpy(payload, &ip, sizeof(ip));
-	memcpy(payload + sizeof(ip), message, sizeof(*message));
+	memcpy(payload + sizeof(ip), message, len);
 	frame_send(relay, port, mbuf);
 }
 
@@ -152,20 +154,28 @@ void nd_answer(struct relay *relay, uint8_t port, const struct rte_ether_addr *f
 			solicitation->has_mac ? &solicitation->mac : from);
 }
 
-void nd_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
-	const struct rte_ether_addr *to)
+// Solicits an address at its solicited-node group, or at `to` if that is not NULL.
+static void nd_solicit_from(struct relay *relay, uint8_t port, const uint8_t source[16],
+	uint8_t option_type, const struct endpoint *addr, const struct rte_ether_addr *to)
 {
-	const struct endpoint *source = port_source_address(&relay->ports[port], addr);
-	if (!source)
-		return;
 	const uint8_t *a = addr->addr;
 	// The solicited-node multicast address and its Ethernet group (RFC 4291 2.7.1, RFC 2464 7).
 	uint8_t group[16] = {0xff, 0x02, [11] = 1, 0xff, a[13], a[14], a[15]};
 	struct rte_ether_addr group_mac = {{0x33, 0x33, 0xff, a[13], a[14], a[15]}};
-	struct nd_packet message = {
-		.type = ND_SOLICITATION,
-		.option_type = ND_SOURCE_LINK_LAYER,
-	};
+	struct nd_packet message = {.type = ND_SOLICITATION, .option_type = option_type};
 	memcpy(message.target, a, 16);
-	nd_send(relay, port, to ? to : &group_mac, source->addr, to ? a : group, &message);
+	nd_send(relay, port, to ? to : &group_mac, source, to ? a : group, &message);
+}
+
+void nd_probe(struct relay *relay, uint8_t port, const struct endpoint *addr)
+{
+	nd_solicit_from(relay, port, unspecified, 0, addr, NULL);
+}
+
+void nd_solicit(struct relay *relay, uint8_t port, const struct endpoint *addr,
+	const struct rte_ether_addr *to)
+{
+	const struct endpoint *source = port_source_address(&relay->ports[port], addr);
+	if (source)
+		nd_solicit_from(relay, port, source->addr, ND_SOURCE_LINK_LAYER, addr, to);
 }

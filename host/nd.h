@@ -30,6 +30,9 @@ bool nd_read(const uint8_t *packet, uint16_t len, struct nd_message *message);
 void nd_answer(struct relay *relay, uint8_t port, const struct rte_ether_addr *from,
 	const struct nd_message *solicitation);
 
+// Asks whether anybody else has an address of the port (RFC 4862 5.4.2).
+void nd_probe(struct relay *relay, uint8_t port, const struct endpoint *addr);
+
 // Says to all nodes that an address of the port is the port's (RFC 4861 7.2.6).
 void nd_announce(struct relay *relay, uint8_t port, const struct endpoint *addr);
 

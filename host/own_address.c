@@ -17,6 +17,15 @@ static void announce(struct relay *relay, uint8_t port, const struct endpoint *a
 		nd_announce(relay, port, addr);
 }
 
+// Whoever has the address, too, may be silent when it is announced, but not when he is asked.
+static void probe(struct relay *relay, uint8_t port, const struct endpoint *addr)
+{
+	if (addr->family == AF_INET)
+		arp_probe(relay, port, addr);
+	else
+		nd_probe(relay, port, addr);
+}
+
 void own_address_announce(struct relay *relay, uint8_t port)
 {
 	relay->ports[port].announcements = OWN_ADDRESS_ANNOUNCEMENTS;
@@ -47,8 +56,10 @@ static void port_tick(struct relay *relay, uint8_t port, uint64_t now_ms)
 		return;
 	p->announcements--;
 	p->announce_ms = now_ms + OWN_ADDRESS_INTERVAL_MS;
-	for (unsigned i = 0; i < p->n_addresses; i++)
+	for (unsigned i = 0; i < p->n_addresses; i++) {
+		probe(relay, port, &p->addresses[i].addr);
 		announce(relay, port, &p->addresses[i].addr);
+	}
 }
 
 void own_address_tick(struct relay *relay, uint64_t now_ms)

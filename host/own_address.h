@@ -11,7 +11,9 @@
 #include "base/endpoint.h"
 
 // The relay's own addresses: announced when they come, so that nobody keeps the link-layer address of whoever had
-// them before, and defended (RFC 5227 2.3 and 2.4, RFC 4861 7.2.6). Control thread.
+// them before, and defended (RFC 5227 2.3 and 2.4, RFC 4861 7.2.6). Whether anybody else has them is asked at the same
+// time, but nothing waits for the answer (RFC 5227 2.1 and RFC 4862 5.4 would, for seconds): the relay may have been
+// restarted in the middle of calls. Control thread.
 
 struct relay;
 
@@ -21,12 +23,12 @@ enum {
 	OWN_ADDRESS_DEFEND_MS = 10000,  // between two defences of one port (DEFEND_INTERVAL)
 };
 
-// Has all addresses of a port announced from the next tick on.
+// Has all addresses of a port asked for and announced from the next tick on.
 void own_address_announce(struct relay *relay, uint8_t port);
 
 // Somebody says that addr is his. If it is the port's that is told, and contradicted once in a while; true then.
 bool own_address_claimed(struct relay *relay, uint8_t port, const struct endpoint *addr,
 	const struct rte_ether_addr *mac);
 
-// Announces what is due. About once a millisecond.
+// Asks and announces what is due. About once a millisecond.
 void own_address_tick(struct relay *relay, uint64_t now_ms);

@@ -307,6 +307,20 @@ def test_conflict_is_told_and_defended(own_relay, own_lab):
     assert line.strip() == 'warning address.conflict port="core" host=10.77.2.1 mac=02:77:00:00:bb:02'
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_somebody_has_the_address_already(own_lab, family):
+    """A host that is silent when it hears the relay announce its address, as Linux is: it is asked, and the answer told. The
+    relay does not wait for it."""
+    side = own_lab.sides["core"]
+    host = side.relay_address(family)
+    own_lab.ip("core", "addr", "add", f"{host}/{32 if family == 4 else 128}", "dev", "eth0",
+               *(["nodad"] if family == 6 else []))
+    told = f'warning address.conflict port="core" host={host} mac={side.mac}'
+    with Relay(own_lab, anchored=False) as relay:
+        wait_for(lambda: [line.strip() for line in relay.log], lambda log: told in log, told)
+        assert not [line for line in relay.log if "address.conflict" in line and told not in line]
+
+
 def test_addresses_of_others_are_left_alone(relay, lab, clients, name):
     """Echo and media for hosts that are not the relay."""
     a, b = clients("ran"), clients("core")

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "dataplane/punt.h"
+#include "host/frame.h"
 #include "host/host.h"
 #include "host/neighbour.h"
 #include "host/news.h"
@@ -385,6 +386,41 @@ static void expect_announcement(bool ipv6)
 	}
 }
 
+// RFC 5227 2.1.1 and RFC 4862 5.4.2: from nobody yet, to all who may have it.
+static void expect_probe(bool ipv6)
+{
+	uint8_t octets[FRAME_MAX];
+	assert_int_equal(take_sent(octets), ipv6 ? 14 + 40 + 24 : 14 + 28);
+	assert_memory_equal(octets + 6, &own_mac, 6);
+	struct endpoint own = endpoint_of(ipv6 ? "2001:db8::1" : "10.0.0.1"), nobody = {};
+	if (ipv6) {
+		assert_memory_equal(octets, "\x33\x33\xff\0\0\1", 6);
+		assert_int_equal(octets[21], 255);
+		assert_memory_equal(octets + 22, nobody.addr, 16);
+		assert_memory_equal(octets + 38, endpoint_of("ff02::1:ff00:1").addr, 16);
+		assert_int_equal(octets[54], ND_SOLICITATION);
+		assert_memory_equal(octets + 62, own.addr, 16);
+		struct rte_ipv6_hdr ip;
+		memcpy(&ip, octets + 14, sizeof(ip));
+		assert_true(frame_icmp6_checksum_ok(&ip, octets + 54));
+	} else {
+		assert_memory_equal(octets, "\xff\xff\xff\xff\xff\xff", 6);
+		assert_memory_equal(octets + 20, "\0\1", 2);
+		assert_memory_equal(octets + 22, &own_mac, 6);
+		assert_memory_equal(octets + 28, nobody.addr, 4);
+		assert_memory_equal(octets + 32, nobody.addr, 6);
+		assert_memory_equal(octets + 38, own.addr, 4);
+	}
+}
+
+static void expect_probes_and_announcements(void)
+{
+	for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+		expect_probe(ipv6 == 1);
+		expect_announcement(ipv6 == 1);
+	}
+}
+
 // RFC 5227 2.3, RFC 4861 7.2.6.
 static void own_addresses_are_announced_twice(void **state)
 {
@@ -392,13 +428,11 @@ static void own_addresses_are_announced_twice(void **state)
 	uint64_t now_ms = clock_now_ms();
 	own_address_announce(&lab.relay, 0);
 	own_address_tick(&lab.relay, now_ms);
-	expect_announcement(false);
-	expect_announcement(true);
+	expect_probes_and_announcements();
 	own_address_tick(&lab.relay, now_ms + OWN_ADDRESS_INTERVAL_MS - 1);
 	expect_silence();
 	own_address_tick(&lab.relay, now_ms + OWN_ADDRESS_INTERVAL_MS);
-	expect_announcement(false);
-	expect_announcement(true);
+	expect_probes_and_announcements();
 	own_address_tick(&lab.relay, now_ms + 10 * OWN_ADDRESS_INTERVAL_MS);
 	expect_silence();
 }
