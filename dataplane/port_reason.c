@@ -68,6 +68,9 @@ void port_reason(const char *device, int error, char *reason, size_t reason_size
 			"CAP_IPC_LOCK",
 			(unsigned long long)limit.rlim_cur / 1024);
 	} else {
-		snprintf(reason, reason_size, "%s", driver_error(error));
+		snprintf(reason, reason_size, "%s%s", driver_error(error),
+			xdp && error == -EINVAL ? "; net_af_xdp needs an interface whose driver "
+						  "has XDP in native mode"
+						: "");
 	}
 }
