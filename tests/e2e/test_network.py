@@ -11,6 +11,7 @@ import pytest
 
 import lab as lab_module
 import mcx
+import test_programs
 from lab import Relay, apply, wait_for
 from multicast import GROUPS, GroupSender, group_leg
 from tap import IPV4, IPV6, Tap, checksum, ipv4_header, ipv6_packet, mac_octets
@@ -321,6 +322,80 @@ def test_somebody_has_the_address_already(own_lab, family):
         assert not [line for line in relay.log if "address.conflict" in line and told not in line]
 
 
+class SlowHop:
+    """A next hop on the link of core that the test speaks for: it answers when it is told to."""
+
+    def __init__(self, wire, family, number):
+        self.wire, self.family = wire, family
+        self.host = {4: f"10.77.2.{number}", 6: f"fd77:2::{number:x}"}[family]
+        self.octets = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, self.host)
+        self.mac = bytes.fromhex(f"0277000002{number:02x}")
+
+    def wait_until_asked(self):
+        while True:
+            frame = self.wire.socket.recv(2048)
+            if frame[6:12] == self.wire.relay_mac and (
+                    frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1" and frame[38:42] == self.octets or
+                    frame[12:14] == b"\x86\xdd" and frame[54] == 135 and frame[62:78] == self.octets):
+                return
+
+    def answer(self):
+        side, wire = self.wire.side, self.wire
+        if self.family == 4:
+            wire.socket.send(wire.relay_mac + self.mac + struct.pack(">HHHBBH", ARP, 1, 0x0800, 6, 4, 2) + self.mac +
+                             self.octets + wire.relay_mac + socket.inet_aton(side.relay4))
+            return
+        body = struct.pack(">BBHB3x", 136, 0, 0, 0x60) + self.octets + b"\2\1" + self.mac
+        wire.socket.send(wire.relay_mac + self.mac + struct.pack(">H", IPV6) +
+                         ipv6_packet(self.host, side.relay6, 58, body, 2, hops=255))
+
+    def packets(self, count):
+        """The media that came for it."""
+        at = 14 + (20 if self.family == 4 else 40) + 8
+        found = []
+        while len(found) < count:
+            frame = self.wire.socket.recv(2048)
+            if frame[:12] == self.mac + self.wire.relay_mac:
+                found.append(frame[at:])
+        return found
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_next_hop_that_answers_late(own_lab, family):
+    """All that the relay took before the answer is sent when it comes, in order and in front of what follows. A machine
+    that lets two seconds pass meanwhile tries again."""
+    with Relay(own_lab, anchored=False) as relay, lab_module.Client(own_lab, "ran", family) as a, \
+            Tap(own_lab, "core") as wire:
+        echo(own_lab, "ran", a.relay_host)  # the sender knows where the relay is
+        for number in range(40, 50):
+            hop = SlowHop(wire, family, number)
+            side = own_lab.sides["core"]
+            apply(relay, "late", [a.leg(f"a{number}"), {
+                "id": f"b{number}", "port": "core", "remote": lab_module.address_text(hop.host, 5000),
+                "local": lab_module.address_text(side.relay_address(family), own_lab.local_port()),
+                "protection": {"mode": "opaque"}}])
+            hop.wait_until_asked()
+            packets = [mcx.rtp(number, n, b"first words") for n in range(100)]
+
+            def counted(leg, direction):
+                return relay.call("session.get", {"id": "late"})["legs"][leg]["statistics"][direction]
+
+            for packet in packets[:60]:
+                a.send(packet)
+            wait_for(lambda: counted(0, "receive")["packets"], lambda n: n >= 60, "60 packets")
+            held = counted(1, "send")
+            hop.answer()
+            for packet in packets[60:]:
+                a.send(packet)
+            send = wait_for(lambda: counted(1, "send"), lambda it: it["packets"] == len(packets) or it["drops"], "copies")
+            if send["drops"]:
+                continue
+            assert held["packets"] == 0
+            assert hop.packets(len(packets)) == packets
+            return
+        raise AssertionError("two seconds passed, each time, until the relay had 60 packets")
+
+
 def test_addresses_of_others_are_left_alone(relay, lab, clients, name):
     """Echo and media for hosts that are not the relay."""
     a, b = clients("ran"), clients("core")
@@ -335,12 +410,17 @@ def test_addresses_of_others_are_left_alone(relay, lab, clients, name):
     assert b.recv() == mcx.rtp(1, 1, b"fence")
 
 
+def add_macvlan(lab):
+    """It gets the groups that the kernel joined, no others."""
+    lab.ip("relay", "link", "add", "link", "veth-ran", "name", "macvlan0", "address", "02:77:00:00:01:77",
+           "type", "macvlan", "mode", "bridge")
+    lab.ip("relay", "link", "set", "macvlan0", "up")
+
+
 def test_interface_that_filters_multicast(own_lab):
-    """A macvlan gets the groups that the kernel joined, no others: IPv6 and media to groups reach the relay none the less,
-    until it ends."""
-    own_lab.ip("relay", "link", "add", "link", "veth-ran", "name", "macvlan0", "address", "02:77:00:00:01:77",
-               "type", "macvlan", "mode", "bridge")
-    own_lab.ip("relay", "link", "set", "macvlan0", "up")
+    """IPv6 and media to groups reach the relay none the less, until it ends. That a port does not open which receives none
+    is in tests/unit/dataplane_port_test.c."""
+    add_macvlan(own_lab)
     side = own_lab.sides["ran"]
     with Relay(own_lab, ports={"ran": {"interface": "macvlan0"}}) as relay:
         for host in (side.relay4, side.relay6):
@@ -355,6 +435,21 @@ def test_interface_that_filters_multicast(own_lab):
                     assert listener.recv() == mcx.rtp(family, n, b"to the group")
         assert "allmulti 1" in own_lab.ip("relay", "-d", "link", "show", "macvlan0")
     assert "allmulti 0" in own_lab.ip("relay", "-d", "link", "show", "macvlan0")
+
+
+class XdpOnMacvlan(test_programs.XdpRelay):
+    @staticmethod
+    def device(n, side):
+        return test_programs.XdpRelay.device(n, side).replace("veth-ran", "macvlan0")
+
+
+def test_interface_that_filters_multicast_with_af_xdp(own_lab):
+    """Those that do have no XDP that the driver takes: the relay does not start with one, and says why."""
+    test_programs.need_af_xdp()
+    add_macvlan(own_lab)
+    with pytest.raises(RuntimeError, match="port ran: .* does not start: .*; net_af_xdp needs an interface whose driver has "
+                                           "XDP in native mode"):
+        XdpOnMacvlan(own_lab)
 
 
 @pytest.mark.parametrize("family", [4, 6])
