@@ -71,7 +71,7 @@ struct port {
 	struct port_address *addresses;
 	unsigned n_addresses;
 	struct endpoint gateway, gateway6;
-	// Control: rw, worker: ro. Of a kernel's interface a worker looks itself before it sends
+	// Control: rw, worker: ro
 	_Atomic bool down;
 	// Of host/own_address.c, in ms of clock_now_ms(). Control
 	uint64_t announce_ms, defend_ms; // when addresses are announced next, and may be defended

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -41,6 +42,19 @@ static bool raw_sockets_denied(void)
 	return fd < 0 && errno == EPERM;
 }
 
+// Whether its flags may not be set, even to what they are: drivers do that when they start.
+static bool interface_change_denied(const char *name)
+{
+	struct ifreq request = {};
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool denied = ioctl(fd, SIOCGIFFLAGS, &request) == 0 &&
+		      ioctl(fd, SIOCSIFFLAGS, &request) != 0 && errno == EPERM;
+	if (fd >= 0)
+		close(fd);
+	return denied;
+}
+
 static bool memory_lock_denied(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -62,6 +76,8 @@ void port_reason(const char *device, int error, char *reason, size_t reason_size
 		snprintf(reason, reason_size, "there is no interface \"%s\"", interface);
 	} else if (named && raw_sockets_denied()) {
 		snprintf(reason, reason_size, "it needs CAP_NET_RAW");
+	} else if (named && interface_change_denied(interface)) {
+		snprintf(reason, reason_size, "it needs CAP_NET_ADMIN");
 	} else if (named && memory_lock_denied(locked) && getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
 		snprintf(reason, reason_size,
 			"it needs more locked memory than RLIMIT_MEMLOCK allows (%llu KiB), or "

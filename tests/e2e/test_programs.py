@@ -414,9 +414,10 @@ NO_LOCKED_MEMORY = ("prlimit", "--memlock=65536", "setpriv", "--bounding-set=-ip
 @pytest.mark.parametrize("interface, launcher, reason", [
     ("nosuch0", (), 'there is no interface \\"nosuch0\\"'),
     ("veth-core", ("setpriv", "--bounding-set=-net_raw"), "it needs CAP_NET_RAW"),
+    ("veth-core", ("setpriv", "--bounding-set=-net_admin"), "it needs CAP_NET_ADMIN"),
     ("veth-core", NO_LOCKED_MEMORY,
      "it needs more locked memory than RLIMIT_MEMLOCK allows (64 KiB), or CAP_IPC_LOCK"),
-], ids=["interface", "capability", "memory"])
+], ids=["interface", "raw", "admin", "memory"])
 def test_says_why_a_port_does_not_open(tmp_path, lab, driver, interface, launcher, reason):
     if driver == "net_af_xdp":
         need_af_xdp()
