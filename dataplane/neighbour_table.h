@@ -23,12 +23,12 @@ enum {
 	NEIGHBOUR_SERIAL_SHIFT = 50
 }; // above, 14 bits that tell it from the last one in the same entry
 
-// RFC 4861 7.3.2, of ARP as of Neighbour Discovery. A stale one is probed after a while whether it is used or not.
+// RFC 4861 7.3.2, of ARP as of Neighbour Discovery. A stale one is probed at once whether it is used or not.
 enum neighbour_state {
 	NEIGHBOUR_INCOMPLETE, // asked for by broadcast or multicast
 	NEIGHBOUR_REACHABLE,  // it answered
 	NEIGHBOUR_STALE,      // it was heard, or somebody claims another address for it
-	NEIGHBOUR_PROBE,      // asked by unicast whether it is there yet
+	NEIGHBOUR_PROBE,      // asked whether it is there yet, then all hosts whether they have its address
 };
 
 struct neighbour {

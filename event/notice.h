@@ -27,7 +27,8 @@ struct subscriptions;
 	_(OVERLOAD, "overload", 10, true)                                                          \
 	_(ADDRESS_CONFLICT, "address.conflict", 10, true)                                          \
 	_(PATH_MTU, "path.mtu", 10, true)                                                          \
-	_(PATH_UNREACHABLE, "path.unreachable", 10, true)
+	_(PATH_UNREACHABLE, "path.unreachable", 10, true)                                          \
+	_(NEIGHBOUR_MOVED, "neighbour.moved", 10, true)
 
 enum notice_type {
 #define _(name, label, seconds, warning) NOTICE_##name,

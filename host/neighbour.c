@@ -14,11 +14,7 @@
 #include "dataplane/relay_tables.h"
 #include "host/arp.h"
 #include "host/nd.h"
-
-enum {
-	NEIGHBOUR_TICK_MS = 100,
-	NEIGHBOUR_TICK_ENTRIES = 10000, // looked at in one tick
-};
+#include "host/news.h"
 
 int neighbour_table_init(struct neighbour_table *table, uint32_t size)
 {
@@ -100,13 +96,16 @@ static void neighbour_solicit(struct relay *relay, struct neighbour *n, uint64_t
 	struct rte_ether_addr mac;
 	uint32_t index = (uint32_t)(n - relay->neighbours.entries);
 	bool known = neighbour_mac(&relay->neighbours, index, &mac);
+	const struct rte_ether_addr *to =
+		known && n->probes < NEIGHBOUR_UNICAST_PROBES ? &mac : NULL;
 	if (n->addr.family == AF_INET)
-		arp_solicit(relay, n->port, &n->addr, known ? &mac : NULL);
+		arp_solicit(relay, n->port, &n->addr, to);
 	else
-		nd_solicit(relay, n->port, &n->addr, known ? &mac : NULL);
-	n->due_ms = now_ms + NEIGHBOUR_RETRY_MS;
+		nd_solicit(relay, n->port, &n->addr, to);
 	if (n->probes < NEIGHBOUR_PROBES)
 		n->probes++;
+	bool quick = n->state == NEIGHBOUR_PROBE && n->probes < NEIGHBOUR_QUICK_PROBES;
+	n->due_ms = now_ms + (quick ? NEIGHBOUR_PROBE_MS : NEIGHBOUR_RETRY_MS);
 }
 
 uint32_t neighbour_take(struct relay *relay, uint8_t port, const struct endpoint *addr)
@@ -153,8 +152,17 @@ static void neighbour_enter(struct neighbour *n, enum neighbour_state state)
 {
 	n->state = state;
 	n->probes = 0;
-	n->due_ms = clock_now_ms() +
-		    (state == NEIGHBOUR_REACHABLE ? NEIGHBOUR_REACHABLE_MS : NEIGHBOUR_DELAY_MS);
+	n->due_ms = clock_now_ms() + (state == NEIGHBOUR_REACHABLE ? NEIGHBOUR_CHECK_MS : 0);
+}
+
+static void neighbour_moves(
+	struct relay *relay, struct neighbour *n, const struct rte_ether_addr *mac, bool was_known)
+{
+	neighbour_set_mac(n, mac);
+	struct news news = {
+		.type = NEWS_NEIGHBOUR_MOVED, .port = n->port, .addr = n->addr, .mac = *mac};
+	if (was_known)
+		news_add(relay, &news);
 }
 
 void neighbour_hear(struct relay *relay, uint8_t port, const struct neighbour_claim *claim)
@@ -175,18 +183,21 @@ void neighbour_hear(struct relay *relay, uint8_t port, const struct neighbour_cl
 		return;
 	}
 	if (differs)
-		neighbour_set_mac(n, &claim->mac);
+		neighbour_moves(relay, n, &claim->mac, is_known);
 	if (claim->solicited)
 		neighbour_enter(n, NEIGHBOUR_REACHABLE);
 	else if (differs)
 		neighbour_enter(n, NEIGHBOUR_STALE);
 }
 
+static bool neighbour_is_due(const struct neighbour *n, uint64_t now_ms)
+{
+	return n->users > 0 && now_ms >= n->due_ms && !endpoint_is_multicast(&n->addr);
+}
+
 // Its time in the state is over without an answer.
 static void neighbour_check(struct relay *relay, struct neighbour *n, uint64_t now_ms)
 {
-	if (n->users == 0 || endpoint_is_multicast(&n->addr) || now_ms < n->due_ms)
-		return;
 	if (n->state == NEIGHBOUR_REACHABLE || n->state == NEIGHBOUR_STALE) {
 		n->state = NEIGHBOUR_PROBE;
 		n->probes = 0;
@@ -200,6 +211,21 @@ static void neighbour_check(struct relay *relay, struct neighbour *n, uint64_t n
 	neighbour_solicit(relay, n, now_ms);
 }
 
+void neighbour_doubt(struct relay *relay, uint8_t port)
+{
+	struct neighbour_table *table = &relay->neighbours;
+	for (uint32_t i = 0; i < table->n_touched; i++) {
+		struct neighbour *n = &table->entries[i];
+		if (n->port != port || n->users == 0)
+			continue;
+		n->due_ms = 0;
+		if (n->state == NEIGHBOUR_INCOMPLETE)
+			continue;
+		n->state = NEIGHBOUR_PROBE;
+		n->probes = NEIGHBOUR_UNICAST_PROBES;
+	}
+}
+
 void neighbour_tick(struct relay *relay, uint64_t now_ms)
 {
 	struct neighbour_table *table = &relay->neighbours;
@@ -207,8 +233,13 @@ void neighbour_tick(struct relay *relay, uint64_t now_ms)
 		return;
 	table->tick_ms = now_ms + NEIGHBOUR_TICK_MS;
 	uint32_t n = RTE_MIN(table->n_touched, (uint32_t)NEIGHBOUR_TICK_ENTRIES);
-	for (uint32_t i = 0; i < n; i++) {
+	unsigned solicits = 0;
+	for (uint32_t i = 0; i < n && solicits < NEIGHBOUR_TICK_SOLICITS; i++) {
 		table->cursor = (table->cursor + 1) % table->n_touched;
-		neighbour_check(relay, &table->entries[table->cursor], now_ms);
+		struct neighbour *neighbour = &table->entries[table->cursor];
+		if (!neighbour_is_due(neighbour, now_ms))
+			continue;
+		neighbour_check(relay, neighbour, now_ms);
+		solicits++;
 	}
 }

@@ -17,11 +17,20 @@
 struct relay;
 
 enum {
-	NEIGHBOUR_RETRY_MS = 1000,      // between solicitations of one that does not answer
-	NEIGHBOUR_REACHABLE_MS = 30000, // between checks of one that answered (RFC 4861 10)
-	NEIGHBOUR_DELAY_MS = 5000,      // before a stale one is probed (RFC 4861 10)
-	NEIGHBOUR_PROBES = 3,           // unanswered probes before its address is forgotten
+	NEIGHBOUR_RETRY_MS = 1000, // between solicitations of one that does not answer
+	// Between checks of one that answered. RFC 4861 10 has 30 s, and 5 s until a stale one is probed, for hosts
+	// whose connections tell them that packets arrive (7.3.1). RTP tells nothing.
+	NEIGHBOUR_CHECK_MS = 1000,
+	NEIGHBOUR_PROBE_MS = 200,     // between the first NEIGHBOUR_QUICK_PROBES of a check
+	NEIGHBOUR_UNICAST_PROBES = 2, // unanswered, then all hosts are asked who has the address
+	NEIGHBOUR_QUICK_PROBES = 4,
+	NEIGHBOUR_PROBES = 5,      // unanswered probes before its address is forgotten
 	NEIGHBOUR_HOLD_PROBES = 2, // unanswered solicitations before packets no longer wait for it
+	// At most so many solicitations are due in a tick: 10,000 a second, one for each of 10,000 neighbours. With
+	// more each is checked less often.
+	NEIGHBOUR_TICK_MS = 10,
+	NEIGHBOUR_TICK_SOLICITS = 100,
+	NEIGHBOUR_TICK_ENTRIES = 2000, // looked at in a tick
 };
 
 int neighbour_table_init(struct neighbour_table *table, uint32_t size);
@@ -43,8 +52,13 @@ struct neighbour_claim {
 	bool override;             // another address than the one that is known takes its place
 };
 
-// Notes a claim about an address that is in use (RFC 4861 7.2.5); others are ignored. Control thread.
+// Notes a claim about an address that is in use (RFC 4861 7.2.5); others are ignored. Another link-layer address
+// than the known one is told as news, and probed at once: if nobody answers there all hosts are asked. Control thread.
 void neighbour_hear(struct relay *relay, uint8_t port, const struct neighbour_claim *claim);
 
-// Solicits the neighbours that are due. Control thread, several times a second.
+// What is known of a port's neighbours may be wrong: has all of them asked anew, by broadcast or multicast. Packets
+// go on to where they were. Control thread.
+void neighbour_doubt(struct relay *relay, uint8_t port);
+
+// Solicits the neighbours that are due. Control thread, about once a millisecond.
 void neighbour_tick(struct relay *relay, uint64_t now_ms);

@@ -14,7 +14,8 @@
 struct relay;
 
 enum news_type {
-	NEWS_CONFLICT, // somebody has an address of the port: port, addr, mac
+	NEWS_CONFLICT,        // somebody has an address of the port: port, addr, mac
+	NEWS_NEIGHBOUR_MOVED, // a next hop has another link-layer address: port, addr, mac
 	NEWS_PATH_MTU, // a packet to a leg was larger than its path takes: addr, leg, serial, mtu
 	NEWS_UNREACHABLE, // a packet to a leg did not arrive: addr, leg, serial, reason
 };

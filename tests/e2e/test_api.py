@@ -220,9 +220,9 @@ def fill_a_queue(call):
         call.lmr.recv(2000)
 
 
-def claim_address(call):
-    """By ARP, as if it were 10.77.1.1."""
-    mac, it = mac_octets("02:77:00:00:bb:02"), socket.inet_aton("10.77.1.1")
+def claim_address(call, host="10.77.1.1", mac="02:77:00:00:bb:02"):
+    """By ARP, as if it were that host."""
+    mac, it = mac_octets(mac), socket.inet_aton(host)
     with Tap(call.lab, "ran") as wire:
         wire.socket.send(b"\xff" * 6 + mac + struct.pack(">HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + mac + it + bytes(6) + it)
 
@@ -243,12 +243,22 @@ def stop_listening(call):
     call.say(call.sender().protect(b"hello?"))
 
 
+def move_a_host(call):
+    """By ARP, as if 10.77.1.2, which the relay has just sent to, were elsewhere; and back."""
+    call.talker.settimeout(PATIENCE)
+    call.lmr.sendto(mcx.rtp(1, 1, b"hello"), ("10.77.2.1", 6000))
+    call.talker.recv(2000)
+    claim_address(call, "10.77.1.2")
+    claim_address(call, "10.77.1.2", "02:77:00:00:01:02")
+
+
 STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learned": send_from_elsewhere,
            "key.activated": let_key_live, "key.expired": let_key_live, "key.unknown": take_key_away,
            "auth.failing": forge, "ssrc.collision": speak_under_anothers_ssrc,
            "rtcp.unencrypted": control_in_clear, "overload": fill_a_queue,
            "address.conflict": claim_address, "path.mtu": send_what_a_router_refuses,
-           "path.unreachable": stop_listening}
+           "path.unreachable": stop_listening,
+           "neighbour.moved": move_a_host}
 
 
 @pytest.mark.parametrize("kind", noticed())

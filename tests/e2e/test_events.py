@@ -23,7 +23,8 @@ from test_tls import TlsControl, certificates, client_context, own_lab, served  
 ALICE, BOB = "sip:alice@mcptt.example.org", "sip:bob@mcptt.example.org"
 TYPES = ["media.started", "media.timeout", "leg.learned", "key.activated", "key.expired", "key.unknown",
          "auth.failing", "ssrc.collision", "rtcp.unencrypted", "overload", "address.conflict",
-         "path.mtu", "path.unreachable"]
+         "path.mtu", "path.unreachable",
+         "neighbour.moved"]
 
 
 class Subscriber:

@@ -231,6 +231,19 @@ def test_peer_restarts_with_another_mac(own_relay, own_lab, family):
         repeat_until(b, a, mcx.rtp(1, 2, b"welcome"))
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_next_hop_changes_its_mac_silently(own_relay, own_lab, family):
+    """It tells nobody, and says nothing itself: one-way media goes on."""
+    mac = f"02:77:00:00:99:0{family}"
+    with lab_module.Client(own_lab, "ran", family) as a, lab_module.Client(own_lab, "core", family) as b:
+        apply(own_relay, "silent", [a.leg("a"), b.leg("b")])
+        repeat_until(a, b, mcx.rtp(1, 1, b"before"))
+        own_lab.ip("core", "link", "set", "eth0", "address", mac)
+        repeat_until(a, b, mcx.rtp(1, 2, b"after"))
+    host = own_lab.sides["core"].host4 if family == 4 else own_lab.sides["core"].host6
+    wait_for(own_relay.log_text, lambda text: f'neighbour.moved port="core" host={host} mac={mac}' in text, "a line")
+
+
 def test_gratuitous_arp_moves_a_peer(own_relay, own_lab):
     """A standby takes the address over and says so once (RFC 5227 3); it asks nothing."""
     side = own_lab.sides["ran"]

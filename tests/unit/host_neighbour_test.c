@@ -77,6 +77,15 @@ static void expect_silence(void)
 	assert_int_equal(take_sent(octets), 0);
 }
 
+static const struct rte_ether_addr broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+static void expect_solicitation(const struct rte_ether_addr *to)
+{
+	uint8_t octets[FRAME_MAX];
+	assert_int_not_equal(take_sent(octets), 0);
+	assert_memory_equal(octets, to, 6);
+}
+
 static void hear(const uint8_t *frame, uint16_t len)
 {
 	struct rte_mbuf *mbuf = lab_raw_frame(&lab, 0, frame, len);
@@ -160,6 +169,18 @@ static void expect_mac(const struct neighbour *n, const struct rte_ether_addr *m
 	assert_int_equal(is_known, mac != NULL);
 	if (mac)
 		assert_memory_equal(&known, mac, sizeof(known));
+}
+
+// That, and nothing else, is news.
+static void expect_moved(const char *addr, const struct rte_ether_addr *mac)
+{
+	struct endpoint host = endpoint_of(addr);
+	assert_int_equal(lab.relay.news->n, 1);
+	const struct news *news = &lab.relay.news->news[0];
+	assert_int_equal(news->type, NEWS_NEIGHBOUR_MOVED);
+	assert_true(endpoint_same_addr(&news->addr, &host));
+	assert_memory_equal(&news->mac, mac, 6);
+	lab.relay.news->n = 0;
 }
 
 // A tick when the time of the neighbour's state is over.
@@ -307,7 +328,7 @@ static void stays_while_it_answers(void **state)
 	}
 }
 
-static void is_forgotten_after_three_probes(void **state)
+static void is_forgotten_when_nobody_answers(void **state)
 {
 	(void)state;
 	struct neighbour *n = take("10.0.0.50");
@@ -319,15 +340,137 @@ static void is_forgotten_after_three_probes(void **state)
 	}
 	expect_mac(n, NULL);
 	assert_int_equal(n->state, NEIGHBOUR_INCOMPLETE);
-	uint8_t octets[FRAME_MAX];
-	static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 	for (unsigned i = 0; i < 2 + NEIGHBOUR_PROBES; i++) {
-		assert_int_not_equal(take_sent(octets), 0);
-		bool first_or_last = i == 0 || i == 1 + NEIGHBOUR_PROBES;
-		assert_memory_equal(octets, first_or_last ? broadcast : mac_a.addr_bytes, 6);
+		bool to_it = i == 1 || i == 2;
+		expect_solicitation(to_it ? &mac_a : &broadcast);
 	}
 	expect_silence();
 	give_back(n);
+}
+
+// The milliseconds after an answer at which it is solicited next, and each time to whom: at most n, as long as nothing
+// is heard.
+static unsigned solicitations_after(
+	struct neighbour *n, uint64_t for_ms, uint64_t at_ms[], struct rte_ether_addr to[])
+{
+	uint8_t octets[FRAME_MAX];
+	unsigned sent = 0;
+	uint64_t answered_ms = n->due_ms - NEIGHBOUR_CHECK_MS;
+	for (uint64_t ms = 0; ms < for_ms; ms++) {
+		neighbour_tick(&lab.relay, answered_ms + ms);
+		if (take_sent(octets) == 0)
+			continue;
+		at_ms[sent] = ms;
+		memcpy(&to[sent++], octets, 6);
+	}
+	return sent;
+}
+
+// Nothing tells that a next hop has another link-layer address than a second ago, but that it does not answer there:
+// all hosts are asked in time for media to go on within two seconds, and until then packets go where it was.
+static void silent_change_is_noticed_within_two_seconds(void **state)
+{
+	static const char *const hosts[] = {HOST6, "10.0.0.50"};
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t at_ms[16];
+		struct rte_ether_addr to[16];
+		struct neighbour *n = take(hosts[i]);
+		uint8_t octets[FRAME_MAX];
+		assert_int_not_equal(take_sent(octets), 0);
+		neighbour_hear(&lab.relay, 0,
+			&(struct neighbour_claim){
+				.addr = n->addr, .mac = mac_a, .solicited = true});
+		lab.relay.neighbours.tick_ms = 0;
+		unsigned sent = solicitations_after(n, 1700, at_ms, to);
+		assert_int_equal(sent, NEIGHBOUR_QUICK_PROBES);
+		for (unsigned s = 0; s < sent; s++)
+			assert_int_equal(rte_is_same_ether_addr(&to[s], &mac_a),
+				s < NEIGHBOUR_UNICAST_PROBES);
+		assert_true(at_ms[0] >= 1000 && at_ms[NEIGHBOUR_UNICAST_PROBES] < 1500);
+		expect_mac(n, &mac_a);
+		if (i == 0)
+			hear_nd(&(struct nd){ND_ADVERTISEMENT, SOLICITED | OVERRIDE, 2, HOST6,
+				"2001:db8::1", HOST6, mac_b, mac_b});
+		else
+			hear_arp(2, &mac_b, hosts[i], "10.0.0.1");
+		expect_mac(n, &mac_b);
+		expect_moved(hosts[i], &mac_b);
+		give_back(n);
+	}
+}
+
+// Whoever says that it is elsewhere is probed there at once; if he does not answer, it comes back.
+static void claims_are_probed_at_once(void **state)
+{
+	(void)state;
+	struct neighbour *n = take("10.0.0.50");
+	expect_solicitation(&broadcast);
+	hear_arp(2, &mac_a, "10.0.0.50", "10.0.0.1");
+	hear_arp(1, &mac_b, "10.0.0.50", "10.0.0.50");
+	expect_mac(n, &mac_b);
+	expect_moved("10.0.0.50", &mac_b);
+	assert_true(n->due_ms <= clock_now_ms());
+	for (unsigned i = 0; i <= NEIGHBOUR_UNICAST_PROBES; i++) {
+		let_time_pass(n);
+		expect_solicitation(i < NEIGHBOUR_UNICAST_PROBES ? &mac_b : &broadcast);
+	}
+	hear_arp(2, &mac_a, "10.0.0.50", "10.0.0.1");
+	expect_mac(n, &mac_a);
+	assert_int_equal(n->state, NEIGHBOUR_REACHABLE);
+	expect_moved("10.0.0.50", &mac_a);
+	give_back(n);
+}
+
+// However many are due at once.
+static void solicitations_are_paced(void **state)
+{
+	enum { HOSTS = 3 * NEIGHBOUR_TICK_SOLICITS };
+	uint8_t octets[FRAME_MAX];
+	unsigned sent, all = 0;
+	(void)state;
+	neighbour_table_fini(&lab.relay.neighbours);
+	assert_int_equal(neighbour_table_init(&lab.relay.neighbours, HOSTS), 0);
+	for (unsigned i = 0; i < HOSTS; i++) {
+		struct endpoint addr = {.family = AF_INET, .addr = {10, 0, 1, 0}};
+		addr.addr[2] += (uint8_t)(i >> 8);
+		addr.addr[3] = (uint8_t)i;
+		neighbour_take(&lab.relay, 0, &addr);
+	}
+	while (take_sent(octets) > 0)
+		;
+	uint64_t now_ms = clock_now_ms() + NEIGHBOUR_RETRY_MS;
+	for (unsigned ms = 0; ms < 3 * NEIGHBOUR_TICK_MS; ms++) {
+		neighbour_tick(&lab.relay, now_ms + ms);
+		for (sent = 0; take_sent(octets) > 0; sent++)
+			;
+		assert_true(sent <= NEIGHBOUR_TICK_SOLICITS);
+		all += sent;
+	}
+	assert_int_equal(all, HOSTS);
+}
+
+// The port has another interface: all are asked anew, and packets go on meanwhile.
+static void doubt_asks_all(void **state)
+{
+	(void)state;
+	struct neighbour *known = take("10.0.0.50"), *unknown = take("10.0.0.51");
+	expect_solicitation(&broadcast);
+	expect_solicitation(&broadcast);
+	hear_arp(2, &mac_a, "10.0.0.50", "10.0.0.1");
+	neighbour_doubt(&lab.relay, 1);
+	lab.relay.neighbours.tick_ms = 0;
+	neighbour_tick(&lab.relay, clock_now_ms());
+	expect_silence();
+	neighbour_doubt(&lab.relay, 0);
+	lab.relay.neighbours.tick_ms = 0;
+	neighbour_tick(&lab.relay, clock_now_ms());
+	expect_solicitation(&broadcast);
+	expect_solicitation(&broadcast);
+	expect_silence();
+	expect_mac(known, &mac_a);
+	give_back(known);
+	give_back(unknown);
 }
 
 // RFC 826: what a packet says of its sender is noted, whoever it is for; only a reply to the relay proves that the
@@ -504,7 +647,11 @@ int main(void)
 		test(solicitation_without_an_option),
 		test(solicitation_moves_its_sender),
 		test(stays_while_it_answers),
-		test(is_forgotten_after_three_probes),
+		test(is_forgotten_when_nobody_answers),
+		test(silent_change_is_noticed_within_two_seconds),
+		test(claims_are_probed_at_once),
+		test(solicitations_are_paced),
+		test(doubt_asks_all),
 		test(arp_packets),
 		test(own_addresses_are_announced_twice),
 		test(conflicts_are_told_and_defended),
