@@ -4,6 +4,7 @@
 #include "confine/syscall_filter.h"
 
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -73,9 +74,10 @@ static const struct driver {
 	bool any_ioctl; // on /dev/vfio, /dev/net/tun, uverbs
 	bool peers; // connects to the other end of the interface by a Unix socket, again and again
 	bool netlink;  // asks and sets links
+	bool moves;    // takes an interface that was made again: binds packet sockets to it
 	bool gives_up; // tries to take its XDP program off the interface, and can do without
 } drivers[] = {
-	{.prefix = "net_af_packet"}, {.prefix = "net_null"}, {.prefix = "net_pcap"},
+	{.prefix = "net_af_packet", .moves = true}, {.prefix = "net_null"}, {.prefix = "net_pcap"},
 	{.prefix = "net_ring"}, {.prefix = "net_af_xdp", .gives_up = true},
 	{.prefix = "net_memif", .peers = true},
 	{.prefix = "net_tap", .any_ioctl = true, .netlink = true},
@@ -123,6 +125,7 @@ static struct driver driver_union(const char *const devices[], unsigned n)
 		all.any_ioctl |= one->any_ioctl;
 		all.peers |= one->peers;
 		all.netlink |= one->netlink;
+		all.moves |= one->moves;
 		all.gives_up |= one->gives_up;
 	}
 	return all;
@@ -180,18 +183,18 @@ static int requests_allow(scmp_filter_ctx filter)
 
 static int driver_allow(scmp_filter_ctx filter, const struct driver *driver)
 {
-	static const int peer_calls[] = {SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(listen)};
+	static const int peer_calls[] = {SCMP_SYS(connect), SCMP_SYS(listen)};
 	const struct scmp_arg_cmp is_netlink = SCMP_A0(SCMP_CMP_EQ, AF_NETLINK);
 	int rc = driver->any_ioctl ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 0)
 				   : requests_allow(filter);
 	// The EAL logs to stderr and to syslog, for which the C library connects anew when it must.
 	if (rc == 0 && !driver->peers)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(connect), 0);
-	for (size_t i = 0; driver->peers && rc == 0 && i < 3; i++)
+	for (size_t i = 0; driver->peers && rc == 0 && i < 2; i++)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, peer_calls[i], 0);
 	if (rc == 0 && driver->netlink)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, is_netlink);
-	if (rc == 0 && driver->netlink && !driver->peers)
+	if (rc == 0 && (driver->netlink || driver->peers || driver->moves))
 		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bind), 0);
 	if (rc == 0 && driver->gives_up && !driver->netlink)
 		rc = seccomp_rule_add(
@@ -225,6 +228,25 @@ static int filter_load(scmp_filter_ctx filter)
 {
 	int rc = seccomp_load(filter);
 	return rc == -ECANCELED ? -errno : rc;
+}
+
+int syscall_filter_no_fanout(char *why, size_t why_size)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	int rc = filter ? seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW)
+			: -ENOMEM;
+	if (rc == 0)
+		rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
+	if (rc == 0) // the call is not made, and returns 0
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(setsockopt), 2,
+			SCMP_A1(SCMP_CMP_EQ, SOL_PACKET), SCMP_A2(SCMP_CMP_EQ, PACKET_FANOUT));
+	if (rc == 0)
+		rc = filter_load(filter);
+	if (filter)
+		seccomp_release(filter);
+	if (rc != 0)
+		snprintf(why, why_size, "no system call filter: %s", strerror(-rc));
+	return rc;
 }
 
 int syscall_filter_install(const char *const devices[], unsigned n, char *why, size_t why_size)

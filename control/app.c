@@ -99,6 +99,8 @@ void app_poll(struct app *app)
 		fill_ssrcs(&app->ssrcs, app->relay.workers[w], &app->ssrcs_given[w]);
 	relay_poll_network(&app->relay, now_ms);
 	network_news_tell(&app->sessions, &app->notices, rte_rdtsc());
+	if (app->relay.restart)
+		event_base_loopbreak(app->base);
 	sessions_follow(&app->sessions, clock_now_ns() + FOLLOW_NS);
 	retire_poll(&app->retire);
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {

@@ -36,7 +36,9 @@ static const char usage[] =
 	"\n"
 	"Runs in the foreground until SIGTERM or SIGINT. Log lines go to stderr; one line on "
 	"stdout says\n"
-	"that it forwards. Exit status 0 after a signal, 1 if it could not start.\n";
+	"that it forwards. Exit status 0 after a signal, 1 if it could not start, 75 if it must "
+	"be\n"
+	"started anew.\n";
 
 struct arguments {
 	const char *config;

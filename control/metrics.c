@@ -181,6 +181,12 @@ static void write_ports(struct evbuffer *out, const struct relay *relay)
 	for (unsigned p = 0; p < relay->n_ports; p++)
 		evbuffer_add_printf(out, "mcxrelay_port_link_up{port=\"%s\"} %d\n",
 			label(relay->ports[p].name, name), port_link_is_up(&relay->ports[p]));
+	family(out, "mcxrelay_port_interfaces_found", "counter", "",
+		"Interfaces that took the place of one that was deleted.");
+	for (unsigned p = 0; p < relay->n_ports; p++)
+		evbuffer_add_printf(out,
+			"mcxrelay_port_interfaces_found_total{port=\"%s\"} %" PRIu64 "\n",
+			label(relay->ports[p].name, name), relay->ports[p].n_found);
 	family(out, "mcxrelay_port", "info", "", "The device behind each port.");
 	char device[LABEL_SIZE];
 	for (unsigned p = 0; p < relay->n_ports; p++)

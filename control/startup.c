@@ -4,6 +4,7 @@
 #include "control/startup.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include "base/secmem.h"
 #include "confine/confine.h"
 #include "confine/privilege.h"
+#include "confine/syscall_filter.h"
 #include "control/app.h"
 #include "control/eal.h"
 #include "control/listeners.h"
@@ -63,12 +65,32 @@ static struct port_options port_options_of(const struct config_port *port)
 	return options;
 }
 
+// The relay is opened in a thread of its own, so that what is forbidden there ends with it.
+struct opening {
+	struct relay *relay;
+	const struct relay_options *options;
+	char why[512];
+	int rc;
+};
+
+// A single queue's socket can be moved to an interface that is made again, if it shares frames with no other.
+static void *opening_run(void *arg)
+{
+	struct opening *opening = arg;
+	if (opening->options->n_workers == 1)
+		opening->rc = syscall_filter_no_fanout(opening->why, sizeof(opening->why));
+	if (opening->rc == 0)
+		opening->rc = relay_open(
+			opening->relay, opening->options, opening->why, sizeof(opening->why));
+	return NULL;
+}
+
 static int relay_open_configured(
 	struct app *app, const struct config *config, const struct cipher *cipher)
 {
 	unsigned lcores[RELAY_WORKERS_MAX], n = 0, lcore = LCORE_ID_ANY;
 	struct port_options ports[PORT_MAX] = {};
-	char why[512], quoted[LOG_QUOTED_SIZE];
+	char quoted[LOG_QUOTED_SIZE];
 	while (n < config->n_workers && (lcore = rte_get_next_lcore(lcore, 1, 0)) < RTE_MAX_LCORE)
 		lcores[n++] = lcore;
 	if (n < config->n_workers) {
@@ -90,11 +112,19 @@ static int relay_open_configured(
 		.max_legs = config->limits.legs,
 		.max_streams = config->limits.streams,
 	};
-	int rc = relay_open(&app->relay, &options, why, sizeof(why));
+	struct opening opening = {.relay = &app->relay, .options = &options};
+	pthread_t thread;
+	int rc = -pthread_create(&thread, NULL, opening_run, &opening);
+	if (rc == 0) {
+		pthread_join(thread, NULL);
+		rc = opening.rc;
+	} else {
+		snprintf(opening.why, sizeof(opening.why), "no thread: %s", strerror(-rc));
+	}
 	for (unsigned i = 0; i < config->n_ports; i++)
 		free((void *)(uintptr_t)ports[i].prefixes);
 	if (rc != 0)
-		log_error("relay_not_opened reason=%s", log_quoted(quoted, why));
+		log_error("relay_not_opened reason=%s", log_quoted(quoted, opening.why));
 	return rc;
 }
 
@@ -309,7 +339,7 @@ static int control_run(struct app *app, const struct config *config)
 	signal(SIGINT, SIG_IGN);
 	// What libevent put off of connections that are closed.
 	event_base_loop(app->base, EVLOOP_NONBLOCK);
-	return 0;
+	return app->relay.restart ? STARTUP_RESTART : 0;
 }
 
 static int forward(struct app *app, const struct config *config)
@@ -360,5 +390,5 @@ int startup_run(const struct config *config)
 	}
 	rte_eal_cleanup();
 	eal_arguments_free();
-	return rc == 0 ? 0 : 1;
+	return rc < 0 ? 1 : rc;
 }

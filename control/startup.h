@@ -7,5 +7,8 @@
 
 // The relay from its start to its end: what is opened, given up, run and closed, in this order.
 
-// Until a signal ends it. Returns the exit status.
+// EX_TEMPFAIL of sysexits(3): a port cannot go on in this process, but in the next.
+enum { STARTUP_RESTART = 75 };
+
+// Until a signal ends it, or a port that needs a restart. Returns the exit status.
 int startup_run(const struct config *config);

@@ -111,10 +111,14 @@ static struct port_l2_source l2_source(const struct port *port, uint16_t ether_t
 
 void port_set_mac(struct port *port, const struct rte_ether_addr *mac)
 {
+	uint8_t at = !atomic_load_explicit(&port->l2_at, memory_order_relaxed);
 	port->mac = *mac;
-	port->l2_len = RTE_ETHER_HDR_LEN + (port->vlan != 0 ? RTE_VLAN_HLEN : 0);
-	port->l2_ipv4 = l2_source(port, RTE_ETHER_TYPE_IPV4);
-	port->l2_ipv6 = l2_source(port, RTE_ETHER_TYPE_IPV6);
+	port->l2[at] = (struct port_l2){
+		.mac = *mac,
+		.ipv4 = l2_source(port, RTE_ETHER_TYPE_IPV4),
+		.ipv6 = l2_source(port, RTE_ETHER_TYPE_IPV6),
+	};
+	atomic_store_explicit(&port->l2_at, at, memory_order_release);
 }
 
 // Drivers that send and receive through the kernel's interface.
@@ -132,7 +136,7 @@ static int kernel_prepare(struct port *port, const struct rte_eth_dev_info *info
 	if (!port->interface)
 		return -errno;
 	return strcmp(info->driver_name, "net_af_packet") == 0
-		       ? interface_cut_service_tags(info->if_index)
+		       ? interface_cut_service_tags(port->interface)
 		       : 0;
 }
 
@@ -225,6 +229,7 @@ int port_open(struct port *port, const struct port_options *options, unsigned n_
 	*port = (struct port){
 		.vlan = options->vlan,
 		.mtu = options->mtu,
+		.l2_len = RTE_ETHER_HDR_LEN + (options->vlan != 0 ? RTE_VLAN_HLEN : 0),
 		.udp_first = options->udp_first,
 		.udp_last = options->udp_last,
 		.gateway = options->gateway,
@@ -247,6 +252,11 @@ int port_open(struct port *port, const struct port_options *options, unsigned n_
 	if (rc != 0)
 		port_close(port);
 	return rc;
+}
+
+bool port_is_gone(const struct port *port)
+{
+	return port->interface && interface_is_gone(port->interface);
 }
 
 bool port_link_is_up(const struct port *port)

@@ -56,6 +56,12 @@ struct port_l2_source {
 	uint8_t octets[PORT_L2_SOURCE_LEN]; // without a VLAN the last 4 are unused
 };
 
+// What all frames that the port sends have of it, and those that it takes.
+struct port_l2 {
+	struct rte_ether_addr mac;
+	struct port_l2_source ipv4, ipv6;
+};
+
 struct port {
 	char name[PORT_NAME_MAX];
 	char device[PORT_DEVICE_MAX];
@@ -66,13 +72,16 @@ struct port {
 	uint16_t udp_first, udp_last; // that the relay picks from for legs
 	uint16_t n_rx_queues, n_tx_queues;
 	uint8_t l2_len;            // octets of an Ethernet header: 14, or 18 with a VLAN
-	struct rte_ether_addr mac; // set by port_set_mac(), as the next
-	struct port_l2_source l2_ipv4, l2_ipv6;
+	_Atomic uint8_t l2_at;     // of l2, the one that counts. control: rw, worker: ro
+	struct port_l2 l2[2];      // written by port_set_mac(), as the next
+	struct rte_ether_addr mac; // Control
 	struct port_address *addresses;
 	unsigned n_addresses;
 	struct endpoint gateway, gateway6;
 	// Control: rw, worker: ro
 	_Atomic bool down;
+	bool lost; // of host/link_watch.c: its interface was, and no other has run since. Control
+	uint64_t n_found; // times that another took the place of one that was lost. Control
 	// Of host/own_address.c, in ms of clock_now_ms(). Control
 	uint64_t announce_ms, defend_ms; // when addresses are announced next, and may be defended
 	uint8_t announcements;           // left
@@ -84,8 +93,18 @@ struct port {
 int port_open(struct port *port, const struct port_options *options, unsigned n_workers,
 	struct rte_mempool *pool, char *why, size_t why_size);
 
-// Makes an address the one that the port sends from. Before the workers run; port_open() does it with the device's own.
+// Makes an address the one that the port sends from. port_open() does it with the device's own. Where workers run a grace
+// period has passed since the last call. Main thread.
 void port_set_mac(struct port *port, const struct rte_ether_addr *mac);
+
+// What frames of the port have of its address. Any thread.
+static inline const struct port_l2 *port_l2(const struct port *port)
+{
+	return &port->l2[atomic_load_explicit(&port->l2_at, memory_order_acquire)];
+}
+
+// Whether the kernel has the port's interface no more; false of a device that is not the kernel's. Control thread.
+bool port_is_gone(const struct port *port);
 
 // Whether the port's link is up. Control thread.
 bool port_link_is_up(const struct port *port);

@@ -50,7 +50,8 @@ static inline bool dest_is_ipv4(const struct fanout_dest *dest)
 static inline void ethernet_write(
 	const struct port *port, uint64_t next_hop, bool ipv4, uint8_t *frame)
 {
-	const struct port_l2_source *source = ipv4 ? &port->l2_ipv4 : &port->l2_ipv6;
+	const struct port_l2 *l2 = port_l2(port);
+	const struct port_l2_source *source = ipv4 ? &l2->ipv4 : &l2->ipv6;
 	memcpy(frame, &next_hop, RTE_ETHER_ADDR_LEN);
 	if (port->l2_len == RTE_ETHER_HDR_LEN)
 		memcpy(frame + RTE_ETHER_ADDR_LEN, source, RTE_ETHER_HDR_LEN - RTE_ETHER_ADDR_LEN);

@@ -65,7 +65,7 @@ static inline struct endpoint frame_destination(const struct frame *f)
 static inline bool frame_is_for_another(const uint8_t *frame, const struct port *port)
 {
 	return !(frame[0] & RTE_ETHER_GROUP_ADDR) &&
-	       memcmp(frame, &port->mac, RTE_ETHER_ADDR_LEN) != 0;
+	       memcmp(frame, &port_l2(port)->mac, RTE_ETHER_ADDR_LEN) != 0;
 }
 
 // A tag other than that of IEEE 802.1Q is that of another network, whatever its number.

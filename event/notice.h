@@ -28,7 +28,9 @@ struct subscriptions;
 	_(ADDRESS_CONFLICT, "address.conflict", 10, true)                                          \
 	_(PATH_MTU, "path.mtu", 10, true)                                                          \
 	_(PATH_UNREACHABLE, "path.unreachable", 10, true)                                          \
-	_(NEIGHBOUR_MOVED, "neighbour.moved", 10, true)
+	_(NEIGHBOUR_MOVED, "neighbour.moved", 10, true)                                            \
+	_(PORT_DOWN, "port.down", 0, true)                                                         \
+	_(PORT_UP, "port.up", 0, false)
 
 enum notice_type {
 #define _(name, label, seconds, warning) NOTICE_##name,

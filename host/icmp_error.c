@@ -255,7 +255,7 @@ void icmp_error_hear(struct relay *relay, uint8_t port, const uint8_t *packet, u
 	const struct news news = {
 		.type = error.too_big ? NEWS_PATH_MTU : NEWS_UNREACHABLE,
 		.port = port,
-		.reason = error.reason,
+		.unreachable = error.reason,
 		.mtu = error.too_big ? error_mtu(&error) : 0,
 		.leg = leg->index,
 		.serial = leg->serial,

@@ -131,15 +131,29 @@ static struct multicast_group *group_add(struct multicast *multicast, const stru
 	return group;
 }
 
-// Joined or left: the next tick reports it, and once more later.
-static void group_changed(struct multicast *multicast, struct multicast_group *group)
+// The next tick reports it, and once more later.
+static void group_report(struct multicast *multicast, struct multicast_group *group)
 {
-	group->answer_ms = 0;
-	multicast->changed = true;
 	if (!group_is_reported(&group->addr))
 		return;
 	group->changes = MULTICAST_ROBUSTNESS;
 	host_of(multicast, &group->addr)->change_ms = clock_now_ms();
+}
+
+// Joined or left.
+static void group_changed(struct multicast *multicast, struct multicast_group *group)
+{
+	group->answer_ms = 0;
+	multicast->changed = true;
+	group_report(multicast, group);
+}
+
+void multicast_report_again(struct relay *relay, uint8_t port)
+{
+	struct multicast *multicast = &relay->multicast[port];
+	for (uint32_t i = 0; i < multicast->n_groups; i++)
+		if (multicast->groups[i]->users > 0)
+			group_report(multicast, multicast->groups[i]);
 }
 
 struct multicast_group *multicast_join(

@@ -87,6 +87,9 @@ void multicast_leave(struct relay *relay, uint8_t port, struct multicast_group *
 // multicast_table_free() when no worker reads it any more; NULL if there is nothing to free.
 struct multicast_table *multicast_publish(struct relay *relay, uint8_t port);
 
+// Has all memberships of a port reported as if they were new: whoever kept them may have lost them.
+void multicast_report_again(struct relay *relay, uint8_t port);
+
 // A query came: has it answered after a random part of its time.
 void multicast_asked(struct relay *relay, uint8_t port, const struct multicast_query *query);
 

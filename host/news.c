@@ -7,7 +7,8 @@
 
 void news_add(struct relay *relay, const struct news *news)
 {
-	if (relay->news->n < NEWS_MAX)
+	bool strangers = news->type != NEWS_PORT_DOWN && news->type != NEWS_PORT_UP;
+	if (relay->news->n < (strangers ? NEWS_STRANGERS_MAX : NEWS_MAX))
 		relay->news->news[relay->news->n++] = *news;
 }
 

@@ -16,8 +16,10 @@ struct relay;
 enum news_type {
 	NEWS_CONFLICT,        // somebody has an address of the port: port, addr, mac
 	NEWS_NEIGHBOUR_MOVED, // a next hop has another link-layer address: port, addr, mac
+	NEWS_PORT_DOWN,       // nothing can be sent or received: port, reason
+	NEWS_PORT_UP,         // it can again: port, reason
 	NEWS_PATH_MTU, // a packet to a leg was larger than its path takes: addr, leg, serial, mtu
-	NEWS_UNREACHABLE, // a packet to a leg did not arrive: addr, leg, serial, reason
+	NEWS_UNREACHABLE, // a packet to a leg did not arrive: addr, leg, serial, unreachable
 };
 
 // Why a packet did not arrive, and the name of that in the control API.
@@ -38,16 +40,21 @@ enum unreachable_reason {
 struct news {
 	uint8_t type; // enum news_type
 	uint8_t port;
-	uint8_t reason;       // enum unreachable_reason
+	uint8_t unreachable;  // enum unreachable_reason
 	uint16_t mtu;         // octets of an IP packet
 	uint32_t leg, serial; // of the leg's index
 	struct endpoint addr; // the port's address, or of whoever says it; port unused
 	struct rte_ether_addr mac;
+	const char *reason; // constant; NULL: none
 };
 
-enum { NEWS_MAX = 64 };
+enum {
+	NEWS_STRANGERS_MAX = 64, // of what others say
+	NEWS_MAX = 128,
+};
 
-// In the order in which they came; what finds it full is lost: strangers cannot make more of it.
+// In the order in which they came; what finds it full is lost: strangers cannot make more of it, and leave room for
+// the rest.
 struct news_list {
 	uint32_t n;
 	struct news news[NEWS_MAX];

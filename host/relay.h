@@ -22,7 +22,7 @@ struct relay_options {
 	uint32_t max_keys, max_legs, max_streams;
 };
 
-// Opens ports and tables; no worker runs yet. 0, or -errno with a sentence in why. Main thread.
+// Opens ports and tables; no worker runs yet. 0, or -errno with a sentence in why. Main thread, or one that it waits for.
 // Needs an initialised EAL.
 int relay_open(
 	struct relay *relay, const struct relay_options *options, char *why, size_t why_size);

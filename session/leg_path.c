@@ -56,7 +56,7 @@ void leg_path_hear(struct sessions *sessions, const struct news *news, uint64_t 
 		path_hear_mtu(sessions, leg, news, now);
 		return;
 	}
-	leg->path->reason = news->reason;
+	leg->path->reason = news->unreachable;
 	leg->path->error_from = news->addr;
 	sessions->watches[leg->index].errors++;
 }

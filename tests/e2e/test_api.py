@@ -15,7 +15,7 @@ import pytest
 import mcx
 import process
 import schema
-from lab import PATIENCE, ROOT, RpcError, Side
+from lab import PATIENCE, ROOT, RpcError, Side, wait_for
 from tap import Tap, fragmentation_needed, mac_octets
 from test_events import Subscriber
 from test_schema import noticed, served
@@ -252,13 +252,20 @@ def move_a_host(call):
     claim_address(call, "10.77.1.2", "02:77:00:00:01:02")
 
 
+def pull_the_cable(call):
+    """For a moment."""
+    call.lab.ip("relay", "link", "set", "veth-ran", "down")
+    wait_for(call.relay.log_text, lambda text: "port_down port=ran" in text, "a line")
+    call.lab.ip("relay", "link", "set", "veth-ran", "up")
+
+
 STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learned": send_from_elsewhere,
            "key.activated": let_key_live, "key.expired": let_key_live, "key.unknown": take_key_away,
            "auth.failing": forge, "ssrc.collision": speak_under_anothers_ssrc,
            "rtcp.unencrypted": control_in_clear, "overload": fill_a_queue,
            "address.conflict": claim_address, "path.mtu": send_what_a_router_refuses,
            "path.unreachable": stop_listening,
-           "neighbour.moved": move_a_host}
+           "neighbour.moved": move_a_host, "port.down": pull_the_cable, "port.up": pull_the_cable}
 
 
 @pytest.mark.parametrize("kind", noticed())

@@ -504,6 +504,98 @@ def test_interface_that_is_down_for_a_while(own_relay, own_lab, end, family):
     wait_for(own_relay.log_text, lambda text: "info port_up port=core" in text, "a line")
 
 
+def made_again(lab, side, mac):
+    """The veth pair below a port and its host, deleted and made again with other link-layer addresses."""
+    lab.ip("relay", "link", "del", f"veth-{side}")
+    lab.ip("relay", "link", "add", f"veth-{side}", "address", mac + ":01", "type", "veth", "peer", "name", "eth0",
+           "netns", lab.namespace(side), "address", mac + ":02")
+    host_up(lab, side)
+    lab.ip("relay", "link", "set", f"veth-{side}", "up")
+
+
+def host_up(lab, side):
+    it = lab.sides[side]
+    lab.ip(side, "link", "set", "eth0", "up")
+    lab.ip(side, "addr", "replace", f"{it.host4}/24", "dev", "eth0")
+    lab.ip(side, "addr", "replace", f"{it.host6}/64", "dev", "eth0", "nodad")
+
+
+def to_another_namespace_and_back(lab, side, mac):
+    """It has the same name and number when it is back, and is down."""
+    lab.ip("relay", "link", "set", f"veth-{side}", "netns", lab.namespace("core" if side == "ran" else "ran"))
+    lab.ip("core" if side == "ran" else "ran", "link", "set", f"veth-{side}", "netns", lab.namespace("relay"))
+    lab.ip("relay", "link", "set", f"veth-{side}", "up")
+    host_up(lab, side)
+
+
+def with_the_same_number(lab, side, mac):
+    index = lab.ip("relay", "-o", "link", "show", f"veth-{side}").split(":")[0]
+    lab.ip("relay", "link", "del", f"veth-{side}")
+    lab.ip("relay", "link", "add", f"veth-{side}", "index", index, "address", mac + ":01", "type", "veth", "peer", "name",
+           "eth0", "netns", lab.namespace(side), "address", mac + ":02")
+    host_up(lab, side)
+    lab.ip("relay", "link", "set", f"veth-{side}", "up")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("replace", [made_again, to_another_namespace_and_back, with_the_same_number])
+def test_interface_that_is_deleted_and_made_again(own_relay, own_lab, replace, family):
+    """Media goes on in both directions, in a protected call as well, and nobody states anything again."""
+    listening = own_relay.connect()
+    listening.call("events.subscribe", {"types": ["port.down", "port.up"]})
+    with lab_module.Client(own_lab, "ran", family) as a, lab_module.Client(own_lab, "core", family) as b:
+        apply(own_relay, "again", [a.leg("a"), b.leg("b")])
+        repeat_until(a, b, mcx.rtp(1, 1, b"before"))
+        for n in (1, 2):  # more than once
+            replace(own_lab, "core", f"02:77:00:0{n}:cc")
+            told = [listening.read_line()["params"] for _ in range(2)]
+            if told[0]["reason"] == "link":  # it goes down before it is deleted, which the relay may see
+                told = [told[1], listening.read_line()["params"]]
+            assert [(one["type"], one["port"], one["reason"]) for one in told] == [
+                ("port.down", "core", "interface"), ("port.up", "core", "interface")]
+            repeat_until(a, b, mcx.rtp(1, 1 + n, b"after"))
+            repeat_until(b, a, mcx.rtp(2, 1 + n, b"after"))
+        mac = next(port["mac"] for port in own_relay.call("relay.info")["ports"] if port["name"] == "core")
+        assert mac.lower() in own_lab.ip("relay", "link", "show", "veth-core")
+    listening.close()
+
+
+def test_macvlan_that_is_deleted_and_made_again(own_lab):
+    """It filters by link-layer address, and multicast."""
+    def macvlan(mac):
+        own_lab.ip("relay", "link", "add", "link", "veth-ran", "name", "macvlan0", "address", mac, "type", "macvlan",
+                   "mode", "bridge")
+        own_lab.ip("relay", "link", "set", "macvlan0", "up")
+
+    macvlan("02:77:00:00:01:77")
+    with Relay(own_lab, ports={"ran": {"interface": "macvlan0"}}) as relay:
+        own_lab.ip("relay", "link", "del", "macvlan0")
+        wait_for(relay.log_text, lambda text: "port_down port=ran reason=interface" in text, "a line")
+        macvlan("02:77:00:00:01:78")
+        wait_for(relay.log_text, lambda text: "port_up port=ran reason=interface" in text, "a line")
+        for family, group in GROUPS.items():
+            with GroupSender(own_lab, group, 30000) as radio, lab_module.Client(own_lab, "core", family) as listener:
+                apply(relay, f"group{family}", [group_leg(own_lab, "in", group, 30000), listener.leg("out")])
+                radio.send(mcx.rtp(family, 1, b"to the group"))
+                assert listener.recv() == mcx.rtp(family, 1, b"to the group")
+        with lab_module.Client(own_lab, "ran") as a, lab_module.Client(own_lab, "core") as b:
+            apply(relay, "again", [a.leg("a"), b.leg("b")])
+            repeat_until(a, b, mcx.rtp(1, 1, b"there"))
+            repeat_until(b, a, mcx.rtp(2, 1, b"and back"))
+
+
+def test_interface_made_again_below_several_queues(own_lab):
+    """The kernel does not let their sockets move: the relay ends, so that the next one opens the port."""
+    with Relay(own_lab, workers=2) as relay:
+        own_lab.ip("relay", "link", "del", "veth-core")
+        wait_for(relay.log_text, lambda text: "port_down port=core reason=interface" in text, "a line")
+        own_lab._build_side(own_lab.sides["core"])
+        assert relay.process.wait(lab_module.PATIENCE) == 75
+        wait_for(relay.log_text, lambda text: "error port_needs_restart port=core" in text, "a line")
+        relay.kill9()
+        relay.start_again()
+
+
 def fence_packets(sender, receiver):
     """What arrives until a packet that was sent now."""
     last, packets = mcx.rtp(3, 1, b"last"), []

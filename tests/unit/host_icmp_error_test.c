@@ -207,7 +207,7 @@ static void expect_news(uint32_t leg, enum news_type type, uint16_t mtu, uint8_t
 	assert_int_equal(news->serial, lab.legs[leg].serial);
 	assert_int_equal(news->mtu, mtu);
 	if (type == NEWS_UNREACHABLE)
-		assert_int_equal(news->reason, reason);
+		assert_int_equal(news->unreachable, reason);
 	assert_true(endpoint_equal(&news->addr, &router));
 	lab.relay.news->n = 0;
 }

@@ -136,7 +136,7 @@ static void hear(const char *id, enum news_type type, uint16_t mtu, uint8_t reas
 	struct news news = {
 		.type = (uint8_t)type,
 		.mtu = mtu,
-		.reason = reason,
+		.unreachable = reason,
 		.leg = leg->index,
 		.serial = leg->serial,
 		.addr = {.family = AF_INET, .addr = {10, 0, 0, 254}},
