@@ -41,11 +41,17 @@ struct config_tls {
 	char *crl;                    // path, or NULL: nobody is revoked
 };
 
+// Of a leg that states none, a second; 0: any number.
+struct config_rate {
+	uint32_t packets, octets;
+};
+
 struct config_limits {
 	uint32_t keys; // root keys, and key contexts
 	uint32_t sessions;
 	uint32_t legs;
 	uint32_t streams;
+	struct config_rate rate_mcptt, rate_mcvideo;
 };
 
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };

@@ -160,6 +160,26 @@ static const struct member metrics_members[] = {
 	{0},
 };
 
+#define RATE_MEMBERS(service)                                                                      \
+	{                                                                                          \
+		{"packets", setting_read_u32, offsetof(struct config, limits.service.packets), 0,  \
+			UINT32_MAX, OPTIONAL, NULL, NULL},                                         \
+		{"octets", setting_read_u32, offsetof(struct config, limits.service.octets), 0,    \
+			UINT32_MAX, OPTIONAL, NULL, NULL},                                         \
+		{0},                                                                               \
+	}
+static const struct member rate_mcptt_members[] = RATE_MEMBERS(rate_mcptt);
+static const struct member rate_mcvideo_members[] = RATE_MEMBERS(rate_mcvideo);
+#undef RATE_MEMBERS
+
+static const struct member rate_members[] = {
+	{"mcptt", setting_read_group, 0, 0, 0, OPTIONAL, "a group { packets, octets }",
+		rate_mcptt_members},
+	{"mcvideo", setting_read_group, 0, 0, 0, OPTIONAL, "a group { packets, octets }",
+		rate_mcvideo_members},
+	{0},
+};
+
 static const struct member limits_members[] = {
 	{"keys", setting_read_u32, offsetof(struct config, limits.keys), 1, ENTRIES_MAX, OPTIONAL,
 		NULL, NULL},
@@ -173,6 +193,7 @@ static const struct member limits_members[] = {
 		"an array of the first and the last UDP port, or a group with one for each port by "
 		"its name",
 		NULL},
+	{"rate", setting_read_group, 0, 0, 0, OPTIONAL, "a group { mcptt, mcvideo }", rate_members},
 	{0},
 };
 
@@ -203,7 +224,7 @@ static const struct member root_members[] = {
 	{"confine", setting_read_bool, offsetof(struct config, confine), 0, 0, OPTIONAL,
 		"true or false", NULL},
 	{"limits", setting_read_group, 0, 0, 0, OPTIONAL,
-		"a group { keys, sessions, legs, streams, ports }", limits_members},
+		"a group { keys, sessions, legs, streams, ports, rate }", limits_members},
 	{"log", setting_read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
 	{0},
 };
@@ -249,6 +270,10 @@ static struct config *config_new(struct check *c)
 		.sessions = 100000,
 		.legs = 1000000,
 		.streams = 1000000,
+		// A group of 10,000 legs is 1,251 times as dear as a call of two: 100 packets a second of voice there,
+		// 2,000 of video.
+		.rate_mcptt = {.packets = 200000, .octets = 100000000},
+		.rate_mcvideo = {.packets = 3000000, .octets = 4000000000},
 	};
 	config->log_level = CONFIG_LOG_INFO;
 	config->confine = true;

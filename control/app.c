@@ -124,6 +124,11 @@ static void read_mail_in_request(void *app)
 	app_read_mail(app);
 }
 
+static struct rate_spec rate_of(const struct config_rate *rate)
+{
+	return (struct rate_spec){.packets = rate->packets, .octets = rate->octets};
+}
+
 int app_open(struct app *app, const struct config_limits *limits)
 {
 	app->limits = *limits;
@@ -148,7 +153,10 @@ int app_open(struct app *app, const struct config_limits *limits)
 	if (keystore_init(&app->keys, &app->relay, &app->retire, &app->users, &app->notices,
 		    limits->keys) != 0)
 		return -1;
-	return sessions_init(&app->sessions, &app->keys, limits->sessions, limits->legs);
+	int rc = sessions_init(&app->sessions, &app->keys, limits->sessions, limits->legs);
+	app->sessions.rates[SERVICE_MCPTT] = rate_of(&limits->rate_mcptt);
+	app->sessions.rates[SERVICE_MCVIDEO] = rate_of(&limits->rate_mcvideo);
+	return rc;
 }
 
 void app_close(struct app *app)

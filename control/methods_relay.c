@@ -22,6 +22,12 @@ static json_t *port_show(const struct port *port)
 		(int)port_link_is_up(port));
 }
 
+static json_t *rate_show(const struct config_rate *rate)
+{
+	return json_pack("{s:I,s:I}", "packets", (json_int_t)rate->packets, "octets",
+		(json_int_t)rate->octets);
+}
+
 json_t *relay_info(void *arg, const json_t *params, struct rpc_error *error)
 {
 	const struct api *api = arg;
@@ -34,10 +40,12 @@ json_t *relay_info(void *arg, const json_t *params, struct rpc_error *error)
 		json_object_set_new(ranges, port->name,
 			json_pack("[i,i]", (int)port->udp_first, (int)port->udp_last));
 	}
-	json_t *limits = json_pack("{s:I,s:I,s:I,s:I,s:o}", "keys", (json_int_t)api->limits->keys,
-		"sessions", (json_int_t)api->limits->sessions, "legs",
-		(json_int_t)api->limits->legs, "streams", (json_int_t)api->limits->streams, "ports",
-		ranges);
+	json_t *rate = json_pack("{s:o,s:o}", "mcptt", rate_show(&api->limits->rate_mcptt),
+		"mcvideo", rate_show(&api->limits->rate_mcvideo));
+	json_t *limits = json_pack("{s:I,s:I,s:I,s:I,s:o,s:o}", "keys",
+		(json_int_t)api->limits->keys, "sessions", (json_int_t)api->limits->sessions,
+		"legs", (json_int_t)api->limits->legs, "streams", (json_int_t)api->limits->streams,
+		"ports", ranges, "rate", rate);
 	return json_pack("{s:s,s:i,s:I,s:i,s:o,s:s,s:o}", "version", MCXRELAY_VERSION, "api", 1,
 		"uptime", (json_int_t)((clock_now_ms() - api->started_ms) / 1000), "workers",
 		(int)api->relay->n_workers, "ports", ports, "cipher", relay_cipher_name(api->relay),

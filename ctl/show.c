@@ -80,7 +80,14 @@ static long long drops_sum(const json_t *direction)
 	return sum;
 }
 
-static void leg_add(struct table *table, const json_t *leg)
+// As packets and octets a second; "-" if any number is accepted, or none was stated.
+static void rate_add(struct table *table, const json_t *rate)
+{
+	table_add_member(table, rate, "packets");
+	table_add_member(table, rate, "octets");
+}
+
+static void leg_add(struct table *table, const json_t *leg, bool rates)
 {
 	static const char *const stated[] = {"id", "port", "local", "remote", NULL};
 	const json_t *protection = json_object_get(leg, "protection");
@@ -90,6 +97,8 @@ static void leg_add(struct table *table, const json_t *leg)
 	members_add(table, leg, stated);
 	table_add_member(table, protection, "mode");
 	table_add_member(table, protection, "key");
+	if (rates)
+		rate_add(table, json_object_get(leg, "rate"));
 	table_add_member(table, receive, "packets");
 	table_add_member(table, receive, "lost");
 	table_add_member(table, receive, "jitter");
@@ -98,10 +107,23 @@ static void leg_add(struct table *table, const json_t *leg)
 	table_add_number(table, drops_sum(send));
 }
 
+static bool legs_have_rates(const json_t *legs)
+{
+	for (size_t i = 0; i < json_array_size(legs); i++)
+		if (json_object_get(json_array_get(legs, i), "rate"))
+			return true;
+	return false;
+}
+
 static void session_print(const json_t *session)
 {
-	static const char *const titles[] = {"LEG", "PORT", "LOCAL", "REMOTE", "MODE", "KEY",
-		">RECEIVED", ">LOST", ">JITTER", ">DROPS", ">SENT", ">DROPS", NULL};
+#define STATED  "LEG", "PORT", "LOCAL", "REMOTE", "MODE", "KEY"
+#define COUNTED ">RECEIVED", ">LOST", ">JITTER", ">DROPS", ">SENT", ">DROPS", NULL
+	static const char *const titles[] = {STATED, COUNTED};
+	static const char *const titles_with_rates[] = {STATED, ">PACKETS/S", ">OCTETS/S", COUNTED};
+#undef STATED
+#undef COUNTED
+	bool rates = legs_have_rates(json_object_get(session, "legs"));
 	static const char *const names[] = {"id", "service", "type", "domain", "group", NULL};
 	for (const char *const *name = names; *name; name++) {
 		if (!json_object_get(session, *name))
@@ -111,10 +133,10 @@ static void session_print(const json_t *session)
 	}
 	printf("  timeout=%lld  keys=%zu\n", number_of(session, "timeout"),
 		json_array_size(json_object_get(session, "keys")));
-	struct table *table = table_new(titles);
+	struct table *table = table_new(rates ? titles_with_rates : titles);
 	json_t *legs = sorted(json_object_get(session, "legs"), by_id);
 	for (size_t i = 0; i < json_array_size(legs); i++)
-		leg_add(table, json_array_get(legs, i));
+		leg_add(table, json_array_get(legs, i), rates);
 	json_decref(legs);
 	table_print(table, 0, 0);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_common.h>
+
 #include "base/alloc.h"
 #include "crypto/suite.h"
 #include "dataplane/leg.h"
@@ -295,6 +297,14 @@ static void variant_add_class(
 	variant->only_leg = variant->n_dests == 1 ? variant->first.dests[0].leg : LEG_NONE;
 }
 
+static uint16_t fanout_rate_more(const struct fanout *fanout)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < fanout->n_variants; i++)
+		n += fanout->variants[i].n_dests;
+	return (uint16_t)RTE_MIN(n / FANOUT_RATE_RECEIVERS, (uint32_t)UINT16_MAX);
+}
+
 static struct fanout *fanout_make(
 	const struct audience *audience, const struct class_order order[], uint32_t n)
 {
@@ -313,6 +323,7 @@ static struct fanout *fanout_make(
 		}
 		variant_add_class(&fanout->variants[fanout->n_variants - 1], class, &more);
 	}
+	fanout->rate_more = fanout_rate_more(fanout);
 	return fanout;
 }
 

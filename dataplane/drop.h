@@ -51,6 +51,9 @@
 	_(INDEX_LIMIT, "index_limit", "packet index beyond the lifetime of the key")               \
 	_(CIPHER_FAIL, "cipher_fail", "the cipher reported an error")                              \
 	_(MALFORMED_CLEAR, "malformed_clear", "authentic, but no well-formed RTCP inside")         \
+	/* stage_commit */                                                                         \
+	_(RATE_LIMITED, "rate_limited",                                                            \
+		"more than the rate of the leg, or than its share while the worker is overloaded") \
 	/* stage_route and stage_protect, per copy */                                              \
 	_(NO_RECEIVER, "no_receiver", "no other leg of the session takes it")                      \
 	_(UNKNOWN_TALKER, "unknown_talker", "user unknown who would be the talker under the GMK")  \

@@ -29,8 +29,9 @@ struct fanout_dest {
 static_assert(sizeof(struct fanout_dest) == 64, "a cache line a copy");
 
 enum {
-	FANOUT_RING_MAX = 8,   // active keys of one group
-	FANOUT_ACCEPT_MAX = 8, // keys that a leg accepts besides
+	FANOUT_RING_MAX = 8,       // active keys of one group
+	FANOUT_ACCEPT_MAX = 8,     // keys that a leg accepts besides
+	FANOUT_RATE_RECEIVERS = 8, // copies to these cost a sender what one packet costs
 };
 
 // Some receivers of a variant, next to each other.
@@ -72,7 +73,8 @@ enum { FANOUT_TALKER_VARIANTS_MAX = 8 }; // variants with by_talker, the first i
 // What is read of every packet comes first: of one with a single variant, one cache line.
 struct fanout {
 	alignas(64) uint32_t n_variants;
-	uint8_t n_talker_variants;        // these come first
+	uint8_t n_talker_variants; // these come first
+	uint16_t rate_more; // what a packet costs its sender more than one for a few: see rate.h
 	struct fanout_variant variants[]; // those of one key stand together
 };
 

@@ -42,6 +42,15 @@ struct leg_protection {
 	const struct leg_key *keys; // the one activated last first, NULL: none; freed with the leg
 };
 
+enum { RATE_OCTET_SHIFT = 8 };
+
+// What its packets cost of the time in which it may send: see rate.h. Cycles; 0: nothing.
+struct leg_rate {
+	uint32_t packet_cost;
+	uint32_t octet_cost; // 2^-RATE_OCTET_SHIFT cycles
+	uint32_t floor_cost; // of a packet, at most, while the worker squeezes
+};
+
 struct leg {
 	uint32_t index;
 	uint32_t serial; // distinguishes it from other legs with that index
@@ -50,6 +59,7 @@ struct leg {
 	bool learn;   // its remote address follows authenticated packets, though it receive none
 	bool control; // RTCP only
 	bool rtcp_mux;
+	struct leg_rate rate;
 	uint64_t clock_factor; // of its RTP timestamps, see jitter_clock_factor()
 	struct endpoint remote;
 	struct endpoint source; // of packets that no tag vouches for

@@ -13,6 +13,7 @@
 #include "dataplane/hop_hold.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/prefetch.h"
+#include "dataplane/rate.h"
 #include "dataplane/stages.h"
 #include "dataplane/transmit.h"
 #include "dataplane/worker.h"
@@ -155,6 +156,8 @@ static unsigned port_process(struct worker *worker, const struct port *port)
 	counter_add(&worker->counters.rx_octets, octets);
 	counter_add(&worker->counters.rx_packets, n);
 	counter_add(&worker->counters.rx_bursts, 1);
+	if (unlikely(n == WORKER_BURST))
+		rate_full_burst(worker);
 	loop_process_burst(worker, mbufs, n);
 	return n;
 }
@@ -168,6 +171,8 @@ static void turn_end(struct worker *worker, unsigned work)
 			transmit_flush(worker, (uint8_t)i);
 	counter_add(&worker->counters.loops, 1);
 	counter_add(&worker->counters.busy_loops, work > 0);
+	if (work > 0)
+		rate_turn(worker);
 }
 
 // With a crypto device: takes what the pipeline has room for and leaves the rest where it is. Each source

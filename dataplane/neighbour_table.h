@@ -28,7 +28,7 @@ enum neighbour_state {
 	NEIGHBOUR_INCOMPLETE, // asked for by broadcast or multicast
 	NEIGHBOUR_REACHABLE,  // it answered
 	NEIGHBOUR_STALE,      // it was heard, or somebody claims another address for it
-	NEIGHBOUR_PROBE,      // asked whether it is there yet, then all hosts whether they have its address
+	NEIGHBOUR_PROBE, // asked whether it is there yet, then all hosts whether they have its address
 };
 
 struct neighbour {

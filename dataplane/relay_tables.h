@@ -37,10 +37,10 @@ struct relay {
 	struct port ports[PORT_MAX];
 	unsigned n_ports;
 	struct multicast_table *_Atomic multicast_tables[PORT_MAX]; // control: rw, worker: ro
-	struct multicast *multicast;              // memberships by port: host/multicast.h. Control
-	struct news_list *news;                   // host/news.h. Control
-	uint64_t link_watch_ms;                   // of host/link_watch.c. Control, as the next
-	bool restart; // a port cannot go on in this process, but in another
+	struct multicast *multicast; // memberships by port: host/multicast.h. Control
+	struct news_list *news;      // host/news.h. Control
+	uint64_t link_watch_ms;      // of host/link_watch.c. Control, as the next
+	bool restart;                // a port cannot go on in this process, but in another
 	uint8_t port_of_ethdev[RTE_MAX_ETHPORTS]; // mbuf->port to index in ports
 	struct worker *workers[RELAY_WORKERS_MAX];
 	unsigned n_workers;

@@ -3,6 +3,7 @@
 
 #include "base/counter.h"
 #include "dataplane/opaque.h"
+#include "dataplane/rate.h"
 #include "dataplane/sequence.h"
 #include "dataplane/stages.h"
 #include "dataplane/stream_count.h"
@@ -182,6 +183,8 @@ uint16_t stage_commit(struct worker *worker, struct packet *packets[], uint16_t 
 		}
 		if (reason == DROP_NONE && p->stream)
 			reason = packet_commit_stream(worker, p, packets, out);
+		if (reason == DROP_NONE && !rate_take(worker, p))
+			reason = DROP_RATE_LIMITED;
 		if (reason != DROP_NONE) {
 			worker_drop(worker, p, reason);
 			continue;

@@ -14,6 +14,7 @@
 #include "dataplane/hold.h"
 #include "dataplane/hop_hold.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/rate.h"
 
 static size_t counters_size(const struct relay *relay)
 {
@@ -37,6 +38,7 @@ struct worker *worker_new(struct relay *relay, uint8_t id, unsigned lcore)
 	worker->id = id;
 	worker->lcore = lcore;
 	worker->tsc_hz = rte_get_tsc_hz();
+	rate_init(worker);
 	worker->legs = secmem_map(counters_size(relay));
 	worker->handoff = handoff_new(id);
 	bool whole = mailbox_init(&worker->mailbox, id) && worker->legs && worker->handoff;

@@ -37,11 +37,12 @@ struct leg_counters {
 	alignas(64) uint64_t rx_packets, rx_octets; // accepted; octets from the RTP header on
 	uint64_t tx_packets, tx_octets; // handed to the port; octets from the RTP header on
 	uint64_t last_rx_tsc;
+	uint64_t rate_tsc;   // until when what it sent would last at its rate: see rate.h
 	uint64_t token_tsc;  // when tokens was brought up to date
 	uint32_t tokens;     // LEG_TOKENS at most
 	uint32_t held_slots; // hold slots that wait on its account
-	uint32_t held;       // packets in them
 	uint64_t last_tx_tsc;
+	uint32_t held;                  // packets in them
 	uint32_t rx_unencrypted;        // SRTCP with E = 0
 	uint32_t drops[DROP_N_REASONS]; // of what it sent
 	uint32_t tx_drops[DROP_COPY_N]; // of copies to it, from DROP_COPY_FIRST on
@@ -101,6 +102,13 @@ struct worker_counters {
 	uint64_t drops[DROP_N_REASONS];
 };
 
+// What the worker had to do since rate_look() looked last, and the counters then.
+struct worker_load {
+	uint64_t since_tsc, calm_tsc; // when that was, and when it was overloaded last
+	uint64_t loops, rx_packets, tx_packets, refused;
+	uint64_t full_turns, full_loop; // turns with a full burst, and the last of them
+};
+
 // What worker_handoff() writes to mbuf->hash.usr.
 enum { HANDOFF_FRESH, HANDOFF_HELD };
 
@@ -112,6 +120,8 @@ struct worker {
 	_Atomic bool quit;   // control: wo, worker: ro
 	uint64_t now;        // TSC at the begin of the burst
 	uint64_t tsc_hz;
+	uint64_t rate_burst, rate_window; // cycles
+	uint32_t squeeze;                 // steps: see rate.h
 	uint64_t resync_tsc; // which second tries have used up, see try_take() of stage_unprotect.c
 	uint64_t reread_tsc; // from when on a packet may be read another way
 	uint32_t n_unsettled; // packets under way that may move their stream, see stage_stream.c
@@ -132,7 +142,8 @@ struct worker {
 	uint16_t held_unused;  // first of them to use again + 1
 	uint16_t held_touched; // ever used
 	struct mailbox mailbox;
-	struct rte_ring *handoff;                    // mbufs; any worker puts, this one takes
+	struct rte_ring *handoff; // mbufs; any worker puts, this one takes
+	struct worker_load load;
 	alignas(64) struct worker_counters counters; // worker: rw, control: relaxed reads
 };
 

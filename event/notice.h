@@ -29,6 +29,7 @@ struct subscriptions;
 	_(PATH_MTU, "path.mtu", 10, true)                                                          \
 	_(PATH_UNREACHABLE, "path.unreachable", 10, true)                                          \
 	_(NEIGHBOUR_MOVED, "neighbour.moved", 10, true)                                            \
+	_(LEG_LIMITED, "leg.limited", 10, true)                                                    \
 	_(PORT_DOWN, "port.down", 0, true)                                                         \
 	_(PORT_UP, "port.up", 0, false)
 

@@ -122,6 +122,14 @@ static void watch_unencrypted(struct sessions *sessions, uint32_t index, struct 
 		watch->unencrypted = n;
 }
 
+static void watch_rate(struct sessions *sessions, uint32_t index, struct leg_watch *watch)
+{
+	uint32_t n = leg_drops(sessions, index, DROP_RATE_LIMITED);
+	if (n != watch->limited &&
+		leg_notice(sessions, index, NOTICE_LEG_LIMITED, n - watch->limited))
+		watch->limited = n;
+}
+
 // A notice that the limit suppresses is raised later.
 static void watch_drops(
 	struct sessions *sessions, uint32_t index, struct leg_watch *watch, uint64_t now)
@@ -182,6 +190,7 @@ void media_watch_tick(struct sessions *sessions, uint64_t now)
 		watch_drops(sessions, index, watch, now);
 		watch_unencrypted(sessions, index, watch);
 		leg_path_watch(sessions, index, now);
+		watch_rate(sessions, index, watch);
 		looked += watch_silence(sessions, session, now);
 	}
 }

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "dataplane/audience.h"
+#include "dataplane/rate.h"
 #include "dataplane/relay_tables.h"
 #include "key/key_context.h"
 #include "key/key_ring.h"
@@ -96,6 +97,23 @@ static struct fanout *_Atomic *leg_fanout(const struct session_leg *leg, unsigne
 	return leg->spec.receive ? &leg_audience(leg, protocol)->fanout : &fanout_nobody;
 }
 
+struct rate_spec leg_rate_of(const struct session *session, const struct leg_spec *spec)
+{
+	const struct rate_spec *service = &session->sessions->rates[session->spec.service];
+	return (struct rate_spec){
+		.packets = spec->rate.has_packets ? spec->rate.packets : service->packets,
+		.octets = spec->rate.has_octets ? spec->rate.octets : service->octets,
+	};
+}
+
+static struct leg_rate rate_build(const struct session *session, const struct leg_spec *spec)
+{
+	struct rate_spec rate = leg_rate_of(session, spec);
+	uint32_t floor =
+		session->spec.service == SERVICE_MCVIDEO ? RATE_FLOOR_MCVIDEO : RATE_FLOOR_MCPTT;
+	return rate_make(rate.packets, rate.octets, floor, rte_get_tsc_hz());
+}
+
 struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 {
 	const struct session *session = leg->session;
@@ -121,6 +139,7 @@ struct leg *leg_build(struct keystore *store, const struct session_leg *leg)
 		.any_source = !stated && endpoint_is_multicast(&leg->remote),
 		.clock_factor = jitter_clock_factor(
 			leg_clock_rate(session->spec.service, &leg->spec), rte_get_tsc_hz()),
+		.rate = rate_build(session, &leg->spec),
 		.fanout = {leg_fanout(leg, SRTP_RTP), leg_fanout(leg, SRTP_RTCP)},
 	};
 	for (enum srtp_protocol protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {

@@ -257,6 +257,16 @@ static void leg_check_learn(struct reader *r, const struct leg_spec *leg)
 			"is \"authenticated\", and remote a multicast group; accepted: \"never\"");
 }
 
+static void leg_read_rate(struct reader *r, struct rate_spec *rate)
+{
+	struct reader p;
+	if (!reader_object(r, "rate", READER_OPTIONAL, &p))
+		return;
+	rate->has_packets = reader_uint(&p, "packets", 0, RATE_MAX, &rate->packets);
+	rate->has_octets = reader_uint(&p, "octets", 0, RATE_OCTETS_MAX, &rate->octets);
+	reader_close(&p);
+}
+
 void leg_read(const struct relay *relay, const json_t *value, const char *path, uint32_t n,
 	struct leg_spec *leg, struct rpc_error *error)
 {
@@ -292,6 +302,7 @@ void leg_read(const struct relay *relay, const json_t *value, const char *path, 
 	leg->clock_rate = (uint32_t)clock_rate;
 	leg_read_protections(&r, leg);
 	leg_read_to(&r, leg);
+	leg_read_rate(&r, &leg->rate);
 	leg_check_source(&r, leg);
 	leg_check_learn(&r, leg);
 	reader_skip(&r, "stated_remote");

@@ -98,6 +98,12 @@ json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg)
 		set(out, "rtcp_protection",
 			protection_show(
 				&spec->protection[SRTP_RTCP], leg_key_slot(leg, SRTP_RTCP)));
+	if (spec->rate.has_packets || spec->rate.has_octets) {
+		struct rate_spec rate = leg_rate_of(session, spec);
+		set(out, "rate",
+			json_pack("{s:I,s:I}", "packets", (json_int_t)rate.packets, "octets",
+				(json_int_t)rate.octets));
+	}
 	if (spec->has_to) {
 		json_t *to = json_array();
 		for (uint32_t i = 0; i < spec->n_to; i++)

@@ -17,10 +17,13 @@
 struct leg_claims;
 struct map;
 
+#define RATE_OCTETS_MAX UINT64_C(1000000000000) // a second
+
 enum {
 	SESSION_ID_MAX = 255, // octets of a session or leg id
 	SESSION_LEGS_MAX = 10000,
 	CLOCK_RATE_MAX = 1000000, // Hz
+	RATE_MAX = 1000000000,    // packets a second
 };
 
 enum session_service { SERVICE_MCPTT, SERVICE_MCVIDEO, SERVICE_N };
@@ -51,6 +54,12 @@ struct protection_spec {
 // How much of its local address a leg states: all, or the relay picks a port, or an address as well.
 enum local_form { LOCAL_STATED, LOCAL_ADDRESS, LOCAL_FAMILY };
 
+// How much a leg may send, a second; 0: any number. What is not stated is the service's.
+struct rate_spec {
+	uint64_t packets, octets;
+	bool has_packets, has_octets;
+};
+
 struct leg_spec {
 	char *id;
 	struct endpoint local;  // once it was checked with its port, if that was left open, too
@@ -63,6 +72,7 @@ struct leg_spec {
 	bool same_protection; // rtcp_protection was not stated
 	bool has_to;
 	uint32_t clock_rate; // of RTP timestamps, Hz; 0: the service's
+	struct rate_spec rate;
 	struct protection_spec protection[SRTP_N_PROTOCOLS];
 	char **to; // leg ids, if has_to; otherwise all others
 	uint32_t n_to;
@@ -169,6 +179,7 @@ struct leg_watch {
 	uint64_t fails_tsc;         // when fails was taken
 	uint32_t fails, collisions; // drops already reported, or discarded
 	uint32_t unencrypted;       // packets already reported
+	uint32_t limited;           // drops already reported
 	uint32_t no_key, unknown_mki;
 	bool playing;      // its start was noticed
 	bool path_untold;  // the MTU of its path
@@ -184,6 +195,7 @@ struct sessions {
 	struct users *users;
 	struct notices *notices;
 	uint32_t max_sessions, max_legs;
+	struct rate_spec rates[SERVICE_N]; // of legs that state none
 	struct map *by_id;
 	const struct leg_claims *claims; // of the request that is worked on in steps; NULL: none
 	uint32_t n_by_type[SERVICE_N][SESSION_N_TYPES];

@@ -252,6 +252,15 @@ def move_a_host(call):
     claim_address(call, "10.77.1.2", "02:77:00:00:01:02")
 
 
+def send_too_much(call):
+    """The second packet in a second."""
+    call.apply(legs=[SESSION["legs"][0] | {"rate": {"packets": 1}}, SESSION["legs"][1]])
+    sender = call.sender()
+    with process.frozen(call.relay.process.pid):
+        for _ in range(2):
+            call.say(sender.protect(b"hello"))
+
+
 def pull_the_cable(call):
     """For a moment."""
     call.lab.ip("relay", "link", "set", "veth-ran", "down")
@@ -265,7 +274,8 @@ STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learn
            "rtcp.unencrypted": control_in_clear, "overload": fill_a_queue,
            "address.conflict": claim_address, "path.mtu": send_what_a_router_refuses,
            "path.unreachable": stop_listening,
-           "neighbour.moved": move_a_host, "port.down": pull_the_cable, "port.up": pull_the_cable}
+           "neighbour.moved": move_a_host, "leg.limited": send_too_much,
+           "port.down": pull_the_cable, "port.up": pull_the_cable}
 
 
 @pytest.mark.parametrize("kind", noticed())

@@ -141,7 +141,7 @@ def ip_header(s):
 
 @case
 def ip_fragment(s):
-    """Of IPv6: those of IPv4 the kernel puts together before the af_packet PMD sees them (PACKET_FANOUT)."""
+    """Of IPv6: with several workers the kernel puts those of IPv4 together before the af_packet PMD sees them."""
     source, to = (socket.inet_pton(socket.AF_INET6, host) for host in (s.a.side.host6, s.a.side.relay6))
     fragment = struct.pack(">BBHI", 17, 0, 1, 7) + bytes(16)
     s.tap.send(IPV6, struct.pack(">IHBB", 6 << 28, len(fragment), 44, 64) + source + to + fragment)
@@ -314,6 +314,15 @@ def until_refused(sender, receiver, payload_of):
             return
         assert payload_of(receiver.recv()) == b"known"
     raise AssertionError("none was refused")
+
+
+@case
+def rate_limited(s):
+    """One packet a second: the next one of the same burst is too much."""
+    s.opaque(rate={"packets": 1})
+    with process.frozen(s.relay.process.pid):
+        for n in range(2):
+            s.a.send(mcx.rtp(1, n, b"and on"))
 
 
 def gmk(s):

@@ -221,7 +221,7 @@ def good_requests():
                   "user": "sip:alice@example.org", "profile": key["profile"], "verify": True}
     leg = {"id": "a", "port": "ran", "local": "10.77.1.1:5000", "remote": "10.77.1.2:5000", "learn": "authenticated",
            "receive": True, "send": True, "traffic": "media", "rtcp": "mux", "to": ["b"], "dscp": 46, "clock_rate": 8000,
-           "ssrc": "random", "protection": protection, "rtcp_protection": protection}
+           "ssrc": "random", "rate": {"packets": 1000, "octets": 100000}, "protection": protection, "rtcp_protection": protection}
     other = leg | {"id": "b", "port": "core", "local": "10.77.2.1:5000", "remote": "10.77.2.2:5000", "to": []}
     session = {"id": "s", "service": "mcptt", "type": "group", "domain": "home", "group": "sip:g@example.org",
                "keys": [key], "legs": [leg, other], "timeout": 5}

@@ -205,6 +205,7 @@ def whole_session(name, ends, gmk, pck, csk):
                   "accept": [gmk.id_text]}
     one = ends[0].leg("one", "srtp", gmk, learn="authenticated", receive=True, send=True, traffic="media", rtcp="mux",
                       to=["two"], dscp=46, clock_rate=8000, ssrc="random", protection=protection,
+                      rate={"packets": 1000, "octets": 1000000},
                       rtcp_protection={"mode": "srtp", "key": csk.id_text})
     two = ends[1].leg("two", "plain", protection={"user": "sip:lmr@example.org"})
     return {"id": name, "service": "mcptt", "type": "group", "domain": "home", "group": "sip:g@example.org",

@@ -96,6 +96,10 @@ static void defaults_are_as_documented(void **state)
 	assert_int_equal(config->limits.sessions, 100000);
 	assert_int_equal(config->limits.legs, 1000000);
 	assert_int_equal(config->limits.streams, 1000000);
+	assert_int_equal(config->limits.rate_mcptt.packets, 200000);
+	assert_int_equal(config->limits.rate_mcptt.octets, 100000000);
+	assert_int_equal(config->limits.rate_mcvideo.packets, 3000000);
+	assert_int_equal(config->limits.rate_mcvideo.octets, 4000000000);
 	assert_int_equal(config->log_level, CONFIG_LOG_INFO);
 	config_free(config);
 	free(errors);
@@ -119,6 +123,7 @@ static const char everything[] =
 	"state_directory = \"/s\";\n"
 	"user = \"mcx-relay\"; group = \"mcx\"; confine = false;\n"
 	"limits = { keys = 1; sessions = 2; legs = 3; streams = 16777216L;\n"
+	"  rate = { mcvideo = { packets = 0; octets = 4294967295L; }; };\n"
 	"  ports = { core = [ 20000, 20001 ]; }; };\n"
 	"log = { level = \"debug\"; };\n";
 
@@ -177,6 +182,9 @@ static void every_setting_is_read(void **state)
 	assert_int_equal(config->limits.sessions, 2);
 	assert_int_equal(config->limits.legs, 3);
 	assert_int_equal(config->limits.streams, 16777216);
+	assert_int_equal(config->limits.rate_mcptt.packets, 200000);
+	assert_int_equal(config->limits.rate_mcvideo.packets, 0);
+	assert_int_equal(config->limits.rate_mcvideo.octets, UINT32_MAX);
 	assert_int_equal(config->log_level, CONFIG_LOG_DEBUG);
 	config_free(config);
 	free(errors);
@@ -644,7 +652,13 @@ static void mistakes_of_the_rest(void **state)
 			"3: limits.keys: is 0; accepted: an integer from 1 to 16777216\n"
 			"3: limits.sessions: is 16777217; accepted: an integer from 1 to 16777216\n"
 			"3: limits.calls: is not a setting; accepted: keys, sessions, legs, "
-			"streams, ports\n"},
+			"streams, ports, rate\n"},
+		{PORTS CONTROL "limits = { rate = { mcptt = { packets = -1; }; fax = {}; }; };\n",
+			"3: limits.rate.mcptt.packets: is -1; accepted: an integer from 0 to "
+			"4294967295\n"
+			"3: limits.rate.fax: is not a setting; accepted: mcptt, mcvideo\n"},
+		{PORTS CONTROL "limits = { rate = 5; };\n",
+			"3: limits.rate: is an integer; accepted: a group { mcptt, mcvideo }\n"},
 		{PORTS CONTROL "limits = { ports = [1]; };\n",
 			"3: limits.ports: has 1 elements; accepted: an array of the first and the "
 			"last UDP port\n"},
@@ -664,7 +678,7 @@ static void mistakes_of_the_rest(void **state)
 			"first and the last UDP port, or a group with one for each port by its "
 			"name\n"},
 		{PORTS CONTROL "limits = 5;\n", "3: limits: is an integer; accepted: a group { "
-						"keys, sessions, legs, streams, ports }\n"},
+						"keys, sessions, legs, streams, ports, rate }\n"},
 		{PORTS CONTROL "log = { level = \"all\"; };\n",
 			"3: log.level: is \"all\"; accepted: \"error\", \"warning\", \"info\" or "
 			"\"debug\"\n"},
