@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "dataplane/pool_share.h"
 #include "dataplane/transmit.h"
 
 static struct hop_queue *hop_find(struct worker *worker, uint32_t neighbour)
@@ -97,7 +98,7 @@ static struct hop_queue *queue_new(struct worker *worker, uint32_t neighbour, ui
 
 static bool queue_put(struct worker *worker, struct hop_queue *queue, struct rte_mbuf *mbuf)
 {
-	if (!queue || queue->n == HOP_COPIES || worker->hops.n_copies == HOP_COPIES_TOTAL)
+	if (!queue || queue->n >= pool_share(HOP_COPIES_TOTAL, worker->hops.n_copies, HOP_COPIES))
 		return false;
 	if (queue->n > 0)
 		queue->last->next = mbuf;

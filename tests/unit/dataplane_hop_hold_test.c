@@ -144,6 +144,30 @@ static void no_more_than_there_is_room_for(void **state)
 	expect_seqs(BOB, 1, HOP_COPIES);
 }
 
+// One after the other stops to answer while all is sent that may wait: each has some room, the last one, too.
+static void silent_next_hops_leave_room(void **state)
+{
+	enum { HOPS = 7, LAST = 10 };
+	(void)state;
+	while (lab.n_legs < 1 + HOPS)
+		lab_leg_add(&lab, (struct lab_leg){.mode = LEG_PLAIN});
+	lab_connect(&lab);
+	uint64_t index = 1;
+	for (uint32_t leg = BOB; leg < HOPS; leg++) {
+		hop_set(leg, NEIGHBOUR_PENDING);
+		for (unsigned i = 0; i < 2 * HOP_COPIES / 16; i++, index += 16) {
+			speak(index, index + 15);
+			lab_take(&lab, 0, copies);
+		}
+	}
+	hop_set(HOPS, NEIGHBOUR_PENDING);
+	speak(index, index + LAST - 1);
+	assert_int_equal(counters(HOPS)->tx_drops[DROP_NEXT_HOP - DROP_COPY_FIRST], 0);
+	hop_set(HOPS, MAC);
+	turn();
+	expect_seqs(HOPS, (unsigned)index, (unsigned)index + LAST - 1);
+}
+
 // The entry of a next hop that nobody uses any more is another one's soon: nothing goes there that was meant for the
 // first.
 static void another_next_hop_in_its_place(void **state)
@@ -193,6 +217,7 @@ int main(void)
 		test(a_turn_is_enough),
 		test(given_up_is_counted),
 		test(no_more_than_there_is_room_for),
+		test(silent_next_hops_leave_room),
 		test(another_next_hop_in_its_place),
 		test(another_leg_in_its_place),
 		test(freed_at_the_end),
