@@ -238,7 +238,7 @@ static uint32_t ctx_find_or_derive(struct rig *rig, const struct key_name *name)
 		return ctx;
 	// Contexts prove themselves when media comes; here it comes after all of them.
 	rig->app.keys.n_provisional = 0;
-	bench_require(key_ctx_derive(&rig->app.keys, name) == DROP_NONE);
+	bench_require(key_ctx_derive(&rig->app.keys, name, false) == DROP_NONE);
 	return key_table_find(table, name, hash);
 }
 

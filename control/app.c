@@ -32,7 +32,7 @@ static void answer_derive(
 	struct worker_mail answer = {
 		.type = MAIL_RESUME,
 		.value = mail->derive.slot,
-		.refused = key_ctx_derive(keys, &mail->derive.name),
+		.refused = key_ctx_derive(keys, &mail->derive.name, mail->derive.stranger),
 	};
 	worker_mail_put(&worker->mailbox, &answer);
 }

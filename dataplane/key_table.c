@@ -22,9 +22,10 @@ int key_table_init(struct key_table *table, uint32_t size)
 	table->ctxs = secmem_map(size * sizeof(struct key_ctx));
 	table->streams = secmem_map(size * sizeof(*table->streams));
 	table->srtcp_next = secmem_map(size * sizeof(*table->srtcp_next));
+	table->guk_sets = secmem_map(size * sizeof(*table->guk_sets));
 	table->free = malloc(size * sizeof(uint32_t));
 	if (!table->buckets || !table->ctxs || !table->streams || !table->srtcp_next ||
-		!table->free) {
+		!table->guk_sets || !table->free) {
 		key_table_fini(table);
 		return -ENOMEM;
 	}
@@ -39,6 +40,7 @@ void key_table_fini(struct key_table *table)
 	secmem_unmap(table->buckets, (table->bucket_mask + 1) * sizeof(struct key_bucket));
 	secmem_unmap(table->streams, table->size * sizeof(*table->streams));
 	secmem_unmap(table->srtcp_next, table->size * sizeof(*table->srtcp_next));
+	secmem_unmap(table->guk_sets, table->size * sizeof(*table->guk_sets));
 	free(table->free);
 	*table = (struct key_table){};
 }

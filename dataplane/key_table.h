@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "crypto/cipher.h"
+#include "dataplane/guk_set.h"
 
 // Key contexts and the table that finds them. The control thread writes; workers read without a
 // lock, between two of their quiescent states (rte_rcu_qsbr). A context is removed from the table
@@ -78,6 +79,8 @@ struct key_table {
 	_Atomic uint32_t *streams;
 	// Next SRTCP index to send with, by index space; 0: none sent yet. worker: rw, control: rw
 	_Atomic uint32_t *srtcp_next;
+	// Who may send under a GMK, by its index as root key; NULL: whoever has it. control: rw, worker: ro
+	struct guk_set *_Atomic *guk_sets;
 };
 
 // Room for size contexts; memory is reserved, and used as contexts are added. 0 or -ENOMEM.

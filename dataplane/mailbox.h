@@ -44,6 +44,7 @@ struct control_mail {
 		struct {
 			struct key_name name;
 			uint32_t slot;
+			bool stranger; // asks, see enum leg_side
 		} derive;
 		uint32_t stream;
 		struct {

@@ -201,11 +201,14 @@ static enum drop_reason packet_miss_key(struct worker *worker, const struct burs
 {
 	if (!p->key->is_gmk)
 		return DROP_UNKNOWN_MKI;
-	if (origin->refused != DROP_NONE &&
-		(origin->name.kind != KEY_BY_MKI || key_name_equal(&origin->name, name)))
-		return p->trailer.mki_len == 8 && packet_has_likely_roc(p) ? DROP_AUTH_FAIL
-									   : origin->refused;
-	return hold_packet(worker, p, name);
+	enum drop_reason reason =
+		origin->refused != DROP_NONE && (origin->name.kind != KEY_BY_MKI ||
+							key_name_equal(&origin->name, name))
+			? origin->refused
+			: hold_packet(worker, p, name);
+	return reason == DROP_UNKNOWN_USER && p->trailer.mki_len == 8 && packet_has_likely_roc(p)
+		       ? DROP_AUTH_FAIL
+		       : reason;
 }
 
 // Whether the context was found; otherwise the packet is held, or dropped.

@@ -5,12 +5,8 @@
 #include "dataplane/hold.h"
 #include "dataplane/index_guess.h"
 #include "dataplane/stages.h"
+#include "dataplane/tokens.h"
 #include "dataplane/worker_state.h"
-
-enum {
-	RESYNC_PER_SECOND = 1000, // packets that get a second try
-	RESYNC_AT_ONCE = 64,
-};
 
 // Where the plaintext goes: over the protected one, or beside it if that is still needed.
 static bool packet_plaintext_place(struct worker *worker, struct packet *p)
@@ -47,24 +43,14 @@ static bool packet_try(struct worker *worker, struct packet *p)
 	return srtp_unprotect_burst(worker->relay->cipher, &op, 1) == 1;
 }
 
-// Whether there were fewer tries than RESYNC_PER_SECOND, or at_once after a pause. *tsc: the time that they have used up.
-static bool try_take(const struct worker *worker, uint64_t *tsc, uint64_t at_once)
-{
-	const uint64_t per_try = worker->tsc_hz / RESYNC_PER_SECOND;
-	if (*tsc > worker->now)
-		return false;
-	uint64_t idle = (worker->now - *tsc) / per_try;
-	*tsc = idle > at_once ? worker->now - (at_once - 1) * per_try : *tsc + per_try;
-	return true;
-}
-
 // A sender that is a rollover away from the relay's state carries its ROC, or is tried for it where none is carried and
-// the stream is new or was silent. One more try, within a limit: a flood of forged packets costs one cipher pass each.
+// the stream is new or was silent. One more try, within a limit of its leg: a flood of forged packets costs one cipher pass
+// each.
 static bool packet_try_second_index(struct worker *worker, struct packet *p)
 {
 	if (p->second_index == NO_INDEX || p->second_index == p->index)
 		return false;
-	if (!try_take(worker, &worker->resync_tsc, RESYNC_AT_ONCE))
+	if (!packet_token_take(worker, p, TOKEN_ROC))
 		return false;
 	p->index = p->second_index;
 	return packet_try(worker, p);
@@ -88,7 +74,7 @@ static bool packet_try_others(
 static bool packet_read_again(struct worker *worker, struct packet *p)
 {
 	if (p->op.status != SRTP_AUTH_FAIL || p->other_mki == 0 ||
-		!try_take(worker, &worker->reread_tsc, HOLD_PACKETS))
+		!packet_token_take(worker, p, TOKEN_REREAD))
 		return false;
 	rte_pktmbuf_free(p->plaintext); // beside the original
 	p->plaintext = NULL;

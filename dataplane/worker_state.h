@@ -15,6 +15,7 @@
 #include "dataplane/mailbox.h"
 #include "dataplane/packet.h"
 #include "dataplane/relay_tables.h"
+#include "dataplane/token_bucket.h"
 
 // What the stages need of a worker.
 
@@ -29,6 +30,17 @@ enum {
 	HOLD_PACKETS = 512,     // packets that wait on account of one leg: a key frame of video
 	HOLD_TOTAL = 4096,      // packets that wait in all
 	HOLD_SLOTS_PER_LEG = 4, // of these contexts, on account of one leg
+	// What all strangers may have of HOLD_SLOTS and HOLD_TOTAL, and of the packets of one slot beside the client's
+	HOLD_STRANGER_SLOTS = HOLD_SLOTS / 2,
+	HOLD_STRANGER_TOTAL = HOLD_TOTAL / 2,
+	HOLD_STRANGER_PACKETS = HOLD_PACKETS / 2,
+};
+
+// What is used of what legs share, by one side of a leg, or by all strangers. Worker only.
+struct hold_share {
+	struct token_bucket tokens[TOKEN_N_KINDS];
+	uint32_t slots;   // hold slots that wait on its account
+	uint32_t packets; // that wait
 };
 
 // What one worker counts of one leg. Written by the worker, read relaxed by control, zeroed by
@@ -37,31 +49,32 @@ struct leg_counters {
 	alignas(64) uint64_t rx_packets, rx_octets; // accepted; octets from the RTP header on
 	uint64_t tx_packets, tx_octets; // handed to the port; octets from the RTP header on
 	uint64_t last_rx_tsc;
-	uint64_t rate_tsc;   // until when what it sent would last at its rate: see rate.h
-	uint64_t token_tsc;  // when tokens was brought up to date
-	uint32_t tokens;     // LEG_TOKENS at most
-	uint32_t held_slots; // hold slots that wait on its account
+	uint64_t rate_tsc; // until when what it sent would last at its rate: see rate.h
 	uint64_t last_tx_tsc;
-	uint32_t held;                  // packets in them
 	uint32_t rx_unencrypted;        // SRTCP with E = 0
 	uint32_t drops[DROP_N_REASONS]; // of what it sent
 	uint32_t tx_drops[DROP_COPY_N]; // of copies to it, from DROP_COPY_FIRST on
 	uint32_t keepalives;            // received; they count as nothing else
 	// Port of the leg's remote when authentic RTCP came from there last, network byte order; 0: none did
 	uint16_t rtcp_port;
+	struct hold_share shares[SIDE_N];
 };
 
 // A packet that waits for a key context.
 struct held_packet {
 	struct rte_mbuf *mbuf;
+	uint32_t leg;  // on whose account
 	uint16_t next; // in its slot, or of the unused ones, + 1; 0: none
+	uint8_t side;  // enum leg_side
 };
 
 // Those that wait for one context.
 struct hold_slot {
 	struct key_name name;
-	uint32_t leg;
+	uint32_t leg;         // on whose account
+	uint8_t side;         // enum leg_side
 	uint16_t n;           // 0: free
+	uint16_t n_strangers; // of n
 	uint16_t first, last; // packets + 1
 	uint16_t next;        // in its chain, or of the unused ones, + 1; 0: none
 };
@@ -122,8 +135,7 @@ struct worker {
 	uint64_t tsc_hz;
 	uint64_t rate_burst, rate_window; // cycles
 	uint32_t squeeze;                 // steps: see rate.h
-	uint64_t resync_tsc; // which second tries have used up, see try_take() of stage_unprotect.c
-	uint64_t reread_tsc; // from when on a packet may be read another way
+	struct hold_share strangers;      // what those of all legs use
 	uint32_t n_unsettled; // packets under way that may move their stream, see stage_stream.c
 	struct pipeline *pipeline; // NULL: there is no crypto device
 	struct leg_counters *legs; // by leg

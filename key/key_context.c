@@ -25,7 +25,7 @@ enum { PROVISIONAL_MS = 2000 }; // for a derived context to prove itself
 static void space_release_streams(void *arg, uint32_t space)
 {
 	struct keystore *store = arg;
-	stream_free_siblings(&store->relay->streams, &store->relay->keys.streams[space]);
+	stream_list_free(&store->relay->streams, &store->relay->keys.streams[space]);
 	index_space_free(&store->spaces, space);
 }
 
@@ -53,8 +53,7 @@ static void ctx_release(void *arg, uint32_t index)
 	struct key_ctx *ctx = &store->relay->keys.ctxs[index];
 	if (index_space_release(&store->spaces, ctx->space)) {
 		srtcp_floor_raise(store->relay, ctx->space);
-		stream_unlink_siblings(
-			&store->relay->streams, &store->relay->keys.streams[ctx->space]);
+		stream_list_unlink(&store->relay->streams, &store->relay->keys.streams[ctx->space]);
 		retire_later(store->retire, space_release_streams, store, ctx->space);
 	}
 	user_release(store->users, (uint32_t)ctx->by_talker.mki);
@@ -206,15 +205,15 @@ static void provisional_add(struct keystore *store, uint32_t ctx)
 
 // The context of a GMK's user, made or given its talker's name. It is kept only if a tag verifies
 // under it.
-static enum drop_reason ctx_derive_gmk(
-	struct keystore *store, struct key_slot *slot, struct key_name name, uint32_t user)
+static enum drop_reason ctx_derive_gmk(struct keystore *store, struct key_slot *slot,
+	struct key_name name, uint32_t user, bool stranger)
 {
 	struct key_table *table = &store->relay->keys;
 	name.kind = KEY_BY_MKI;
 	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
 	if (ctx == KEY_NONE) {
-		// Forged GUK-IDs must not use up the contexts of others.
-		if (store->n_provisional > table->size / 4)
+		// Forged GUK-IDs must not use up the contexts of others, nor those of strangers the room of clients.
+		if (store->n_provisional > table->size / (stranger ? 8 : 4))
 			return DROP_DERIVE_LIMIT;
 		ctx = ctx_make(store, slot, &name, user);
 		if (ctx == KEY_NONE)
@@ -230,7 +229,8 @@ static enum drop_reason ctx_derive_gmk(
 	return DROP_NONE;
 }
 
-static enum drop_reason ctx_derive_by_mki(struct keystore *store, const struct key_name *name)
+static enum drop_reason ctx_derive_by_mki(
+	struct keystore *store, const struct key_name *name, bool stranger)
 {
 	struct key_slot *slot = keystore_find(store, name->scope, (uint32_t)(name->mki >> 32));
 	uint32_t guk_id = (uint32_t)name->mki;
@@ -238,7 +238,7 @@ static enum drop_reason ctx_derive_by_mki(struct keystore *store, const struct k
 		return DROP_UNKNOWN_MKI;
 	if (key_id_type(guk_id) != KEY_GMK || (slot->closed && !key_slot_find_user(slot, guk_id)))
 		return DROP_UNKNOWN_USER;
-	return ctx_derive_gmk(store, slot, *name, key_slot_user_named(slot, guk_id));
+	return ctx_derive_gmk(store, slot, *name, key_slot_user_named(slot, guk_id), stranger);
 }
 
 static enum drop_reason ctx_derive_by_talker(struct keystore *store, const struct key_name *name)
@@ -254,12 +254,12 @@ static enum drop_reason ctx_derive_by_talker(struct keystore *store, const struc
 	struct key_name by_mki = *name;
 	by_mki.mki = key_name_mki(slot->id, guk_id);
 	by_mki.scope = slot->scope;
-	return ctx_derive_gmk(store, slot, by_mki, user);
+	return ctx_derive_gmk(store, slot, by_mki, user, false);
 }
 
-enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name)
+enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name, bool stranger)
 {
-	return name->kind == KEY_BY_MKI ? ctx_derive_by_mki(store, name)
+	return name->kind == KEY_BY_MKI ? ctx_derive_by_mki(store, name, stranger)
 					: ctx_derive_by_talker(store, name);
 }
 
@@ -280,7 +280,7 @@ static void slot_prederive_from(struct keystore *store, struct key_slot *other, 
 		name.mki = key_name_mki(slot->id, guk_id);
 		if (name.suite == other->profile.suite) // no leg has another one of its own
 			name.suite = slot->profile.suite;
-		ctx_derive_gmk(store, slot, name, user);
+		ctx_derive_gmk(store, slot, name, user, false);
 	}
 }
 

@@ -13,8 +13,9 @@
 uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs_id,
 	uint8_t protocol, uint8_t suite);
 
-// Answers a worker that misses a context: derives it if that is allowed. DROP_NONE, or why not.
-enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name);
+// Answers a worker that misses a context: derives it if that is allowed. For strangers (enum leg_side) less room is left
+// than for clients. DROP_NONE, or why not.
+enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name, bool stranger);
 
 // Takes all contexts of a key out of use. Nothing may refer to them any more.
 void key_slot_retire_ctxs(struct keystore *store, struct key_slot *slot);

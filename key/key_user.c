@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "crypto/mcx_kdf.h"
+#include "dataplane/relay_tables.h"
+#include "dataplane/retire.h"
 #include "key/users.h"
 
 bool key_guk_id(
@@ -50,7 +52,33 @@ static int key_user_compare(const void *a, const void *b)
 	return (x->guk_id > y->guk_id) - (x->guk_id < y->guk_id);
 }
 
-void key_slot_clear_users(struct keystore *store, struct key_slot *slot)
+static void guk_set_release(void *set, uint32_t index)
+{
+	(void)index;
+	free(set);
+}
+
+// Tells workers who may send. NULL: whoever has the key.
+static void guk_set_publish(
+	struct keystore *store, const struct key_slot *slot, struct guk_set *set)
+{
+	struct guk_set *before = atomic_exchange_explicit(
+		&store->relay->keys.guk_sets[slot->index], set, memory_order_acq_rel);
+	if (before)
+		retire_later(store->retire, guk_set_release, before, 0);
+}
+
+static struct guk_set *guk_set_of(const struct key_slot *slot)
+{
+	if (!slot->closed)
+		return NULL;
+	struct guk_set *set = guk_set_new(slot->n_users);
+	for (uint32_t i = 0; i < slot->n_users; i++)
+		guk_set_add(set, slot->users[i].guk_id);
+	return set;
+}
+
+static void users_free(struct keystore *store, struct key_slot *slot)
 {
 	for (uint32_t i = 0; i < slot->n_users; i++)
 		user_release(store->users, slot->users[i].user);
@@ -59,9 +87,15 @@ void key_slot_clear_users(struct keystore *store, struct key_slot *slot)
 	slot->n_users = 0;
 }
 
+void key_slot_clear_users(struct keystore *store, struct key_slot *slot)
+{
+	users_free(store, slot);
+	guk_set_publish(store, slot, NULL);
+}
+
 void key_slot_set_users(struct keystore *store, struct key_slot *slot, const struct key_spec *spec)
 {
-	key_slot_clear_users(store, slot);
+	users_free(store, slot);
 	slot->closed = spec->closed;
 	size_t n = spec->users ? json_array_size(spec->users) : 0, i;
 	json_t *item;
@@ -82,4 +116,5 @@ void key_slot_set_users(struct keystore *store, struct key_slot *slot, const str
 			a->ambiguous = b->ambiguous = true;
 		}
 	}
+	guk_set_publish(store, slot, guk_set_of(slot));
 }

@@ -202,7 +202,7 @@ static void worker_renew(struct worker *worker)
 	for (uint32_t i = 0; i < worker->n_ssrcs; i++)
 		worker->ssrcs[i] = 1000 + i;
 	memset(worker->legs, 0, lab.n_legs * sizeof(*worker->legs));
-	worker->resync_tsc = 0;
+	worker->strangers = (struct hold_share){.slots = 0};
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -350,7 +350,8 @@ static void tries_carried_roc_once_in_a_while(void **state)
 	call_open(4, 1);
 	push_from_alice(1);
 	expect_bob((uint64_t[]){1}, 1);
-	worker(0)->tsc_hz = UINT64_C(1) << 62; // one until the test ends
+	worker(0)->tsc_hz = UINT64_C(1) << 62; // no token comes back while the test runs
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_ROC, 1);
 	struct rte_mbuf *mbufs[2];
 	for (unsigned i = 0; i < 2; i++) {
 		struct lab_packet packet = from_alice(3 * ROC_1 + 2 + i);
@@ -361,7 +362,7 @@ static void tries_carried_roc_once_in_a_while(void **state)
 	expect_bob(NULL, 0);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_AUTH_FAIL), 2);
 	// Later the first of these gets it, and tells what the second is.
-	worker(0)->resync_tsc = 0;
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_ROC, 1);
 	push_burst((uint64_t[]){3 * ROC_1 + 4, 3 * ROC_1 + 5}, 2);
 	expect_bob((uint64_t[]){3 * ROC_1 + 4, 3 * ROC_1 + 5}, 2);
 	assert_int_equal(lab_drops(&lab, 0), 2);
@@ -442,7 +443,7 @@ static void holds_until_context_is_there(void **state)
 	lab_talker_add(&lab, gmk, GUK_ID, USER, ctx);
 	resume(slot, DROP_NONE);
 	expect_bob((uint64_t[]){1, 2, 3}, 3);
-	assert_int_equal(worker(0)->legs[ALICE].held_slots, 0);
+	assert_int_equal(worker(0)->legs[ALICE].shares[SIDE_OWN].slots, 0);
 	assert_int_equal(lab_drops(&lab, 0), 0);
 }
 
@@ -488,7 +489,7 @@ static void drops_what_control_refused(void **state)
 	resume(mail.derive.slot, DROP_UNKNOWN_USER);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_UNKNOWN_USER), 2);
 	assert_int_equal(lab_drops(&lab, 0), 2);
-	assert_int_equal(worker(0)->legs[ALICE].held_slots, 0);
+	assert_int_equal(worker(0)->legs[ALICE].shares[SIDE_OWN].slots, 0);
 	assert_false(control_mail_take(&worker(0)->mailbox, &mail)); // not asked for again by those
 	push_talker(GUK_ID, 3);                                      // but by a new one
 	assert_true(control_mail_take(&worker(0)->mailbox, &mail));
@@ -527,8 +528,7 @@ static void holds_for_so_many_contexts_of_leg(void **state)
 // As if each context were asked for by a leg of its own, which has never asked before.
 static void push_new_talker(unsigned i)
 {
-	worker(0)->legs[ALICE].held_slots = 0;
-	worker(0)->legs[ALICE].token_tsc = 0;
+	worker(0)->legs[ALICE].shares[SIDE_OWN] = (struct hold_share){.slots = 0};
 	push_talker(GUK_ID + i, 1);
 }
 
@@ -1220,7 +1220,7 @@ static void silent_senders_indices_are_not_used_again(void **state)
 	lab_connect(&lab);
 	push_from_alice(7);
 	expect_bob((uint64_t[]){7}, 1);
-	worker(0)->tsc_hz = LEG_TOKENS_PER_SECOND; // a packet ago is long ago
+	worker(0)->tsc_hz = 64; // a packet ago is long ago
 	struct lab_packet packet = rtp_under(carol, 7);
 	lab_push(&lab, 0, 2, &packet);
 	expect_one_drop(DROP_SSRC_POOL); // it would have had to leave under another SSRC
@@ -1623,7 +1623,8 @@ static void rtp_has_all_payload_types_without_mux(void **state)
 			bool rtcp = type >= 200 && type <= 204;
 			uint8_t report[LEN] = {
 				0x80, (uint8_t)type, 0, WORDS, [7] = 1, [11] = (uint8_t)type};
-			worker(0)->legs[ALICE].tokens = LEG_TOKENS; // each is another sender
+			lab_tokens_set(
+				&lab, 0, ALICE, TOKEN_WORK, LEG_TOKENS); // each is another sender
 			assert_int_equal(is_relayed(report, LEN), !rtcp);
 			n_off += rtcp;
 		}
@@ -1860,14 +1861,13 @@ static void plain_control_does_without_outbound_stream(void **state)
 	(void)state;
 	control_call_open();
 	worker(0)->tsc_hz *= 10000; // a token takes minutes
-	worker(0)->legs[ALICE].token_tsc = rte_rdtsc();
-	worker(0)->legs[ALICE].tokens = LEG_TOKENS / 2 + 1;
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_WORK, LEG_TOKENS / 2 + 1);
 	for (unsigned i = 0; i < 2; i++) {
 		uint32_t scope = bob_key->ctx[SRTP_RTCP];
 		assert_null(stream_find(&lab.relay.streams, scope, SSRC));
 		push_report(0, ALICE, NULL, SSRC, 0);
 	}
-	worker(0)->legs[ALICE].tokens = LEG_TOKENS;
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_WORK, LEG_TOKENS);
 	push_report(0, ALICE, NULL, SSRC, 0);
 	assert_non_null(stream_find(&lab.relay.streams, bob_key->ctx[SRTP_RTCP], SSRC));
 	assert_int_equal(lab_take(&lab, 0, copies), 3);

@@ -123,8 +123,8 @@ static void whole_key_frame_in_order(unsigned n)
 	push_run(n + 10, 10, true);
 	expect_copies(true, n + 20, n + 20, n + 20);
 	assert_int_equal(lab_drops(&lab, 0), 0);
-	assert_int_equal(worker()->legs[ALICE].held, 0);
-	assert_int_equal(worker()->legs[ALICE].held_slots, 0);
+	assert_int_equal(worker()->legs[ALICE].shares[SIDE_OWN].packets, 0);
+	assert_int_equal(worker()->legs[ALICE].shares[SIDE_OWN].slots, 0);
 	assert_int_equal(worker()->n_held, 0);
 }
 
@@ -206,7 +206,7 @@ static void not_asked_for_want_of_tokens(void **state)
 {
 	(void)state;
 	push_run(0, 1, false);
-	worker()->legs[ALICE].tokens = 0;
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_WORK, 0);
 	answer(gmk, DROP_NONE);
 	expect_copies(false, 1, 1, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_DERIVE_LIMIT), 1);

@@ -271,8 +271,9 @@ static void forged_packets_cost_one_pass(void **state)
 	loop_process_burst(worker(), mbufs, 16);
 	assert_int_equal(passes, 16);
 	passes = 0;
-	worker()->tsc_hz = UINT64_C(1) << 62; // one until the test ends
-	for (unsigned i = 0; i < 16; i++)     // gets a second try with its ROC
+	worker()->tsc_hz = UINT64_C(1) << 62; // no token comes back
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_ROC, 1);
+	for (unsigned i = 0; i < 16; i++) // gets a second try with its ROC
 		mbufs[i] = forged_frame(6 * ROC_1 + i + 20);
 	loop_process_burst(worker(), mbufs, 16);
 	assert_int_equal(passes, 17);
@@ -350,7 +351,8 @@ static void forged_first_packets_are_bounded(void **state)
 	if (lab.relay.cryptodev)
 		return; // the passes are the device's
 	passes_count();
-	worker()->tsc_hz = UINT64_C(1) << 62; // one until the test ends
+	worker()->tsc_hz = UINT64_C(1) << 62; // no token comes back
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_ROC, 1);
 	for (unsigned i = 0; i < WORKER_BURST; i++)
 		mbufs[i] = forged_frame(i);
 	loop_process_burst(worker(), mbufs, WORKER_BURST);
@@ -474,7 +476,8 @@ static void forged_packets_after_silence_are_bounded(void **state)
 	if (lab.relay.cryptodev)
 		return; // the passes are the device's
 	passes_count();
-	worker()->tsc_hz = UINT64_C(1) << 62; // one until the test ends
+	worker()->tsc_hz = UINT64_C(1) << 62; // no token comes back
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_ROC, 1);
 	alice_is_silent();
 	for (unsigned burst = 0; burst < 10; burst++) {
 		for (unsigned i = 0; i < 20; i++)
@@ -562,7 +565,7 @@ static void no_fresh_ssrc_for_who_counts_anew(void **state)
 	expect_drops(DROP_SSRC_POOL, 1);
 	give_ssrc(FRESH);
 	worker()->tsc_hz = UINT64_C(1) << 62; // no token comes back
-	worker()->legs[ALICE].tokens = 0;
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_WORK, 0);
 	push_run(1, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_INDEX_USED), 1);
 	push_run(2, 3); // these were not used

@@ -441,14 +441,14 @@ static uint16_t ethernet_write(const struct port *port, bool ipv6, uint8_t *out)
 	return at + 2;
 }
 
-struct rte_mbuf *lab_frame(struct lab *lab, uint32_t leg, const uint8_t *payload, uint16_t len)
+static struct rte_mbuf *frame_from(struct lab *lab, const struct lab_leg *spec,
+	const struct endpoint *from, uint32_t leg, const uint8_t *payload, uint16_t len)
 {
-	const struct lab_leg *spec = &lab->specs[leg];
 	uint8_t frame[LAB_PAYLOAD_MAX + 128];
 	uint16_t l2_len = ethernet_write(&lab->relay.ports[spec->port], spec->ipv6, frame);
 	// The relay's headers for a copy to this leg, with the two ends exchanged.
 	struct lab_leg reverse = *spec;
-	reverse.local = spec->remote;
+	reverse.local = *from;
 	reverse.remote = spec->group ? spec->remote : spec->local;
 	if (spec->group)
 		reverse.local =
@@ -470,6 +470,21 @@ struct rte_mbuf *lab_frame(struct lab *lab, uint32_t leg, const uint8_t *payload
 	if (spec->ipv6)
 		udp->dgram_cksum = rte_ipv6_udptcp_cksum((struct rte_ipv6_hdr *)ip, udp);
 	return lab_raw_frame(lab, spec->port, frame, (uint16_t)(l2_len + dest.header_len + len));
+}
+
+struct rte_mbuf *lab_frame(struct lab *lab, uint32_t leg, const uint8_t *payload, uint16_t len)
+{
+	const struct lab_leg *spec = &lab->specs[leg];
+	return frame_from(lab, spec, &spec->remote, leg, payload, len);
+}
+
+struct rte_mbuf *lab_stranger_frame(
+	struct lab *lab, uint32_t leg, const uint8_t *payload, uint16_t len)
+{
+	const struct lab_leg *spec = &lab->specs[leg];
+	struct endpoint from = spec->remote;
+	from.port = htons(9999);
+	return frame_from(lab, spec, &from, leg, payload, len);
 }
 
 struct rte_mbuf *lab_packet_frame(struct lab *lab, uint32_t leg, const struct lab_packet *packet)
@@ -604,6 +619,29 @@ bool lab_copy_is(struct lab *lab, const struct lab_copy *copy, const struct lab_
 	uint8_t octets[LAB_PAYLOAD_MAX];
 	uint16_t len = lab_packet_write(lab, packet, octets);
 	return copy->len == len && memcmp(copy->payload, octets, len) == 0;
+}
+
+void lab_tokens_set(struct lab *lab, uint8_t worker, uint32_t leg, enum token_kind kind, uint32_t n)
+{
+	for (unsigned side = 0; side < SIDE_N; side++)
+		lab->relay.workers[worker]->legs[leg].shares[side].tokens[kind] =
+			(struct token_bucket){.at = rte_rdtsc(), .n = n};
+}
+
+static void share_forget(struct hold_share *share)
+{
+	memset(share->tokens, 0, sizeof(share->tokens));
+}
+
+void lab_tokens_forget(struct lab *lab)
+{
+	for (unsigned w = 0; w < lab->relay.n_workers; w++) {
+		struct worker *worker = lab->relay.workers[w];
+		share_forget(&worker->strangers);
+		for (uint32_t leg = 0; leg < lab->n_legs; leg++)
+			for (unsigned side = 0; side < SIDE_N; side++)
+				share_forget(&worker->legs[leg].shares[side]);
+	}
 }
 
 uint64_t lab_drops_of(const struct lab *lab, uint8_t worker, enum drop_reason reason)

@@ -132,6 +132,9 @@ struct rte_mbuf *lab_raw_frame(struct lab *lab, uint8_t port, const uint8_t *fra
 
 // Has a worker process one packet that comes to a leg.
 void lab_push(struct lab *lab, uint8_t worker, uint32_t leg, const struct lab_packet *packet);
+// The same from another address than the leg's remote.
+struct rte_mbuf *lab_stranger_frame(
+	struct lab *lab, uint32_t leg, const uint8_t *payload, uint16_t len);
 // Has a worker process what other workers handed to it; how many.
 unsigned lab_push_handed_over(struct lab *lab, uint8_t worker);
 
@@ -139,6 +142,13 @@ unsigned lab_push_handed_over(struct lab *lab, uint8_t worker);
 unsigned lab_take(struct lab *lab, uint8_t worker, struct lab_copy *copies);
 // Whether a copy has exactly the octets of a packet.
 bool lab_copy_is(struct lab *lab, const struct lab_copy *copy, const struct lab_packet *packet);
+
+// Leaves a leg so many tokens of a kind at a worker, on both sides.
+void lab_tokens_set(
+	struct lab *lab, uint8_t worker, uint32_t leg, enum token_kind kind, uint32_t n);
+
+// As if no leg had used any token: time has passed.
+void lab_tokens_forget(struct lab *lab);
 
 // How many drops a worker counted: all, or those of one reason.
 uint64_t lab_drops(const struct lab *lab, uint8_t worker);

@@ -373,12 +373,7 @@ static void no_more_is_heard(unsigned n, cursors at)
 // Time has passed: what is limited a second may be had again.
 static void limits_forget(void)
 {
-	for (uint8_t w = 0; w < 2; w++) {
-		struct worker *worker = lab.relay.workers[w];
-		worker->resync_tsc = worker->reread_tsc = 0;
-		for (uint32_t leg = 0; leg < lab.n_legs; leg++)
-			worker->legs[leg].token_tsc = 0;
-	}
+	lab_tokens_forget(&lab);
 }
 
 // Senders of one worker, and of one user at most whom the relay does not know: so many contexts are asked for at once.

@@ -348,12 +348,7 @@ static void arrival_check(const struct arrival *a, unsigned n)
 
 static void limits_forget(void)
 {
-	for (uint8_t w = 0; w < 2; w++) {
-		struct worker *worker = lab.relay.workers[w];
-		worker->resync_tsc = worker->reread_tsc = 0;
-		for (uint32_t leg = 0; leg < lab.n_legs; leg++)
-			worker->legs[leg].token_tsc = 0;
-	}
+	lab_tokens_forget(&lab);
 }
 
 static void burst_run(void)
