@@ -37,7 +37,8 @@ static void answer_derive(
 	worker_mail_put(&worker->mailbox, &answer);
 }
 
-static void read_mail(struct keystore *keys, struct sessions *sessions, struct worker *worker)
+static void read_mail(struct keystore *keys, struct sessions *sessions, struct reaper *reaper,
+	struct worker *worker)
 {
 	struct control_mail mail;
 	for (unsigned n = 0; n < APP_MAILS && control_mail_take(&worker->mailbox, &mail); n++) {
@@ -47,6 +48,9 @@ static void read_mail(struct keystore *keys, struct sessions *sessions, struct w
 			break;
 		case MAIL_STREAM:
 			session_note_stream(sessions, mail.leg, mail.serial, mail.stream);
+			break;
+		case MAIL_CROWDED:
+			reaper_note(reaper, keys->relay, mail.scope);
 			break;
 		case MAIL_LEARN:
 			session_learn(sessions, mail.leg, mail.serial, mail.learn.protocol,
@@ -71,7 +75,7 @@ static void fill_ssrcs(struct ssrc_source *source, struct worker *worker, uint32
 void app_read_mail(struct app *app)
 {
 	for (unsigned w = 0; w < app->relay.n_workers; w++)
-		read_mail(&app->keys, &app->sessions, app->relay.workers[w]);
+		read_mail(&app->keys, &app->sessions, &app->reaper, app->relay.workers[w]);
 }
 
 // A crypto device that a worker gave up: it does not come back before the next start.

@@ -31,6 +31,14 @@ static inline enum replay_verdict replay_check(const struct replay_list *list, u
 	return REPLAY_NEW;
 }
 
+// A list in which everything below next was received.
+static inline void replay_begin(struct replay_list *list, uint64_t next)
+{
+	list->next = next;
+	for (unsigned i = 0; i < REPLAY_LIST_LEN / 64; i++)
+		list->seen[i] = next > 0 ? UINT64_MAX : 0;
+}
+
 // replay_commit() of what is not the next in sequence.
 enum replay_verdict replay_commit_other(struct replay_list *list, uint64_t index);
 

@@ -39,10 +39,13 @@
 	_(MISORDERED, "misordered",                                                                \
 		"plain packet from before its sender's first one: no packet index is left")        \
 	_(STREAM_LIMIT, "stream_limit", "as many streams as limits.streams allows")                \
+	_(STREAM_SHARE, "stream_share",                                                            \
+		"its sender, or its leg, has begun as many streams as one may have")               \
 	_(SSRC_COLLISION, "ssrc_collision", "two senders with one SSRC under one key")             \
 	_(INDEX_USED, "index_used",                                                                \
 		"its sender counts anew, and the leg may not take another fresh SSRC yet")         \
-	_(STREAM_BUSY, "stream_busy", "another worker was sending under the same key and SSRC")    \
+	_(STREAM_BUSY, "stream_busy",                                                              \
+		"another worker was sending under the same key and SSRC, or it goes to rest")      \
 	_(SSRC_POOL, "ssrc_pool", "no fresh SSRC at hand for media that needs one")                \
 	_(HANDOFF_FULL, "handoff_full", "the worker that owns the stream takes no more")           \
 	/* stage_unprotect */                                                                      \

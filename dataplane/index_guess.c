@@ -40,9 +40,12 @@ static uint64_t packet_next_under_other_keys(const struct worker *worker, const 
 			continue;
 		const struct stream *stream =
 			stream_find(&relay->streams, relay->keys.ctxs[ctx].space, p->ssrc);
-		if (!stream || stream->source != STREAM_NONE)
+		if (stream && stream->source != STREAM_NONE)
 			continue;
-		uint64_t of_key = counter_read(&stream->replay.next); // another worker may own it
+		// another worker may own it
+		uint64_t of_key = stream ? counter_read(&stream->replay.next)
+					 : stream_next_at_rest(&relay->streams,
+						   relay->keys.ctxs[ctx].space, p->ssrc);
 		next = of_key > next ? of_key : next;
 	}
 	return next;
@@ -67,7 +70,7 @@ static void index_guess_first(const struct worker *worker, struct packet *p, uin
 	}
 }
 
-// Who was not heard for so long may have sent more than the estimate bridges: 32,768 packets (RFC 3711 3.3.1).
+// Who is at rest, or was not heard for so long, may have sent more than the estimate bridges: 32,768 packets (RFC 3711 3.3.1).
 enum { SILENCE_SECONDS = 2 };
 
 static inline bool stream_was_silent(const struct worker *worker, const struct stream *stream)
@@ -86,17 +89,18 @@ void index_guess(const struct worker *worker, struct packet *p)
 {
 	const uint16_t seq = p->protocol == SRTP_RTP ? rtp_seq(p->data) : 0;
 	p->second_index = NO_INDEX;
-	p->next = p->stream ? p->stream->replay.next : 0;
+	p->next = p->stream ? p->stream->replay.next
+			    : stream_next_at_rest(&worker->relay->streams, p->ctx->space, p->ssrc);
 	if (p->protocol == SRTP_RTCP) {
 		p->index = srtcp_index_word(p->data, p->trailer.body) & SRTCP_INDEX_MAX;
-	} else if (!p->stream) {
+	} else if (p->next == 0) {
 		index_guess_first(worker, p, seq);
 	} else {
 		const uint64_t carried = (uint64_t)p->trailer.roc << 16 | seq;
 		p->index = packet_index_estimate(p->next, seq);
 		if (p->trailer.has_roc)
 			p->second_index = carried != p->index ? carried : NO_INDEX;
-		else if (unlikely(stream_was_silent(worker, p->stream)))
+		else if (unlikely(!p->stream || stream_was_silent(worker, p->stream)))
 			p->second_index = index_after_silence(p, seq);
 	}
 }

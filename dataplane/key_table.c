@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "base/secmem.h"
+#include "dataplane/stream_table.h"
 
 int key_table_init(struct key_table *table, uint32_t size)
 {

@@ -17,6 +17,8 @@
 // lock, between two of their quiescent states (rte_rcu_qsbr). A context is removed from the table
 // first, wiped and used again only after every worker passed a quiescent state.
 
+struct stream_list;
+
 #define KEY_NONE UINT32_MAX
 
 enum key_name_kind { KEY_BY_MKI, KEY_BY_TALKER };
@@ -75,8 +77,8 @@ struct key_table {
 	uint32_t *free;     // control only: stack of contexts to use again
 	uint32_t n_free;    // control only
 	uint64_t seed[2];   // random: names are chosen by others
-	// Newest stream under a session key + 1, by index space; 0: none. worker: rw, control: rw
-	_Atomic uint32_t *streams;
+	// Streams under a session key, by index space
+	struct stream_list *streams;
 	// Next SRTCP index to send with, by index space; 0: none sent yet. worker: rw, control: rw
 	_Atomic uint32_t *srtcp_next;
 	// Who may send under a GMK, by its index as root key; NULL: whoever has it. control: rw, worker: ro

@@ -14,6 +14,8 @@
 // A leg as workers see it: immutable, built by the control thread, published in leg_table and given
 // back after every worker passed a quiescent state.
 
+struct stream_list;
+
 #define LEG_NONE UINT32_MAX
 
 enum leg_mode { LEG_OPAQUE, LEG_PLAIN, LEG_SRTP };
@@ -70,9 +72,8 @@ struct leg {
 };
 
 struct leg_table {
-	struct leg *_Atomic *legs; // by index; control: rw, worker: ro
-	_Atomic uint32_t *streams; // by index: newest stream of media without key from the leg + 1.
-				   // worker: rw, control: rw
+	struct leg *_Atomic *legs;   // by index; control: rw, worker: ro
+	struct stream_list *streams; // by index: of media without key from the leg
 	uint32_t size;
 };
 

@@ -32,9 +32,10 @@ struct worker_mail {
 };
 
 enum mail_to_control {
-	MAIL_DERIVE, // a key context is missing: name, slot, leg
-	MAIL_STREAM, // a stream was born: stream, leg
-	MAIL_LEARN,  // an authenticated packet came from a new address: leg, learn
+	MAIL_DERIVE,  // a key context is missing: name, slot, leg
+	MAIL_STREAM,  // a stream was born: stream, leg
+	MAIL_LEARN,   // an authenticated packet came from a new address: leg, learn
+	MAIL_CROWDED, // a session key has nearly all the streams that it may have: scope
 };
 
 struct control_mail {
@@ -47,6 +48,7 @@ struct control_mail {
 			bool stranger; // asks, see enum leg_side
 		} derive;
 		uint32_t stream;
+		uint32_t scope; // of streams
 		struct {
 			struct endpoint addr;
 			uint8_t protocol; // enum srtp_protocol

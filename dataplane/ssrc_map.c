@@ -111,7 +111,7 @@ static void original_map_add_leg(
 	struct original_map *map, const struct relay *relay, uint32_t leg, unsigned *steps)
 {
 	// acquire: pairs with the release in stream_create(), which filled the stream before
-	uint32_t i = atomic_load_explicit(&relay->legs.streams[leg], memory_order_acquire);
+	uint32_t i = atomic_load_explicit(&relay->legs.streams[leg].newest, memory_order_acquire);
 	while (i != 0 && *steps > 0) {
 		const struct stream *stream = &relay->streams.streams[i - 1];
 		uint32_t fresh = atomic_load_explicit(&stream->out_ssrc, memory_order_relaxed);

@@ -7,6 +7,7 @@
 #include "dataplane/sequence.h"
 #include "dataplane/stages.h"
 #include "dataplane/stream_count.h"
+#include "dataplane/stream_share.h"
 #include "dataplane/tokens.h"
 #include "dataplane/worker_state.h"
 
@@ -14,11 +15,22 @@
 // burst, or another worker, may have created it since.
 static enum drop_reason stream_create_verified(struct worker *worker, struct packet *p)
 {
-	p->stream =
-		stream_create(&worker->relay->streams, &worker->relay->keys.streams[p->ctx->space],
-			p->ctx->space, p->ssrc, worker->id, p->protocol, STREAM_NONE);
+	struct stream_table *streams = &worker->relay->streams;
+	const uint32_t scope = p->ctx->space;
+	p->stream = stream_find_in(streams, p->bucket, scope, p->ssrc);
+	if (!p->stream) {
+		uint64_t next = stream_next_at_rest(streams, scope, p->ssrc);
+		if (p->index < next)
+			return next - p->index > REPLAY_LIST_LEN ? DROP_TOO_OLD : DROP_REPLAYED;
+		enum drop_reason reason = stream_admit(worker, p);
+		if (reason != DROP_NONE)
+			return reason;
+		p->stream = stream_create(streams, &worker->relay->keys.streams[scope], scope,
+			p->ssrc, worker->id, p->protocol, STREAM_NONE);
+	}
 	if (!p->stream)
-		return DROP_STREAM_LIMIT;
+		return stream_is_closing(streams, scope, p->ssrc) ? DROP_STREAM_BUSY
+								  : DROP_STREAM_LIMIT;
 	if (p->stream->source != STREAM_NONE)
 		return DROP_SSRC_COLLISION;
 	return DROP_NONE;
@@ -76,8 +88,10 @@ static void stream_report(struct worker *worker, const struct leg *leg, struct s
 static void stream_note(struct worker *worker, struct packet *p)
 {
 	struct stream *s = p->stream;
-	if (s->leg != p->leg->index)
+	if (s->leg_serial != p->leg->serial) {
 		s->reported = false;
+		counter_set(&s->leg_serial, p->leg->serial);
+	}
 	stream_count(worker, s, p);
 	if (unlikely(!s->reported) && p->ctx) // plain ones are found by their leg
 		stream_report(worker, p->leg, s);

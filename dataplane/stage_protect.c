@@ -7,6 +7,7 @@
 #include "dataplane/plain_stream.h"
 #include "dataplane/ssrc_map.h"
 #include "dataplane/stages.h"
+#include "dataplane/stream_share.h"
 #include "dataplane/tokens.h"
 #include "dataplane/worker_state.h"
 
@@ -36,9 +37,8 @@ static enum drop_reason rtp_index_claim(const struct worker *worker, const struc
 		bool late = (int32_t)(key_serial - out->key_serial) < 0; // under the key before
 		return late || !p->ctx ? DROP_REPLAYED : DROP_INDEX_USED;
 	}
-	out->source = source;
+	counter_set(&out->source, source);
 	out->key_serial = key_serial;
-	out->leg = p->leg->index;
 	out->talker = p->talker;
 	state->claimed_index = p->index;
 	return DROP_NONE;
@@ -79,9 +79,9 @@ static enum drop_reason rtcp_index_claim(
 	return DROP_NONE;
 }
 
-// The outbound stream of an SSRC under a key. RTCP that entered in plain does without if the leg has no spare
-// token: its index needs no stream, only the detection of a client with that SSRC does, and one
-// sender under the keys of a thousand clients must not take a thousand streams at once.
+// The outbound stream of an SSRC under a key. RTCP does without if its leg has no spare token: its index needs no
+// stream, only the detection of a client with that SSRC does, and one sender under the keys of a thousand clients must
+// not take a thousand streams at once.
 static ALWAYS_INLINE struct stream *outbound_stream(
 	struct worker *worker, const struct packet *p, uint32_t ctx, uint32_t ssrc, const bool rtp)
 {
@@ -94,10 +94,14 @@ static ALWAYS_INLINE struct stream *outbound_stream(
 	struct stream *found = stream_find_in(streams, bucket, space, ssrc);
 	if (likely(found))
 		return found;
-	if (!rtp && !p->ctx && !leg_token_take_spare(worker, p->leg->index))
+	if (!rtp && !(p->ctx ? packet_token_take_spare(worker, p, TOKEN_BIRTH)
+			     : leg_token_take_spare(worker, p->leg->index)))
+		return stream_of_client_at_rest(streams, space, ssrc);
+	if (rtp && !stream_admit_outbound(worker, p, space))
 		return NULL;
-	return stream_create(streams, &worker->relay->keys.streams[space], space, ssrc, worker->id,
-		p->protocol, stream_index(streams, p->stream));
+	struct stream *born = stream_create(streams, &worker->relay->keys.streams[space], space,
+		ssrc, worker->id, p->protocol, stream_index(streams, p->stream));
+	return born || rtp ? born : stream_of_client_at_rest(streams, space, ssrc);
 }
 
 // Invariant 1 is kept here, for all that the relay encrypts: each index of an SSRC under a session
@@ -106,8 +110,11 @@ static ALWAYS_INLINE enum drop_reason index_claim(struct worker *worker, const s
 	struct protect_state *state, uint32_t ctx, uint32_t ssrc, const bool rtp)
 {
 	struct stream *out = outbound_stream(worker, p, ctx, ssrc, rtp);
-	if (!out && (rtp || p->ctx))
-		return DROP_STREAM_LIMIT;
+	if (!out && rtp)
+		return stream_is_closing(
+			       &worker->relay->streams, worker->relay->keys.ctxs[ctx].space, ssrc)
+			       ? DROP_STREAM_BUSY
+			       : DROP_STREAM_LIMIT;
 	if (out && out->source == STREAM_NONE)
 		return DROP_SSRC_COLLISION; // a client has that SSRC under this key
 	bool have = out && stream_trylock(out);
@@ -119,6 +126,10 @@ static ALWAYS_INLINE enum drop_reason index_claim(struct worker *worker, const s
 	if (!have)
 		return reason; // SRTCP of one sender by two workers: the counter is for all
 	counter_set(&out->fresh, !p->ctx);
+	if (reason == DROP_NONE) {
+		counter_set(&out->leg, p->leg->index);
+		counter_set(&out->leg_serial, p->leg->serial);
+	}
 	if (reason == DROP_NONE || counter_read(&out->last_tsc) == 0)
 		counter_set(&out->last_tsc, worker->now); // 0: being created
 	stream_unlock(out);

@@ -12,6 +12,7 @@
 
 #include "crypto/replay.h"
 #include "dataplane/jitter.h"
+#include "dataplane/stream_rest.h"
 
 // Streams: the state of one SSRC under one key context. An inbound stream is created when its first
 // tag verified; an outbound stream when the relay first sends under that key and SSRC. Both share
@@ -22,6 +23,8 @@
 // thread removes, and reuses a stream after every worker passed a quiescent state.
 
 #define STREAM_NONE UINT32_MAX
+#define STREAM_LOST                                                                                \
+	(UINT32_MAX - 1) // source of an outbound stream of which it is not known any more
 
 // Scope of a stream whose leg is plain: the place of a key context's index.
 #define STREAM_PLAIN UINT32_C(0x80000000)
@@ -84,8 +87,21 @@ struct stream {
 	// Next stream of its key context, or plain leg, + 1. Control: rw once it is born, workers: ro
 	_Atomic uint32_t sibling;
 	uint32_t timestamp;   // no key: the newest one
+	uint32_t leg_serial;  // under a key: of leg
 	struct jitter jitter; // of inbound RTP
 	struct replay_list replay;
+};
+
+// The streams of one session key, or of one leg without key.
+struct stream_list {
+	_Atomic uint32_t newest; // stream + 1; the next is its sibling. worker: adds, control: rw
+	// Of clients, and those under which the relay sends. worker: adds, control: rw
+	_Atomic uint32_t n, n_outbound;
+	_Atomic bool crowded;          // worker: sets when it tells control so, control: clears
+	bool noted;                    // for stream_list_sweep(). control
+	bool leaving;                  // its key goes, and takes them along. control
+	struct stream_rest_list rests; // control
+	uint64_t packets;              // of streams that are not in it any more. control
 };
 
 struct stream_table {
@@ -96,6 +112,8 @@ struct stream_table {
 	_Atomic uint32_t n_touched; // streams ever used
 	struct rte_ring *unused;    // indices to use again
 	uint64_t seed;
+	struct stream_rests rests;
+	struct stream of_client, of_relay; // stand for streams at rest that are another's
 };
 
 // Room for size streams; memory is reserved, and used as they are added. 0, -ENOMEM or -EIO.
@@ -144,18 +162,38 @@ static inline uint32_t stream_sibling(const struct stream *stream)
 }
 
 // The stream of that scope and SSRC; if there is none a new one, owned by worker, whose source is
-// as given, which is also put at the head of siblings. Its worker and source tell the caller
-// whether it is its own. NULL if the table is full. Any worker.
-struct stream *stream_create(struct stream_table *table, _Atomic uint32_t *siblings, uint32_t scope,
+// as given, which is also put into the list. Its worker and source tell the caller
+// whether it is its own. What was at rest goes on from there; if that was of a client and is to be the relay's, or the
+// other way round, a stream is returned that only tells so by its source. NULL if the table is full, or the stream is
+// just going to rest (stream_is_closing). Any worker.
+struct stream *stream_create(struct stream_table *table, struct stream_list *list, uint32_t scope,
 	uint32_t ssrc, uint8_t worker, uint8_t protocol, uint32_t source);
+
+static inline bool stream_is_closing(
+	const struct stream_table *table, uint32_t scope, uint32_t ssrc)
+{
+	return (stream_rest_state(&table->rests, scope, ssrc) & STREAM_REST_CLOSING) != 0;
+}
+
+// A stream that only tells that a client had that SSRC and is silent; NULL: none had. Any worker.
+static inline struct stream *stream_of_client_at_rest(
+	struct stream_table *table, uint32_t scope, uint32_t ssrc)
+{
+	uint64_t rest = stream_rest_state(&table->rests, scope, ssrc);
+	return rest != 0 && !(rest & STREAM_REST_OUTBOUND) ? &table->of_client : NULL;
+}
+
+// The highest index + 1 of a client's stream at rest, 0: there is none. Any worker.
+uint64_t stream_next_at_rest(const struct stream_table *table, uint32_t scope, uint32_t ssrc);
 
 // Takes a stream out of its chain. Control thread; workers may use it until their next quiescent
 // state.
 void stream_unlink(struct stream_table *table, struct stream *stream);
 
-// Takes a stream out of a list of siblings; false if it is not in it. Control thread.
-bool stream_leave_siblings(
-	struct stream_table *table, _Atomic uint32_t *siblings, struct stream *stream);
+// Takes a stream out of its list, in which it stands behind before (NULL: it is the newest). False: a worker has just put
+// another in front. Control thread.
+bool stream_leave(struct stream_table *table, struct stream_list *list, struct stream *before,
+	struct stream *stream);
 
 // Streams ever used, and in use. Control thread.
 uint32_t stream_table_touched(const struct stream_table *table);
@@ -164,6 +202,6 @@ uint32_t stream_table_used(const struct stream_table *table);
 // Gives back a stream that no worker can reach. Control thread.
 void stream_free(struct stream_table *table, struct stream *stream);
 
-// The two steps of a removal for all streams in a list of siblings to which no worker adds any more; the second empties it.
-void stream_unlink_siblings(struct stream_table *table, _Atomic uint32_t *siblings);
-void stream_free_siblings(struct stream_table *table, _Atomic uint32_t *siblings);
+// The two steps of the end of a list to which no worker adds any more; the second empties it.
+void stream_list_unlink(struct stream_table *table, struct stream_list *list);
+void stream_list_free(struct stream_table *table, struct stream_list *list);

@@ -10,9 +10,9 @@
 static uint64_t ctx_packets(const struct relay *relay, uint32_t ctx)
 {
 	const struct stream_table *streams = &relay->streams;
-	uint64_t packets = 0;
-	uint32_t i = atomic_load_explicit(
-		&relay->keys.streams[relay->keys.ctxs[ctx].space], memory_order_acquire);
+	const struct stream_list *list = &relay->keys.streams[relay->keys.ctxs[ctx].space];
+	uint64_t packets = list->packets;
+	uint32_t i = atomic_load_explicit(&list->newest, memory_order_acquire);
 	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
 		packets += counter_read(&streams->streams[i - 1].packets);
 	return packets;

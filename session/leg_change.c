@@ -14,6 +14,7 @@
 #include "session/leg_audience.h"
 #include "session/leg_bind.h"
 #include "session/leg_remote.h"
+#include "session/session_learn.h"
 #include "session/session_legs.h"
 #include "session/session_publish.h"
 #include "session/session_spec.h"
@@ -92,7 +93,7 @@ static void leg_leave(struct sessions *sessions, struct session_leg *leg)
 		audience_end(leg->own[protocol], sessions->retire);
 	leg_audience_unname(leg);
 	leg_unbind(sessions, leg);
-	free(leg->streams);
+	session_forget_streams(sessions, leg);
 	free(leg->path);
 	leg_spec_free(&leg->spec);
 	free(leg);

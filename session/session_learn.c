@@ -5,7 +5,6 @@
 
 #include <rte_cycles.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/counter.h"
 #include "dataplane/relay_tables.h"
@@ -35,13 +34,14 @@ static bool address_learnable(
 static bool leg_heard_media(const struct sessions *sessions, const struct session_leg *leg)
 {
 	uint64_t now = rte_rdtsc();
-	uint32_t n = RTE_MIN(leg->n_streams, (uint32_t)STREAMS_LOOKED_AT);
-	for (uint32_t i = 0; i < n; i++) {
-		const struct stream *stream =
-			&sessions->relay->streams.streams[leg->streams[leg->n_streams - 1 - i]];
-		if (stream->protocol == SRTP_RTP && counter_read(&stream->leg) == leg->index &&
+	uint32_t at = leg->stream;
+	for (unsigned n = 0; at != 0 && n < STREAMS_LOOKED_AT; n++) {
+		const struct stream *stream = &sessions->relay->streams.streams[at - 1];
+		if (stream->protocol == SRTP_RTP &&
+			counter_read(&stream->leg_serial) == leg->serial &&
 			now < counter_read(&stream->last_tsc) + MEDIA_SECONDS * rte_get_tsc_hz())
 			return true;
+		at = sessions->notes[at - 1].next;
 	}
 	return false;
 }
@@ -82,19 +82,37 @@ void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, u
 	notice(sessions->notices, &learned);
 }
 
+static void note_leave(struct sessions *sessions, struct stream_note *note)
+{
+	if (note->next != 0)
+		sessions->notes[note->next - 1].previous = note->previous;
+	if (note->previous != 0)
+		sessions->notes[note->previous - 1].next = note->next;
+	else
+		sessions->by_leg[note->leg - 1]->stream = note->next;
+	*note = (struct stream_note){};
+}
+
 void session_note_stream(
 	struct sessions *sessions, uint32_t index, uint32_t serial, uint32_t stream)
 {
-	struct session_leg *found = session_leg_by_index(sessions, index, serial);
-	if (!found)
+	struct session_leg *leg = session_leg_by_index(sessions, index, serial);
+	struct stream_note *note = &sessions->notes[stream];
+	if (!leg)
 		return;
-	for (uint32_t i = 0; i < found->n_streams; i++)
-		if (found->streams[i] == stream)
-			return;
-	if (found->n_streams == found->streams_size) {
-		found->streams_size = found->streams_size ? found->streams_size * 2 : 4;
-		found->streams =
-			alloc_resize(found->streams, found->streams_size, sizeof(*found->streams));
+	if (note->leg != 0)
+		note_leave(sessions, note);
+	*note = (struct stream_note){.leg = index + 1, .next = leg->stream};
+	if (note->next != 0)
+		sessions->notes[note->next - 1].previous = stream + 1;
+	leg->stream = stream + 1;
+}
+
+void session_forget_streams(struct sessions *sessions, struct session_leg *leg)
+{
+	for (uint32_t next, i = leg->stream; i != 0; i = next) {
+		next = sessions->notes[i - 1].next;
+		sessions->notes[i - 1] = (struct stream_note){};
 	}
-	found->streams[found->n_streams++] = stream;
+	leg->stream = 0;
 }

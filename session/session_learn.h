@@ -13,3 +13,6 @@ void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, u
 // A worker reports a stream on a leg.
 void session_note_stream(
 	struct sessions *sessions, uint32_t index, uint32_t serial, uint32_t stream);
+
+// Takes all streams out of the list of a leg that goes.
+void session_forget_streams(struct sessions *sessions, struct session_leg *leg);

@@ -16,6 +16,7 @@
 
 enum {
 	STREAMS_SHOWN = 64, // those received last
+	SSRCS_SHOWN = 1024,
 	ROC_NONE = -1,
 };
 
@@ -157,13 +158,16 @@ static struct heard_list heard_on_leg(const struct relay *relay, const struct se
 {
 	const struct stream_table *streams = &relay->streams;
 	struct heard_list list = {};
-	uint32_t i = atomic_load_explicit(&relay->legs.streams[leg->index], memory_order_acquire);
+	const struct stream_note *notes = leg->session->sessions->notes;
+	uint32_t i =
+		atomic_load_explicit(&relay->legs.streams[leg->index].newest, memory_order_acquire);
 	for (; i != 0; i = stream_sibling(&streams->streams[i - 1]))
 		heard_add(&list, &streams->streams[i - 1]);
-	for (uint32_t s = 0; s < leg->n_streams; s++) {
-		const struct stream *stream = &streams->streams[leg->streams[s]];
+	for (i = leg->stream; i != 0; i = notes[i - 1].next) {
+		const struct stream *stream = &streams->streams[i - 1];
 		// The leg's own were counted above; another leg's is listed here from before.
-		if (counter_read(&stream->leg) == leg->index && !stream_scope_is_leg(stream->scope))
+		if (counter_read(&stream->leg_serial) == leg->serial &&
+			!stream_scope_is_leg(stream->scope))
 			heard_add(&list, stream);
 	}
 	if (list.n > 0)
@@ -171,11 +175,11 @@ static struct heard_list heard_on_leg(const struct relay *relay, const struct se
 	return list;
 }
 
-// SSRCs of RTP and RTCP, each once.
+// SSRCs of RTP and RTCP, each once, those received last.
 static json_t *ssrcs_show(const struct heard_list *list)
 {
 	json_t *out = json_array();
-	for (uint32_t i = 0; i < list->n; i++)
+	for (uint32_t i = 0; i < list->n && json_array_size(out) < SSRCS_SHOWN; i++)
 		if (!list->items[i].twin)
 			json_array_append_new(out, json_integer(list->items[i].ssrc));
 	return out;

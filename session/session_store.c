@@ -30,7 +30,9 @@ int sessions_init(
 	sessions->by_leg = secmem_map(max_legs * sizeof(*sessions->by_leg));
 	sessions->free_legs = secmem_map(max_legs * sizeof(*sessions->free_legs));
 	sessions->watches = secmem_map(max_legs * sizeof(*sessions->watches));
-	return sessions->by_id && sessions->by_leg && sessions->free_legs && sessions->watches
+	sessions->notes = secmem_map((keys->relay->streams.size + 1UL) * sizeof(*sessions->notes));
+	return sessions->by_id && sessions->by_leg && sessions->free_legs && sessions->watches &&
+			       sessions->notes
 		       ? 0
 		       : -ENOMEM;
 }
@@ -66,7 +68,7 @@ uint32_t leg_index_take(struct sessions *sessions, struct session_leg *leg)
 static void leg_index_release(void *arg, uint32_t index)
 {
 	struct sessions *sessions = arg;
-	stream_free_siblings(&sessions->relay->streams, &sessions->relay->legs.streams[index]);
+	stream_list_free(&sessions->relay->streams, &sessions->relay->legs.streams[index]);
 	for (unsigned w = 0; w < sessions->relay->n_workers; w++)
 		memset(&sessions->relay->workers[w]->legs[index], 0, sizeof(struct leg_counters));
 	sessions->free_legs[sessions->n_free++] = index;
@@ -77,7 +79,7 @@ static void leg_index_release(void *arg, uint32_t index)
 void leg_release(void *arg, uint32_t index)
 {
 	struct sessions *sessions = arg;
-	stream_unlink_siblings(&sessions->relay->streams, &sessions->relay->legs.streams[index]);
+	stream_list_unlink(&sessions->relay->streams, &sessions->relay->legs.streams[index]);
 	retire_later(sessions->retire, leg_index_release, sessions, index);
 }
 

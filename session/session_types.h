@@ -134,9 +134,8 @@ struct session_leg {
 	struct leg_naming *names; // of those in spec.to
 	uint32_t n_names;
 	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.has_to
-	uint32_t *streams;                      // seen on the leg; may be stale
-	uint32_t n_streams, streams_size;
-	bool leaving; // requested
+	uint32_t stream;                        // newest noted on the leg + 1; may be stale
+	bool leaving;                           // requested
 };
 
 // Counted ways to use a GMK: see gmk_ways.h.
@@ -173,6 +172,12 @@ struct session {
 	struct session_rate *rate; // NULL: not requested yet
 };
 
+// A stream in the list of the leg on which it was heard last.
+struct stream_note {
+	uint32_t leg;            // index + 1; 0: in none
+	uint32_t next, previous; // streams + 1
+};
+
 // What media_watch saw of a leg. Zeroed memory is a new one.
 struct leg_watch {
 	uint64_t heard_tsc;         // of the last packet before the silence
@@ -203,6 +208,7 @@ struct sessions {
 	TAILQ_HEAD(, session) following; // a change of a key
 	struct session_leg **by_leg;     // by leg index; secmem_map'd, touched as used
 	struct leg_watch *watches;       // by leg index
+	struct stream_note *notes;       // by stream; secmem_map'd, touched as used
 	uint32_t watch_cursor;           // leg that media_watch looked at last
 	uint32_t n_legs;                 // in use
 	uint32_t next_serial;

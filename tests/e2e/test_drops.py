@@ -325,6 +325,19 @@ def rate_limited(s):
             s.a.send(mcx.rtp(1, n, b"and on"))
 
 
+@case
+def stream_share(s):
+    """New senders of one user until one is refused: each is followed by one that is known."""
+    s.protected()
+    for n in range(2, 2 * STREAMS):
+        s.a.send(mcx.SrtpSender(s.gmk.group(ALICE), 0x10000 + n).protect(b"new"))
+        s.a.send(s.sender.protect(b"known"))
+        if s.b.recv() == s.sender.last_plain:
+            return
+        assert s.b.recv() == s.sender.last_plain
+    raise AssertionError("none was refused")
+
+
 def gmk(s):
     s.gmk = s.new_key()
     install(s.relay, s.gmk)

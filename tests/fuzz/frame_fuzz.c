@@ -191,9 +191,9 @@ static void streams_forget(void)
 	memset(table->buckets, 0, (table->bucket_mask + 1) * sizeof(*table->buckets));
 	table->n_touched = 0;
 	for (uint32_t i = 0; i < lab.relay.keys.n_touched; i++)
-		lab.relay.keys.streams[i] = 0;
+		lab.relay.keys.streams[i] = (struct stream_list){.newest = 0};
 	for (uint32_t i = 0; i < lab.n_legs; i++)
-		lab.relay.legs.streams[i] = 0;
+		lab.relay.legs.streams[i] = (struct stream_list){.newest = 0};
 }
 
 static void worker_renew(struct worker *worker)

@@ -201,11 +201,11 @@ void lab_talker_add(struct lab *lab, const struct lab_key *key, uint32_t guk_id,
 void lab_talker_remove(struct lab *lab, const uint32_t ctx[SRTP_N_PROTOCOLS])
 {
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
-		_Atomic uint32_t *siblings =
+		struct stream_list *list =
 			&lab->relay.keys.streams[lab->relay.keys.ctxs[ctx[protocol]].space];
 		key_table_unpublish(&lab->relay.keys, ctx[protocol]);
-		stream_unlink_siblings(&lab->relay.streams, siblings);
-		stream_free_siblings(&lab->relay.streams, siblings);
+		stream_list_unlink(&lab->relay.streams, list);
+		stream_list_free(&lab->relay.streams, list);
 		if (lab->relay.cryptodev)
 			cryptodev_key_close(lab->relay.cryptodev, ctx[protocol]);
 		key_table_free(&lab->relay.keys, ctx[protocol]);

@@ -344,7 +344,7 @@ static void opaque_leaves_room_for_others(void **state)
 	(void)state;
 	opaque_call_open();
 	struct stream_table *streams = &lab.relay.streams;
-	_Atomic uint32_t others = 0;
+	struct stream_list others = {.newest = 0};
 	for (uint32_t i = 0; i < streams->size / 4 * 3; i++)
 		assert_non_null(stream_create(streams, &others, 1, i, 0, SRTP_RTP, STREAM_NONE));
 	push(1);

@@ -56,7 +56,7 @@ static void agrees_with_model(void **state)
 	uint64_t mask = table.bucket_mask;
 	table.bucket_mask = 7;
 	for (unsigned step = 0; step < MODEL_STEPS; step++) {
-		_Atomic uint32_t siblings = 0;
+		struct stream_list siblings = {.newest = 0};
 		uint32_t scope = (uint32_t)rand_r(&seed) % MODEL_SCOPES;
 		uint32_t ssrc = (uint32_t)rand_r(&seed) % MODEL_SSRCS;
 		struct stream **known = &model[scope][ssrc];
@@ -72,7 +72,7 @@ static void agrees_with_model(void **state)
 			&table, &siblings, scope, ssrc, (uint8_t)step, SRTP_RTP, step);
 		if (*known) {
 			assert_ptr_equal(stream, *known);
-			assert_int_equal(siblings, 0);
+			assert_int_equal(siblings.newest, 0);
 		} else if (n == MODEL_SIZE) {
 			assert_null(stream);
 			refused++;
@@ -83,7 +83,7 @@ static void agrees_with_model(void **state)
 			assert_int_equal(stream->worker, (uint8_t)step);
 			assert_int_equal(stream->source, step);
 			assert_int_equal(stream->replay.next, 0);
-			assert_int_equal(siblings, stream_index(&table, stream) + 1);
+			assert_int_equal(siblings.newest, stream_index(&table, stream) + 1);
 			stream->replay.next = step + 1;
 			*known = stream;
 			n++;
@@ -103,7 +103,7 @@ static void full_table_finds_what_it_has(void **state)
 {
 	enum { SIZE = 16 };
 	struct stream_table table;
-	_Atomic uint32_t siblings = 0;
+	struct stream_list siblings = {.newest = 0};
 	(void)state;
 
 	assert_int_equal(stream_table_init(&table, SIZE), 0);
@@ -114,7 +114,7 @@ static void full_table_finds_what_it_has(void **state)
 	struct stream *last = stream_find(&table, 1, SIZE - 1);
 	assert_non_null(last);
 	assert_ptr_equal(stream_create(&table, &siblings, 1, SIZE - 1, 0, 0, STREAM_NONE), last);
-	assert_int_equal(siblings_count(&table, siblings, 1), SIZE);
+	assert_int_equal(siblings_count(&table, siblings.newest, 1), SIZE);
 	stream_unlink(&table, last);
 	stream_free(&table, last);
 	assert_ptr_equal(stream_create(&table, &siblings, 2, SIZE, 0, 0, STREAM_NONE), last);
@@ -137,7 +137,8 @@ enum {
 
 struct race {
 	struct stream_table table;
-	_Atomic uint32_t siblings[THREADS + 1]; // of each thread's own scope, and of the shared one
+	struct stream_list
+		siblings[THREADS + 1]; // of each thread's own scope, and of the shared one
 	pthread_barrier_t end;
 	_Atomic unsigned lined_up;
 	struct rte_rcu_qsbr *rcu;
@@ -196,7 +197,7 @@ static void *racer_run(void *arg)
 static void siblings_free(struct race *race, uint32_t list)
 {
 	uint32_t next;
-	for (uint32_t i = atomic_exchange(&race->siblings[list], 0); i != 0; i = next) {
+	for (uint32_t i = atomic_exchange(&race->siblings[list].newest, 0); i != 0; i = next) {
 		struct stream *stream = &race->table.streams[i - 1];
 		next = stream->sibling;
 		stream_unlink(&race->table, stream);
@@ -209,7 +210,7 @@ static void round_check(struct race *race)
 	for (uint32_t list = 0; list <= THREADS; list++) {
 		unsigned expected = list == THREADS ? SHARED : PRIVATE;
 		assert_int_equal(
-			siblings_count(&race->table, race->siblings[list], list), expected);
+			siblings_count(&race->table, race->siblings[list].newest, list), expected);
 		for (uint32_t ssrc = 0; ssrc < expected; ssrc++)
 			assert_non_null(stream_find(&race->table, list, ssrc));
 		siblings_free(race, list);
@@ -220,11 +221,11 @@ static void round_check(struct race *race)
 // Nothing leaked, nothing is there twice: as many streams fit into the empty table as ever.
 static void race_check_room(struct race *race)
 {
-	_Atomic uint32_t siblings = 0;
+	struct stream_list siblings = {.newest = 0};
 	for (uint32_t ssrc = 0; ssrc < RACE_SIZE; ssrc++)
 		assert_non_null(stream_create(&race->table, &siblings, 5, ssrc, 0, 0, STREAM_NONE));
 	assert_null(stream_create(&race->table, &siblings, 5, RACE_SIZE, 0, 0, STREAM_NONE));
-	assert_int_equal(siblings_count(&race->table, siblings, 5), RACE_SIZE);
+	assert_int_equal(siblings_count(&race->table, siblings.newest, 5), RACE_SIZE);
 }
 
 static void each_stream_is_born_once(void **state)
@@ -293,7 +294,7 @@ static void wait_workers(struct rte_rcu_qsbr *rcu)
 // used again after each worker passed.
 static void control_retire(struct race *race, uint32_t list)
 {
-	uint32_t head = atomic_exchange(&race->siblings[list], 0);
+	uint32_t head = atomic_exchange(&race->siblings[list].newest, 0);
 	for (uint32_t i = head; i != 0; i = race->table.streams[i - 1].sibling)
 		stream_unlink(&race->table, &race->table.streams[i - 1]);
 	wait_workers(race->rcu);
@@ -308,7 +309,7 @@ static void control_unlinks_while_workers_create(void **state)
 	enum { RETIREMENTS = 60 };
 	static struct race race;
 	static struct racer racers[THREADS];
-	_Atomic uint32_t kept = 0;
+	struct stream_list kept = {.newest = 0};
 	pthread_t threads[THREADS];
 	(void)state;
 
@@ -336,7 +337,7 @@ static void control_unlinks_while_workers_create(void **state)
 	assert_int_equal(race.lost, 0);
 	for (uint32_t list = 0; list <= THREADS; list++)
 		control_retire(&race, list);
-	race.siblings[0] = kept;
+	race.siblings[0].newest = kept.newest;
 	control_retire(&race, 0);
 	buckets_check_empty(&race.table);
 	race.table.bucket_mask = mask;

@@ -84,7 +84,8 @@ static void grows(uint64_t *before, const uint64_t *counter)
 static const struct stream *stream_of_alice(void)
 {
 	uint32_t space = lab.relay.keys.ctxs[key->ctx[SRTP_RTP]].space;
-	uint32_t i = atomic_load_explicit(&lab.relay.keys.streams[space], memory_order_acquire);
+	uint32_t i =
+		atomic_load_explicit(&lab.relay.keys.streams[space].newest, memory_order_acquire);
 	return i != 0 ? &lab.relay.streams.streams[i - 1] : NULL;
 }
 
