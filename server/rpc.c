@@ -32,6 +32,8 @@ struct rpc_work {
 	size_t next, n;          // requests done, and all
 	struct rpc_run run;
 	struct rpc_text text;
+	void (*wake)(void *arg); // NULL: nobody wants to know
+	void *wake_arg;
 };
 
 // The response that reports an error. Takes over the reference to id.
@@ -104,6 +106,28 @@ void rpc_slice_wait(struct rpc_slice *slice, size_t next)
 	slice->waits = true;
 }
 
+void rpc_slice_sleep(struct rpc_slice *slice)
+{
+	slice->more = slice->waits = slice->sleeps = true;
+}
+
+bool rpc_work_sleeps(const struct rpc_work *work)
+{
+	return work->run.slice.sleeps;
+}
+
+void rpc_work_on_wake(struct rpc_work *work, void (*wake)(void *arg), void *arg)
+{
+	work->wake = wake;
+	work->wake_arg = arg;
+}
+
+void rpc_work_wake(struct rpc_work *work)
+{
+	if (work->wake)
+		work->wake(work->wake_arg);
+}
+
 static void run_end(struct rpc_run *run)
 {
 	if (run->slice.state)
@@ -150,7 +174,7 @@ static json_t *run_step(
 	run->slice.work = work;
 	run->slice.until_ns = until_ns;
 	run->slice.more = false;
-	run->slice.waits = false;
+	run->slice.waits = run->slice.sleeps = false;
 	json_t *result;
 	if (run->method->call_in_slices)
 		result = run->method->call_in_slices(rpc->app, run->params, &run->slice, error);

@@ -31,6 +31,7 @@ struct rpc_slice {
 	uint64_t until_ns;               // of clock_now_ns(): end of the slice
 	bool more;    // set by rpc_slice_expired() and rpc_slice_wait(): to be called again
 	bool waits;   // set by rpc_slice_wait(): not before others had their turns
+	bool sleeps;  // set by rpc_slice_sleep()
 	bool emitted; // set by rpc_emit() and rpc_emit_members()
 	bool listed;  // the same: the array has an element
 	bool ended;   // set by rpc_emit_end()
@@ -45,6 +46,12 @@ bool rpc_slice_expired(struct rpc_slice *slice, size_t next);
 // The method cannot go on before another request has ended: it then returns NULL without an error and
 // is called again with the same params, after other clients have had their turns.
 void rpc_slice_wait(struct rpc_slice *slice, size_t next);
+
+// The same for what another thread does: the method returns NULL without an error, and is
+// called again once rpc_work_wake() was called of its work, or a little later in any case. Such a
+// method changes something, so that its request is finished whoever disconnects. Not if until_ns is
+// UINT64_MAX: then it waits itself.
+void rpc_slice_sleep(struct rpc_slice *slice);
 
 // Appends one element to the array that is the only member of the result. The array is serialised
 // at once and not kept as JSON, for lists of a million. Takes over the reference; NULL: there was
@@ -98,8 +105,15 @@ enum {
 struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t len);
 
 // Runs the requests one after the other, at least one slice, until clock_now_ns() reaches until_ns or
-// one waits for another client's. True if all have run.
+// one waits. True if all have run.
 bool rpc_work_step(struct rpc_work *work, uint64_t until_ns);
+
+// Whether the request that runs sleeps: a step does nothing before it was woken.
+bool rpc_work_sleeps(const struct rpc_work *work);
+
+// Tells wake(arg) when a request that sleeps is to be stepped, from rpc_work_wake().
+void rpc_work_on_wake(struct rpc_work *work, void (*wake)(void *arg), void *arg);
+void rpc_work_wake(struct rpc_work *work);
 
 // Takes the part of the response to a single request that is complete so far, so that a long
 // response need not be held as a whole: text that the caller frees with secmem_free(), its length

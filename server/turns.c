@@ -12,6 +12,10 @@
 #include "server/client.h"
 #include "server/long_line.h"
 
+// When a request that sleeps is stepped though nobody woke it.
+static const struct timeval sleep_time = {.tv_usec = 10000};
+static const struct timeval now = {0};
+
 enum {
 	SERVER_LINES_PER_WAKEUP = 32,    // then the other clients have their turn
 	SERVER_TURN_NS = 2000000,        // the same
@@ -79,6 +83,17 @@ static void client_go_on(struct client *client, uint64_t until_ns)
 		client_answer_part(client);
 }
 
+static bool client_sleeps(const struct client *client)
+{
+	return client->work && rpc_work_sleeps(client->work);
+}
+
+static void client_wake(void *arg)
+{
+	struct client *client = arg;
+	event_add(client->turn, &now); // if it fails, the turn comes when the wait ends
+}
+
 static void client_read_line(struct client *client, const char *line, size_t len)
 {
 	if (line[len - 1] == '\r')
@@ -86,7 +101,9 @@ static void client_read_line(struct client *client, const char *line, size_t len
 	if (len == 0)
 		return;
 	client->work = rpc_work_open(client->server->rpc, line, len);
-	if (!client->work)
+	if (client->work)
+		rpc_work_on_wake(client->work, client_wake, client);
+	else
 		client_drop_without_memory(client);
 }
 
@@ -221,7 +238,6 @@ static void server_bound_answers(struct server *server)
 
 void client_work(struct client *client)
 {
-	static const struct timeval now = {0};
 	struct server *server = client->server;
 	bool more = client_take_turn(client);
 	bool much = client_answers_len(client) > SERVER_FEW_ANSWERS;
@@ -238,7 +254,8 @@ void client_work(struct client *client)
 		client_bound_input(client);
 		// A timer of zero length runs after the other sockets have been served;
 		// event_active() does not.
-		if (more && event_add(client->turn, &now) != 0)
+		const struct timeval *when = client_sleeps(client) ? &sleep_time : &now;
+		if (more && event_add(client->turn, when) != 0)
 			client_close(client);
 	}
 	if (much)
@@ -247,9 +264,8 @@ void client_work(struct client *client)
 
 static void detached_work(struct client *client)
 {
-	static const struct timeval now = {0};
 	bool done = rpc_work_step(client->work, clock_now_ns() + SERVER_TURN_NS);
-	if (done || event_add(client->turn, &now) != 0)
+	if (done || event_add(client->turn, client_sleeps(client) ? &sleep_time : &now) != 0)
 		client_end(client);
 }
 

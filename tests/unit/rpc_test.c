@@ -114,7 +114,25 @@ static json_t *method_long(void *app, const json_t *params, struct rpc_error *er
 	return json_string(text);
 }
 
+// Waits till done, by itself if it has to.
+static bool done, woken;
+
+static json_t *method_wait(
+	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
+{
+	(void)app;
+	(void)params;
+	(void)error;
+	n_calls++;
+	if (!done && slice->until_ns != UINT64_MAX) {
+		rpc_slice_sleep(slice);
+		return NULL;
+	}
+	return json_true();
+}
+
 static const struct rpc_method methods[] = {
+	{"wait", .call_in_slices = method_wait},
 	{"count", .call_in_slices = method_count},
 	{"say", .call_in_slices = method_say},
 	{"long", method_long},
@@ -715,6 +733,38 @@ static void answers_of_a_batch_are_bounded(void **state)
 	free(answer);
 }
 
+static void note_wake(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+// A step ends where a request waits, the next one asks it again, and whoever closes has it wait itself.
+static void requests_wait(void **state)
+{
+	static const char line[] = "[{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"id\":1},"
+				   "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"id\":2}]";
+	size_t len;
+	(void)state;
+	struct rpc_work *work = rpc_work_open(&rpc, line, sizeof(line) - 1);
+	rpc_work_on_wake(work, note_wake, &woken);
+	n_calls = 0;
+	assert_false(rpc_work_step(work, UINT64_MAX - 1));
+	assert_true(rpc_work_sleeps(work));
+	assert_int_equal(n_calls, 1);
+	rpc_work_wake(work);
+	assert_true(woken);
+	done = true;
+	assert_true(rpc_work_step(work, UINT64_MAX - 1));
+	assert_false(rpc_work_sleeps(work));
+	assert_int_equal(n_calls, 3);
+	secmem_free(rpc_work_close(work, &len));
+	done = false;
+	work = rpc_work_open(&rpc, line, sizeof(line) - 1);
+	assert_false(rpc_work_step(work, 0));
+	secmem_free(rpc_work_close(work, &len)); // the first is finished, the second never begins
+	assert_int_equal(n_calls, 5);
+}
+
 static void every_request_is_reported_once(void **state)
 {
 	static const struct {
@@ -763,6 +813,7 @@ int main(void)
 		cmocka_unit_test(lists_are_said),
 		cmocka_unit_test(lists_are_said_behind_other_members),
 		cmocka_unit_test(answers_of_a_batch_are_bounded),
+		cmocka_unit_test(requests_wait),
 		cmocka_unit_test(every_request_is_reported_once),
 		cmocka_unit_test(every_failing_allocation_is_survived),
 	};

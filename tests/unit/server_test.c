@@ -139,7 +139,27 @@ static json_t *method_hold(
 	return json_integer(++n_calls);
 }
 
+// Counts one when it may.
+static bool may_go_on;
+static struct rpc_work *waiting;
+
+static json_t *method_wait(
+	void *app, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
+{
+	(void)app;
+	(void)params;
+	(void)error;
+	n_turns++;
+	waiting = slice->work;
+	if (!may_go_on && slice->until_ns != UINT64_MAX) {
+		rpc_slice_sleep(slice);
+		return NULL;
+	}
+	return json_integer(++n_calls);
+}
+
 static const struct rpc_method methods[] = {
+	{"wait", .call_in_slices = method_wait},
 	{"count", method_count},
 	{"hold", .call_in_slices = method_hold},
 	{"big", method_big},
@@ -461,6 +481,71 @@ static void expect_next_count(int fd)
 	int n = n_calls + 1;
 	assert_true(client_send(fd, count, sizeof(count) - 1));
 	expect_count(fd, n);
+}
+
+static const char wait_request[] = "{\"jsonrpc\":\"2.0\",\"method\":\"wait\",\"id\":1}\n";
+
+// Others are answered while a request waits, and those behind it after it.
+static void a_request_waits_alone(void **state)
+{
+	int waits = client_connect(), other = client_connect();
+	(void)state;
+	may_go_on = false;
+	assert_true(client_send(waits, wait_request, sizeof(wait_request) - 1));
+	assert_true(client_send(waits, count, sizeof(count) - 1));
+	await_turns(1);
+	assert_true(client_send(other, count, sizeof(count) - 1));
+	expect_count(other, 1);
+	may_go_on = true;
+	rpc_work_wake(waiting);
+	expect_count(waits, 2);
+	expect_count(waits, 3);
+	close(waits);
+	close(other);
+}
+
+// It is asked again without having been woken.
+static void a_wait_has_an_end(void **state)
+{
+	int waits = client_connect();
+	(void)state;
+	may_go_on = false;
+	assert_true(client_send(waits, wait_request, sizeof(wait_request) - 1));
+	await_turns(3);
+	may_go_on = true;
+	expect_count(waits, 1);
+	close(waits);
+}
+
+// What was begun is finished, though nobody is there any more.
+static void who_leaves_is_waited_for(void **state)
+{
+	int waits = client_connect_to_break(), other = client_connect();
+	(void)state;
+	may_go_on = false;
+	assert_true(client_send(waits, wait_request, sizeof(wait_request) - 1));
+	await_turns(1);
+	close(waits);
+	await_turns(2);
+	may_go_on = true;
+	rpc_work_wake(waiting);
+	while (n_calls == 0)
+		event_base_loop(base, EVLOOP_ONCE);
+	expect_next_count(other);
+	close(other);
+}
+
+static void a_server_may_close_while_one_waits(void **state)
+{
+	int waits = client_connect();
+	(void)state;
+	may_go_on = false;
+	assert_true(client_send(waits, wait_request, sizeof(wait_request) - 1));
+	await_turns(1);
+	server_close(server);
+	server = NULL;
+	assert_int_equal(n_calls, 1);
+	close(waits);
 }
 
 // Others have their turns before the request of somebody who is gone is done.
@@ -808,6 +893,10 @@ int main(void)
 		SERVER_TEST(one_client_does_not_starve_others),
 		SERVER_TEST(long_lines_take_turns),
 		SERVER_TEST(who_leaves_gives_its_turn_away),
+		SERVER_TEST(a_request_waits_alone),
+		SERVER_TEST(a_wait_has_an_end),
+		SERVER_TEST(who_leaves_is_waited_for),
+		SERVER_TEST(a_server_may_close_while_one_waits),
 		SERVER_TEST(the_request_of_who_left_goes_on_in_turns),
 		SERVER_TEST(the_list_of_who_left_is_not_finished),
 		SERVER_TEST(a_server_may_close_in_the_middle_of_a_list),
