@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "crypto/mikey_prf.h"
 #include "mikey/fault.h"
 
 // The I_MESSAGE of MIKEY-SAKKE (RFC 3830 6, RFC 6043 6, RFC 6509 4, TS 33.180 Annex E) as octets:
@@ -20,8 +21,6 @@ enum {
 	MIKEY_PLACES_MAX = 32,     // payloads whose place is noted
 	MIKEY_ID_MAX = 255,        // octets of a URI
 	MIKEY_UID_LEN = 32,        // octets of a hidden identity (TS 33.180 E.7)
-	MIKEY_RAND_MIN = 16,       // octets
-	MIKEY_RAND_MAX = 64,       // octets; RFC 3830 6.11 allows more, nobody sends it
 	MIKEY_SED_LEN = 273,       // octets of SAKKE encapsulated data for a key of 16 (RFC 6508 4)
 	MIKEY_SIGNATURE_LEN = 129, // octets: r, s and PVT of ECCSI on P-256 (RFC 6507 3.3)
 };
