@@ -54,6 +54,13 @@ struct config_limits {
 	struct config_rate rate_mcptt, rate_mcvideo;
 };
 
+struct config_mikey {
+	uint32_t threads;                    // that open messages
+	uint32_t queue;                      // messages that may wait for one
+	uint32_t max_age_gmk, max_age_other; // seconds; of GMKs 0: as old as they may be
+	uint32_t ahead;                      // seconds
+};
+
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 #define CONFIG_STATE_DIRECTORY "/var/lib/mcxrelay" // if the file has none
@@ -76,6 +83,7 @@ struct config {
 	char *user, *group; // to run as after the start; NULL: as started; group only with user
 	bool confine;       // after the start
 	struct config_limits limits;
+	struct config_mikey mikey;
 	enum config_log_level log_level;
 };
 

@@ -17,7 +17,8 @@ enum {
 	WORKERS_MAX = 64,
 	CPU_MAX = 1023, // highest number of a CPU in the kernel's cpu_set_t
 	PORTS_MAX = 16,
-	ENTRIES_MAX = 1 << 24, // of one table
+	ENTRIES_MAX = 1 << 24,         // of one table
+	MESSAGE_AGE_MAX = 366 * 86400, // seconds
 	UNIX_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
 };
 
@@ -197,6 +198,26 @@ static const struct member limits_members[] = {
 	{0},
 };
 
+static const struct member max_age_members[] = {
+	{"gmk", setting_read_u32, offsetof(struct config, mikey.max_age_gmk), 0, MESSAGE_AGE_MAX,
+		OPTIONAL, NULL, NULL},
+	{"other", setting_read_u32, offsetof(struct config, mikey.max_age_other), 1,
+		MESSAGE_AGE_MAX, OPTIONAL, NULL, NULL},
+	{0},
+};
+
+static const struct member mikey_members[] = {
+	{"threads", setting_read_u32, offsetof(struct config, mikey.threads), 1, WORKERS_MAX,
+		OPTIONAL, NULL, NULL},
+	{"queue", setting_read_u32, offsetof(struct config, mikey.queue), 1, 65536, OPTIONAL, NULL,
+		NULL},
+	{"max_age", setting_read_group, 0, 0, 0, OPTIONAL, "a group { gmk, other }",
+		max_age_members},
+	{"ahead", setting_read_u32, offsetof(struct config, mikey.ahead), 0, 3600, OPTIONAL, NULL,
+		NULL},
+	{0},
+};
+
 static const struct member log_members[] = {
 	{"level", level_read, offsetof(struct config, log_level), 0, 0, OPTIONAL,
 		"\"error\", \"warning\", \"info\" or \"debug\"", NULL},
@@ -225,6 +246,8 @@ static const struct member root_members[] = {
 		"true or false", NULL},
 	{"limits", setting_read_group, 0, 0, 0, OPTIONAL,
 		"a group { keys, sessions, legs, streams, ports, rate }", limits_members},
+	{"mikey", setting_read_group, 0, 0, 0, OPTIONAL,
+		"a group { threads, queue, max_age, ahead }", mikey_members},
 	{"log", setting_read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
 	{0},
 };
@@ -274,6 +297,12 @@ static struct config *config_new(struct check *c)
 		// 2,000 of video.
 		.rate_mcptt = {.packets = 200000, .octets = 100000000},
 		.rate_mcvideo = {.packets = 3000000, .octets = 4000000000},
+	};
+	config->mikey = (struct config_mikey){
+		.threads = 1,
+		.queue = 4096,
+		.max_age_other = 300,
+		.ahead = 60,
 	};
 	config->log_level = CONFIG_LOG_INFO;
 	config->confine = true;

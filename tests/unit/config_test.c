@@ -211,7 +211,7 @@ static void an_empty_group_name_is_none(void **state)
 #define A_MODE   "an octal string from \"0000\" to \"0777\""
 #define A_ROOT                                                                                     \
 	"workers, lcores, eal, cipher, ports, control, metrics, state_directory, user, group, "    \
-	"confine, limits, log"
+	"confine, limits, mikey, log"
 #define NAME_32  "a23456789012345678901234567890xx"
 #define PATH_36  "/23456789/23456789/23456789/23456789"
 #define PATH_108 PATH_36 PATH_36 PATH_36
@@ -659,6 +659,11 @@ static void mistakes_of_the_rest(void **state)
 			"3: limits.rate.fax: is not a setting; accepted: mcptt, mcvideo\n"},
 		{PORTS CONTROL "limits = { rate = 5; };\n",
 			"3: limits.rate: is an integer; accepted: a group { mcptt, mcvideo }\n"},
+		{PORTS CONTROL
+			"mikey = { threads = 0; max_age = { other = 0; }; ahead = 3601; };\n",
+			"3: mikey.threads: is 0; accepted: an integer from 1 to 64\n"
+			"3: mikey.max_age.other: is 0; accepted: an integer from 1 to 31622400\n"
+			"3: mikey.ahead: is 3601; accepted: an integer from 0 to 3600\n"},
 		{PORTS CONTROL "limits = { ports = [1]; };\n",
 			"3: limits.ports: has 1 elements; accepted: an array of the first and the "
 			"last UDP port\n"},
