@@ -114,7 +114,8 @@ struct rig *rig_open(struct rig_size size, unsigned n_workers)
 		.legs = size.legs,
 		.streams = size.streams,
 	};
-	bench_require(app_open(app, &limits) == 0);
+	bench_require(
+		app_open(app, &limits, &(struct config_mikey){.threads = 1, .queue = 1}) == 0);
 	app->ssrcs.used_up = 1; // there is no state directory
 	atomic_store(&app->relay.srtcp_floor, SRTCP_FLOOR);
 	atomic_store(&app->relay.srtcp_limit, SRTCP_INDEX_MAX);

@@ -9,6 +9,9 @@
 #include "dataplane/relay_tables.h"
 #include "dataplane/retire.h"
 #include "event/subscription.h"
+#include "identity/identity_store.h"
+#include "identity/opened.h"
+#include "identity/pool.h"
 #include "key/keystore.h"
 #include "server/request_stats.h"
 #include "server/rpc.h"
@@ -22,6 +25,11 @@ struct api {
 	struct sessions *sessions;
 	struct subscriptions *events;
 	struct request_stats *requests;
+	struct kms_store *kmss;
+	struct identity_store *identities;
+	struct opened *opened;
+	struct pool *pool;
+	const struct config_mikey *mikey;
 	const struct config_limits *limits;
 	uint64_t started_ms; // of clock_now_ms()
 	// Does what workers asked for and what time brings, in the middle of a long request.

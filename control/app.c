@@ -4,6 +4,7 @@
 #include "control/app.h"
 
 #include <rte_cycles.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -105,6 +106,7 @@ void app_poll(struct app *app)
 	network_news_tell(&app->sessions, &app->notices, rte_rdtsc());
 	if (app->relay.restart)
 		event_base_loopbreak(app->base);
+	pool_poll(app->pool);
 	sessions_follow(&app->sessions, clock_now_ns() + FOLLOW_NS);
 	retire_poll(&app->retire);
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
@@ -115,6 +117,7 @@ void app_poll(struct app *app)
 		overload_tick(&app->overload, &app->relay, &app->notices);
 		look_at_cryptodev(&app->relay, app->cryptodev_given_up);
 		srtcp_floor_tick(&app->srtcp, &app->relay);
+		opened_tick(&app->opened, (uint64_t)time(NULL));
 	}
 }
 
@@ -133,9 +136,21 @@ static struct rate_spec rate_of(const struct config_rate *rate)
 	return (struct rate_spec){.packets = rate->packets, .octets = rate->octets};
 }
 
-int app_open(struct app *app, const struct config_limits *limits)
+// Whoever this relay is to KMSs, and threads that compute for it.
+static int identity_open(struct app *app)
+{
+	int rc = kms_store_init(&app->kmss);
+	if (rc == 0)
+		rc = identity_store_init(&app->identities);
+	app->pool = rc == 0 ? pool_open(app->mikey.threads, app->mikey.queue) : NULL;
+	app->api.pool = app->pool;
+	return app->pool ? 0 : -1;
+}
+
+int app_open(struct app *app, const struct config_limits *limits, const struct config_mikey *mikey)
 {
 	app->limits = *limits;
+	app->mikey = *mikey;
 	app->started_ms = clock_now_ms();
 	app->api = (struct api){
 		.relay = &app->relay,
@@ -145,6 +160,10 @@ int app_open(struct app *app, const struct config_limits *limits)
 		.events = &app->events,
 		.requests = &app->requests,
 		.limits = &app->limits,
+		.kmss = &app->kmss,
+		.identities = &app->identities,
+		.opened = &app->opened,
+		.mikey = &app->mikey,
 		.started_ms = app->started_ms,
 		.poll = poll_in_request,
 		.read_mail = read_mail_in_request,
@@ -155,7 +174,8 @@ int app_open(struct app *app, const struct config_limits *limits)
 	notices_init(&app->notices, &app->events);
 	request_stats_init(&app->requests, control_methods);
 	if (keystore_init(&app->keys, &app->relay, &app->retire, &app->users, &app->notices,
-		    limits->keys) != 0)
+		    limits->keys) != 0 ||
+		identity_open(app) != 0)
 		return -1;
 	int rc = sessions_init(&app->sessions, &app->keys, limits->sessions, limits->legs);
 	app->sessions.rates[SERVICE_MCPTT] = rate_of(&limits->rate_mcptt);
@@ -165,6 +185,9 @@ int app_open(struct app *app, const struct config_limits *limits)
 
 void app_close(struct app *app)
 {
+	pool_close(app->pool);
+	identity_store_fini(&app->identities);
+	kms_store_fini(&app->kmss);
 	sessions_fini(&app->sessions);
 	keystore_fini(&app->keys);
 	retire_fini(&app->retire);

@@ -35,12 +35,17 @@ struct app {
 	uint64_t started_ms, polled_ms, ticked_ms; // of clock_now_ms()
 	uint32_t ssrcs_given[RELAY_WORKERS_MAX];   // to each worker so far
 	struct config_limits limits;
+	struct config_mikey mikey;
+	struct kms_store kmss;
+	struct identity_store identities;
+	struct opened opened; // opened by who knows its directory
+	struct pool *pool;
 	struct api api; // what its methods get
 };
 
 // Opens what stands on the relay, which is open. Returns 0, or -1 if there is no memory. No SSRC is
-// given before the caller has opened ssrcs.
-int app_open(struct app *app, const struct config_limits *limits);
+// given before the caller has opened ssrcs, no message opened before opened.
+int app_open(struct app *app, const struct config_limits *limits, const struct config_mikey *mikey);
 
 // Takes all keys and sessions away, while workers run or after; the relay stays open.
 void app_close(struct app *app);

@@ -3,7 +3,10 @@
 
 #include "control/api.h"
 #include "control/methods_event.h"
+#include "control/methods_identity.h"
 #include "control/methods_key.h"
+#include "control/methods_kms.h"
+#include "control/methods_message.h"
 #include "control/methods_relay.h"
 #include "control/methods_rpc.h"
 #include "control/methods_session.h"
@@ -24,6 +27,13 @@ const struct rpc_method control_methods[] = {
 	{"leg.remove", .call_in_slices = leg_remove},
 	{"events.subscribe", events_subscribe},
 	{"session.top", session_top_method},
+	{"kms.install", .call_in_slices = kms_install_method},
+	{"kms.list", .call_in_slices = kms_list, .reads = true},
+	{"kms.remove", kms_remove_method},
+	{"identity.install", .call_in_slices = identity_install_method},
+	{"identity.list", .call_in_slices = identity_list, .reads = true},
+	{"identity.remove", .call_in_slices = identity_remove_method},
+	{"message.open", .call_in_slices = message_open_method},
 	{"rpc.discover", rpc_discover},
 	{NULL, NULL},
 };

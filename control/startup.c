@@ -146,6 +146,8 @@ static int state_open(struct app *app, const char *directory)
 				"state_directory %s cannot be written: %s; accepted: a directory "
 				"with room that mcxrelay's user may write to",
 				directory, strerror(-rc));
+		if (rc == 0)
+			rc = opened_open(&app->opened, directory, (uint64_t)time(NULL), why);
 		if (rc != 0)
 			state_store_close(&app->state);
 	}
@@ -156,7 +158,7 @@ static int state_open(struct app *app, const char *directory)
 
 static int app_open_configured(struct app *app, const struct config *config)
 {
-	if (app_open(app, &config->limits) != 0) {
+	if (app_open(app, &config->limits, &config->mikey) != 0) {
 		char reason[MEMORY_REASON_SIZE];
 		size_t table = secmem_map_refused();
 		memory_refusal(table, ENOMEM, reason, sizeof(reason));
@@ -169,6 +171,7 @@ static int app_open_configured(struct app *app, const struct config *config)
 // Workers have stopped: nothing more will be used, so nothing is wasted.
 static void state_close(struct app *app)
 {
+	opened_close(&app->opened);
 	int rc = state_store_cover(&app->state, app->ssrcs.next, srtcp_floor_exact(&app->relay));
 	if (rc != 0)
 		log_warning("state_not_exact reason=\"%s\"", strerror(-rc));

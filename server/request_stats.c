@@ -16,6 +16,7 @@ static const struct {
 	{RPC_METHOD_NOT_FOUND, "method_not_found"}, {RPC_INVALID_PARAMS, "invalid_params"},
 	{RPC_NOT_FOUND, "not_found"}, {RPC_CONFLICT, "conflict"}, {RPC_LIMIT, "limit"},
 	{RPC_KEY_REFUSED, "key_refused"}, {RPC_BUSY, "busy"},
+	{RPC_MESSAGE_REFUSED, "message_refused"},
 	{RPC_INTERNAL_ERROR, "internal_error"}, // and any other code
 };
 

@@ -10,7 +10,7 @@
 // How many control requests there were, by method and outcome, and how long they took. Control
 // thread.
 
-enum { REQUEST_N_OUTCOMES = 11, REQUEST_N_BUCKETS = 14 };
+enum { REQUEST_N_OUTCOMES = 12, REQUEST_N_BUCKETS = 14 };
 
 // Label of an outcome.
 const char *request_stats_outcome_name(unsigned outcome);

@@ -40,12 +40,10 @@ struct rpc_work {
 static json_t *response_error(json_t *id, struct rpc_error *error)
 {
 	json_t *body = json_pack("{s:i, s:s}", "code", error->code, "message", error->message);
-	if (body && error->path[0] != '\0') {
-		json_t *data = json_pack("{s:s}", "path", error->path);
-		if (json_object_set_new(body, "data", data) != 0) {
-			json_decref(body);
-			body = NULL;
-		}
+	if (body && error->path[0] != '\0' &&
+		json_object_set_new(body, "data", rpc_error_data(error)) != 0) {
+		json_decref(body);
+		body = NULL;
 	}
 	return json_pack("{s:s, s:o, s:o}", "jsonrpc", "2.0", "id", id, "error", body);
 }

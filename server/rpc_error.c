@@ -42,3 +42,11 @@ void rpc_fail_memory(struct rpc_error *error, const char *path)
 {
 	rpc_fail(error, RPC_LIMIT, path, "there is no memory for it; accepted: less, or later");
 }
+
+json_t *rpc_error_data(const struct rpc_error *error)
+{
+	if (!error->reason)
+		return json_pack("{s:s}", "path", error->path);
+	return json_pack("{s:s,s:s,s:I}", "path", error->path, "reason", error->reason, "octet",
+		(json_int_t)error->octet);
+}

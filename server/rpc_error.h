@@ -3,6 +3,9 @@
 
 #pragma once
 
+#include <jansson.h>
+#include <stddef.h>
+
 // Why a request is refused.
 
 // Codes of JSON-RPC 2.0 and of the control API.
@@ -18,18 +21,26 @@ enum rpc_code {
 	RPC_LIMIT = 3,
 	RPC_KEY_REFUSED = 4,
 	RPC_BUSY = 5,
+	RPC_MESSAGE_REFUSED = 6,
 };
 
 struct rpc_error {
 	int code;          // enum rpc_code; RPC_OK: no error
 	char path[128];    // "params.keys[3].rand"; empty: no member to name
 	char message[384]; // one sentence: what was wrong and what is accepted; never a key
+	// Of RPC_MESSAGE_REFUSED: a word for what was wrong, and the octet where it was found.
+	const char *reason; // a literal; NULL: none
+	size_t octet;
 };
 
 // Sets code, path (may be NULL) and a printf message, unless an error is already set: the first one
 // counts.
 void rpc_fail(struct rpc_error *error, enum rpc_code code, const char *path, const char *format,
 	...) __attribute__((format(printf, 4, 5)));
+
+// The data of an error with a path: that, and the reason and the octet if it has them. A new
+// reference, NULL: there was no memory for it.
+json_t *rpc_error_data(const struct rpc_error *error);
 
 // rpc_fail() for lack of memory, for a request or a slice that has changed nothing yet.
 void rpc_fail_memory(struct rpc_error *error, const char *path);

@@ -206,9 +206,9 @@ def address_text(host, port):
 
 
 class RpcError(Exception):
-    def __init__(self, code, message, path):
-        super().__init__(f"{code} {message} ({path})")
-        self.code, self.message, self.path = code, message, path
+    def __init__(self, code, message, data):
+        super().__init__(f"{code} {message} ({data.get('path')})")
+        self.code, self.message, self.path, self.data = code, message, data.get("path"), data
 
 
 class Control:
@@ -269,7 +269,7 @@ class Control:
         schema.check_exchange(request, response)
         if "error" in response:
             error = response["error"]
-            raise RpcError(error["code"], error["message"], (error.get("data") or {}).get("path"))
+            raise RpcError(error["code"], error["message"], error.get("data") or {})
         return response["result"]
 
     def call_many(self, method, many, size=1000):

@@ -46,12 +46,13 @@ def shortened(value):
 
 
 def taken(request, response):
-    """The request without what its answer rejects: each key of key.install succeeds or fails on its own."""
-    rejected = {key["index"] for key in response["result"].get("rejected", [])}
-    if request["method"] != "key.install" or not rejected:
+    """The request without what its answer rejects: each element that is installed succeeds or fails on its own."""
+    rejected = {one["index"] for one in response["result"].get("rejected", [])}
+    name = {"key.install": "keys", "kms.install": "kms", "identity.install": "identities"}.get(request["method"])
+    if not name or not rejected:
         return request
-    keys = [key for n, key in enumerate(request["params"]["keys"]) if n not in rejected]
-    return request | {"params": request["params"] | {"keys": keys}}
+    left = [one for n, one in enumerate(request["params"][name]) if n not in rejected]
+    return request | {"params": request["params"] | {name: left}}
 
 
 def check_exchange(request, response):

@@ -71,7 +71,7 @@ def test_it_has_every_method_and_event():
     assert {request["method"] for request in REQUESTS} == set(served())
 
 
-@pytest.mark.parametrize("name", ["Profile", "Key", "Protection", "Leg", "Session"])
+@pytest.mark.parametrize("name", ["Profile", "Key", "Protection", "Leg", "Session", "Kms", "Identity", "KeyParameters"])
 def test_it_has_every_member_of_a_type(name):
     assert name in headings("Types")
     text = re.search(rf"^### {name}\n(.*?)(?=^###? |\Z)", PAGE, re.MULTILINE | re.DOTALL)[1]
@@ -114,7 +114,7 @@ def test_each_request_is_answered_so(relay):
                 answered = control.call(example["method"], example.get("params"))
             except RpcError as error:
                 answered = {"code": error.code, "message": str(error).split(" ", 1)[1].rsplit(" (", 1)[0],
-                            "data": {"path": error.path}}
+                            "data": error.data}
     finally:
         control.close()
         for family in relay.families:

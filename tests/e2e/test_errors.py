@@ -8,12 +8,14 @@ import re
 
 import pytest
 
+import vectors
 from lab import ROOT, Relay
 
 PAGE = (ROOT / "docs" / "errors.md").read_text()
 RAN, CORE = "10.77.1.1", "10.77.2.1"
 GMK, PCK, CSK = "0000e001", "1000e001", "2000e001"
 GROUP = "239.1.2.3:5004"
+KEYS = dict(vectors.sections("imessage_more"))["keys"]
 LIMITS = {"keys": 5000, "sessions": 8, "legs": 2000, "streams": 1000, "ports": "[ 7000, 7001 ]"}
 
 
@@ -37,6 +39,16 @@ def leg(name="a", local=f"{RAN}:5000", mode="opaque", port="ran", **more):
 
 def srtp(name="a", key_id=GMK, local=f"{RAN}:5000", **more):
     return leg(name, local, "srtp", protection={"key": key_id} | more.pop("protection", {}), **more)
+
+
+def kms(**more):
+    return {"uri": KEYS["kms_home_uri"], "period": 2592000, "enc_key": KEYS["kms_home_Z"],
+            "auth_key": KEYS["kms_home_KPAK"]} | more
+
+
+def identity(**more):
+    keys = {name: KEYS[f"id_ingrid_1657_{name}"] for name in ("rsk", "ssk", "pvt", "uid")}
+    return {"uri": KEYS["id_ingrid_uri"], "kms": KEYS["kms_home_uri"], "period_no": 1657} | keys | more
 
 
 def listener(name="a", local=f"{RAN}:5000", remote=GROUP):
@@ -68,6 +80,17 @@ class Provoker:
         [rejected] = result["rejected"]
         assert rejected["index"] == len(keys) - 1
         self.keep(rejected)
+
+    def element(self, method, name, value):
+        """It alone is stated, and refused."""
+        [rejected] = self.relay.call(method, {name: [value]})["rejected"]
+        self.keep(rejected)
+
+    def kms(self, **more):
+        self.element("kms.install", "kms", kms(**more))
+
+    def identity(self, **more):
+        self.element("identity.install", "identities", identity(**more))
 
     def session(self, *legs, **more):
         self.call("session.apply", session={"id": "e", "service": "mcptt", "type": "group", "legs": list(legs)} | more)
@@ -191,6 +214,37 @@ def ways(n):
     return [srtp(f"w{i}", local=f"{RAN}:{6000 + 2 * i}", protection={"profile": {"roc_rate": i}}) for i in range(n)]
 
 
+def be_wrong_about_kmss(p):
+    p.kms(uri="")
+    p.kms(enc_key="00")
+    p.kms(domains=["d"] * 256)
+    p.kms(gms=[7])
+    p.kms(accept=["everything"])
+    p.kms(period=None)
+    p.kms(offset=2592000)
+    p.kms(valid_from=2, valid_to=1)
+    p.call("kms.remove", uris=[7])
+    p.identity()
+    p.kms(enc_key=f"04{5:0256x}{7:0256x}")
+    assert p.relay.call("kms.install", {"kms": [kms()]})["installed"] == 1
+    p.kms(enc_key=KEYS["kms_later_Z"])
+    p.kms(revoked=True)
+
+
+def be_wrong_about_identities(p):
+    p.identity(rsk="00")
+    p.identity(uid="00")
+    p.identity(domain="")
+    p.identity(period_no=None)
+    p.identity(uid=KEYS["id_ulf_1657_uid"])
+    p.identity(rsk=KEYS["id_ulf_1657_rsk"])
+    assert p.relay.call("identity.install", {"identities": [identity()]})["installed"] == 1
+    p.identity(ssk=KEYS["id_ulf_1657_ssk"])
+    p.call("kms.remove", uris=[KEYS["kms_home_uri"]])
+    p.call("message.open", message="?")
+    p.call("message.open", message="ARoFAQ==")
+
+
 def go_beyond_limits(p):
     p.session(*ways(9))
     p.session(leg("a", RAN), leg("b", RAN))
@@ -219,7 +273,7 @@ def provoked(lab):
         hold(relay, "held", listener("a", f"{RAN}:4000", "239.1.2.3:4000"))
         p = Provoker(relay)
         for provoke in (ask_wrongly, state_wrongly, state_wrong_keys, state_wrong_legs, name_what_is_not_there,
-                        want_what_others_have, use_keys_wrongly, go_beyond_limits):
+                        want_what_others_have, use_keys_wrongly, be_wrong_about_kmss, be_wrong_about_identities, go_beyond_limits):
             provoke(p)
         yield p.found
 
@@ -234,13 +288,19 @@ def test_every_entry_of_the_catalogue_is_true(provoked):
 
 CALLS = re.compile(r"\b(?:rpc_fail|reader_fail|fail_at)\((.*?)\);", re.DOTALL)
 RARE = {"out of memory", "the method failed without saying why", "there is no memory for events of this connection; "
-        "accepted: less", "there is no memory for it; accepted: less, or later"}
+        "accepted: less", "there is no memory for it; accepted: less, or later",
+        "comes when too many wait to be computed; accepted: later", "gives no UID: %s; accepted: one that does",
+        "cannot be dated: the clock of this relay says %llu; accepted: later, when it is set",
+        "comes when %d messages are remembered; accepted: later",
+        "cannot be remembered: %s; accepted: later, when the state directory can be written",
+        "is for the %dth domain; accepted: %d", "is one KMS too many; accepted: %d",
+        "is one key set of the identity too many; accepted: %d", "is one key set too many; accepted: %d"}
 # nothing that a client asks for provokes them
 
 
 def texts_of_the_sources():
     """Formats of all messages, one string of each call: the last that the call has."""
-    for path in sorted(path for room in ("server", "key", "session", "control") for path in (ROOT / room).glob("*.c")):
+    for path in sorted(path for room in ("server", "identity", "key", "session", "control") for path in (ROOT / room).glob("*.c")):
         for call in CALLS.findall(path.read_text()):
             strings = re.findall(r'(?:"(?:[^"\\]|\\.)*"\s*(?:PRIu64\s*|JSON_INTEGER_FORMAT\s*)?)+', call)
             words = ["".join(re.findall(r'"((?:[^"\\]|\\.)*)"', s)).replace('\\"', '"') for s in strings]
@@ -260,5 +320,5 @@ def test_every_text_of_the_sources_is_in_the_catalogue():
 
 def test_every_code_has_its_section():
     codes = re.findall(r"^\tRPC_\w+ = (-?\d+),", (ROOT / "server" / "rpc_error.h").read_text(), re.MULTILINE)
-    assert len(codes) == 11
+    assert len(codes) == 12
     assert sorted(re.findall(r"^## (-?\d+) ", PAGE, re.MULTILINE)) == sorted(set(codes) - {"0"})

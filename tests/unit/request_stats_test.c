@@ -72,6 +72,7 @@ static void every_code_has_its_outcome(void **state)
 		{RPC_LIMIT, "limit"},
 		{RPC_KEY_REFUSED, "key_refused"},
 		{RPC_BUSY, "busy"},
+		{RPC_MESSAGE_REFUSED, "message_refused"},
 	};
 
 	(void)state;

@@ -50,7 +50,9 @@ int session_lab_open(struct app *app, uint32_t max_legs, uint16_t udp_first, uin
 	if (relay_open(&app->relay, &options, why, sizeof(why)) != 0)
 		return -1;
 	app->ssrcs.used_up = 1; // no state directory
-	if (app_open(app, &(struct config_limits){64, 64, max_legs, 64}) != 0)
+	if (app_open(app, &(struct config_limits){64, 64, max_legs, 64},
+		    &(struct config_mikey){
+			    .threads = 2, .queue = 16, .max_age_other = 300, .ahead = 60}) != 0)
 		return -1;
 	app->api.poll = poll_nothing;
 	return 0;

@@ -306,7 +306,8 @@ static int app_start(void **state)
 	if (relay_open(&app.relay, &options, why, sizeof(why)) != 0)
 		return -1;
 	app.ssrcs.used_up = 1; // no state directory
-	return app_open(&app, &(struct config_limits){64, 64, 16, 64});
+	return app_open(&app, &(struct config_limits){64, 64, 16, 64},
+		&(struct config_mikey){.threads = 1, .queue = 1});
 }
 
 static int app_end(void **state)

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "server/rpc.h"
+
+// Methods of this relay's identities; arg is a struct api (docs/api.md). Control thread.
+json_t *identity_install_method(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
+json_t *identity_list(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
+json_t *identity_remove_method(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/methods_kms.h"
+
+#include <stdlib.h>
+
+#include "control/api.h"
+#include "control/params.h"
+#include "control/waiting.h"
+#include "identity/kms_read.h"
+
+json_t *rejected_show(size_t index, const struct rpc_error *error)
+{
+	return json_pack("{s:I,s:i,s:s,s:o}", "index", (json_int_t)index, "code", error->code,
+		"message", error->message, "data", rpc_error_data(error));
+}
+
+// A KMS whose keys are being looked at.
+struct kms_install {
+	struct waiting waiting;
+	struct kms *kms;
+	const char *complaint;
+};
+
+static void validate(struct pool_job *job)
+{
+	struct kms_install *install = (struct kms_install *)job;
+	install->complaint = kms_validate(install->kms);
+}
+
+static bool begin(const struct api *api, const json_t *value, const char *path,
+	struct rpc_slice *slice, struct rpc_error *error)
+{
+	struct kms_install *install = calloc(1, sizeof(*install));
+	if (!install) {
+		rpc_fail_memory(error, path);
+		return false;
+	}
+	install->kms = kms_read(value, path, error);
+	if (install->kms && waiting_begin(&install->waiting, api->pool, validate, slice, error)) {
+		slice->state = install;
+		return true;
+	}
+	kms_free(install->kms);
+	free(install);
+	return false;
+}
+
+static bool commit(const struct api *api, struct kms_install *install, bool replace,
+	const char *path, struct rpc_error *error)
+{
+	struct kms *kms = install->kms;
+	if (install->complaint)
+		rpc_fail(error, RPC_KEY_REFUSED, path,
+			"has keys that cannot be: %s; accepted: Z of order q and KPAK, as the "
+			"certificate has them",
+			install->complaint);
+	bool good = !install->complaint && kms_admit(api->kmss, kms, replace, path, error);
+	if (good)
+		kms_install(api->kmss, kms);
+	else
+		kms_free(kms);
+	free(install);
+	return good;
+}
+
+// One element, or the rest of it. False if it is to wait.
+static bool install_one(const struct api *api, const json_t *value, const char *path, bool replace,
+	struct rpc_slice *slice, struct rpc_error *error)
+{
+	if (!slice->state && !begin(api, value, path, slice, error))
+		return true;
+	struct kms_install *install = slice->state;
+	if (!waiting_ended(&install->waiting, api->pool, slice))
+		return false;
+	slice->state = NULL;
+	slice->count += commit(api, install, replace, path, error);
+	return true;
+}
+
+json_t *kms_install_method(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
+{
+	const struct api *api = arg;
+	struct reader r;
+	const json_t *list = NULL;
+	bool replace = false;
+	reader_open(&r, params, "params", error);
+	reader_array(&r, "kms", READER_REQUIRED, &list);
+	reader_bool(&r, "replace", &replace);
+	if (!reader_close(&r))
+		return NULL;
+	if (!slice->list)
+		slice->list = json_array();
+	for (; slice->next < json_array_size(list); slice->next++) {
+		char path[128];
+		struct rpc_error one = {};
+		const json_t *value = json_array_get(list, slice->next);
+		reader_element_path(&r, "kms", slice->next, path);
+		if (!install_one(api, value, path, replace, slice, &one))
+			return NULL;
+		if (one.code != RPC_OK)
+			json_array_append_new(slice->list, rejected_show(slice->next, &one));
+	}
+	return json_pack(
+		"{s:I,s:O}", "installed", (json_int_t)slice->count, "rejected", slice->list);
+}
+
+static void kms_emit(void *value, void *slice)
+{
+	const struct kms *kms = value;
+	json_t *shown = json_copy(kms->stated);
+	json_object_set_new(shown, "pseudo", json_false());
+	json_object_set_new(shown, "identities", json_integer(kms->n_identities));
+	rpc_emit(slice, "kms", shown);
+}
+
+json_t *kms_list(void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
+{
+	const struct api *api = arg;
+	uint64_t place = slice->next;
+	if (!read_nothing(params, error))
+		return NULL;
+	do
+		if (rpc_slice_expired(slice, place))
+			return NULL;
+	while (map_walk(api->kmss->by_uri, &place, kms_emit, slice));
+	return json_pack("{s:[]}", "kms");
+}
+
+// The KMS of an element of the list; NULL: none such, or an error is set.
+static struct kms *kms_of(const struct api *api, const struct reader *r, const json_t *uris,
+	size_t i, struct rpc_error *error)
+{
+	const json_t *uri = json_array_get(uris, i);
+	char path[128];
+	reader_element_path(r, "uris", i, path);
+	if (!json_is_string(uri)) {
+		rpc_fail(error, RPC_INVALID_PARAMS, path, "is no URI; accepted: a string");
+		return NULL;
+	}
+	struct kms *kms = kms_find(api->kmss, json_string_value(uri), json_string_length(uri));
+	if (kms && kms_is_used(kms))
+		rpc_fail(error, RPC_CONFLICT, path,
+			"is a KMS with key sets; accepted: one without, after identity.remove");
+	return kms;
+}
+
+json_t *kms_remove_method(void *arg, const json_t *params, struct rpc_error *error)
+{
+	const struct api *api = arg;
+	struct reader r;
+	const json_t *uris = NULL;
+	json_int_t n = 0;
+	reader_open(&r, params, "params", error);
+	reader_array(&r, "uris", READER_REQUIRED, &uris);
+	if (!reader_close(&r))
+		return NULL;
+	for (size_t i = 0; i < json_array_size(uris) && error->code == RPC_OK; i++)
+		kms_of(api, &r, uris, i, error);
+	for (size_t i = 0; i < json_array_size(uris) && error->code == RPC_OK; i++) {
+		struct kms *kms = kms_of(api, &r, uris, i, error);
+		if (kms) {
+			kms_remove(api->kmss, kms);
+			n++;
+		}
+	}
+	return error->code == RPC_OK ? json_pack("{s:I}", "removed", n) : NULL;
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#pragma once
+
+#include "server/rpc.h"
+
+// Methods of KMSs; arg is a struct api (docs/api.md). Control thread.
+json_t *kms_install_method(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
+json_t *kms_list(void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
+json_t *kms_remove_method(void *arg, const json_t *params, struct rpc_error *error);
+
+// An element of an array that was refused, for "rejected".
+json_t *rejected_show(size_t index, const struct rpc_error *error);

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/methods_message.h"
+
+#include <string.h>
+#include <time.h>
+
+#include <openssl/evp.h>
+
+#include "base/secmem.h"
+#include "control/api.h"
+#include "control/message_answer.h"
+#include "control/waiting.h"
+#include "crypto/stack_wipe.h"
+#include "dataplane/worker.h"
+#include "identity/kms_read.h"
+#include "key/key_domain.h"
+#include "key/key_slot.h"
+#include "server/reader.h"
+
+// A clock that says less was never set (1 January 2026).
+#define CLOCK_MIN UINT64_C(1767225600)
+
+enum { BASE64_MAX = (MIKEY_MESSAGE_MAX + 2) / 3 * 4 }; // characters of a message
+
+// A message that is being opened, in secret memory. What the directory may change while the pool
+// computes is copied; the receiver's key set is pinned.
+struct message_open {
+	struct waiting waiting;
+	const struct api *api;
+	bool install, writes;
+	uint8_t octets[BASE64_MAX];
+	uint64_t now;
+	char uris[4][MIKEY_ID_MAX + 1]; // of initiator, its KMS, receiver, its KMS
+	struct mikey_kms initiator_kms, receiver_kms;
+	struct mikey_local receiver;
+	struct mikey_key_set key_set;
+	struct key_set *pinned;
+	struct mikey_opening opening;
+	struct mikey_opened opened;
+	struct mikey_fault fault;
+	bool good; // it verified and decrypted: opened is to be freed
+	char domain[IDENTITY_DOMAIN_SIZE];
+	struct key_spec spec;
+	json_t *groups;
+	bool revoked;
+	struct opened_entry entries[2];
+	size_t n_entries;
+	int written; // 0 or -errno
+};
+
+static void message_free(struct message_open *m)
+{
+	const struct opened_entry *entry = opened_find(m->api->opened, m->opening.digest);
+	if (entry && entry->opened_at == 0)
+		opened_release(m->api->opened, m->opening.digest);
+	if (m->good)
+		mikey_opened_free(&m->opened);
+	json_decref(m->groups);
+	secmem_free(m);
+}
+
+// --- what the pool does
+
+static void compute(struct pool_job *job)
+{
+	struct message_open *m = (struct message_open *)job;
+	m->good = mikey_open_finish(&m->opening, &m->opened, &m->fault);
+	stack_wipe();
+}
+
+static void computed(struct waiting *waiting)
+{
+	struct message_open *m = (struct message_open *)waiting;
+	key_set_unpin(m->api->identities, m->pinned);
+}
+
+static void write_down(struct pool_job *job)
+{
+	struct message_open *m = (struct message_open *)job;
+	m->written = opened_write(m->api->opened, m->entries, m->n_entries, m->now);
+}
+
+// --- steps 1 to 7: what costs microseconds
+
+// Base64 as SDP has it, or behind "mikey " (RFC 4567 3.1).
+static bool base64_read(struct reader *r, uint8_t *octets, size_t *len)
+{
+	static const char prefix[] = "mikey ";
+	const char *text;
+	if (!reader_string(r, "message", READER_REQUIRED, &text))
+		return false;
+	if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
+		text += sizeof(prefix) - 1;
+	size_t n = strlen(text);
+	bool good =
+		n <= BASE64_MAX && n % 4 == 0 &&
+		strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") +
+				2 >=
+			n;
+	int octets_len = good && n > 0 ? EVP_DecodeBlock(octets, (const uint8_t *)text, (int)n) : 0;
+	if (!good || octets_len < 0 || octets_len > MIKEY_MESSAGE_MAX) {
+		reader_fail(r, RPC_INVALID_PARAMS, "message",
+			"is no I_MESSAGE; accepted: base64 of at most %d octets",
+			MIKEY_MESSAGE_MAX);
+		return false;
+	}
+	*len = (size_t)octets_len;
+	for (size_t i = n; i > 0 && i + 2 > n && text[i - 1] == '='; i--)
+		--*len;
+	return true;
+}
+
+// The oldest that a message of this purpose tag may be, in seconds; 0: no limit.
+static uint64_t age_limit(const struct config_mikey *mikey, const uint8_t *octets, size_t len)
+{
+	const size_t csb_id_at = 4;
+	bool gmk = len > csb_id_at && octets[csb_id_at] >> 4 == MIKEY_GMK;
+	return gmk ? mikey->max_age_gmk : mikey->max_age_other;
+}
+
+// A client may want messages to be younger than the configuration does, not older: entries of those
+// that are too old are forgotten.
+static uint64_t age_read(struct reader *r, uint64_t limit)
+{
+	uint64_t age = limit;
+	reader_uint(r, "max_age", 1, limit != 0 ? limit : UINT32_MAX, &age);
+	return age;
+}
+
+static bool clock_check(uint64_t now, struct rpc_error *error)
+{
+	if (now < CLOCK_MIN)
+		rpc_fail(error, RPC_BUSY, "params.message",
+			"cannot be dated: the clock of this relay says %llu; accepted: later, when "
+			"it is set",
+			(unsigned long long)now);
+	return error->code == RPC_OK;
+}
+
+static const struct mikey_kms *kms_lookup(void *arg, const struct mikey_octets *uri)
+{
+	const struct api *api = arg;
+	const struct kms *kms = kms_find(api->kmss, uri->octets, uri->len);
+	return kms ? &kms->facts : NULL;
+}
+
+static const struct mikey_local *local_lookup(
+	void *arg, const struct mikey_kms *kms, const struct mikey_octets *uri)
+{
+	return identity_local(((const struct api *)arg)->identities, kms, uri);
+}
+
+static const struct mikey_local *hidden_lookup(
+	void *arg, const struct mikey_kms *kms, const uint8_t uid[MCX_UID_LEN])
+{
+	return identity_hidden(((const struct api *)arg)->identities, kms, uid);
+}
+
+static bool known_check(const struct message_open *m, struct rpc_error *error)
+{
+	const struct opened *opened = m->api->opened;
+	const struct opened_entry *entry = opened_find(opened, m->opening.digest);
+	if (entry && entry->opened_at == 0)
+		message_refuse_as(error, "replayed",
+			"is being opened for another request; accepted: a message once");
+	else if (entry)
+		message_refuse_as(error, "replayed",
+			"was opened at %llu, with key %08x; accepted: a message once",
+			(unsigned long long)entry->opened_at, entry->key_id);
+	else if (m->opening.time < opened->not_before)
+		message_refuse_as(error, "timestamp-old",
+			"was made before %llu, and which messages had been opened by then cannot "
+			"be read; accepted: a later one",
+			(unsigned long long)opened->not_before);
+	else if (!opened_has_room(opened))
+		rpc_fail(error, RPC_BUSY, "params.message",
+			"comes when %d messages are remembered; accepted: later", OPENED_MAX);
+	return error->code == RPC_OK;
+}
+
+static void octets_keep(struct mikey_octets *octets, char keep[MIKEY_ID_MAX + 1])
+{
+	memcpy(keep, octets->octets, octets->len);
+	keep[octets->len] = '\0';
+	octets->octets = (const uint8_t *)keep;
+}
+
+// From here on nothing that others change is needed.
+static void directory_leave(struct message_open *m)
+{
+	struct mikey_opening *o = &m->opening;
+	struct identity *identity = (struct identity *)(uintptr_t)o->receiver;
+	m->pinned = identity_set_of(identity, o->key_set);
+	key_set_pin(m->pinned);
+	memcpy(m->domain, identity->domain, sizeof(m->domain));
+	m->initiator_kms = *o->initiator_kms;
+	m->receiver_kms = *o->receiver_kms;
+	m->receiver = *o->receiver;
+	m->key_set = *o->key_set;
+	octets_keep(&o->initiator, m->uris[0]);
+	octets_keep(&m->initiator_kms.uri, m->uris[1]);
+	octets_keep(&m->receiver.uri, m->uris[2]);
+	octets_keep(&m->receiver_kms.uri, m->uris[3]);
+	o->initiator_kms = &m->initiator_kms;
+	o->receiver_kms = &m->receiver_kms;
+	o->receiver = &m->receiver;
+	o->key_set = &m->key_set;
+}
+
+static bool message_begin(struct message_open *m, struct mikey_request *request,
+	const struct rpc_slice *slice, struct rpc_error *error)
+{
+	const struct api *api = m->api;
+	const struct mikey_directory directory = {.arg = (void *)(uintptr_t)api,
+		.kms = kms_lookup,
+		.local = local_lookup,
+		.hidden = hidden_lookup};
+	m->now = request->now = (uint64_t)time(NULL);
+	request->octets = m->octets;
+	request->ahead = api->mikey->ahead;
+	if (!clock_check(m->now, error))
+		return false;
+	if (!mikey_open_begin(request, &directory, &m->opening, &m->fault)) {
+		message_refuse(&m->fault, error);
+		return false;
+	}
+	if (!known_check(m, error))
+		return false;
+	directory_leave(m);
+	m->waiting.then = computed;
+	if (waiting_begin(&m->waiting, api->pool, compute, slice, error)) {
+		opened_reserve(api->opened, m->opening.digest);
+		return true;
+	}
+	key_set_unpin(api->identities, m->pinned);
+	return false;
+}
+
+static bool params_read(const json_t *params, struct message_open *m, struct mikey_request *request,
+	struct rpc_error *error)
+{
+	struct reader r;
+	reader_open(&r, params, "params", error);
+	m->install = true;
+	reader_bool(&r, "install", &m->install);
+	const char *initiator = kms_uri_read(&r, "initiator", READER_OPTIONAL);
+	if (initiator)
+		request->initiator =
+			(struct mikey_octets){(const uint8_t *)initiator, strlen(initiator)};
+	if (base64_read(&r, m->octets, &request->len))
+		request->max_age = age_read(&r, age_limit(m->api->mikey, m->octets, request->len));
+	return reader_close(&r);
+}
+
+static bool begin(const struct api *api, const json_t *params, struct rpc_slice *slice,
+	struct rpc_error *error)
+{
+	struct message_open *m = secmem_malloc(sizeof(*m));
+	struct mikey_request request = {};
+	if (!m) {
+		rpc_fail_memory(error, "params.message");
+		return false;
+	}
+	memset(m, 0, sizeof(*m));
+	m->api = api;
+	if (params_read(params, m, &request, error) && message_begin(m, &request, slice, error)) {
+		slice->state = m;
+		return true;
+	}
+	secmem_free(m);
+	return false;
+}
+
+// --- steps 12 and 13
+
+static bool key_is_installed(const struct message_open *m)
+{
+	uint32_t scope = keystore_domain_find(m->api->keys, m->domain);
+	const struct key_slot *slot = scope ? keystore_find(m->api->keys, scope, m->spec.id) : NULL;
+	return slot && slot->installed;
+}
+
+// Whether the key of the message may become what the message says of it.
+static bool message_admit(struct message_open *m, struct rpc_error *error)
+{
+	uint8_t tombstone[MIKEY_DIGEST_LEN];
+	struct keystore *keys = m->api->keys;
+	bool there = key_is_installed(m);
+	m->revoked = m->opened.revoked &&
+		     (there || !(m->opening.quirks & MIKEY_QUIRK_STATUS_ZERO_AT_FIRST));
+	opened_tombstone(m->domain, m->spec.id, tombstone);
+	if (m->revoked && !there)
+		message_refuse_as(error, "key-revoked",
+			"says that key %08x is revoked, which is not installed; accepted: the "
+			"status of a key that is",
+			m->spec.id);
+	else if (!m->revoked && opened_find(m->api->opened, tombstone))
+		message_refuse_as(error, "key-revoked",
+			"is for key %08x, which a message revoked; accepted: another key",
+			m->spec.id);
+	else if (!m->revoked)
+		key_admit(keys, keystore_domain_find(keys, m->domain), &m->spec, false,
+			"params.message", error);
+	return error->code == RPC_OK;
+}
+
+// Until when a message would be taken if it came again; 0: for ever.
+static uint64_t until_of(const struct message_open *m)
+{
+	const struct config_mikey *mikey = m->api->mikey;
+	uint64_t age = m->opening.type == MIKEY_GMK ? mikey->max_age_gmk : mikey->max_age_other;
+	uint64_t expiry = m->opened.parameters.expiry;
+	return age == 0 ? expiry : m->opening.time + age + 1;
+}
+
+static void entries_make(struct message_open *m)
+{
+	struct opened_entry *entry = &m->entries[m->n_entries++];
+	*entry = (struct opened_entry){
+		.until = until_of(m), .opened_at = m->now, .key_id = m->spec.id};
+	memcpy(entry->digest, m->opening.digest, sizeof(entry->digest));
+	if (!m->revoked)
+		return;
+	struct opened_entry *tombstone = &m->entries[m->n_entries++];
+	*tombstone = *entry;
+	tombstone->until = m->opened.parameters.expiry;
+	opened_tombstone(m->domain, m->spec.id, tombstone->digest);
+}
+
+static void key_put(struct message_open *m, struct rpc_error *error)
+{
+	const struct api *api = m->api;
+	uint32_t scope = keystore_domain_scope(api->keys, m->domain);
+	if (scope == 0) {
+		rpc_fail(error, RPC_LIMIT, "params.message", "is for the %dth domain; accepted: %d",
+			KEY_DOMAINS_MAX + 1, KEY_DOMAINS_MAX);
+	} else if (m->revoked) {
+		key_remove(api->keys, scope, m->spec.id);
+		// As key.revoke promises: no worker uses it, and its octets are wiped.
+		retire_all(api->retire);
+	} else {
+		key_install(api->keys, scope, &m->spec);
+		retire_poll(api->retire);
+	}
+}
+
+// What follows from a message that verified. True if it is to be written down first.
+static bool message_use(struct message_open *m, struct rpc_slice *slice, struct rpc_error *error)
+{
+	message_key_spec(&m->opening, &m->opened, m->domain, &m->spec, &m->groups);
+	if (!message_admit(m, error) || !m->install)
+		return false;
+	entries_make(m);
+	m->waiting.then = NULL;
+	m->writes = waiting_begin(&m->waiting, m->api->pool, write_down, slice, error);
+	return m->writes;
+}
+
+static void message_commit(struct message_open *m, struct rpc_error *error)
+{
+	if (m->written != 0) {
+		rpc_fail(error, RPC_BUSY, "params.message",
+			"cannot be remembered: %s; accepted: later, when the state directory can "
+			"be "
+			"written",
+			strerror(-m->written));
+		return;
+	}
+	for (size_t i = 0; i < m->n_entries; i++)
+		opened_commit(m->api->opened, &m->entries[i]);
+	// Others ran meanwhile.
+	if (message_admit(m, error))
+		key_put(m, error);
+}
+
+// The next step of a message that has been waited for. True if it is to be waited for again.
+static bool message_go_on(struct message_open *m, struct rpc_slice *slice, struct rpc_error *error)
+{
+	if (!m->writes && !m->good)
+		message_refuse(&m->fault, error);
+	else if (!m->writes)
+		return message_use(m, slice, error);
+	else
+		message_commit(m, error);
+	return false;
+}
+
+static json_t *message_result(struct message_open *m)
+{
+	struct identity *identity =
+		identity_find(m->api->identities, &m->receiver_kms.uri, m->uris[2]);
+	json_t *result = message_answer(&m->opening, &m->opened, &m->spec);
+	json_object_set_new(result, "installed", json_boolean(m->writes && !m->revoked));
+	json_object_set_new(result, "revoked", json_boolean(m->revoked));
+	if (identity && m->writes)
+		identity->opened++;
+	return result;
+}
+
+static STACK_WIPED json_t *message_step(const struct api *api, const json_t *params,
+	struct rpc_slice *slice, struct rpc_error *error)
+{
+	if (!slice->state && !begin(api, params, slice, error))
+		return NULL;
+	struct message_open *m = slice->state;
+	do
+		if (!waiting_ended(&m->waiting, api->pool, slice))
+			return NULL;
+	while (message_go_on(m, slice, error));
+	json_t *result = error->code == RPC_OK ? message_result(m) : NULL;
+	message_free(m);
+	slice->state = NULL;
+	return result;
+}
+
+json_t *message_open_method(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
+{
+	json_t *result = message_step(arg, params, slice, error);
+	// The key was copied, through registers that others put aside there.
+	stack_wipe();
+	return result;
+}
