@@ -17,7 +17,7 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
-// What the methods of the control API work on: struct rpc hands it to each. Control thread.
+// State that the methods of the control API work on; struct rpc passes it to each of them. Control thread.
 struct api {
 	const struct relay *relay;
 	struct retire *retire;
@@ -32,9 +32,9 @@ struct api {
 	const struct config_mikey *mikey;
 	const struct config_limits *limits;
 	uint64_t started_ms; // of clock_now_ms()
-	// Does what workers asked for and what time brings, in the middle of a long request.
+	// Serves requests of the workers and timers in the middle of a long request.
 	void (*poll)(void *poll_arg);
-	// Does what workers asked for: what they said before a request shows in its answer.
+	// Reads the workers' mail, so that an answer covers what they reported before the request.
 	void (*read_mail)(void *poll_arg);
 	void *poll_arg;
 };

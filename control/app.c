@@ -79,7 +79,7 @@ void app_read_mail(struct app *app)
 		read_mail(&app->keys, &app->sessions, &app->reaper, app->relay.workers[w]);
 }
 
-// A crypto device that a worker gave up: it does not come back before the next start.
+// Logs a crypto device that a worker stopped using; it is not used again before the next start.
 static void look_at_cryptodev(const struct relay *relay, bool given_up[])
 {
 	for (unsigned w = 0; relay->cryptodev && w < relay->n_workers; w++) {

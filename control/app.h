@@ -15,7 +15,7 @@
 #include "key/state_store.h"
 #include "key/users.h"
 
-// All that the control thread owns.
+// State owned by the control thread.
 struct app {
 	struct relay relay;
 	struct retire retire;
@@ -47,10 +47,10 @@ struct app {
 // given before the caller has opened ssrcs, no message opened before opened.
 int app_open(struct app *app, const struct config_limits *limits, const struct config_mikey *mikey);
 
-// Takes all keys and sessions away, while workers run or after; the relay stays open.
+// Removes all keys and sessions, while workers run or after they ended; the relay stays open.
 void app_close(struct app *app);
 
-// Does what workers asked for.
+// Serves requests of the workers.
 void app_read_mail(struct app *app);
 
 // Does what workers asked for and what time brings. At least every millisecond; at most once in

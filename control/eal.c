@@ -93,7 +93,7 @@ void eal_arguments_free(void)
 	free(eal_arguments.reordered);
 }
 
-// Without hugepages DPDK says that it lacks a permission.
+// Without hugepages DPDK reports a missing permission.
 static void eal_failed(const struct config *config)
 {
 	if (!eal_has(config, "--no-huge") && memory_hugepages_free("") == 0)
@@ -116,7 +116,7 @@ int eal_open(const struct config *config)
 		argv[argc++] = alloc_string(config->ports[i].device);
 		pci = true;
 	}
-	// "0000:3d:01.0_qat_sym": its driver puts what it does behind its address.
+	// "0000:3d:01.0_qat_sym": the driver appends the service to the PCI address.
 	const char *cryptodev = cryptodev_name(config);
 	if (cryptodev && device_is_pci(cryptodev)) {
 		argv[argc++] = alloc_string("-a");
@@ -127,8 +127,8 @@ int eal_open(const struct config *config)
 	}
 	if (!pci && !eal_has(config, "-a") && !eal_has(config, "--allow"))
 		argv[argc++] = alloc_string("--no-pci");
-	// Keys pass through the process's memory: nothing of it is shared, nor left in a file. So
-	// several relays run on one machine, too.
+	// Memory holds keys: none of it is shared with other processes or left in a file, and so
+	// several relays can run on one machine.
 	if (!eal_has(config, "--file-prefix") && !eal_has(config, "--in-memory"))
 		argv[argc++] =
 			alloc_string(eal_has(config, "--no-huge") ? "--no-shconf" : "--in-memory");

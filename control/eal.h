@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 
-// DPDK's environment, as the configuration demands it.
+// The environment abstraction layer of DPDK, set up as configured.
 
 // The crypto device that the cipher setting names, NULL if it names none.
 const char *cryptodev_name(const struct config *config);

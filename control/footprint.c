@@ -6,7 +6,7 @@
 #include "dataplane/worker.h"
 #include "session/session_types.h"
 
-// What one of each costs in memory, checked when it is compiled (docs/performance.md). Nothing to run.
+// Upper limits of the memory for each object (docs/performance.md), checked by the compiler; no code.
 
 #define OCTETS_AT_MOST(type, octets)                                                               \
 	static_assert(sizeof(type) <= (octets), #type " has more than " #octets " octets")

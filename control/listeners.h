@@ -7,7 +7,7 @@
 #include "control/metrics.h"
 #include "server/rpc.h"
 
-// All that the relay listens on for control and metrics, as the configuration says. Control thread.
+// The listening sockets for control and metrics, as configured. Control thread.
 struct listeners;
 
 // Opens them, and has SIGHUP read the files of TLS again. metrics is copied and completed by the

@@ -90,7 +90,7 @@ static int arguments_read(int argc, char **argv, struct arguments *arguments)
 	return -1;
 }
 
-// Keys are in memory: no core dump, and nobody but root looks into the process.
+// Memory holds keys: no core dumps, and only root may trace the process.
 static void memory_protect(void)
 {
 	struct rlimit none = {0, 0};
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 	// Small pieces that are freed are joined one by one: not a hundred thousand of them, those of a
 	// long line, in one call of malloc() for some larger one.
 	mallopt(M_MXFAST, 0);
-	// Key octets pass through these libraries as text.
+	// These libraries hold keys as hexadecimal text.
 	json_set_alloc_funcs(secmem_malloc, secmem_free);
 	event_set_mem_functions(secmem_malloc, secmem_realloc, secmem_free);
 	if (!secmem_serve_openssl())

@@ -65,7 +65,7 @@ json_t *key_install_method(
 				slice->list, json_pack("{s:I,s:i,s:s,s:{s:s}}", "index",
 						     (json_int_t)i, "code", one.code, "message",
 						     one.message, "data", "path", one.path));
-		api->poll(api->poll_arg); // first words wait for nobody's bulk install
+		api->poll(api->poll_arg); // keys of new talkers do not wait for a bulk install
 	}
 	retire_poll(api->retire);
 	return json_pack(
@@ -83,7 +83,7 @@ static bool key_name_read(const json_t *value, const char *path, uint32_t *id, c
 	return reader_close(&r);
 }
 
-// In the first round names are read only, so that nothing was revoked if one is wrong.
+// The first round only reads names: if one is wrong, nothing has been revoked.
 json_t *key_revoke(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
@@ -108,7 +108,7 @@ json_t *key_revoke(
 		if (i >= n && scope != 0)
 			slice->count += key_remove(api->keys, scope, id);
 	}
-	// The promise of this answer: no worker uses the keys, and their octets are wiped.
+	// The answer guarantees that no worker uses the keys and that their octets are wiped.
 	retire_all(api->retire);
 	return json_pack("{s:I}", "revoked", (json_int_t)slice->count);
 }
@@ -129,7 +129,7 @@ json_t *key_list(void *arg, const json_t *params, struct rpc_slice *slice, struc
 		const struct key_slot *slot = api->keys->roots[i];
 		if (rpc_slice_expired(slice, i))
 			return NULL;
-		// A session's own keys are shown with the session.
+		// Keys of a session are shown by session.get.
 		if (slot && keystore_domain_name(api->keys, slot->scope) &&
 			(!domain || slot->scope == only) &&
 			(type == KEY_N_TYPES || slot->type == type))

@@ -119,7 +119,7 @@ json_t *session_get(
 		reader_open(&r, params, "params", error);
 		reader_string(&r, "id", READER_REQUIRED, &id);
 		const struct session *session = session_named(api, &r, "id", id);
-		api->read_mail(api->poll_arg); // what workers said before this request shows
+		api->read_mail(api->poll_arg); // the answer covers what workers reported before
 		return session && session_get_begin(api, session, slice) ? json_object() : NULL;
 	}
 	for (size_t i = slice->next; i - (size_t)slice->count < json_array_size(slice->list); i++) {
@@ -229,7 +229,7 @@ json_t *session_remove_method(
 	reader_array(&r, "ids", READER_REQUIRED, &ids);
 	if (!reader_close(&r) || (slice->next == 0 && !session_ids_check(&r, ids, error)))
 		return NULL;
-	api->read_mail(api->poll_arg); // what workers said before this request shows
+	api->read_mail(api->poll_arg); // the answer covers what workers reported before
 	for (size_t i = slice->next; i - slice->again < json_array_size(ids); i++) {
 		if (rpc_slice_expired(slice, i))
 			return NULL;
@@ -324,7 +324,7 @@ json_t *leg_remove(
 		if (!session || !leg_remove_begin(session, ids, slice, error))
 			return NULL;
 	}
-	api->read_mail(api->poll_arg); // what workers said before this request shows
+	api->read_mail(api->poll_arg); // the answer covers what workers reported before
 	for (size_t i = slice->next; i < json_array_size(slice->list);) {
 		if (rpc_slice_expired(slice, i))
 			return NULL;

@@ -9,7 +9,7 @@
 #include "server/server.h"
 #include "server/tls.h"
 
-// What the relay counts, as OpenMetrics 1.0.0. Control thread.
+// The counters of the relay in the OpenMetrics 1.0.0 text format. Control thread.
 
 struct config_limits;
 struct keystore;
@@ -18,7 +18,7 @@ struct request_stats;
 struct sessions;
 struct subscriptions;
 
-// Where the numbers come from.
+// Sources of the counters.
 struct metrics_source {
 	const struct relay *relay;
 	const struct keystore *keys;

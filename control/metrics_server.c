@@ -93,7 +93,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	struct bufferevent *bufferevent = bufferevent_socket_new(base, -1, 0);
 	unsigned i = 0;
 	if (!bufferevent)
-		return NULL; // evhttp tries by itself, and fails
+		return NULL; // evhttp then tries to allocate one itself, and fails
 	while (server->connections[i].bufferevent)
 		i++;
 	bufferevent_incref(bufferevent);
@@ -108,7 +108,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	return bufferevent;
 }
 
-// evhttp_send_error() would throw the headers away.
+// evhttp_send_error() would discard the headers.
 static void answer_error(struct evhttp_request *request, int code, const char *reason)
 {
 	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "text/plain");
@@ -136,7 +136,7 @@ static void on_request(struct evhttp_request *request, void *arg)
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-	// One request each: idle connections would be places that others cannot have.
+	// One request a connection: idle ones would occupy places that others need.
 	evhttp_add_header(headers, "Connection", "close");
 	if (!path || strcmp(path, "/metrics") != 0) {
 		answer_error(request, HTTP_NOTFOUND, "Not Found");

@@ -9,7 +9,7 @@
 #include "dataplane/port.h"
 #include "dataplane/relay_tables.h"
 
-// Notices that the relay cannot do all that it is asked to: packets are dropped because something is
+// Detects overload: packets are dropped because a queue or table is
 // full, frames are missed at a port, a worker has no idle turn left. Control thread.
 //
 // Once a second each of these is looked at. It is overloaded from a second that has so many drops,

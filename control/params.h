@@ -5,7 +5,7 @@
 
 #include "server/reader.h"
 
-// What several methods do with params and results.
+// Functions on params and results that several methods share.
 
 static inline void set_count(json_t *object, const char *name, uint64_t n)
 {

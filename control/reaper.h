@@ -8,7 +8,7 @@
 struct relay;
 struct retire;
 
-// Takes back streams that have been silent for long, so that senders who change their SSRC with
+// Removes streams that have been silent for long, so that senders who change their SSRC with
 // every talk burst do not fill limits.streams. Control thread.
 //
 // Those of plain media go after REAPER_PLAIN_SECONDS: if the sender goes on it gets a fresh SSRC. So do

@@ -337,10 +337,10 @@ static int control_run(struct app *app, const struct config *config)
 	event_free(tick);
 	event_free(term);
 	event_free(interrupt);
-	// It ends already. By default a second one would end it before all keys are wiped.
+	// Termination has begun. By default a second signal would end the process before all keys are wiped.
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
-	// What libevent put off of connections that are closed.
+	// Runs what libevent deferred for closed connections.
 	event_base_loop(app->base, EVLOOP_NONBLOCK);
 	return app->relay.restart ? STARTUP_RESTART : 0;
 }
@@ -352,7 +352,7 @@ static int forward(struct app *app, const struct config *config)
 		rc = control_run(app, config);
 	else
 		log_error("workers_not_started reason=\"%s\"", strerror(-rc));
-	// Sessions and keys go while workers still run: they are what the grace periods wait for.
+	// Sessions and keys are removed while workers still run: grace periods wait for the workers.
 	app_close(app);
 	relay_stop(&app->relay);
 	state_close(app);

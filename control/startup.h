@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 
-// The relay from its start to its end: what is opened, given up, run and closed, in this order.
+// The life of the relay: opens resources, drops privileges, runs, closes.
 
 // EX_TEMPFAIL of sysexits(3): a port cannot go on in this process, but in the next.
 enum { STARTUP_RESTART = 75 };

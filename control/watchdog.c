@@ -14,7 +14,7 @@
 #include "dataplane/worker.h"
 
 enum {
-	PINGS_PER_PERIOD = 4, // one may be late, and one in vain
+	PINGS_PER_PERIOD = 4, // one may be late and one may be lost
 };
 
 struct watchdog {

@@ -117,7 +117,7 @@ static size_t line_read(struct connection *connection)
 		ssize_t n = octets_read(connection, connection->input + connection->input_len,
 			connection->input_size - connection->input_len);
 		if (n <= 0)
-			return connection->input_len; // what is there may be whole
+			return connection->input_len; // the last line may lack its LF
 		connection->input_len += (size_t)n;
 	}
 }

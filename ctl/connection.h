@@ -10,7 +10,7 @@
 
 #include "ctl/tls_client.h"
 
-// Where the relay is, and the way to it.
+// Address of the relay, and the connection to it.
 
 struct connection {
 	const char *socket_path, *tls_address; // by TLS if tls_address
@@ -19,13 +19,13 @@ struct connection {
 	struct tls_client *tls;
 	char *input; // what was read and not taken yet
 	size_t input_len, input_size;
-	const volatile sig_atomic_t *interrupted; // set: reading ends, without a word; may be NULL
+	const volatile sig_atomic_t *interrupted; // set: reading ends silently; may be NULL
 };
 
 // Each says why it failed.
 bool connection_open(struct connection *connection);
 void connection_close(struct connection *connection);
-// The next message. The caller gives it back.
+// The next message. Owned by the caller.
 json_t *connection_read(struct connection *connection);
 // The response to a request, an error or not. Takes params.
 json_t *connection_exchange(struct connection *connection, const char *method, json_t *params);

@@ -6,11 +6,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-// What all commands of mcxctl read and say.
+// Input and output shared by all commands of mcxctl.
 
 // "mcxctl: ..." on stderr. Returns 1.
 int ctl_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-// What getopt did not like, by the option's name alone: its value may be a key.
+// Reports an option that getopt refused, by its name only: its value may be a key.
 int ctl_option_refused(int argc, char **argv, int option);
 bool ctl_number_read(const char *text, unsigned max, unsigned *out);
 // On stdout, indented. Takes value. Returns 0.

@@ -36,7 +36,7 @@ static int by_id(const void *a, const void *b)
 	return strcmp(text_of(*(json_t *const *)a, "id"), text_of(*(json_t *const *)b, "id"));
 }
 
-// A sorted array of the same elements. Takes nothing; the caller gives it back.
+// A sorted array of the same elements, owned by the caller.
 static json_t *sorted(const json_t *array, int (*order)(const void *, const void *))
 {
 	size_t n = json_array_size(array);

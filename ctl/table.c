@@ -30,7 +30,7 @@ struct table *table_new(const char *const titles[])
 	return table;
 }
 
-// What others chose must not steer the terminal. Out has room for four octets of each, and a NUL.
+// Text chosen by others must not control the terminal. out has room for four octets a character, and a NUL.
 static void text_escape(const char *text, char *out)
 {
 	for (; *text; text++) {
@@ -105,7 +105,7 @@ static int text_octets(const char *text, int n)
 	return (int)(end - text);
 }
 
-// In so many columns. What does not fit ends with a tilde.
+// Text in that many columns; text that does not fit ends with a tilde.
 static void cell_print(const char *text, int width, bool right, bool last)
 {
 	int space = width - text_width(text);
@@ -131,7 +131,7 @@ static void row_print(const struct table *table, char *const *row, const int *wi
 	putchar('\n');
 }
 
-// What each column takes.
+// Width that each column needs.
 static void widths_measure(const struct table *table, int *widths)
 {
 	for (size_t c = 0; c < table->n_columns; c++) {
@@ -144,7 +144,7 @@ static void widths_measure(const struct table *table, int *widths)
 	}
 }
 
-// What each column gets of a screen.
+// Width that each column gets on a screen.
 static void widths_fit(const struct table *table, int *widths, int room)
 {
 	int over = -room - TABLE_GAP;

@@ -127,7 +127,7 @@ bool tls_client_write(struct tls_client *client, const void *data, size_t len)
 	size_t written;
 	if (SSL_write_ex(client->ssl, data, len, &written) == 1)
 		return true;
-	// Whoever refused the certificate said so before he closed.
+	// A peer that refuses the certificate sends an alert before it closes.
 	ERR_clear_error();
 	char nothing;
 	SSL_read(client->ssl, &nothing, sizeof(nothing));

@@ -24,7 +24,7 @@ bool tls_client_write(struct tls_client *client, const void *data, size_t len);
 // connection broke.
 ssize_t tls_client_read(struct tls_client *client, void *data, size_t size);
 
-// Why the last call failed: one sentence.
+// The reason for the last failure, one sentence.
 const char *tls_client_error(const struct tls_client *client);
 
 // NULL is ignored.

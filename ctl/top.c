@@ -33,7 +33,7 @@ static void on_signal(int number)
 		interrupted = number;
 }
 
-// A system call under way ends with those that end the program, and goes on with the other.
+// A signal that ends the program interrupts system calls; SIGWINCH restarts them.
 static void signals_take(void)
 {
 	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
@@ -189,7 +189,7 @@ int ctl_top(struct ctl *ctl)
 	int status = top_run(ctl, &screen, keyboard);
 	if (keyboard)
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
-	if (interrupted && interrupted != SIGINT) { // who sent it sees that it had its effect
+	if (interrupted && interrupted != SIGINT) { // whoever sent it sees the effect
 		signal(interrupted, SIG_DFL);
 		raise(interrupted);
 	}

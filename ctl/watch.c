@@ -52,7 +52,7 @@ static int events_print(struct ctl *ctl)
 		}
 		json_decref(message);
 		if (fflush(stdout) != 0)
-			return 1; // nobody reads any more
+			return 1; // stdout is closed
 	}
 	return 0;
 }
