@@ -552,6 +552,10 @@ static void nothing_is_left_of_a_key(void **state)
 {
 	(void)state;
 	static uint8_t ssv[SAKKE_SSV_LEN];
+// A sanitizer has memory of its own between and beside what is searched.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip();
+#endif
 	receiver_begin();
 	json_decref(section_open(sample_section()));
 	vector_octets(sample_section(), "ssv", ssv, sizeof(ssv));
