@@ -782,6 +782,6 @@ int main(void)
 		cmocka_unit_test(false_key_sets_are_refused),
 		cmocka_unit_test(periods_come_and_go),
 	};
-	alarm(300); // a test that failed half way may not be able to clean up
+	alarm(900); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
 }
