@@ -25,14 +25,15 @@ static uint64_t rest_outbound(const struct stream *stream)
 	return counter_read(&stream->source) != STREAM_NONE ? STREAM_REST_OUTBOUND : 0;
 }
 
-// No worker is at it any more: what it was is final.
+// No worker is at it any more: what it was is final. There is no record if its key began to go in the meantime.
 static void stream_rested(void *arg, uint32_t index)
 {
 	struct relay *relay = arg;
 	struct stream_table *table = &relay->streams;
 	struct stream *stream = &table->streams[index];
 	struct stream_rest *rest = stream_rest_find(&table->rests, stream->scope, stream->ssrc);
-	stream_rest_set(rest, rest_outbound(stream) | stream->replay.next);
+	if (rest)
+		stream_rest_set(rest, rest_outbound(stream) | stream->replay.next);
 	stream_list_of(relay, stream->scope)->packets += stream->packets;
 	stream_free(table, stream);
 }

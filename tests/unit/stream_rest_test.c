@@ -403,6 +403,20 @@ static void nothing_stays_of_a_key(void **state)
 	heard();
 }
 
+// A key that goes while one of its streams is on the way to rest takes the record along.
+static void key_goes_while_a_stream_goes_to_rest(void **state)
+{
+	(void)state;
+	push(ALICE, alice_key, SSRC, 1);
+	heard();
+	struct stream_list *list = list_of(alice_key, SRTP_RTP);
+	stream_list_sweep(&lab.relay, &retire, list, ends_all, NULL);
+	stream_list_unlink(streams(), list);
+	retire_all(&retire);
+	stream_list_free(streams(), list);
+	assert_int_equal(streams()->rests.n, 0);
+}
+
 // What has no room at rest stays a stream.
 static void no_room_at_rest(void **state)
 {
@@ -437,6 +451,7 @@ int main(void)
 		in_lab(ssrc_of_reports_at_rest_is_nobody_elses),
 		in_lab(nothing_is_accepted_on_the_way_to_rest),
 		in_lab(nothing_stays_of_a_key),
+		in_lab(key_goes_while_a_stream_goes_to_rest),
 		in_lab(no_room_at_rest),
 	};
 	lab_start();
