@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <srtp2/srtp.h>
@@ -17,7 +18,14 @@
 // each SSRC, which are the relay's to keep. Cipher and HMAC are keyed anew for each packet whose
 // key is not the one before it.
 
-enum { SHA1_LEN = 20, AES_KEY_LEN = 16, AES_BLOCK_LEN = 16, ICM_KEY_LEN = 30 };
+enum {
+	SHA1_LEN = 20,
+	AES_KEY_LEN = 16,
+	AES_BLOCK_LEN = 16,
+	ICM_KEY_LEN = 30,
+	HEAP_PIECE = 32 * 1024, // octets, few enough to be of the thread's heap
+	HEAP_PIECES = 8,
+};
 
 // What the key area holds. libsrtp2 takes key and salt as one; the IV has the salt in it already.
 struct cm_key {
@@ -142,8 +150,24 @@ static void libsrtp_thread_fini(void)
 	hmac = NULL;
 }
 
+// What NSS allocates in a burst is there already: a heap that grows takes a system call.
+static bool heap_reserve(void)
+{
+	void *volatile pieces[HEAP_PIECES];
+	bool there = true;
+	for (int i = 0; i < HEAP_PIECES; i++) {
+		pieces[i] = malloc(HEAP_PIECE);
+		there = there && pieces[i];
+	}
+	for (int i = 0; i < HEAP_PIECES; i++)
+		free(pieces[i]);
+	return there;
+}
+
 static int libsrtp_thread_init(void)
 {
+	if (!heap_reserve())
+		return -ENOMEM;
 	if (srtp_cipher_type_alloc(&srtp_aes_icm_128, &icm, ICM_KEY_LEN, 0) != srtp_err_status_ok ||
 		srtp_auth_type_alloc(&srtp_hmac, &hmac, SRTP_AUTH_KEY_LEN, SHA1_LEN) !=
 			srtp_err_status_ok) {
