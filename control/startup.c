@@ -73,11 +73,21 @@ struct opening {
 	int rc;
 };
 
-// A single queue's socket can be moved to an interface that is made again, if it shares frames with no other.
+// A single queue's socket can be moved to an interface that is made again, if it shares frames with no other. What is
+// forbidden here stays so in threads that a driver starts: net_af_packet starts none.
+static bool sockets_can_move(const struct relay_options *options)
+{
+	static const char driver[] = "net_af_packet";
+	for (unsigned i = 0; i < options->n_ports; i++)
+		if (strncmp(options->ports[i].device, driver, strlen(driver)) != 0)
+			return false;
+	return options->n_workers == 1;
+}
+
 static void *opening_run(void *arg)
 {
 	struct opening *opening = arg;
-	if (opening->options->n_workers == 1)
+	if (sockets_can_move(opening->options))
 		opening->rc = syscall_filter_no_fanout(opening->why, sizeof(opening->why));
 	if (opening->rc == 0)
 		opening->rc = relay_open(
