@@ -398,6 +398,7 @@ class Relay:
             if is_out and "forward" in line.lower():
                 self._forwards.set()
         if is_out:
+            self.process.wait()  # its output has ended
             self._forwards.set()
 
     def log_text(self):

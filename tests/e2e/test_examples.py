@@ -176,12 +176,12 @@ def run_mcxctl(site, words):
 
 
 def run_mcxrelay(site, words):
-    """With --check; otherwise the fixture runs it, with the same file."""
+    """With --check; otherwise the fixture runs it, with the same file, whose state --new-state would begin."""
     if words[-1] != "config/af_packet.conf":
         assert words[-1] == "/etc/mcxrelay/mcxrelay.conf"  # which is config/af_packet.conf when it is installed
     if "--check" in words:
         checked(ROOT / "config/af_packet.conf")
-    assert set(words[1:-1]) <= {"--check", "-c"} and site.call("relay.info")["api"] == 1
+    assert set(words[1:-1]) <= {"--check", "--new-state", "-c"} and site.call("relay.info")["api"] == 1
 
 
 def run_mcxbench(_site, words):
