@@ -106,7 +106,7 @@ static bool encoding_ok(const char *text, size_t len)
 static bool octets_ok(const char *text, size_t len, struct mikey_fault *fault)
 {
 	const char *dtd;
-	if (len == 0 || len > XML_LEN_MAX)
+	if (!text || len == 0 || len > XML_LEN_MAX)
 		return mikey_fail(fault, MIKEY_MALFORMED, 0,
 			"the document has %zu octets; accepted: 1 to %u", len, XML_LEN_MAX);
 	if (memchr(text, 0, len) || !utf8_valid((const uint8_t *)text, len) ||
