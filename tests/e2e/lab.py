@@ -398,7 +398,8 @@ class Relay:
             if is_out and "forward" in line.lower():
                 self._forwards.set()
         if is_out:
-            self.process.wait()  # its output has ended
+            with contextlib.suppress(ChildProcessError):  # its output has ended, and who waits for it is another one
+                os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
             self._forwards.set()
 
     def log_text(self):
