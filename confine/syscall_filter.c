@@ -223,11 +223,18 @@ static int attributes_set(scmp_filter_ctx filter)
 	return rc;
 }
 
-// libseccomp returns -ECANCELED when the kernel refused.
-static int filter_load(scmp_filter_ctx filter)
+// Loads a filter that could be made, and frees it. libseccomp returns -ECANCELED when the kernel refused.
+static int filter_end(scmp_filter_ctx filter, int rc, char *why, size_t why_size)
 {
-	int rc = seccomp_load(filter);
-	return rc == -ECANCELED ? -errno : rc;
+	if (rc == 0)
+		rc = seccomp_load(filter);
+	if (rc == -ECANCELED)
+		rc = -errno;
+	if (filter)
+		seccomp_release(filter);
+	if (rc != 0)
+		snprintf(why, why_size, "no system call filter: %s", strerror(-rc));
+	return rc;
 }
 
 int syscall_filter_no_fanout(char *why, size_t why_size)
@@ -240,13 +247,7 @@ int syscall_filter_no_fanout(char *why, size_t why_size)
 	if (rc == 0) // the call is not made, and returns 0
 		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(setsockopt), 2,
 			SCMP_A1(SCMP_CMP_EQ, SOL_PACKET), SCMP_A2(SCMP_CMP_EQ, PACKET_FANOUT));
-	if (rc == 0)
-		rc = filter_load(filter);
-	if (filter)
-		seccomp_release(filter);
-	if (rc != 0)
-		snprintf(why, why_size, "no system call filter: %s", strerror(-rc));
-	return rc;
+	return filter_end(filter, rc, why, why_size);
 }
 
 int syscall_filter_install(const char *const devices[], unsigned n, char *why, size_t why_size)
@@ -263,11 +264,5 @@ int syscall_filter_install(const char *const devices[], unsigned n, char *why, s
 		rc = arguments_allow(filter);
 	if (rc == 0)
 		rc = driver_allow(filter, &driver);
-	if (rc == 0)
-		rc = filter_load(filter);
-	if (filter)
-		seccomp_release(filter);
-	if (rc != 0)
-		snprintf(why, why_size, "no system call filter: %s", strerror(-rc));
-	return rc;
+	return filter_end(filter, rc, why, why_size);
 }
