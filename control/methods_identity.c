@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "control/api.h"
-#include "control/methods_kms.h"
+#include "control/install_list.h"
 #include "control/waiting.h"
 #include "crypto/stack_wipe.h"
 #include "identity/identity_read.h"
@@ -48,17 +48,15 @@ static bool begin(const struct api *api, const json_t *value, const char *path, 
 			slice->state = install;
 			return true;
 		}
-		if (known) {
+		if (known)
 			identity_install(api->identities, install->spec, true);
-			slice->count++;
-		}
 	}
 	install_free(install);
 	return false;
 }
 
 // RSK is wiped by now: whether the key set is known was asked before.
-static bool commit(const struct api *api, struct identity_install *install, bool replace,
+static void commit(const struct api *api, struct identity_install *install, bool replace,
 	const char *path, struct rpc_error *error)
 {
 	struct identity_spec *spec = install->spec;
@@ -68,16 +66,12 @@ static bool commit(const struct api *api, struct identity_install *install, bool
 			"has false keys: %s; accepted: the key set that the KMS gave this identity "
 			"for this period",
 			spec->complaint);
-	bool good = !spec->complaint &&
-		    identity_admit(api->identities, spec, replace, path, &known, error);
-	if (good)
+	if (!spec->complaint && identity_admit(api->identities, spec, replace, path, &known, error))
 		identity_install(api->identities, spec, known);
 	install_free(install);
-	return good;
 }
 
-// One element, or the rest of it. False if it is to wait.
-static STACK_WIPED bool install_one(const struct api *api, const json_t *value, const char *path,
+static STACK_WIPED bool install_secret(const struct api *api, const json_t *value, const char *path,
 	bool replace, struct rpc_slice *slice, struct rpc_error *error)
 {
 	if (!slice->state && !begin(api, value, path, replace, slice, error))
@@ -86,38 +80,22 @@ static STACK_WIPED bool install_one(const struct api *api, const json_t *value, 
 	if (!waiting_ended(&install->waiting, api->pool, slice))
 		return false;
 	slice->state = NULL;
-	slice->count += commit(api, install, replace, path, error);
+	commit(api, install, replace, path, error);
 	return true;
+}
+
+static bool install_one(const struct api *api, const json_t *value, const char *path, bool replace,
+	struct rpc_slice *slice, struct rpc_error *error)
+{
+	bool ended = install_secret(api, value, path, replace, slice, error);
+	stack_wipe();
+	return ended;
 }
 
 json_t *identity_install_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
-	const struct api *api = arg;
-	struct reader r;
-	const json_t *list = NULL;
-	bool replace = false;
-	reader_open(&r, params, "params", error);
-	reader_array(&r, "identities", READER_REQUIRED, &list);
-	reader_bool(&r, "replace", &replace);
-	if (!reader_close(&r))
-		return NULL;
-	if (!slice->list)
-		slice->list = json_array();
-	for (; slice->next < json_array_size(list); slice->next++) {
-		char path[128];
-		struct rpc_error one = {};
-		const json_t *value = json_array_get(list, slice->next);
-		reader_element_path(&r, "identities", slice->next, path);
-		bool ended = install_one(api, value, path, replace, slice, &one);
-		stack_wipe();
-		if (!ended)
-			return NULL;
-		if (one.code != RPC_OK)
-			json_array_append_new(slice->list, rejected_show(slice->next, &one));
-	}
-	return json_pack(
-		"{s:I,s:O}", "installed", (json_int_t)slice->count, "rejected", slice->list);
+	return install_list(arg, params, "identities", install_one, slice, error);
 }
 
 struct listing {

@@ -3,10 +3,9 @@
 
 #include "control/methods_key.h"
 
-#include <stdio.h>
-
 #include "base/secmem.h"
 #include "control/api.h"
+#include "control/install_list.h"
 #include "control/params.h"
 #include "dataplane/worker.h"
 #include "key/key_domain.h"
@@ -14,13 +13,13 @@
 #include "key/key_show.h"
 #include "server/reader.h"
 
-static bool key_install_one(struct keystore *keys, const json_t *value, const char *path,
+static void key_install_one(struct keystore *keys, const json_t *value, const char *path,
 	bool replace, struct rpc_error *error)
 {
 	struct key_spec *spec = secmem_malloc(sizeof(*spec));
 	if (!spec) {
 		rpc_fail_memory(error, path);
-		return false;
+		return;
 	}
 	if (key_read(value, path, spec, error)) {
 		uint32_t scope = keystore_domain_find(keys, spec->domain);
@@ -35,41 +34,26 @@ static bool key_install_one(struct keystore *keys, const json_t *value, const ch
 		}
 	}
 	secmem_free(spec);
-	return error->code == RPC_OK;
+}
+
+static bool install_one(const struct api *api, const json_t *value, const char *path, bool replace,
+	struct rpc_slice *slice, struct rpc_error *error)
+{
+	if (rpc_slice_expired(slice, slice->next))
+		return false;
+	key_install_one(api->keys, value, path, replace, error);
+	api->poll(api->poll_arg); // keys of new talkers do not wait for a bulk install
+	return true;
 }
 
 json_t *key_install_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
-	struct reader r;
-	const json_t *keys = NULL;
-	bool replace = false;
-	reader_open(&r, params, "params", error);
-	reader_array(&r, "keys", READER_REQUIRED, &keys);
-	reader_bool(&r, "replace", &replace);
-	if (!reader_close(&r))
-		return NULL;
-	if (!slice->list)
-		slice->list = json_array();
-	for (size_t i = slice->next; i < json_array_size(keys); i++) {
-		char path[128];
-		struct rpc_error one = {};
-		if (rpc_slice_expired(slice, i))
-			return NULL;
-		reader_element_path(&r, "keys", i, path);
-		if (key_install_one(api->keys, json_array_get(keys, i), path, replace, &one))
-			slice->count++;
-		else
-			json_array_append_new(
-				slice->list, json_pack("{s:I,s:i,s:s,s:{s:s}}", "index",
-						     (json_int_t)i, "code", one.code, "message",
-						     one.message, "data", "path", one.path));
-		api->poll(api->poll_arg); // keys of new talkers do not wait for a bulk install
-	}
-	retire_poll(api->retire);
-	return json_pack(
-		"{s:I,s:O}", "installed", (json_int_t)slice->count, "rejected", slice->list);
+	json_t *result = install_list(api, params, "keys", install_one, slice, error);
+	if (result)
+		retire_poll(api->retire);
+	return result;
 }
 
 static bool key_name_read(const json_t *value, const char *path, uint32_t *id, const char **domain,

@@ -6,15 +6,10 @@
 #include <stdlib.h>
 
 #include "control/api.h"
+#include "control/install_list.h"
 #include "control/params.h"
 #include "control/waiting.h"
 #include "identity/kms_read.h"
-
-json_t *rejected_show(size_t index, const struct rpc_error *error)
-{
-	return json_pack("{s:I,s:i,s:s,s:o}", "index", (json_int_t)index, "code", error->code,
-		"message", error->message, "data", rpc_error_data(error));
-}
 
 // A KMS whose keys are being looked at.
 struct kms_install {
@@ -47,7 +42,7 @@ static bool begin(const struct api *api, const json_t *value, const char *path,
 	return false;
 }
 
-static bool commit(const struct api *api, struct kms_install *install, bool replace,
+static void commit(const struct api *api, struct kms_install *install, bool replace,
 	const char *path, struct rpc_error *error)
 {
 	struct kms *kms = install->kms;
@@ -56,16 +51,13 @@ static bool commit(const struct api *api, struct kms_install *install, bool repl
 			"has keys that cannot be: %s; accepted: Z of order q and KPAK, as the "
 			"certificate has them",
 			install->complaint);
-	bool good = !install->complaint && kms_admit(api->kmss, kms, replace, path, error);
-	if (good)
+	if (!install->complaint && kms_admit(api->kmss, kms, replace, path, error))
 		kms_install(api->kmss, kms);
 	else
 		kms_free(kms);
 	free(install);
-	return good;
 }
 
-// One element, or the rest of it. False if it is to wait.
 static bool install_one(const struct api *api, const json_t *value, const char *path, bool replace,
 	struct rpc_slice *slice, struct rpc_error *error)
 {
@@ -75,36 +67,14 @@ static bool install_one(const struct api *api, const json_t *value, const char *
 	if (!waiting_ended(&install->waiting, api->pool, slice))
 		return false;
 	slice->state = NULL;
-	slice->count += commit(api, install, replace, path, error);
+	commit(api, install, replace, path, error);
 	return true;
 }
 
 json_t *kms_install_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
-	const struct api *api = arg;
-	struct reader r;
-	const json_t *list = NULL;
-	bool replace = false;
-	reader_open(&r, params, "params", error);
-	reader_array(&r, "kms", READER_REQUIRED, &list);
-	reader_bool(&r, "replace", &replace);
-	if (!reader_close(&r))
-		return NULL;
-	if (!slice->list)
-		slice->list = json_array();
-	for (; slice->next < json_array_size(list); slice->next++) {
-		char path[128];
-		struct rpc_error one = {};
-		const json_t *value = json_array_get(list, slice->next);
-		reader_element_path(&r, "kms", slice->next, path);
-		if (!install_one(api, value, path, replace, slice, &one))
-			return NULL;
-		if (one.code != RPC_OK)
-			json_array_append_new(slice->list, rejected_show(slice->next, &one));
-	}
-	return json_pack(
-		"{s:I,s:O}", "installed", (json_int_t)slice->count, "rejected", slice->list);
+	return install_list(arg, params, "kms", install_one, slice, error);
 }
 
 static void kms_emit(void *value, void *slice)

@@ -10,6 +10,3 @@ json_t *kms_install_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
 json_t *kms_list(void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error);
 json_t *kms_remove_method(void *arg, const json_t *params, struct rpc_error *error);
-
-// An element of an array that was refused, for "rejected".
-json_t *rejected_show(size_t index, const struct rpc_error *error);

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/install_list.h"
+
+#include "server/reader.h"
+
+static json_t *rejected_show(size_t index, const struct rpc_error *error)
+{
+	return json_pack("{s:I,s:i,s:s,s:o}", "index", (json_int_t)index, "code", error->code,
+		"message", error->message, "data", rpc_error_data(error));
+}
+
+json_t *install_list(const struct api *api, const json_t *params, const char *name,
+	install_element *install, struct rpc_slice *slice, struct rpc_error *error)
+{
+	struct reader r;
+	const json_t *list = NULL;
+	bool replace = false;
+	reader_open(&r, params, "params", error);
+	reader_array(&r, name, READER_REQUIRED, &list);
+	reader_bool(&r, "replace", &replace);
+	if (!reader_close(&r))
+		return NULL;
+	if (!slice->list)
+		slice->list = json_array();
+	for (; slice->next < json_array_size(list); slice->next++) {
+		char path[128];
+		struct rpc_error one = {};
+		reader_element_path(&r, name, slice->next, path);
+		if (!install(api, json_array_get(list, slice->next), path, replace, slice, &one))
+			return NULL;
+		if (one.code == RPC_OK)
+			slice->count++;
+		else
+			json_array_append_new(slice->list, rejected_show(slice->next, &one));
+	}
+	return json_pack(
+		"{s:I,s:O}", "installed", (json_int_t)slice->count, "rejected", slice->list);
+}
