@@ -21,6 +21,8 @@ enum {
 	CSK_OUT = 0x22000000,
 };
 
+#define USER_FORMAT "sip:u%u@s%u.example"
+
 enum scene_keys { KEYS_NONE, KEYS_GMK, KEYS_CSK };
 
 struct scene {
@@ -45,7 +47,7 @@ static json_t *users_name(uint32_t session, uint32_t n)
 {
 	json_t *users = json_array();
 	for (uint32_t i = 0; i < n; i++)
-		json_array_append_new(users, json_sprintf("sip:u%u@s%u.example", i, session));
+		json_array_append_new(users, json_sprintf(USER_FORMAT, i, session));
 	return users;
 }
 
@@ -74,6 +76,9 @@ static void session_make(struct rig *rig, const struct scene *scene, uint32_t se
 	uint32_t in_id = (scene->in == KEYS_GMK ? GMK_IN : CSK_IN) + session;
 	uint32_t out_id = (scene->out == KEYS_GMK ? GMK_OUT : CSK_OUT) + session;
 	json_t *in = protection_make(rig, scene, scene->in, in_id, session);
+	// Who speaks on a leg without key, the first user of the receivers' GMK, only the leg can tell.
+	if (scene->in == KEYS_NONE && scene->out == KEYS_GMK)
+		json_object_set_new(in, "user", json_sprintf(USER_FORMAT, 0U, session));
 	json_t *out = protection_make(rig, scene, scene->out, out_id, session);
 	json_t *legs = json_array();
 	json_array_append_new(legs, leg_make(scene, "in", RIG_RAN, session, in));
@@ -100,7 +105,8 @@ static void gmk_senders_add(struct relay_state *state, uint32_t session)
 		*s = (struct sender){.place = session, .ssrc = state->n_senders * 7919};
 		s->ctx = rig_ctx_in(
 			state->rig, leg, state->scene->shape.protocol, slot->users[i].guk_id);
-		rig_derive_out(state->rig, leg, state->scene->shape.protocol, s->ctx);
+		rig_derive_out(state->rig, leg, state->scene->shape.protocol, s->ctx->root,
+			(uint32_t)s->ctx->by_talker.mki);
 	}
 }
 
@@ -111,10 +117,13 @@ static void session_senders_add(struct relay_state *state, uint32_t session)
 		return;
 	}
 	struct sender *s = &state->senders[state->n_senders++];
+	const struct leg *leg = rig_leg_at(state->rig, RIG_RAN, session);
+	uint8_t protocol = state->scene->shape.protocol;
 	*s = (struct sender){.place = session, .ssrc = state->n_senders * 7919};
 	if (state->scene->in == KEYS_CSK)
-		s->ctx = rig_ctx_in(state->rig, rig_leg_at(state->rig, RIG_RAN, session),
-			state->scene->shape.protocol, 0);
+		s->ctx = rig_ctx_in(state->rig, leg, protocol, 0);
+	else
+		rig_derive_out(state->rig, leg, protocol, KEY_NONE, leg->in[protocol].user);
 }
 
 // Each worker has its own share of the senders, as RSS would have it.
@@ -249,6 +258,12 @@ static const struct scene segy = {.in = KEYS_GMK,
 	.users = SESSION_USERS,
 	.receivers = 1,
 	.shape = {GMK_SHAPE(160, 1)}};
+static const struct scene segy_protect = {.keyless = "plain",
+	.out = KEYS_GMK,
+	.sessions = 1000,
+	.users = 1,
+	.receivers = 1,
+	.shape = {.octets = 160, .copies = 1}};
 static const struct scene opaque = {.keyless = "opaque",
 	.sessions = 1000,
 	.receivers = 1,
@@ -314,6 +329,7 @@ const struct bench relay_benches[] = {
 	BENCH("relay-reencrypt-ragged-1k", "from GMK to GMK, 1 to 1200 octets", reencrypt_ragged,
 		1000, 0, 1),
 	BENCH("relay-segy-160-1k", "from GMK to plain", segy, 1000, 160, 1),
+	BENCH("relay-segy-protect-160-1k", "from plain to GMK", segy_protect, 1000, 160, 1),
 	BENCH("relay-opaque-160-1k", "forwarded unchanged, 1,000 sessions", opaque, 0, 160, 1),
 	BENCH("relay-fanout-10", "from GMK to GMK, protected once", fanout_10, 32, 160, 10),
 	BENCH("relay-fanout-100", "from GMK to GMK, protected once", fanout_100, 32, 160, 100),

@@ -262,15 +262,15 @@ const struct key_ctx *rig_ctx_in(
 }
 
 void rig_derive_out(
-	struct rig *rig, const struct leg *leg, uint8_t protocol, const struct key_ctx *talker)
+	struct rig *rig, const struct leg *leg, uint8_t protocol, uint32_t root, uint32_t talker)
 {
 	const struct fanout *fanout = atomic_load(leg->fanout[protocol]);
 	for (unsigned i = 0; i < fanout->n_talker_variants; i++) {
 		const struct fanout_variant *variant = &fanout->variants[i];
-		if (variant->key.root == talker->root)
+		if (variant->key.root == root)
 			continue;
 		struct key_name name = {
-			.mki = key_name_mki(variant->key.root, (uint32_t)talker->by_talker.mki),
+			.mki = key_name_mki(variant->key.root, talker),
 			.cs_id = variant->cs_id,
 			.protocol = protocol,
 			.suite = variant->key.suite,

@@ -65,9 +65,10 @@ void rig_learn_gateways(struct rig *rig);
 const struct key_ctx *rig_ctx_in(
 	struct rig *rig, const struct leg *leg, uint8_t protocol, uint32_t guk_id);
 
-// Has the contexts of that talker derived for all that a leg sends to.
+// Has the contexts of that talker, the index of a user, derived for all that a leg sends to, but under the root key that
+// the talker himself protects with; KEY_NONE: none.
 void rig_derive_out(
-	struct rig *rig, const struct leg *leg, uint8_t protocol, const struct key_ctx *talker);
+	struct rig *rig, const struct leg *leg, uint8_t protocol, uint32_t root, uint32_t talker);
 
 // Users under an installed key of the domain "home", with their GUK-IDs.
 const struct key_slot *rig_key_slot(const struct rig *rig, uint32_t id);

@@ -192,6 +192,14 @@ struct chunk traffic_run(struct traffic *t)
 	return (struct chunk){frames_process(t, t->chunk_frames), t->chunk_frames};
 }
 
+// What the control thread would send: a chunk of plain senders needs one each.
+static void ssrcs_fill(struct traffic *t)
+{
+	struct worker *worker = t->worker;
+	while (worker->n_ssrcs < SSRC_POOL_SIZE)
+		worker->ssrcs[worker->n_ssrcs++] = (uint32_t)bench_random(&t->random);
+}
+
 void traffic_warm(struct traffic *t)
 {
 	enum traffic_flaw flaw = t->shape.flaw;
@@ -201,6 +209,7 @@ void traffic_warm(struct traffic *t)
 		uint32_t n = RTE_MIN(t->n_senders - s, t->chunk_frames);
 		for (uint32_t i = 0; i < n; i++)
 			frame_make(t, &t->senders[s++], i);
+		ssrcs_fill(t);
 		frames_process(t, n);
 		app_read_mail(&t->rig->app);
 		t->at = 0;
