@@ -15,12 +15,17 @@
 
 enum { SSRC_IDLE_SECONDS = 2 }; // after which another sender may have an SSRC
 
+static bool stream_is_of_sender(const struct stream *out, const struct packet *p)
+{
+	return out->leg == p->leg->index && out->talker == p->talker;
+}
+
 // Whether a packet may continue an outbound stream that another inbound stream began: the sender
 // continues under a new key with its SSRC, or the previous one has been silent for long.
 static bool stream_may_take_over(
 	const struct worker *worker, const struct packet *p, const struct stream *out)
 {
-	return (out->leg == p->leg->index && out->talker == p->talker) ||
+	return stream_is_of_sender(out, p) ||
 	       worker->now - counter_read(&out->last_tsc) > SSRC_IDLE_SECONDS * worker->tsc_hz;
 }
 
@@ -33,12 +38,13 @@ static enum drop_reason rtp_index_claim(const struct worker *worker, const struc
 	uint32_t key_serial = p->ctx ? p->ctx->serial : 0;
 	if (out->source != source && !stream_may_take_over(worker, p, out))
 		return DROP_SSRC_COLLISION;
-	if (replay_commit(&out->replay, p->index) != REPLAY_NEW) {
-		bool late = (int32_t)(key_serial - out->key_serial) < 0; // under the key before
+	bool late = stream_is_of_sender(out, p) &&
+		    (int32_t)(key_serial - out->key_serial) < 0; // under the key before
+	if (replay_commit(&out->replay, p->index) != REPLAY_NEW)
 		return late || !p->ctx ? DROP_REPLAYED : DROP_INDEX_USED;
-	}
 	counter_set(&out->source, source);
-	out->key_serial = key_serial;
+	if (!late)
+		out->key_serial = key_serial;
 	out->talker = p->talker;
 	state->claimed_index = p->index;
 	return DROP_NONE;

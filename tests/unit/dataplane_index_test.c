@@ -553,6 +553,34 @@ static void seqs_begin_a_little_lower(void **state)
 		expect_copy_of(&copies[i], i < 4 ? SSRC : FRESH, 96 + i);
 }
 
+// What is late under the key before comes too late for the receivers, also behind a late one that does not.
+static void late_ones_do_not_begin_anew(void **state)
+{
+	(void)state;
+	call_open(0);
+	give_ssrc(FRESH);
+	push_run(6000, 1);
+	expect_run(6000, 1);
+	const struct lab_key *before = alice_key;
+	lab.specs[ALICE].before = before;
+	alice_gets_new_key();
+	const struct lab_key *after = alice_key;
+	push_run(6400, 1);
+	expect_run(6400, 1);
+	alice_key = before;
+	push_run(6290, 1);
+	expect_run(6290, 1);
+	push_run(5300, 1); // 990 behind under its key, 1,100 behind at Bob's
+	expect_run(0, 0);
+	expect_drops(DROP_REPLAYED, 1);
+	push_run(6291, 1);
+	expect_run(6291, 1);
+	alice_key = after;
+	push_run(6401, 1);
+	expect_run(6401, 1);
+	assert_int_equal(worker()->ssrcs_taken, 0);
+}
+
 // A fresh SSRC is worth a token, and there must be one.
 static void no_fresh_ssrc_for_who_counts_anew(void **state)
 {
@@ -787,6 +815,7 @@ int main(void)
 		in_lab(seqs_go_on_from_roc_0),
 		in_lab(seqs_begin_anew),
 		in_lab(seqs_begin_a_little_lower),
+		in_lab(late_ones_do_not_begin_anew),
 		in_lab(no_fresh_ssrc_for_who_counts_anew),
 		in_lab(roc_goes_on_with_new_key),
 		in_lab(reports_of_who_counts_anew),
