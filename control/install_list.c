@@ -24,16 +24,19 @@ json_t *install_list(const struct api *api, const json_t *params, const char *na
 		return NULL;
 	if (!slice->list)
 		slice->list = json_array();
-	for (; slice->next < json_array_size(list); slice->next++) {
+	for (size_t i = slice->next; i < json_array_size(list); i++) {
 		char path[128];
 		struct rpc_error one = {};
-		reader_element_path(&r, name, slice->next, path);
-		if (!install(api, json_array_get(list, slice->next), path, replace, slice, &one))
+		if (rpc_slice_expired(slice, i))
+			return NULL;
+		slice->next = i;
+		reader_element_path(&r, name, i, path);
+		if (!install(api, json_array_get(list, i), path, replace, slice, &one))
 			return NULL;
 		if (one.code == RPC_OK)
 			slice->count++;
 		else
-			json_array_append_new(slice->list, rejected_show(slice->next, &one));
+			json_array_append_new(slice->list, rejected_show(i, &one));
 	}
 	return json_pack(
 		"{s:I,s:O}", "installed", (json_int_t)slice->count, "rejected", slice->list);

@@ -39,8 +39,7 @@ static void key_install_one(struct keystore *keys, const json_t *value, const ch
 static bool install_one(const struct api *api, const json_t *value, const char *path, bool replace,
 	struct rpc_slice *slice, struct rpc_error *error)
 {
-	if (rpc_slice_expired(slice, slice->next))
-		return false;
+	(void)slice; // of one piece
 	key_install_one(api->keys, value, path, replace, error);
 	api->poll(api->poll_arg); // keys of new talkers do not wait for a bulk install
 	return true;
