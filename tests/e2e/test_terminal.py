@@ -113,7 +113,7 @@ def many():
 def test_top_fits(many, rows, columns):
     with top(many, rows=rows, columns=columns) as terminal:
         lines = terminal.fits(41) if columns > 11 else terminal.shows(
-            lambda lines: lines and max(map(len, lines[1:])) <= columns, "a narrow picture")
+            lambda lines: len(lines) > 1 and max(map(len, lines[1:])) <= columns, "a narrow picture")
         if columns >= 40:
             titles = ["SESSION", "SERVICE", "TYPE", "LEGS", "RX/s", "RX", "kbit/s", "TX/s", "LOST", "DROPS"]
             assert lines[1].split() == (titles if columns >= 72 else [titles[n] for n in (0, 4, 7, 8, 9)])
