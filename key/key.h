@@ -69,6 +69,7 @@ struct key_spec {
 	bool has_profile;             // it was stated, wholly or in part
 	bool closed;                  // users were given
 	const json_t *users, *groups; // arrays of strings of the request, or NULL
+	const char *source;           // the GMS that it came from in a message; NULL: not known
 };
 
 // The groups that a key is for, sorted; not owned.
@@ -92,6 +93,7 @@ struct key_slot {
 	struct key_user *users; // sorted by GUK-ID
 	uint32_t n_users;
 	struct key_groups groups; // kept while the key is named, though it is not installed
+	char *source;             // the GMS that it came from in a message; NULL: not known
 	uint32_t *ctxs;           // key contexts derived from it
 	uint32_t n_ctxs, ctxs_size;
 	struct key_use *uses;

@@ -20,22 +20,22 @@ struct key_group {
 enum { GROUP_HEAD_LEN = sizeof(uint32_t) + 1 };
 
 // The name of a group in the map. The caller frees it.
-static uint8_t *group_name(const struct key_slot *slot, const char *uri, size_t *len)
+static uint8_t *group_name(uint32_t scope, uint32_t key_id, const char *uri, size_t *len)
 {
 	*len = GROUP_HEAD_LEN + strlen(uri);
 	uint8_t *name = alloc_zero(*len, 1);
-	memcpy(name, &slot->scope, sizeof(slot->scope));
-	name[GROUP_HEAD_LEN - 1] = (uint8_t)key_id_type(slot->id);
+	memcpy(name, &scope, sizeof(scope));
+	name[GROUP_HEAD_LEN - 1] = (uint8_t)key_id_type(key_id);
 	memcpy(name + GROUP_HEAD_LEN, uri, *len - GROUP_HEAD_LEN);
 	return name;
 }
 
 // NULL if there are no keys for it.
 static struct key_group *group_find(
-	const struct keystore *store, const struct key_slot *slot, const char *uri)
+	const struct keystore *store, uint32_t scope, uint32_t key_id, const char *uri)
 {
 	size_t len;
-	uint8_t *name = group_name(slot, uri, &len);
+	uint8_t *name = group_name(scope, key_id, uri, &len);
 	struct key_group *group = map_get(store->groups, name, len);
 	free(name);
 	return group;
@@ -44,11 +44,11 @@ static struct key_group *group_find(
 static struct key_group *group_take(
 	struct keystore *store, const struct key_slot *slot, const char *uri)
 {
-	struct key_group *group = group_find(store, slot, uri);
+	struct key_group *group = group_find(store, slot->scope, slot->id, uri);
 	if (group)
 		return group;
 	size_t len;
-	uint8_t *name = group_name(slot, uri, &len);
+	uint8_t *name = group_name(slot->scope, slot->id, uri, &len);
 	group = alloc_zero(1, sizeof(*group) + len);
 	group->name_len = len;
 	memcpy(group->name, name, len);
@@ -154,6 +154,30 @@ void key_groups_visit(struct keystore *store, const struct key_groups *groups,
 			visit(store, groups->groups[g]->slots[i], arg);
 }
 
+// A key of the group that is in use and came from another GMS than the new one.
+static const struct key_slot *collision(
+	const struct key_group *group, const char *source)
+{
+	for (uint32_t i = 0; group && i < group->n; i++) {
+		const struct key_slot *slot = group->slots[i];
+		if (slot->installed && slot->state != KEY_EXPIRED && slot->source &&
+			strcmp(slot->source, source) != 0)
+			return slot;
+	}
+	return NULL;
+}
+
+const struct key_slot *key_groups_collide(const struct keystore *store, uint32_t scope,
+	const struct key_spec *spec, const char **group)
+{
+	const struct key_slot *slot = NULL;
+	for (size_t i = 0; !slot && spec->source && i < json_array_size(spec->groups); i++) {
+		*group = json_string_value(json_array_get(spec->groups, i));
+		slot = collision(group_find(store, scope, spec->id, *group), spec->source);
+	}
+	return slot;
+}
+
 // --- rings
 
 // Of two keys that were activated in the same second the one installed later.
@@ -200,7 +224,7 @@ struct key_ring key_ring_of(struct keystore *store, struct key_slot *slot, const
 	struct key_ring ring = {.n = 0};
 	const struct key_group *group = NULL;
 	if (slot->groups.n > 0)
-		group = uri ? group_find(store, slot, uri) : slot->groups.groups[0];
+		group = uri ? group_find(store, slot->scope, slot->id, uri) : slot->groups.groups[0];
 	// It may have left the session's group: it is alone then, and not looked for there either.
 	if (group && !groups_have(&slot->groups, group))
 		group = NULL;

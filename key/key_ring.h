@@ -30,6 +30,11 @@ void key_groups_leave(struct keystore *store, struct key_slot *slot, struct key_
 // Whether the key is for that group; true if it is for no group in particular.
 bool key_is_of_group(const struct key_slot *slot, const char *uri);
 
+// A key in use whose group the new key would be for as well, though it came from another GMS, and that
+// group; NULL: none. That the GMS of one of them is not known is no collision.
+const struct key_slot *key_groups_collide(const struct keystore *store, uint32_t scope,
+	const struct key_spec *spec, const char **group);
+
 // The ring of a key that a session names: the keys of the session's group, if that is stated (not
 // NULL), else those that are for every group that the key itself is for. A key that is for no group
 // in particular is alone.

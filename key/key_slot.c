@@ -38,6 +38,7 @@ void key_slot_release(struct keystore *store, struct key_slot *slot)
 	free(slot->groups.groups);
 	map_remove(store->slots, name, sizeof(name));
 	free(slot->ctxs);
+	free(slot->source);
 	free(slot);
 }
 

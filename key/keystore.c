@@ -58,6 +58,8 @@ bool key_admit(struct keystore *store, uint32_t scope, const struct key_spec *sp
 	const char *path, struct rpc_error *error)
 {
 	const struct key_slot *slot = scope == 0 ? NULL : keystore_find(store, scope, spec->id);
+	const char *group;
+	const struct key_slot *other = key_groups_collide(store, scope, spec, &group);
 	if (slot && slot->installed) {
 		bool free = replace || slot->state == KEY_EXPIRED;
 		if (!free && !secret_equal(&store->secrets[slot->index], &spec->secret))
@@ -75,6 +77,11 @@ bool key_admit(struct keystore *store, uint32_t scope, const struct key_spec *sp
 		rpc_fail(error, RPC_LIMIT, path,
 			"is one key too many; accepted: %u, by limits.keys", store->max);
 	}
+	if (other)
+		rpc_fail(error, RPC_CONFLICT, path,
+			"is from another GMS than key %08x; accepted: keys from one GMS in a "
+			"domain for the group %s",
+			other->id, group);
 	return error->code == RPC_OK;
 }
 
@@ -117,6 +124,15 @@ static void slot_take_root(struct keystore *store, struct key_slot *slot)
 	slot->installed = true;
 }
 
+// Of a key that is stated again, not by a message, the GMS stays what it was.
+static void slot_source_set(struct key_slot *slot, bool same, const char *source)
+{
+	if (same && !source)
+		return;
+	free(slot->source);
+	slot->source = source ? alloc_string(source) : NULL;
+}
+
 void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec)
 {
 	struct key_slot *slot = key_slot_take(store, scope, spec->id);
@@ -138,6 +154,7 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 		slot->activated = spec->activation != 0 ? spec->activation : time(NULL);
 	if (!same)
 		slot->serial = ++store->install_serial;
+	slot_source_set(slot, same, spec->source);
 	slot->type = spec->type;
 	slot->activation = spec->activation;
 	slot->expiry = spec->expiry;
