@@ -3,6 +3,7 @@
 
 #include "control/methods_message.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@
 #include "key/key_domain.h"
 #include "key/key_slot.h"
 #include "server/reader.h"
+#include "session/session_store.h"
 
 // A clock that says less was never set (1 January 2026).
 #define CLOCK_MIN UINT64_C(1767225600)
@@ -41,9 +43,10 @@ struct message_open {
 	struct mikey_opened opened;
 	struct mikey_fault fault;
 	bool good; // it verified and decrypted: opened is to be freed
-	char domain[IDENTITY_DOMAIN_SIZE];
+	char domain[IDENTITY_DOMAIN_SIZE]; // where its key goes; empty: the identity's
 	struct key_spec spec;
 	json_t *groups;
+	char source[2 * MIKEY_ID_MAX + 8];
 	bool revoked;
 	struct opened_entry entries[2];
 	size_t n_entries;
@@ -194,7 +197,8 @@ static void directory_leave(struct message_open *m)
 	struct identity *identity = (struct identity *)(uintptr_t)o->receiver;
 	m->pinned = identity_set_of(identity, o->key_set);
 	key_set_pin(m->pinned);
-	memcpy(m->domain, identity->domain, sizeof(m->domain));
+	if (m->domain[0] == '\0')
+		memcpy(m->domain, identity->domain, sizeof(m->domain));
 	m->initiator_kms = *o->initiator_kms;
 	m->receiver_kms = *o->receiver_kms;
 	m->receiver = *o->receiver;
@@ -238,6 +242,20 @@ static bool message_begin(struct message_open *m, struct mikey_request *request,
 	return false;
 }
 
+// The key goes where the legs of that session look for it.
+static void session_read(struct reader *r, struct message_open *m)
+{
+	const char *id;
+	if (!reader_string(r, "session", READER_OPTIONAL, &id))
+		return;
+	const struct session *session = session_find(m->api->sessions, id);
+	if (session)
+		snprintf(m->domain, sizeof(m->domain), "%s", session->spec.domain);
+	else
+		reader_fail(r, RPC_NOT_FOUND, "session",
+			"is no session; accepted: an id that session.list shows");
+}
+
 static bool params_read(const json_t *params, struct message_open *m, struct mikey_request *request,
 	struct rpc_error *error)
 {
@@ -249,6 +267,7 @@ static bool params_read(const json_t *params, struct message_open *m, struct mik
 	if (initiator)
 		request->initiator =
 			(struct mikey_octets){(const uint8_t *)initiator, strlen(initiator)};
+	session_read(&r, m);
 	if (base64_read(&r, m->octets, &request->len))
 		request->max_age = age_read(&r, age_limit(m->api->mikey, m->octets, request->len));
 	return reader_close(&r);
@@ -346,10 +365,20 @@ static void key_put(struct message_open *m, struct rpc_error *error)
 	}
 }
 
+// Keys of groups come from a GMS; of one group in a domain from one (5.7.2).
+static void source_note(struct message_open *m)
+{
+	if (m->opening.type != MIKEY_GMK && m->opening.type != MIKEY_MKFC)
+		return;
+	snprintf(m->source, sizeof(m->source), "%s of %s", m->uris[0], m->uris[1]);
+	m->spec.source = m->source;
+}
+
 // What follows from a message that verified. True if it is to be written down first.
 static bool message_use(struct message_open *m, struct rpc_slice *slice, struct rpc_error *error)
 {
 	message_key_spec(&m->opening, &m->opened, m->domain, &m->spec, &m->groups);
+	source_note(m);
 	if (!message_admit(m, error) || !m->install)
 		return false;
 	entries_make(m);

@@ -15,6 +15,7 @@ import struct
 import time
 from dataclasses import dataclass
 
+import mcdata
 import mcx
 import vectors
 
@@ -178,17 +179,24 @@ class Client:
     def __init__(self, uri, kms):
         self.uri, self.kms = uri, kms
 
-    def message(self, key, receiver, receiver_kms=None, at=None):
-        """The I_MESSAGE that brings a key (mcx.RootKey) to a receiver, as octets."""
+    def message(self, key, receiver, receiver_kms=None, at=None, parameters=None, without=()):
+        """The I_MESSAGE that brings a key (mcx.RootKey) to a receiver, as octets.
+
+        parameters: those of the key (mcdata.key_parameters()). without: roles whose IDR payloads are left out.
+        """
         at, receiver_kms = time.time() if at is None else at, receiver_kms or self.kms
         csb_id = mcx.guk_id(key.value, key.id, receiver) if key.type == "gmk" else key.id
         sed = encapsulate(receiver_kms.z_point, receiver_kms.uid(receiver, at), key.value)
         payloads = [
             payload(5, b"\0" + struct.pack(">II", (int(at) + NTP_UNIX) & 0xffffffff, 0)),
             payload(11, bytes([len(key.rand)]) + key.rand),
-            idr(1, self.uri), idr(2, receiver), idr(6, self.kms.uri), idr(7, receiver_kms.uri),
+            *(idr(role, uri) for role, uri in ((1, self.uri), (2, receiver), (6, self.kms.uri), (7, receiver_kms.uri))
+              if role not in without),
             payload(26, b"\x01\x02" + struct.pack(">H", len(sed)) + sed),
         ]
+        if parameters is not None:
+            data = mcdata.protect(key.value, csb_id, parameters, at=at)
+            payloads.append(payload(21, b"\x07" + struct.pack(">H", len(data)) + data))
         kinds = [kind for kind, _ in payloads] + [4]
         message = b"\x01\x1a" + bytes([kinds[0]]) + b"\x01" + struct.pack(">I", csb_id) + b"\0\x01"
         for (_, rest), following in zip(payloads, kinds[1:]):

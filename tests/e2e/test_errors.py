@@ -243,6 +243,7 @@ def be_wrong_about_identities(p):
     p.call("kms.remove", uris=[KEYS["kms_home_uri"]])
     p.call("message.open", message="?")
     p.call("message.open", message="ARoFAQ==")
+    p.call("message.open", message="ARoFAQ==", session="none")
 
 
 def go_beyond_limits(p):

@@ -10,6 +10,7 @@ import secrets
 
 import pytest
 
+import mcdata
 import mcx
 import process
 import sakke
@@ -17,7 +18,7 @@ import vectors
 from lab import Relay, RpcError, apply
 from test_standard_segy import FAMILIES, LMR, SERVICES, SSRC, opposite
 
-REFUSED, CONFLICT, FALSE_KEY = 6, 2, 4
+REFUSED, CONFLICT, FALSE_KEY, NOT_FOUND = 6, 2, 4, 1
 _numbers = itertools.count(1)
 
 
@@ -152,6 +153,54 @@ def test_who_may_send_what(domain):
     impostor.z_point = domain.kms.z_point
     assert domain.refusal(sakke.Client(domain.alice.uri, impostor).message(
         sakke.new_key("pck"), domain.uri, domain.kms)) == "signature"
+
+
+def test_a_key_goes_where_its_session_looks(domain, relay, clients, name):
+    """`session`: the key is in the session's domain, not in the identity's, and media flows under it."""
+    client, lmr = clients("ran", 4), clients("core", 4)
+    spec = {"id": name, "service": "mcptt", "type": "private", "domain": f"{name}.home", "legs": [lmr.leg("lmr", "plain")]}
+    relay.call("session.apply", {"session": spec})
+    key = sakke.new_key("pck")
+    message = domain.alice.message(key, domain.uri)
+    for session in (f"{name}-other", ""):
+        with pytest.raises(RpcError) as caught:
+            domain.open(message, session=session)
+        assert (caught.value.code, caught.value.path) == (NOT_FOUND, "params.session")
+    answer = domain.open(message, session=name)
+    assert answer["domain"] == f"{name}.home" and domain.installed() == []
+    assert [one["id"] for one in relay.call("key.list", {"domain": f"{name}.home"})["keys"]] == [key.id_text]
+    leg = client.leg("client", "srtp", key, protection={"role": "initiator"})
+    leg["protection"].pop("domain")
+    spec["legs"].append(leg)
+    relay.call("session.apply", {"session": spec})
+    client.send(mcx.SrtpSender(key.private("initiator"), SSRC).protect(b"up"))
+    assert lmr.recv()[-2:] == b"up"
+    relay.call("key.revoke", {"keys": [{"id": key.id_text, "domain": f"{name}.home"}]})
+
+
+def test_a_group_has_one_gms(domain):
+    """5.7.2: another GMS's key for a group that has one is a conflict, and the message stays unopened."""
+    group, other = "sip:group@mcptt.example.org", "sip:other@mcptt.example.org"
+    rival = sakke.Client("sip:rival@gms.example.org", domain.kms)
+    stated = domain.kms.rpc(gms=[domain.gms.uri, rival.uri])
+    domain.relay.call("kms.install", {"kms": [stated], "replace": True})
+
+    def gmk(gms, *groups):
+        key = sakke.new_key("gmk")
+        return key, gms.message(key, domain.uri, parameters=mcdata.key_parameters("gmk", groups))
+
+    first, message = gmk(domain.gms, group)
+    assert domain.open(message)["key_parameters"]["groups"] == [group]
+    assert domain.open(gmk(domain.gms, other, group)[1])["installed"]
+    assert domain.open(gmk(rival, "sip:third@mcptt.example.org")[1])["installed"]
+    second, message = gmk(rival, "sip:fourth@mcptt.example.org", group)
+    with pytest.raises(RpcError) as caught:
+        domain.open(message)
+    assert (caught.value.code, caught.value.path) == (CONFLICT, "params.message") and group in str(caught.value)
+    assert second.id_text not in domain.installed()
+    gone = [key for key in domain.relay.call("key.list", {"domain": domain.name})["keys"] if group in key.get("groups", [])]
+    domain.relay.call("key.revoke", {"keys": [{"id": key["id"], "domain": domain.name} for key in gone]})
+    assert domain.open(message)["installed"]
 
 
 def test_times(domain):
