@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/log.h"
 #include "base/secmem.h"
 #include "control/api.h"
 #include "control/message_answer.h"
@@ -42,7 +43,7 @@ struct message_open {
 	struct mikey_opening opening;
 	struct mikey_opened opened;
 	struct mikey_fault fault;
-	bool good; // it verified and decrypted: opened is to be freed
+	bool good;                         // it verified and decrypted: opened is to be freed
 	char domain[IDENTITY_DOMAIN_SIZE]; // where its key goes; empty: the identity's
 	struct key_spec spec;
 	json_t *groups;
@@ -161,6 +162,12 @@ static const struct mikey_local *hidden_lookup(
 	return identity_hidden(((const struct api *)arg)->identities, kms, uid);
 }
 
+static const struct mikey_kms *assumed_lookup(
+	void *arg, const struct mikey_octets *uri, const uint8_t uid[MCX_UID_LEN])
+{
+	return identity_kms_assumed(((const struct api *)arg)->identities, uri, uid);
+}
+
 static bool known_check(const struct message_open *m, struct rpc_error *error)
 {
 	const struct opened *opened = m->api->opened;
@@ -220,7 +227,8 @@ static bool message_begin(struct message_open *m, struct mikey_request *request,
 	const struct mikey_directory directory = {.arg = (void *)(uintptr_t)api,
 		.kms = kms_lookup,
 		.local = local_lookup,
-		.hidden = hidden_lookup};
+		.hidden = hidden_lookup,
+		.assumed = assumed_lookup};
 	m->now = request->now = (uint64_t)time(NULL);
 	request->octets = m->octets;
 	request->ahead = api->mikey->ahead;
@@ -307,8 +315,11 @@ static bool message_admit(struct message_open *m, struct rpc_error *error)
 	uint8_t tombstone[MIKEY_DIGEST_LEN];
 	struct keystore *keys = m->api->keys;
 	bool there = key_is_installed(m);
-	m->revoked = m->opened.revoked &&
-		     (there || !(m->opening.quirks & MIKEY_QUIRK_STATUS_ZERO_AT_FIRST));
+	m->revoked = m->opened.revoked;
+	if (m->revoked && !there && m->opening.quirks & MIKEY_QUIRK_STATUS_ZERO_AT_FIRST) {
+		m->revoked = false;
+		m->opened.departed |= MIKEY_QUIRK_STATUS_ZERO_AT_FIRST;
+	}
 	opened_tombstone(m->domain, m->spec.id, tombstone);
 	if (m->revoked && !there)
 		message_refuse_as(error, "key-revoked",
@@ -416,8 +427,26 @@ static bool message_go_on(struct message_open *m, struct rpc_slice *slice, struc
 	return false;
 }
 
+// A KMS's users depart from the standard: said once, when a message came out only because they may.
+static void departures_tell(const struct message_open *m)
+{
+	char quoted[LOG_QUOTED_SIZE];
+	for (unsigned quirk = 1; quirk != 0 && quirk <= m->opened.departed; quirk <<= 1) {
+		const struct mikey_octets *uri = quirk == MIKEY_QUIRK_KMS_DEFAULTS
+							 ? &m->receiver_kms.uri
+							 : &m->initiator_kms.uri;
+		struct kms *kms = kms_find(m->api->kmss, uri->octets, uri->len);
+		if (!(m->opened.departed & quirk) || !kms || kms->departed & quirk)
+			continue;
+		kms->departed |= quirk;
+		log_warning("kms.departure kms=%s accept=%s",
+			log_quoted(quoted, (const char *)uri->octets), kms_quirk_name(quirk));
+	}
+}
+
 static json_t *message_result(struct message_open *m)
 {
+	departures_tell(m);
 	struct identity *identity =
 		identity_find(m->api->identities, &m->receiver_kms.uri, m->uris[2]);
 	json_t *result = message_answer(&m->opening, &m->opened, &m->spec);

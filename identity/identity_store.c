@@ -108,6 +108,35 @@ const struct mikey_local *identity_hidden(
 	return map_get(((struct identity_store *)store)->by_uid, name.octets, name.len);
 }
 
+static bool identity_is(const struct identity *identity, const struct mikey_octets *uri,
+	const uint8_t uid[MCX_UID_LEN])
+{
+	const struct mikey_local *local = &identity->local;
+	if (uri)
+		return local->uri.len == uri->len &&
+		       memcmp(local->uri.octets, uri->octets, uri->len) == 0;
+	for (size_t i = 0; i < local->n_sets; i++)
+		if (memcmp(identity->shown[i].uid, uid, MCX_UID_LEN) == 0)
+			return true;
+	return false;
+}
+
+const struct mikey_kms *identity_kms_assumed(
+	void *store, const struct mikey_octets *uri, const uint8_t uid[MCX_UID_LEN])
+{
+	struct map_cursor cursor = {0};
+	const struct identity *identity, *found = NULL;
+	while ((identity = map_next(((struct identity_store *)store)->by_name, &cursor)) != NULL) {
+		if (!(identity->kms->facts.quirks & MIKEY_QUIRK_KMS_DEFAULTS) ||
+			!identity_is(identity, uri, uid))
+			continue;
+		if (found)
+			return NULL;
+		found = identity;
+	}
+	return found ? &found->kms->facts : NULL;
+}
+
 // --- installing
 
 static size_t place_of(const struct identity *identity, uint64_t period_no)

@@ -96,5 +96,8 @@ const struct mikey_local *identity_local(
 const struct mikey_local *identity_hidden(
 	void *store, const struct mikey_kms *kms, const uint8_t uid[MCX_UID_LEN]);
 
+const struct mikey_kms *identity_kms_assumed(
+	void *store, const struct mikey_octets *uri, const uint8_t uid[MCX_UID_LEN]);
+
 // As identity.list has it; its periods end when that of the KMS do.
 json_t *identity_show(const struct identity *identity);

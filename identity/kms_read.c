@@ -109,6 +109,14 @@ static void text_read(struct reader *r, json_t *stated, const char *name)
 		json_object_set_new(stated, name, json_string(text));
 }
 
+const char *kms_quirk_name(unsigned quirk)
+{
+	size_t i = 0;
+	while (i + 1 < sizeof(quirks) / sizeof(*quirks) && quirks[i].quirk != quirk)
+		i++;
+	return quirks[i].name;
+}
+
 static bool quirk_take(const char *name, unsigned *taken)
 {
 	for (size_t i = 0; name && i < sizeof(quirks) / sizeof(*quirks); i++)

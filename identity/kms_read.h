@@ -13,5 +13,8 @@ struct kms *kms_read(const json_t *value, const char *path, struct rpc_error *er
 // A URI of MIKEY-SAKKE: 1 to 255 octets, which are hashed as they are. NULL: absent, or an error is set.
 const char *kms_uri_read(struct reader *r, const char *name, enum reader_need need);
 
+// Name of a departure in `accept`, of one bit of enum mikey_quirk.
+const char *kms_quirk_name(unsigned quirk);
+
 // Names of roles in enum mikey_role, up to a NULL.
 extern const char *const mikey_role_names[];

@@ -22,6 +22,7 @@ struct kms {
 	json_t *stated;          // as kms.list shows it
 	unsigned n_identities;   // key sets of it
 	unsigned pins;           // of whoever computes with it
+	unsigned departed; // of enum mikey_quirk: of which the log has said that its users do so
 };
 
 struct kms_store {

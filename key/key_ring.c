@@ -155,8 +155,7 @@ void key_groups_visit(struct keystore *store, const struct key_groups *groups,
 }
 
 // A key of the group that is in use and came from another GMS than the new one.
-static const struct key_slot *collision(
-	const struct key_group *group, const char *source)
+static const struct key_slot *collision(const struct key_group *group, const char *source)
 {
 	for (uint32_t i = 0; group && i < group->n; i++) {
 		const struct key_slot *slot = group->slots[i];
@@ -224,7 +223,8 @@ struct key_ring key_ring_of(struct keystore *store, struct key_slot *slot, const
 	struct key_ring ring = {.n = 0};
 	const struct key_group *group = NULL;
 	if (slot->groups.n > 0)
-		group = uri ? group_find(store, slot->scope, slot->id, uri) : slot->groups.groups[0];
+		group = uri ? group_find(store, slot->scope, slot->id, uri)
+			    : slot->groups.groups[0];
 	// It may have left the session's group: it is alone then, and not looked for there either.
 	if (group && !groups_have(&slot->groups, group))
 		group = NULL;

@@ -53,4 +53,8 @@ struct mikey_directory {
 	// The one that has a key set with this UID.
 	const struct mikey_local *(*hidden)(
 		void *arg, const struct mikey_kms *kms, const uint8_t uid[MCX_UID_LEN]);
+	// The KMS of the one that a message is for which names no KMS, by its URI, or with uri NULL by
+	// its UID; only a KMS that lets its users do so. NULL also if there are two such.
+	const struct mikey_kms *(*assumed)(
+		void *arg, const struct mikey_octets *uri, const uint8_t uid[MCX_UID_LEN]);
 };

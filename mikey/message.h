@@ -79,7 +79,7 @@ const char *mikey_party_name(enum mikey_party party);
 struct mikey_identity {
 	struct mikey_octets value; // URI; if hidden the UID, or its base64
 	bool hidden;               // IDRuidi, IDRuidr: a UID (TS 33.180 5.2.6)
-	bool assumed;              // the message has it not; value is what it is taken to be
+	bool assumed;              // it is not in the message
 };
 
 // One crypto session of a GENERIC-ID map (RFC 6043 6.1.1), or of an SRTP-ID map by its position.

@@ -22,6 +22,8 @@ static const struct mikey_octets *party_of(
 
 static size_t octet_of(const struct mikey_message *message, enum mikey_party party)
 {
+	if (message->parties[party].assumed)
+		return 0;
 	return (size_t)(party_of(message, party)->octets - message->whole.octets);
 }
 
@@ -30,17 +32,82 @@ static size_t octet_of(const struct mikey_message *message, enum mikey_party par
 
 // --- decoding: what a KMS lets its users depart in is known when the KMS is
 
+static bool uid_decode(const struct mikey_octets *value, uint8_t uid[MCX_UID_LEN])
+{
+	if (value->len == MCX_UID_LEN) {
+		memcpy(uid, value->octets, MCX_UID_LEN);
+		return true;
+	}
+	uint8_t octets[64];
+	return EVP_DecodeBlock(octets, value->octets, (int)value->len) == MCX_UID_LEN + 1 &&
+	       memcpy(uid, octets, MCX_UID_LEN);
+}
+
+// KMSs that a message does not name are that of the receiver here, if it lets its users do so.
+static bool kmss_assume(
+	const struct mikey_directory *directory, struct mikey_message *m, struct mikey_fault *fault)
+{
+	const struct mikey_identity *receiver = &m->parties[MIKEY_RECEIVER];
+	struct mikey_identity *own = &m->parties[MIKEY_RECEIVER_KMS];
+	struct mikey_identity *initiators = &m->parties[MIKEY_INITIATOR_KMS];
+	const struct mikey_kms *kms = NULL;
+	uint8_t uid[MCX_UID_LEN];
+	if (own->value.octets && initiators->value.octets)
+		return true;
+	if (own->value.octets)
+		kms = directory->kms(directory->arg, &own->value);
+	else if (!receiver->hidden || uid_decode(&receiver->value, uid))
+		kms = directory->assumed(
+			directory->arg, receiver->hidden ? NULL : &receiver->value, uid);
+	if (!kms || !(kms->quirks & MIKEY_QUIRK_KMS_DEFAULTS))
+		return mikey_fail(fault, MIKEY_MISSING_PAYLOAD, m->whole.len, "there is no %s",
+			mikey_party_name(initiators->value.octets ? MIKEY_RECEIVER_KMS
+								  : MIKEY_INITIATOR_KMS));
+	if (!own->value.octets)
+		*own = (struct mikey_identity){.value = kms->uri, .assumed = true};
+	if (!initiators->value.octets)
+		*initiators = (struct mikey_identity){.value = kms->uri, .assumed = true};
+	return true;
+}
+
+// Reads a message with departures, those of KMSs that are not named among them.
+static bool decode_with(const struct mikey_request *request,
+	const struct mikey_directory *directory, unsigned quirks, struct mikey_message *m,
+	struct mikey_fault *fault)
+{
+	return mikey_decode(request->octets, request->len, quirks, m, fault) &&
+	       kmss_assume(directory, m, fault);
+}
+
 // Whose users have sent the message, if it can be read at all with some departure.
 static unsigned quirks_accepted(
 	const struct mikey_request *request, const struct mikey_directory *directory)
 {
 	struct mikey_message m;
 	struct mikey_fault ignored;
-	if (!mikey_decode(request->octets, request->len, (unsigned)ALL_QUIRKS, &m, &ignored))
+	if (!decode_with(request, directory, (unsigned)ALL_QUIRKS, &m, &ignored))
 		return 0;
-	const struct mikey_octets *uri = party_of(&m, MIKEY_INITIATOR_KMS);
-	const struct mikey_kms *kms = uri->octets ? directory->kms(directory->arg, uri) : NULL;
-	return kms ? kms->quirks & ~(unsigned)MIKEY_QUIRK_KMS_DEFAULTS : 0;
+	const struct mikey_kms *kms =
+		directory->kms(directory->arg, party_of(&m, MIKEY_INITIATOR_KMS));
+	unsigned assumed =
+		m.parties[MIKEY_INITIATOR_KMS].assumed || m.parties[MIKEY_RECEIVER_KMS].assumed
+			? MIKEY_QUIRK_KMS_DEFAULTS
+			: 0;
+	return kms ? (kms->quirks & ~(unsigned)MIKEY_QUIRK_KMS_DEFAULTS) | assumed : assumed;
+}
+
+// Of the departures with which a message was read those without which it cannot be.
+static unsigned departures_find(const struct mikey_request *request,
+	const struct mikey_directory *directory, unsigned quirks)
+{
+	struct mikey_message m;
+	struct mikey_fault ignored;
+	unsigned departed = 0;
+	for (unsigned quirk = 1; quirk != 0 && quirk <= quirks; quirk <<= 1)
+		if (quirks & quirk &&
+			!decode_with(request, directory, quirks & ~quirk, &m, &ignored))
+			departed |= quirk;
+	return departed;
 }
 
 static bool message_decode(const struct mikey_request *request,
@@ -49,8 +116,10 @@ static bool message_decode(const struct mikey_request *request,
 	if (mikey_decode(request->octets, request->len, 0, &o->message, fault))
 		return true;
 	unsigned quirks = quirks_accepted(request, directory);
-	return quirks != 0 &&
-	       mikey_decode(request->octets, request->len, quirks, &o->message, fault);
+	if (quirks == 0 || !decode_with(request, directory, quirks, &o->message, fault))
+		return false;
+	o->departed = departures_find(request, directory, quirks);
+	return true;
 }
 
 // --- time
@@ -108,17 +177,6 @@ static bool period_find(
 }
 
 // --- the receiver
-
-static bool uid_decode(const struct mikey_octets *value, uint8_t uid[MCX_UID_LEN])
-{
-	if (value->len == MCX_UID_LEN) {
-		memcpy(uid, value->octets, MCX_UID_LEN);
-		return true;
-	}
-	uint8_t octets[64];
-	return EVP_DecodeBlock(octets, value->octets, (int)value->len) == MCX_UID_LEN + 1 &&
-	       memcpy(uid, octets, MCX_UID_LEN);
-}
 
 static const struct mikey_local *receiver_find(
 	const struct mikey_directory *directory, const struct mikey_opening *o)
@@ -249,16 +307,19 @@ bool mikey_open_begin(const struct mikey_request *request, const struct mikey_di
 
 // --- signature and key
 
-static bool signature_ok(const struct mikey_opening *o, struct mikey_fault *fault)
+static bool signature_ok(
+	const struct mikey_opening *o, unsigned *departed, struct mikey_fault *fault)
 {
 	const struct mikey_message *m = &o->message;
 	struct eccsi_signer signer = {
 		.kpak = o->initiator_kms->kpak, .id = o->initiator_uid, .id_len = MCX_UID_LEN};
 	const size_t sign_header_len = 2;
 	bool ok = eccsi_verify(&signer, m->whole.octets, m->signed_len, m->signature) == ECCSI_OK;
-	if (!ok && o->quirks & MIKEY_QUIRK_SIGNED_WITHOUT_SIGN_HEADER)
+	if (!ok && o->quirks & MIKEY_QUIRK_SIGNED_WITHOUT_SIGN_HEADER) {
 		ok = eccsi_verify(&signer, m->whole.octets, m->signed_len - sign_header_len,
 			     m->signature) == ECCSI_OK;
+		*departed |= MIKEY_QUIRK_SIGNED_WITHOUT_SIGN_HEADER;
+	}
 	return ok || mikey_fail(fault, MIKEY_SIGNATURE, m->signed_len,
 			     "does not verify under %.*s, period %llu; accepted: a signature of "
 			     "the key that this KMS gave this initiator for that period",
@@ -311,6 +372,8 @@ static bool parameters_ok(
 	if (!mikey_key_parameters_read(&o->message, o->type, opened->ssv, sizeof(opened->ssv),
 		    o->quirks & MIKEY_QUIRK_KEY_TYPE_MISMATCH, p, fault))
 		return false;
+	if (p->key_type != (uint8_t)o->type)
+		opened->departed |= MIKEY_QUIRK_KEY_TYPE_MISMATCH;
 	opened->has_parameters = true;
 	opened->revoked = !(p->status & MIKEY_STATUS_NOT_REVOKED);
 	if (p->expiry != 0 && p->expiry <= o->now)
@@ -323,11 +386,15 @@ bool mikey_open_finish(
 	const struct mikey_opening *opening, struct mikey_opened *opened, struct mikey_fault *fault)
 {
 	const struct mikey_opening *o = opening;
-	*opened = (struct mikey_opened){};
-	if (!signature_ok(o, fault))
+	*opened = (struct mikey_opened){.departed = o->departed};
+	if (!signature_ok(o, &opened->departed, fault))
 		return false;
-	enum sakke_status status = sakke_decapsulate(o->key_set->receiver, o->message.sed.octets,
-		o->quirks & MIKEY_QUIRK_UNPADDED_W, opened->ssv);
+	const uint8_t *sed = o->message.sed.octets;
+	enum sakke_status status = sakke_decapsulate(o->key_set->receiver, sed, false, opened->ssv);
+	if (status == SAKKE_TEST && o->quirks & MIKEY_QUIRK_UNPADDED_W) {
+		status = sakke_decapsulate(o->key_set->receiver, sed, true, opened->ssv);
+		opened->departed |= MIKEY_QUIRK_UNPADDED_W;
+	}
 	bool ok = status == SAKKE_OK ||
 		  mikey_fail(fault, MIKEY_SAKKE_DATA,
 			  (size_t)(o->message.sed.octets - o->message.whole.octets), "%s",

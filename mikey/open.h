@@ -40,7 +40,8 @@ struct mikey_opening {
 	// SHA-256 of what is signed, by which messages that were opened before are known: not of the
 	// signature, which is malleable.
 	uint8_t digest[MIKEY_DIGEST_LEN];
-	unsigned quirks;
+	unsigned quirks;   // of enum mikey_quirk, which its KMS accepts
+	unsigned departed; // those without which it would not have been read
 };
 
 // What came out. The caller gives it to mikey_opened_free(), which wipes the key.
@@ -50,6 +51,7 @@ struct mikey_opened {
 	bool has_parameters;
 	struct mikey_key_parameters parameters; // if it has some
 	bool revoked;                           // status: the key is not to be used
+	unsigned departed; // of enum mikey_quirk: without which the key would not have come out
 };
 
 // Steps 1 to 6 of opening: decoding, profile, time, KMSs, receiver, initiator and role. False with

@@ -191,16 +191,55 @@ def test_a_group_has_one_gms(domain):
 
     first, message = gmk(domain.gms, group)
     assert domain.open(message)["key_parameters"]["groups"] == [group]
-    assert domain.open(gmk(domain.gms, other, group)[1])["installed"]
+    next_one, following = gmk(domain.gms, other, group)
+    assert domain.open(following)["installed"]
     assert domain.open(gmk(rival, "sip:third@mcptt.example.org")[1])["installed"]
     second, message = gmk(rival, "sip:fourth@mcptt.example.org", group)
     with pytest.raises(RpcError) as caught:
         domain.open(message)
     assert (caught.value.code, caught.value.path) == (CONFLICT, "params.message") and group in str(caught.value)
     assert second.id_text not in domain.installed()
-    gone = [key for key in domain.relay.call("key.list", {"domain": domain.name})["keys"] if group in key.get("groups", [])]
-    domain.relay.call("key.revoke", {"keys": [{"id": key["id"], "domain": domain.name} for key in gone]})
+    keys = [{"id": key.id_text, "domain": domain.name} for key in (first, next_one)]
+    domain.relay.call("key.revoke", {"keys": keys})
     assert domain.open(message)["installed"]
+
+
+def departures(relay, domain):
+    """What the log says of the KMS's users."""
+    return [line.split("accept=")[1] for line in relay.log_text().splitlines()
+            if "kms.departure" in line and f'"{domain.kms.uri}"' in line]
+
+
+@pytest.mark.parametrize("without", [(6,), (7,), (6, 7)], ids=["initiator", "receiver", "both"])
+def test_a_message_that_names_no_kms(domain, without):
+    """`kms_defaults`: the KMS is that of the receiver, if it says so and is the only one; the log says it once."""
+    def message():
+        return domain.alice.message(sakke.new_key("pck"), domain.uri, without=without)
+
+    assert domain.refusal(message()) == "missing-payload"
+    domain.state_kms(accept=["kms_defaults", "srtp_id_map"])
+    for _ in range(2):
+        answer = domain.open(message())
+        assert (answer["initiator_kms"], answer["receiver_kms"]) == (domain.kms.uri, domain.kms.uri)
+    assert departures(domain.relay, domain) == ["kms_defaults"]
+    domain.open(domain.alice.message(sakke.new_key("pck"), domain.uri))
+    assert departures(domain.relay, domain) == ["kms_defaults"]
+
+
+def test_a_receiver_of_two_kmss_needs_one_named(domain):
+    """`kms_defaults` of both: which of them is meant cannot be said."""
+    other = sakke.Kms(f"other.{domain.kms.uri}")
+    domain.state_kms(accept=["kms_defaults"])
+    try:
+        domain.relay.call("kms.install", {"kms": [other.rpc(accept=["kms_defaults"])]})
+        domain.relay.call("identity.install", {"identities": [other.give(domain.uri).rpc(domain=domain.name)]})
+        message = domain.alice.message(sakke.new_key("pck"), domain.uri, without=(6, 7))
+        assert domain.refusal(message) == "missing-payload"
+        domain.relay.call("kms.install", {"kms": [other.rpc(accept=[])], "replace": True})
+        assert domain.open(message)["receiver_kms"] == domain.kms.uri
+    finally:
+        domain.relay.call("identity.remove", {"identities": [{"uri": domain.uri, "kms": other.uri}]})
+        domain.relay.call("kms.remove", {"uris": [other.uri]})
 
 
 def test_times(domain):

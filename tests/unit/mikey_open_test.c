@@ -108,6 +108,95 @@ static void corpus_is_opened(void **state)
 	assert_true(refused >= 150);
 }
 
+// What a section departs in is what is said of it, and no more.
+static void departures_are_told(void **state)
+{
+	(void)state;
+	unsigned told = 0;
+	for (size_t i = 0; i < world.corpus->n; i++) {
+		const struct vector *section = &world.corpus->items[i];
+		struct sample s;
+		struct outcome o;
+		if (!vector_has(section, "message") ||
+			strcmp(vector_text(section, "expect"), "accept") != 0)
+			continue;
+		section_open(section, &s, &o);
+		// What the status says is for the one who knows which keys there are.
+		unsigned quirks = s.quirks & ~(unsigned)MIKEY_QUIRK_STATUS_ZERO_AT_FIRST;
+		if (o.opened.departed != quirks)
+			fail_msg("%s: %x instead of %x", section->name, o.opened.departed, quirks);
+		told |= o.opened.departed;
+		sample_free(&s, &o);
+	}
+	assert_int_equal(told,
+		MIKEY_QUIRK_SRTP_ID_MAP | MIKEY_QUIRK_UID_BASE64 | MIKEY_QUIRK_UNPADDED_W |
+			MIKEY_QUIRK_SIGNED_WITHOUT_SIGN_HEADER | MIKEY_QUIRK_KEY_TYPE_MISMATCH);
+}
+
+// The message without the IDR of a role; *len is what is left.
+static void idr_drop(uint8_t *octets, size_t *len, uint8_t role)
+{
+	struct mikey_message m;
+	struct mikey_fault fault;
+	const unsigned all = ~0U;
+	assert_true(mikey_decode(octets, *len, all, &m, &fault));
+	for (unsigned i = 1; i + 1 < m.n_places; i++) {
+		size_t at = m.places[i].octet, end = m.places[i + 1].octet;
+		if (m.places[i].type != MIKEY_IDR || octets[at + 1] != role)
+			continue;
+		octets[m.places[i - 1].octet] = octets[at];
+		memmove(octets + at, octets + end, *len - end);
+		*len -= end - at;
+		return;
+	}
+	fail_msg("no role %u", role);
+}
+
+static bool begun_without(const char *name, const char *roles, unsigned quirks, struct outcome *o)
+{
+	const struct vector *section = vectors_find(world.corpus, name);
+	struct sample s = sample_read(section);
+	struct named_identity *receiver = identity_named(vector_text(section, "receiver"));
+	struct mikey_directory directory = world_directory(receiver);
+	struct mikey_request request = {.octets = s.octets,
+		.now = vector_decimal(section, "now"),
+		.max_age = MAX_AGE,
+		.ahead = AHEAD};
+	if (vector_has(section, "initiator_uri"))
+		request.initiator = text_octets(vector_text(section, "initiator_uri"));
+	for (size_t i = 0; i < world.n_kms; i++)
+		world.kms[i].kms.quirks = 0;
+	for (const char *role = roles; *role != '\0'; role++)
+		idr_drop(s.octets, &s.len, (uint8_t)(*role - '0'));
+	request.len = s.len;
+	((struct named_kms *)(uintptr_t)receiver->kms)->kms.quirks = quirks;
+	memset(o, 0, sizeof(*o));
+	o->begun = mikey_open_begin(&request, &directory, &o->opening, &o->fault);
+	assert_true(!o->begun || o->opening.receiver_kms == &receiver->kms->kms);
+	assert_true(!o->begun || o->opening.departed == quirks);
+	free(s.octets);
+	return o->begun;
+}
+
+// KMSs that are not named are the receiver's, if it lets its users do so.
+static void kmss_are_assumed(void **state)
+{
+	(void)state;
+	static const char *const dropped[] = {"6", "7", "67"};
+	static const char *const names[] = {"pck_default", "pck_both_hidden"};
+	for (size_t n = 0; n < 2; n++)
+		for (size_t i = 0; i < 3; i++) {
+			struct outcome o;
+			assert_false(begun_without(names[n], dropped[i], 0, &o));
+			assert_string_equal(mikey_reason_slug(o.fault.reason), "missing-payload");
+			assert_false(
+				begun_without(names[n], dropped[i], MIKEY_QUIRK_SRTP_ID_MAP, &o));
+			assert_true(
+				begun_without(names[n], dropped[i], MIKEY_QUIRK_KMS_DEFAULTS, &o));
+			assert_ptr_equal(o.opening.initiator_kms, o.opening.receiver_kms);
+		}
+}
+
 // Messages with the same signed octets are known again, whatever their signature.
 static void digest_is_of_what_is_signed(void **state)
 {
@@ -162,6 +251,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(corpus_is_opened),
+		cmocka_unit_test(departures_are_told),
+		cmocka_unit_test(kmss_are_assumed),
 		cmocka_unit_test(digest_is_of_what_is_signed),
 		cmocka_unit_test(changed_octets_are_refused),
 		cmocka_unit_test(times_have_an_era),

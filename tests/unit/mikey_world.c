@@ -158,6 +158,14 @@ static const struct mikey_local *find_hidden(
 	return NULL;
 }
 
+static const struct mikey_kms *find_assumed(
+	void *arg, const struct mikey_octets *uri, const uint8_t uid[MCX_UID_LEN])
+{
+	const struct named_identity *id = arg;
+	const struct mikey_kms *kms = &id->kms->kms;
+	return (uri ? find_local(arg, kms, uri) : find_hidden(arg, kms, uid)) ? kms : NULL;
+}
+
 struct named_identity *identity_named(const char *name)
 {
 	for (size_t i = 0; i < world.n_identities; i++)
@@ -169,8 +177,11 @@ struct named_identity *identity_named(const char *name)
 
 struct mikey_directory world_directory(struct named_identity *receiver)
 {
-	return (struct mikey_directory){
-		.arg = receiver, .kms = find_kms, .local = find_local, .hidden = find_hidden};
+	return (struct mikey_directory){.arg = receiver,
+		.kms = find_kms,
+		.local = find_local,
+		.hidden = find_hidden,
+		.assumed = find_assumed};
 }
 
 const char *world_initiator(const struct mikey_opening *opening)
