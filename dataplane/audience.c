@@ -132,10 +132,23 @@ static struct fanout_dest *class_write(
 
 // --- receivers
 
-struct audience_class *audience_open_class(
-	struct audience *audience, const struct fanout_variant *variant)
+struct audience_class *audience_find_class(
+	const struct audience *audience, const uint8_t rule[], size_t len)
 {
-	struct audience_class *class = alloc_zero(1, sizeof(*class));
+	for (uint32_t c = 0; c < audience->n_classes; c++) {
+		struct audience_class *class = audience->classes[c];
+		if (class->rule_len == len && memcmp(class->rule, rule, len) == 0)
+			return class;
+	}
+	return NULL;
+}
+
+struct audience_class *audience_open_class(struct audience *audience, const uint8_t rule[],
+	size_t len, const struct fanout_variant *variant)
+{
+	struct audience_class *class = alloc_zero(1, sizeof(*class) + len);
+	class->rule_len = (uint16_t)len;
+	memcpy(class->rule, rule, len);
 	if (audience->n_classes == audience->classes_size) {
 		audience->classes_size = audience->classes_size ? audience->classes_size * 2 : 2;
 		audience->classes = alloc_resize(

@@ -15,9 +15,9 @@
 // however many there are: their headers are kept in blocks, and the next fan-out shares all
 // unchanged blocks with the one before. Control thread; workers read `fanout` alone.
 //
-// The owner states a class for all receivers that are protected by the same rule, because the rule
-// is the caller's: a class has the variant that follows from it, and gets another one when a key
-// changes. Classes that have the same variant are one in the fan-out.
+// The owner states a class for all receivers that are protected by the same rule, which to the audience
+// is a name of some octets: a class has the variant that follows from it, and gets another one when a
+// key changes. Classes that have the same variant are one in the fan-out.
 
 enum { AUDIENCE_BLOCK = 64 }; // receivers
 
@@ -35,6 +35,8 @@ struct audience_class {
 	uint32_t last_room;            // receivers that the last block has room for
 	uint32_t last_shown;           // receivers of the last block that fan-outs have or had
 	uint32_t position;             // in classes
+	uint16_t rule_len;             // octets
+	uint8_t rule[];                // that all its receivers follow, as the owner states it
 };
 
 // Where a receiver is.
@@ -59,9 +61,12 @@ void audience_free(struct audience *audience);
 // Frees it when no worker can reach it: nothing published refers to it any more. NULL is ignored.
 void audience_end(struct audience *audience, struct retire *retire);
 
-// A class for the first receiver of its kind, which the caller puts into it next.
-struct audience_class *audience_open_class(
-	struct audience *audience, const struct fanout_variant *variant);
+// The class of those that follow a rule; NULL: nobody does.
+struct audience_class *audience_find_class(
+	const struct audience *audience, const uint8_t rule[], size_t len);
+// A class for the first receiver that follows the rule, which the caller puts into it next.
+struct audience_class *audience_open_class(struct audience *audience, const uint8_t rule[],
+	size_t len, const struct fanout_variant *variant);
 void audience_set_variant(struct audience *audience, struct audience_class *class,
 	const struct fanout_variant *variant);
 

@@ -83,26 +83,16 @@ static struct fanout_variant variant_of_leg(
 	return variant;
 }
 
-// One of the legs in a class: each follows the same rule.
-static const struct session_leg *class_leg(
-	const struct sessions *sessions, const struct audience_class *class)
-{
-	return session_leg_at(sessions, class->blocks[0].dests[0].leg);
-}
-
 // The class of those that follow the same rule as the leg, which is in none.
 static struct audience_class *class_of_leg(const struct sessions *sessions,
 	struct audience *audience, const struct session_leg *leg, uint8_t protocol)
 {
 	struct protection_rule rule = protection_rule_of(&leg->spec.protection[protocol]);
-	for (uint32_t c = 0; c < audience->n_classes; c++) {
-		const struct session_leg *other = class_leg(sessions, audience->classes[c]);
-		struct protection_rule its = protection_rule_of(&other->spec.protection[protocol]);
-		if (protection_rules_equal(&rule, &its))
-			return audience->classes[c];
-	}
+	struct audience_class *class = audience_find_class(audience, rule.octets, rule.len);
+	if (class)
+		return class;
 	struct fanout_variant variant = variant_of_leg(sessions->keys, leg, protocol);
-	return audience_open_class(audience, &variant);
+	return audience_open_class(audience, rule.octets, rule.len, &variant);
 }
 
 static struct fanout_dest dest_of_leg(const struct session_leg *leg)
@@ -327,6 +317,13 @@ static struct fanout_variant variant_lose(
 		return *becomes;
 	return (struct fanout_variant){
 		.mode = is->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE};
+}
+
+// One of the legs in a class: each follows the same rule.
+static const struct session_leg *class_leg(
+	const struct sessions *sessions, const struct audience_class *class)
+{
+	return session_leg_at(sessions, class->blocks[0].dests[0].leg);
 }
 
 static void audience_revise(

@@ -3,39 +3,42 @@
 
 #include "session/protection_rule.h"
 
-struct protection_rule protection_rule_of(const struct protection_spec *spec)
+#include <string.h>
+
+static void rule_add(struct protection_rule *rule, uint8_t octet)
 {
-	struct protection_rule rule = {.mode = spec->mode};
-	if (spec->mode != LEG_SRTP || !spec->has_key)
-		return rule;
-	rule.role = key_id_type(spec->key.id) == KEY_PCK ? spec->role : ROLE_NONE;
-	rule.has_key = true;
-	rule.encrypt = spec->encrypt;
-	rule.has_suite = spec->has_suite;
-	rule.has_mki_len = spec->has_mki_len;
-	rule.has_roc_rate = spec->has_roc_rate;
-	rule.profile = spec->profile;
-	rule.key = spec->key;
-	rule.n_accept = spec->n_accept;
-	for (uint32_t i = 0; i < spec->n_accept; i++)
-		rule.accept[i] = spec->accept[i];
-	return rule;
+	rule->octets[rule->len++] = octet;
 }
 
-static bool refs_equal(const struct key_ref *a, const struct key_ref *b)
+static void rule_add_key(struct protection_rule *rule, const struct key_ref *key)
 {
-	return a->id == b->id && a->scope == b->scope;
+	memcpy(rule->octets + rule->len, &key->id, sizeof(key->id));
+	memcpy(rule->octets + rule->len + sizeof(key->id), &key->scope, sizeof(key->scope));
+	rule->len += PROTECTION_RULE_KEY_LEN;
+}
+
+struct protection_rule protection_rule_of(const struct protection_spec *spec)
+{
+	struct protection_rule rule = {.len = 0};
+	rule_add(&rule, spec->mode);
+	if (spec->mode != LEG_SRTP || !spec->has_key)
+		return rule;
+	rule_add(&rule, key_id_type(spec->key.id) == KEY_PCK ? spec->role : ROLE_NONE);
+	rule_add(&rule, spec->encrypt);
+	rule_add(&rule, spec->has_suite);
+	rule_add(&rule, spec->profile.suite);
+	rule_add(&rule, spec->has_mki_len);
+	rule_add(&rule, spec->profile.mki_len);
+	rule_add(&rule, spec->has_roc_rate);
+	rule_add(&rule, (uint8_t)(spec->profile.roc_rate >> 8));
+	rule_add(&rule, (uint8_t)spec->profile.roc_rate);
+	rule_add_key(&rule, &spec->key);
+	for (uint32_t i = 0; i < spec->n_accept; i++)
+		rule_add_key(&rule, &spec->accept[i]);
+	return rule;
 }
 
 bool protection_rules_equal(const struct protection_rule *a, const struct protection_rule *b)
 {
-	bool equal = a->mode == b->mode && a->has_key == b->has_key && a->role == b->role &&
-		     refs_equal(&a->key, &b->key) && a->encrypt == b->encrypt &&
-		     a->has_suite == b->has_suite && a->has_mki_len == b->has_mki_len &&
-		     a->has_roc_rate == b->has_roc_rate && a->profile.suite == b->profile.suite &&
-		     a->profile.mki_len == b->profile.mki_len &&
-		     a->profile.roc_rate == b->profile.roc_rate && a->n_accept == b->n_accept;
-	for (uint32_t i = 0; equal && i < a->n_accept; i++)
-		equal = refs_equal(&a->accept[i], &b->accept[i]);
-	return equal;
+	return a->len == b->len && memcmp(a->octets, b->octets, a->len) == 0;
 }

@@ -8,13 +8,12 @@
 // How what is sent under a protection is protected, whatever becomes of its keys: legs with equal rules
 // get the same octets. Control thread.
 
+enum { PROTECTION_RULE_KEY_LEN = 2 * sizeof(uint32_t) };
+
+// What matters of the protection, as octets: two are equal if these are.
 struct protection_rule {
-	uint8_t mode; // enum leg_mode; of a rule without key this is all
-	uint8_t role; // enum leg_role, of a PCK
-	bool has_key, encrypt, has_suite, has_mki_len, has_roc_rate;
-	struct key_profile profile;
-	struct key_ref key, accept[FANOUT_ACCEPT_MAX];
-	uint32_t n_accept;
+	uint16_t len; // octets
+	uint8_t octets[12 + (1 + FANOUT_ACCEPT_MAX) * PROTECTION_RULE_KEY_LEN];
 };
 
 struct protection_rule protection_rule_of(const struct protection_spec *spec);

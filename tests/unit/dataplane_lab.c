@@ -310,7 +310,8 @@ static struct audience *audience_make(struct lab *lab, uint8_t protocol)
 		if (spec->deaf)
 			continue;
 		dest_fill(&dest, i, spec);
-		audience_put(audience, audience_open_class(audience, &variant), &dest);
+		audience_put(audience,
+			audience_open_class(audience, (const uint8_t *)"", 0, &variant), &dest);
 	}
 	audience_publish(audience, &lab->relay.keys, NULL);
 	return audience;

@@ -360,6 +360,34 @@ static void everyone_sends_to_whom_he_has_to(void **state)
 	memset(crowd, 0, sizeof(crowd));
 }
 
+// Legs of one class that change together get what they state, also while some of them have changed and are still in it.
+static void legs_that_change_together_get_what_they_state(void **state)
+{
+	(void)state;
+	const char *modes[] = {"\"srtp\",\"key\":\"0a000001\"", "\"plain\"",
+		"\"srtp\",\"key\":\"0a000001\",\"profile\":{\"mki_length\":4}"};
+	session_open(0);
+	for (unsigned round = 0; round < 6; round++) {
+		char legs[3][512];
+		for (unsigned i = 0; i < 3; i++)
+			snprintf(legs[i], sizeof(legs[i]),
+				"{\"id\":\"l%u\",\"port\":\"ran\",\"local\":\"10.0.0.1:%u\","
+				"\"remote\":\"10.0.0.9:7000\",\"protection\":{\"mode\":%s}}",
+				i, 5000 + i, modes[round % 3]);
+		assert_true(call("leg.apply", "{\"session\":\"call\",\"legs\":[%s,%s,%s]}", legs[0],
+			legs[1], legs[2]));
+		const struct session *session = session_find(&app.sessions, "call");
+		const struct fanout *fanout =
+			atomic_load(&session->audiences[AUDIENCE_RTP]->fanout);
+		assert_int_equal(fanout->n_variants, 1);
+		assert_int_equal(fanout->variants[0].n_dests, 3);
+		assert_int_equal(fanout->variants[0].mode, round % 3 == 1 ? LEG_PLAIN : LEG_SRTP);
+		if (round % 3 != 1)
+			assert_int_equal(fanout->variants[0].key.mki_len, round % 3 == 0 ? 8 : 4);
+	}
+	session_close();
+}
+
 // --- limits
 
 // A packet has room for the contexts of eight variants of GMKs. What is accepted besides makes another one, too.
@@ -583,6 +611,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_costs_the_same_in_a_large_session),
 		cmocka_unit_test(everyone_sends_to_whom_he_has_to),
+		cmocka_unit_test(legs_that_change_together_get_what_they_state),
 		cmocka_unit_test(ninth_way_to_use_a_gmk_is_refused),
 		cmocka_unit_test(what_stays_is_not_taken_again),
 		cmocka_unit_test(a_session_is_shown_in_slices),
