@@ -59,6 +59,8 @@ struct config_mikey {
 	uint32_t queue;                      // messages that may wait for one
 	uint32_t max_age_gmk, max_age_other; // seconds; of GMKs 0: as old as they may be
 	uint32_t ahead;                      // seconds
+	unsigned accept;   // of enum mikey_quirk: departures of users of KMSs that state none
+	bool require_sync; // of the clock, for messages to be opened and made
 };
 
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };

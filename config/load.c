@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "base/devargs.h"
+#include "base/mikey_quirk.h"
 #include "config/check.h"
 #include "config/config.h"
 #include "config/file.h"
@@ -124,6 +125,37 @@ static void lcores_read(
 	}
 }
 
+static bool quirk_take(const char *name, unsigned *taken)
+{
+	static const char *const names[] = {
+#define _(name, label) label,
+		MIKEY_QUIRKS(_)
+#undef _
+	};
+	for (unsigned i = 0; i < MIKEY_N_QUIRKS; i++)
+		if (strcmp(names[i], name) == 0) {
+			*taken |= 1U << i;
+			return true;
+		}
+	return false;
+}
+
+static void accept_read(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	unsigned *taken = out;
+	if (!setting_check_sequence(c, s, m))
+		return;
+	*taken = 0;
+	for (int i = 0; i < config_setting_length(s); i++) {
+		const config_setting_t *element = config_setting_get_elem(s, (unsigned)i);
+		const char *name = setting_string(c, element, MIKEY_QUIRK_NAMES);
+		if (name && !quirk_take(name, taken))
+			check_complain(c, element, NULL, "is \"%s\"; accepted: %s", name,
+				MIKEY_QUIRK_NAMES);
+	}
+}
+
 #define ACCEPTED_LISTEN                                                                            \
 	"an address with a port, such as \"192.0.2.1:7443\" or \"[2001:db8::1]:7443\""
 #define ACCEPTED_PATH "a path of 1 to 4095 octets"
@@ -215,6 +247,10 @@ static const struct member mikey_members[] = {
 		max_age_members},
 	{"ahead", setting_read_u32, offsetof(struct config, mikey.ahead), 0, 3600, OPTIONAL, NULL,
 		NULL},
+	{"accept", accept_read, offsetof(struct config, mikey.accept), 0, MIKEY_N_QUIRKS, OPTIONAL,
+		"an array of " MIKEY_QUIRK_NAMES, NULL},
+	{"require_sync", setting_read_bool, offsetof(struct config, mikey.require_sync), 0, 0,
+		OPTIONAL, "true or false", NULL},
 	{0},
 };
 
@@ -247,7 +283,7 @@ static const struct member root_members[] = {
 	{"limits", setting_read_group, 0, 0, 0, OPTIONAL,
 		"a group { keys, sessions, legs, streams, ports, rate }", limits_members},
 	{"mikey", setting_read_group, 0, 0, 0, OPTIONAL,
-		"a group { threads, queue, max_age, ahead }", mikey_members},
+		"a group { threads, queue, max_age, ahead, accept, require_sync }", mikey_members},
 	{"log", setting_read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
 	{0},
 };
@@ -303,6 +339,7 @@ static struct config *config_new(struct check *c)
 		.queue = 4096,
 		.max_age_other = 300,
 		.ahead = 60,
+		.accept = MIKEY_QUIRK_UNPADDED_W,
 	};
 	config->log_level = CONFIG_LOG_INFO;
 	config->confine = true;

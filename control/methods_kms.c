@@ -33,6 +33,8 @@ static bool begin(const struct api *api, const json_t *value, const char *path,
 		return false;
 	}
 	install->kms = kms_read(value, path, error);
+	if (install->kms)
+		kms_quirks_default(install->kms, api->mikey->accept);
 	if (install->kms && waiting_begin(&install->waiting, api->pool, validate, slice, error)) {
 		slice->state = install;
 		return true;

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/secmem.h"
 #include "control/api.h"
+#include "control/clock_sync.h"
 #include "control/message_answer.h"
 #include "control/waiting.h"
 #include "crypto/stack_wipe.h"
@@ -232,7 +233,8 @@ static bool message_begin(struct message_open *m, struct mikey_request *request,
 	m->now = request->now = (uint64_t)time(NULL);
 	request->octets = m->octets;
 	request->ahead = api->mikey->ahead;
-	if (!clock_check(m->now, error))
+	if (!clock_check(m->now, error) ||
+		(api->mikey->require_sync && !clock_sync_ok("params.message", error)))
 		return false;
 	if (!mikey_open_begin(request, &directory, &m->opening, &m->fault)) {
 		message_refuse(&m->fault, error);

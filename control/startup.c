@@ -26,6 +26,7 @@
 #include "confine/privilege.h"
 #include "confine/syscall_filter.h"
 #include "control/app.h"
+#include "control/clock_sync.h"
 #include "control/eal.h"
 #include "control/listeners.h"
 #include "control/state_command.h"
@@ -301,6 +302,19 @@ static int confine_configured(const struct config *config)
 	return rc == 0 ? directories_check(config) : rc;
 }
 
+// Whether what is configured can be asked of the system, once it is confined.
+static int clock_configured(const struct config *config)
+{
+	int rc = config->mikey.require_sync ? clock_sync_open() : 0;
+	if (rc != 0)
+		log_error(
+			"clock_unknown setting=mikey.require_sync reason=\"%s; accepted: a system "
+			"that lets adjtimex(2) be asked, of systemd ProtectClock=no and "
+			"SystemCallFilter=adjtimex clock_adjtime\"",
+			strerror(-rc));
+	return rc;
+}
+
 static int control_run(struct app *app, const struct config *config)
 {
 	socket_directory_make(config);
@@ -323,7 +337,7 @@ static int control_run(struct app *app, const struct config *config)
 	struct listeners *listeners = listeners_open(app->base, config, &rpc, &metrics);
 	if (!listeners)
 		return -1;
-	if (confine_configured(config) != 0) {
+	if (confine_configured(config) != 0 || clock_configured(config) != 0) {
 		listeners_close(listeners);
 		return -1;
 	}

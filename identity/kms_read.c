@@ -24,18 +24,10 @@ const char *const mikey_role_names[] = {
 static const char *const kms_role_names[] = {"home", "migration", "external", NULL};
 enum { ROLE_EXTERNAL = 2 };
 
-static const struct {
-	const char *name;
-	enum mikey_quirk quirk;
-} quirks[] = {
-	{"srtp_id_map", MIKEY_QUIRK_SRTP_ID_MAP},
-	{"empty_map_any_type", MIKEY_QUIRK_EMPTY_MAP_ANY_TYPE},
-	{"uid_base64", MIKEY_QUIRK_UID_BASE64},
-	{"kms_defaults", MIKEY_QUIRK_KMS_DEFAULTS},
-	{"unpadded_w", MIKEY_QUIRK_UNPADDED_W},
-	{"signature_without_sign_header", MIKEY_QUIRK_SIGNED_WITHOUT_SIGN_HEADER},
-	{"key_type_mismatch", MIKEY_QUIRK_KEY_TYPE_MISMATCH},
-	{"status_zero_at_first", MIKEY_QUIRK_STATUS_ZERO_AT_FIRST},
+static const char *const quirk_names[] = {
+#define _(name, label) label,
+	MIKEY_QUIRKS(_)
+#undef _
 };
 
 const char *kms_uri_read(struct reader *r, const char *name, enum reader_need need)
@@ -111,44 +103,47 @@ static void text_read(struct reader *r, json_t *stated, const char *name)
 
 const char *kms_quirk_name(unsigned quirk)
 {
-	size_t i = 0;
-	while (i + 1 < sizeof(quirks) / sizeof(*quirks) && quirks[i].quirk != quirk)
-		i++;
-	return quirks[i].name;
+	unsigned number = 0;
+	while (quirk >>= 1)
+		number++;
+	return quirk_names[number];
 }
 
 static bool quirk_take(const char *name, unsigned *taken)
 {
-	for (size_t i = 0; name && i < sizeof(quirks) / sizeof(*quirks); i++)
-		if (strcmp(quirks[i].name, name) == 0) {
-			*taken |= quirks[i].quirk;
+	for (unsigned i = 0; name && i < MIKEY_N_QUIRKS; i++)
+		if (strcmp(quirk_names[i], name) == 0) {
+			*taken |= 1U << i;
 			return true;
 		}
 	return false;
 }
 
+static void quirks_state(json_t *stated, unsigned taken)
+{
+	json_t *shown = json_array();
+	for (unsigned i = 0; i < MIKEY_N_QUIRKS; i++)
+		if (taken & 1U << i)
+			json_array_append_new(shown, json_string(quirk_names[i]));
+	json_object_set_new(stated, "accept", shown);
+}
+
 // Departures that are accepted: those stated, or the one that every tenth sender has.
-static unsigned quirks_read(struct reader *r, json_t *stated)
+static unsigned quirks_read(struct reader *r, json_t *stated, bool *are_stated)
 {
 	const json_t *list = NULL;
 	unsigned taken = 0;
-	if (!reader_array(r, "accept", READER_OPTIONAL, &list))
+	*are_stated = reader_array(r, "accept", READER_OPTIONAL, &list);
+	if (!*are_stated)
 		taken = MIKEY_QUIRK_UNPADDED_W;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		char path[128];
 		reader_element_path(r, "accept", i, path);
 		if (!quirk_take(json_string_value(json_array_get(list, i)), &taken))
 			rpc_fail(r->error, RPC_INVALID_PARAMS, path,
-				"is no known departure; accepted: srtp_id_map, empty_map_any_type, "
-				"uid_base64, kms_defaults, unpadded_w, "
-				"signature_without_sign_header, key_type_mismatch, "
-				"status_zero_at_first");
+				"is no known departure; accepted: " MIKEY_QUIRK_NAMES);
 	}
-	json_t *shown = json_array();
-	for (size_t i = 0; i < sizeof(quirks) / sizeof(*quirks); i++)
-		if (taken & quirks[i].quirk)
-			json_array_append_new(shown, json_string(quirks[i].name));
-	json_object_set_new(stated, "accept", shown);
+	quirks_state(stated, taken);
 	return taken;
 }
 
@@ -213,9 +208,17 @@ static void members_read(struct reader *r, struct kms *kms)
 	list_read(r, kms->stated, "domains");
 	list_read(r, kms->stated, "gms");
 	list_read(r, kms->stated, "mdsi");
-	facts->quirks = quirks_read(r, kms->stated);
+	facts->quirks = quirks_read(r, kms->stated, &kms->quirks_stated);
 	reader_skip(r, "pseudo");
 	reader_skip(r, "identities");
+}
+
+void kms_quirks_default(struct kms *kms, unsigned quirks)
+{
+	if (kms->quirks_stated)
+		return;
+	kms->facts.quirks = quirks;
+	quirks_state(kms->stated, quirks);
 }
 
 struct kms *kms_read(const json_t *value, const char *path, struct rpc_error *error)

@@ -20,6 +20,7 @@ struct kms {
 	uint8_t z[SAKKE_POINT_LEN];
 	struct sakke_kms *sakke; // of z; NULL until kms_validate()
 	json_t *stated;          // as kms.list shows it
+	bool quirks_stated;      // which departures of its users are accepted
 	unsigned n_identities;   // key sets of it
 	unsigned pins;           // of whoever computes with it
 	unsigned departed; // of enum mikey_quirk: of which the log has said that its users do so

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mikey_quirk.h"
 #include "crypto/mikey_prf.h"
 #include "mikey/fault.h"
 
@@ -42,18 +43,6 @@ enum { MIKEY_EXTENSION_SAKKE_TO_SELF = 6, MIKEY_EXTENSION_KEY_PARAMETERS = 7 };
 
 // CS ID map types (RFC 3830 6.1.1, RFC 6043 6.1.1).
 enum mikey_map_type { MIKEY_MAP_SRTP_ID = 0, MIKEY_MAP_EMPTY = 1, MIKEY_MAP_GENERIC_ID = 2 };
-
-// Departures of fielded systems from the standard that a KMS may be told to accept.
-enum mikey_quirk {
-	MIKEY_QUIRK_SRTP_ID_MAP = 1 << 0,        // map type 0
-	MIKEY_QUIRK_EMPTY_MAP_ANY_TYPE = 1 << 1, // no crypto session, and map type 0
-	MIKEY_QUIRK_UID_BASE64 = 1 << 2,         // a hidden identity is base64 (F.2.1)
-	MIKEY_QUIRK_KMS_DEFAULTS = 1 << 3,       // IDRkmsi and IDRkmsr may be missing
-	MIKEY_QUIRK_UNPADDED_W = 1 << 4,         // g^r is hashed without leading zero octets
-	MIKEY_QUIRK_SIGNED_WITHOUT_SIGN_HEADER = 1 << 5, // without S type and length
-	MIKEY_QUIRK_KEY_TYPE_MISMATCH = 1 << 6,    // key type of E.6.11 against the purpose tag
-	MIKEY_QUIRK_STATUS_ZERO_AT_FIRST = 1 << 7, // a key that is not here has status 0
-};
 
 // Octets of the message; NULL if it has none such.
 struct mikey_octets {

@@ -4,6 +4,7 @@
 """The relay opens I_MESSAGEs of a client that knows no code of it, and media flows under keys that no other than the
 two of them ever saw in clear."""
 
+import ctypes
 import itertools
 import json
 import secrets
@@ -18,7 +19,7 @@ import vectors
 from lab import Relay, RpcError, apply
 from test_standard_segy import FAMILIES, LMR, SERVICES, SSRC, opposite
 
-REFUSED, CONFLICT, FALSE_KEY, NOT_FOUND = 6, 2, 4, 1
+REFUSED, CONFLICT, FALSE_KEY, NOT_FOUND, BUSY = 6, 2, 4, 1, 5
 _numbers = itertools.count(1)
 
 
@@ -224,6 +225,33 @@ def test_a_message_that_names_no_kms(domain, without):
     assert departures(domain.relay, domain) == ["kms_defaults"]
     domain.open(domain.alice.message(sakke.new_key("pck"), domain.uri))
     assert departures(domain.relay, domain) == ["kms_defaults"]
+
+
+def test_departures_of_the_configuration(lab):
+    """`mikey.accept` is of KMSs that state none."""
+    with Relay(lab, options='mikey = { accept = [ "srtp_id_map", "kms_defaults" ]; };\n') as relay:
+        domain, other = Domain(relay), sakke.Kms("kms.other.example.org")
+        assert domain.open(domain.alice.message(sakke.new_key("pck"), domain.uri, without=(6, 7)))["installed"]
+        relay.call("kms.install", {"kms": [other.rpc(accept=[])]})
+        shown = {kms["uri"]: kms["accept"] for kms in relay.call("kms.list")["kms"]}
+        assert shown == {domain.kms.uri: ["srtp_id_map", "kms_defaults"], other.uri: []}
+        assert relay.call("kms.install", {"kms": [other.rpc(accept=[])]})["rejected"] == []
+
+
+def test_a_clock_that_has_to_be_right(lab):
+    """`mikey.require_sync`: messages are opened as adjtimex(2) has it, also by a confined process."""
+    timex = ctypes.create_string_buffer(1024)
+    asked = ctypes.CDLL(None).adjtimex(timex)
+    unsynchronised = asked < 0 or int.from_bytes(timex.raw[40:44], "little") & 0x40
+    with Relay(lab, options="mikey = { require_sync = true; };\n") as relay:
+        domain = Domain(relay)
+        message = domain.alice.message(sakke.new_key("pck"), domain.uri)
+        if not unsynchronised:
+            assert domain.open(message)["installed"]
+            return
+        with pytest.raises(RpcError) as caught:
+            domain.open(message)
+        assert caught.value.code == BUSY and "not synchronised" in str(caught.value)
 
 
 def test_a_receiver_of_two_kmss_needs_one_named(domain):

@@ -664,6 +664,18 @@ static void mistakes_of_the_rest(void **state)
 			"3: mikey.threads: is 0; accepted: an integer from 1 to 64\n"
 			"3: mikey.max_age.other: is 0; accepted: an integer from 1 to 31622400\n"
 			"3: mikey.ahead: is 3601; accepted: an integer from 0 to 3600\n"},
+		{PORTS CONTROL
+			"mikey = { accept = [\"unpadded_w\", \"padded_w\"]; require_sync = 1; };\n",
+			"3: mikey.accept[1]: is \"padded_w\"; accepted: srtp_id_map, "
+			"empty_map_any_type, uid_base64, kms_defaults, unpadded_w, "
+			"signature_without_sign_header, key_type_mismatch, "
+			"status_zero_at_first\n"
+			"3: mikey.require_sync: is an integer; accepted: true or false\n"},
+		{PORTS CONTROL "mikey = { accept = \"unpadded_w\"; };\n",
+			"3: mikey.accept: is a string; accepted: an array of srtp_id_map, "
+			"empty_map_any_type, uid_base64, kms_defaults, unpadded_w, "
+			"signature_without_sign_header, key_type_mismatch, "
+			"status_zero_at_first\n"},
 		{PORTS CONTROL "limits = { ports = [1]; };\n",
 			"3: limits.ports: has 1 elements; accepted: an array of the first and the "
 			"last UDP port\n"},

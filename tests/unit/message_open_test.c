@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +41,16 @@ time_t __wrap_time(time_t *out)
 	if (out)
 		*out = now;
 	return now;
+}
+
+static int clock_status; // what adjtimex(2) says
+
+int __wrap_adjtimex(struct timex *timex);
+
+int __wrap_adjtimex(struct timex *timex)
+{
+	timex->status = clock_status;
+	return TIME_OK;
 }
 
 // --- requests
@@ -521,6 +532,29 @@ static void a_look_changes_nothing(void **state)
 	receiver_end();
 }
 
+static json_int_t code_of(json_t *answer)
+{
+	json_t *error = json_object_get(answer, "error");
+	json_int_t code = json_integer_value(json_object_get(error, "code"));
+	json_decref(answer);
+	return code;
+}
+
+// Without somebody who keeps the clock right messages wait, if that is asked for.
+static void a_clock_may_have_to_be_right(void **state)
+{
+	(void)state;
+	receiver_begin();
+	clock_status = STA_UNSYNC;
+	app.mikey.require_sync = true;
+	assert_int_equal(code_of(section_open(sample_section())), RPC_BUSY);
+	assert_int_equal(map_count(app.opened.by_digest), 0);
+	clock_status = STA_PLL;
+	assert_int_equal(code_of(section_open(sample_section())), RPC_OK);
+	app.mikey.require_sync = false;
+	receiver_end();
+}
+
 // --- what is left behind
 
 // Where octets are in the memory of this process, beside where the caller has them; NULL: nowhere.
@@ -774,6 +808,7 @@ int main(void)
 		cmocka_unit_test(entries_are_forgotten_when_they_are_due),
 		cmocka_unit_test(a_revoked_key_stays_revoked),
 		cmocka_unit_test(a_look_changes_nothing),
+		cmocka_unit_test(a_clock_may_have_to_be_right),
 		cmocka_unit_test(nothing_is_left_of_a_key),
 		cmocka_unit_test(a_message_is_opened_once_at_a_time),
 		cmocka_unit_test(an_identity_goes_while_it_is_used),
