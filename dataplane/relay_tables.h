@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,4 +59,6 @@ struct relay {
 	struct stream_table streams;
 	struct leg_table legs;
 	struct neighbour_table neighbours;
+	// Frames of each port that are in punt. Workers: add, control: subtracts
+	alignas(64) _Atomic uint32_t punted[PORT_MAX];
 };

@@ -29,13 +29,9 @@ struct frame {
 	uint64_t source[2], destination[2]; // words of struct endpoint
 };
 
-// Of the ring of frames for the control thread. Without ARP and ND nothing can be sent, without
+// Quarters of a port's part of the ring of frames for the control thread. Without ARP and ND nothing can be sent, without
 // answers to queries nothing is received from groups; echo requests must not shut out either.
-enum {
-	PUNT_URGENT = PUNT_SIZE,
-	PUNT_QUERY = PUNT_SIZE / 4 * 3,
-	PUNT_ECHO = PUNT_SIZE / 2,
-};
+enum { PUNT_ECHO = 2, PUNT_QUERY = 3, PUNT_URGENT = 4 };
 
 enum { ARP_NO_PROTOCOL = 255 }; // reserved as a protocol of IP (RFC 5237)
 
@@ -261,7 +257,7 @@ static bool frame_is_to_all(const struct frame *f)
 	       endpoint_same_addr(&destination, &all_nodes);
 }
 
-// Whether the control thread is to have a frame that is not UDP, and how far it may fill the ring to it.
+// Whether the control thread is to have a frame that is not UDP, and how many quarters of the port's part such frames may fill.
 static enum drop_reason frame_find_punt(
 	const struct relay *relay, const struct port *port, const struct frame *f, unsigned *punt)
 {
@@ -284,9 +280,20 @@ static enum drop_reason frame_find_punt(
 	return frame_is_to_all(f) || frame_address(relay, port, f) ? DROP_NONE : DROP_NOT_LOCAL;
 }
 
+// Each port has an equal part of the ring: what floods one is nothing to the others.
+static bool punt_has_room(struct relay *relay, unsigned port, unsigned quarters)
+{
+	uint32_t part = (PUNT_SIZE - 1) / relay->n_ports;
+	uint32_t n = atomic_fetch_add_explicit(&relay->punted[port], 1, memory_order_relaxed);
+	if (n < part * quarters / PUNT_URGENT)
+		return true;
+	atomic_fetch_sub_explicit(&relay->punted[port], 1, memory_order_relaxed);
+	return false;
+}
+
 // Gives a frame that is not UDP to the control thread: DROP_NONE if that has it. There are few, so it is parsed anew.
 static NOINLINE enum drop_reason frame_punt(
-	const struct relay *relay, const struct port *port, struct rte_mbuf *mbuf)
+	struct relay *relay, const struct port *port, struct rte_mbuf *mbuf)
 {
 	struct frame frame;
 	unsigned punt;
@@ -295,8 +302,9 @@ static NOINLINE enum drop_reason frame_punt(
 		reason = frame_find_punt(relay, port, &frame, &punt);
 	if (reason != DROP_NONE)
 		return reason;
-	if (rte_ring_count(relay->punt) > punt || rte_ring_enqueue(relay->punt, mbuf) != 0)
+	if (!punt_has_room(relay, (unsigned)(port - relay->ports), punt))
 		return DROP_PUNT_FULL;
+	rte_ring_enqueue(relay->punt, mbuf); // it has room for all parts
 	return DROP_NONE;
 }
 
@@ -317,7 +325,7 @@ static inline bool frame_was_held(const struct burst_origin *origin, const struc
 uint16_t stage_parse(struct worker *worker, const struct burst_origin *origin,
 	struct rte_mbuf *mbufs[], uint16_t n, struct packet *packets[])
 {
-	const struct relay *relay = worker->relay;
+	struct relay *relay = worker->relay;
 	for (uint16_t i = 0; i < n; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
 	struct packet **out = packets, *p = worker->packets;

@@ -21,7 +21,7 @@ ALICE = "sip:alice@mcptt.example.org"
 GATEWAY = "sip:gateway@lmr.example.org"
 SSRC = 0x11223344
 STREAMS = 600  # limits.streams, above the pool of fresh SSRCs
-PUNT_ROOM = 511  # packets that wait for the control thread at most
+PUNT_ROOM = 255  # packets of one of two ports that wait for the control thread at most
 HOLD_ROOM = 512  # packets that wait on account of one leg
 HOLD_CONTEXTS = 4  # key contexts that one leg waits for
 
