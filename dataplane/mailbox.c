@@ -48,6 +48,9 @@ bool worker_mail_take(struct mailbox *mailbox, struct worker_mail *mail)
 
 bool control_mail_put(struct mailbox *mailbox, const struct control_mail *mail)
 {
+	if (mail->type != MAIL_DERIVE &&
+		rte_ring_free_count(mailbox->to_control) <= MAILBOX_ANSWERS)
+		return false;
 	return rte_ring_enqueue_elem(mailbox->to_control, (void *)(uintptr_t)mail, sizeof(*mail)) ==
 	       0;
 }

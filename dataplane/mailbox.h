@@ -58,7 +58,7 @@ struct control_mail {
 
 enum {
 	MAILBOX_SIZE = 4096,   // messages
-	MAILBOX_ANSWERS = 256, // of them, room that only answers to held packets may take
+	MAILBOX_ANSWERS = 256, // of them, each way, that are kept for what held packets wait for
 	PUNT_SIZE = 512,       // packets for the control thread
 	HANDOFF_SIZE = 4096,   // packets for another worker
 	SSRC_POOL_SIZE = 256,  // fresh SSRCs of a worker
