@@ -213,7 +213,7 @@ static enum drop_reason ctx_derive_gmk(struct keystore *store, struct key_slot *
 	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
 	if (ctx == KEY_NONE) {
 		// Forged GUK-IDs must not use up the contexts of others, nor those of strangers the room of clients.
-		if (store->n_provisional > table->size / (stranger ? 8 : 4))
+		if (store->n_provisional >= table->size / (stranger ? 8 : 4))
 			return DROP_DERIVE_LIMIT;
 		ctx = ctx_make(store, slot, &name, user);
 		if (ctx == KEY_NONE)
