@@ -4,6 +4,7 @@
 // KMSs, identities and messages through the methods of the control API: every section of the corpus
 // comes out as it says, and what is refused changes nothing.
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 
+#include "base/hex.h"
 #include "base/secmem.h"
 #include "control/app.h"
 #include "key/key_domain.h"
@@ -501,6 +503,27 @@ static void entries_are_forgotten_when_they_are_due(void **state)
 	receiver_end();
 }
 
+// A disk that is full: no key of a message that could be opened again after a restart.
+static void what_cannot_be_remembered_is_refused(void **state)
+{
+	(void)state;
+	receiver_begin();
+	const int good = app.opened.fd;
+	app.opened.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	assert_true(app.opened.fd >= 0);
+	json_t *answer = section_open(sample_section());
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(answer, "error"), "code")),
+		RPC_BUSY);
+	json_decref(answer);
+	close(app.opened.fd);
+	app.opened.fd = good;
+	assert_int_equal(app.keys.n_roots, 0);
+	assert_int_equal(map_count(app.opened.by_digest), 0);
+	expect_reason(section_open(sample_section()), "none");
+	receiver_end();
+}
+
 // A key that a message revoked does not come back by an older message.
 static void a_revoked_key_stays_revoked(void **state)
 {
@@ -596,6 +619,22 @@ static void nothing_is_left_of_a_key(void **state)
 	assert_non_null(memory_find(ssv, sizeof(ssv)));
 	receiver_end();
 	assert_null(memory_find(ssv, sizeof(ssv)));
+}
+
+// Of the RSK of a key set a table is kept.
+static void the_rsk_itself_is_wiped(void **state)
+{
+	(void)state;
+	static uint8_t rsk[SAKKE_POINT_LEN], *const x = rsk + 1;
+	enum { X_LEN = (SAKKE_POINT_LEN - 1) / 2 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip();
+#endif
+	kms_install_all("");
+	identity_install_all("tarek");
+	assert_true(hex_decode(text_of("id", "tarek", "1544_rsk"), rsk, sizeof(rsk)));
+	assert_null(memory_find(x, X_LEN));
+	identity_remove_all("tarek");
 }
 
 // --- several at once
@@ -806,10 +845,12 @@ int main(void)
 		cmocka_unit_test(what_was_opened_is_known_after_a_restart),
 		cmocka_unit_test(half_an_entry_is_none),
 		cmocka_unit_test(entries_are_forgotten_when_they_are_due),
+		cmocka_unit_test(what_cannot_be_remembered_is_refused),
 		cmocka_unit_test(a_revoked_key_stays_revoked),
 		cmocka_unit_test(a_look_changes_nothing),
 		cmocka_unit_test(a_clock_may_have_to_be_right),
 		cmocka_unit_test(nothing_is_left_of_a_key),
+		cmocka_unit_test(the_rsk_itself_is_wiped),
 		cmocka_unit_test(a_message_is_opened_once_at_a_time),
 		cmocka_unit_test(an_identity_goes_while_it_is_used),
 		cmocka_unit_test(false_kmss_are_refused),
