@@ -5,7 +5,7 @@
 
 #include "server/reader.h"
 
-static json_t *rejected_show(size_t index, const struct rpc_error *error)
+json_t *rejected_show(size_t index, const struct rpc_error *error)
 {
 	return json_pack("{s:I,s:i,s:s,s:o}", "index", (json_int_t)index, "code", error->code,
 		"message", error->message, "data", rpc_error_data(error));

@@ -14,6 +14,9 @@ struct api;
 typedef bool install_element(const struct api *api, const json_t *value, const char *path,
 	bool replace, struct rpc_slice *slice, struct rpc_error *error);
 
+// What "rejected" says of an element.
+json_t *rejected_show(size_t index, const struct rpc_error *error);
+
 // Reads params, the array of that name and "replace", and installs its elements. The result, how many were "installed"
 // and which were "rejected"; NULL if there is another slice, or with *error set.
 json_t *install_list(const struct api *api, const json_t *params, const char *name,

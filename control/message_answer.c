@@ -7,6 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/clock_sync.h"
+
+// A clock that says less was never set (1 January 2026).
+#define CLOCK_MIN UINT64_C(1767225600)
+
 static json_t *text_of(const struct mikey_octets *octets)
 {
 	return json_stringn((const char *)octets->octets, octets->len);
@@ -89,9 +94,14 @@ json_t *message_answer(const struct mikey_opening *o, const struct mikey_opened 
 
 void message_refuse(const struct mikey_fault *fault, struct rpc_error *error)
 {
+	message_refuse_at("params.message", fault, error);
+}
+
+void message_refuse_at(const char *path, const struct mikey_fault *fault, struct rpc_error *error)
+{
 	bool says = strstr(fault->text, "accepted: ") != NULL;
 	const char *more = says ? "" : "; accepted: another message";
-	rpc_fail(error, RPC_MESSAGE_REFUSED, "params.message", "%s%s", fault->text, more);
+	rpc_fail(error, RPC_MESSAGE_REFUSED, path, "%s%s", fault->text, more);
 	error->reason = mikey_reason_slug(fault->reason);
 	error->octet = fault->octet;
 }
@@ -105,4 +115,15 @@ void message_refuse_as(struct rpc_error *error, const char *reason, const char *
 	va_end(args);
 	rpc_fail(error, RPC_MESSAGE_REFUSED, "params.message", "%s", text);
 	error->reason = reason;
+}
+
+bool message_clock_ok(const struct config_mikey *mikey, uint64_t now, const char *path,
+	struct rpc_error *error)
+{
+	if (now < CLOCK_MIN)
+		rpc_fail(error, RPC_BUSY, path,
+			"cannot be dated: the clock of this relay says %llu; accepted: later, when "
+			"it is set",
+			(unsigned long long)now);
+	return error->code == RPC_OK && (!mikey->require_sync || clock_sync_ok(path, error));
 }

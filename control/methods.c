@@ -6,6 +6,7 @@
 #include "control/methods_identity.h"
 #include "control/methods_key.h"
 #include "control/methods_kms.h"
+#include "control/methods_make.h"
 #include "control/methods_message.h"
 #include "control/methods_relay.h"
 #include "control/methods_rpc.h"
@@ -34,6 +35,7 @@ const struct rpc_method control_methods[] = {
 	{"identity.list", .call_in_slices = identity_list, .reads = true},
 	{"identity.remove", .call_in_slices = identity_remove_method},
 	{"message.open", .call_in_slices = message_open_method},
+	{"message.make", .call_in_slices = message_make_method},
 	{"rpc.discover", rpc_discover},
 	{NULL, NULL},
 };

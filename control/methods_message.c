@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/secmem.h"
 #include "control/api.h"
-#include "control/clock_sync.h"
 #include "control/message_answer.h"
 #include "control/waiting.h"
 #include "crypto/stack_wipe.h"
@@ -22,9 +21,6 @@
 #include "key/key_slot.h"
 #include "server/reader.h"
 #include "session/session_store.h"
-
-// A clock that says less was never set (1 January 2026).
-#define CLOCK_MIN UINT64_C(1767225600)
 
 enum { BASE64_MAX = (MIKEY_MESSAGE_MAX + 2) / 3 * 4 }; // characters of a message
 
@@ -134,16 +130,6 @@ static uint64_t age_read(struct reader *r, uint64_t limit)
 	return age;
 }
 
-static bool clock_check(uint64_t now, struct rpc_error *error)
-{
-	if (now < CLOCK_MIN)
-		rpc_fail(error, RPC_BUSY, "params.message",
-			"cannot be dated: the clock of this relay says %llu; accepted: later, when "
-			"it is set",
-			(unsigned long long)now);
-	return error->code == RPC_OK;
-}
-
 static const struct mikey_kms *kms_lookup(void *arg, const struct mikey_octets *uri)
 {
 	const struct api *api = arg;
@@ -233,8 +219,7 @@ static bool message_begin(struct message_open *m, struct mikey_request *request,
 	m->now = request->now = (uint64_t)time(NULL);
 	request->octets = m->octets;
 	request->ahead = api->mikey->ahead;
-	if (!clock_check(m->now, error) ||
-		(api->mikey->require_sync && !clock_sync_ok("params.message", error)))
+	if (!message_clock_ok(api->mikey, m->now, "params.message", error))
 		return false;
 	if (!mikey_open_begin(request, &directory, &m->opening, &m->fault)) {
 		message_refuse(&m->fault, error);

@@ -306,8 +306,8 @@ json_t *identity_show(const struct identity *identity)
 	json_t *periods = json_array();
 	for (size_t i = 0; i < identity->local.n_sets; i++)
 		json_array_append_new(periods, period_show(kms, identity->sets[i]->period_no));
-	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:I}", "uri", identity->uri, "kms",
+	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:I,s:I}", "uri", identity->uri, "kms",
 		(const char *)kms->uri.octets, "role", mikey_role_names[identity->local.role],
 		"domain", identity->domain, "periods", periods, "opened",
-		(json_int_t)identity->opened);
+		(json_int_t)identity->opened, "made", (json_int_t)identity->made);
 }

@@ -18,6 +18,30 @@ static bool list_has(const struct mikey_octets *list, size_t n, const struct mik
 	return false;
 }
 
+bool mikey_kms_usable(const struct mikey_kms *kms, uint64_t time, const char *what, size_t octet,
+	struct mikey_fault *fault)
+{
+	if (kms->revoked)
+		return mikey_fail(fault, MIKEY_KMS_REVOKED, octet, "%s is %.*s, which is revoked",
+			what, (int)kms->uri.len, (const char *)kms->uri.octets);
+	if (time < kms->valid_from || (kms->valid_to != 0 && time >= kms->valid_to))
+		return mikey_fail(fault, MIKEY_KMS_NOT_VALID, octet,
+			"%s is %.*s, which is not valid at the time of the message", what,
+			(int)kms->uri.len, (const char *)kms->uri.octets);
+	return true;
+}
+
+// A URI in both lists gets a CSK as MDSI and a GMK as GMS.
+enum mikey_role mikey_role_of(
+	const struct mikey_kms *kms, const struct mikey_octets *uri, enum mikey_type type)
+{
+	const bool gms = list_has(kms->gms, kms->n_gms, uri);
+	const bool mdsi = list_has(kms->mdsi, kms->n_mdsi, uri);
+	if (mdsi && (type == MIKEY_CSK || !gms))
+		return MIKEY_ROLE_MDSI;
+	return gms ? MIKEY_ROLE_GMS : MIKEY_ROLE_USER;
+}
+
 static bool fail(const struct mikey_delivery *d, struct mikey_fault *fault, const char *accepted)
 {
 	return mikey_fail(fault, MIKEY_NOT_AUTHORIZED, 0,

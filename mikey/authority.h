@@ -9,6 +9,14 @@
 // Octet by octet, as URIs are hashed.
 bool mikey_octets_equal(const struct mikey_octets *a, const struct mikey_octets *b);
 
+// Whether a KMS is neither revoked nor out of its time. False with *fault filled in: what names it, octet is where.
+bool mikey_kms_usable(const struct mikey_kms *kms, uint64_t time, const char *what, size_t octet,
+	struct mikey_fault *fault);
+
+// What somebody under a KMS is to a message of this type.
+enum mikey_role mikey_role_of(
+	const struct mikey_kms *kms, const struct mikey_octets *uri, enum mikey_type type);
+
 // A key on its way: who sends it to whom.
 struct mikey_delivery {
 	enum mikey_type type;

@@ -12,15 +12,35 @@
 
 // --- payloads (RFC 3830 6, RFC 6043 6.6, RFC 6509 4.2). Each writes its type where the one before it left room
 
-static void write_header(struct mikey_writer *w, uint32_t csb_id)
+// One of a GENERIC-ID map (RFC 6043 6.1.1): under policy 0, without session data.
+static void write_session(
+	struct mikey_writer *w, unsigned cs_id, const struct mikey_letter *l, uint32_t csb_id)
+{
+	mikey_write_number(w, cs_id, 1);
+	mikey_write_number(w, 0, 1); // SRTP
+	mikey_write_number(w, 1, 1); // policies
+	mikey_write_number(w, 0, 1);
+	mikey_write_number(w, 0, 2);
+	mikey_write_number(w, l->mki_len, 1);
+	if (l->mki_len >= 4)
+		mikey_write_number(w, l->key_id, 4);
+	if (l->mki_len == 8)
+		mikey_write_number(w, csb_id, 4);
+}
+
+static void write_header(struct mikey_writer *w, const struct mikey_letter *l, uint32_t csb_id)
 {
 	static const uint8_t head[] = {1, 26}; // version, data type
+	const unsigned cs_ids = mikey_cs_ids(l->type, l->services);
 	mikey_write(w, head, sizeof(head));
 	mikey_write_next(w);
 	mikey_write_number(w, 1, 1); // V = 0, PRF = HMAC-SHA-256
 	mikey_write_number(w, csb_id, 4);
-	mikey_write_number(w, 0, 1); // crypto sessions
-	mikey_write_number(w, MIKEY_MAP_EMPTY, 1);
+	mikey_write_number(w, (unsigned)__builtin_popcount(cs_ids), 1);
+	mikey_write_number(w, cs_ids ? MIKEY_MAP_GENERIC_ID : MIKEY_MAP_EMPTY, 1);
+	for (unsigned i = 0; i < MIKEY_CS_IDS; i++)
+		if (cs_ids >> i & 1)
+			write_session(w, i, l, csb_id);
 }
 
 static void write_t(struct mikey_writer *w, uint64_t time)
@@ -97,7 +117,8 @@ static bool write_parameters(struct mikey_writer *w, const struct mikey_letter *
 	struct mcdata_header header = {.time = l->time,
 		.dppk_id = csb_id,
 		.message_type = TYPE,
-		.algorithm = MCDATA_DP_AES_128_GCM};
+		.algorithm = MCDATA_DP_AES_128_GCM,
+		.signalling_algorithm = l->signalling_algorithm};
 	size_t protected_len = mcdata_protected_len(&header, len);
 	mikey_write_payload(w, MIKEY_EXTENSION);
 	mikey_write_number(w, MIKEY_EXTENSION_KEY_PARAMETERS, 1);
@@ -141,14 +162,14 @@ static bool csb_id_find(const struct mikey_letter *l, uint32_t *csb_id)
 static bool write_body(
 	struct mikey_writer *w, const struct mikey_letter *l, uint32_t csb_id, bool *short_w)
 {
-	write_header(w, csb_id);
+	write_header(w, l, csb_id);
 	write_t(w, l->time);
 	write_rand(w, l->rand, l->rand_len);
 	write_party(w, &l->initiator, 1);
 	write_party(w, &l->receiver, 2);
 	write_idr(w, 6, l->initiator.kms_uri.octets, l->initiator.kms_uri.len);
 	write_idr(w, 7, l->receiver.kms_uri.octets, l->receiver.kms_uri.len);
-	if (!mikey_profile_is_default(&l->profile, l->type))
+	if (l->services || !mikey_profile_is_default(&l->profile, l->type))
 		write_sp(w, &l->profile);
 	mikey_write_payload(w, MIKEY_SAKKE);
 	return write_sed(w, l->receiver_kms, l->receiver.uid, l->ssv, short_w) &&

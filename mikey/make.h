@@ -33,10 +33,14 @@ struct mikey_letter {
 	size_t rand_len;     // MIKEY_RAND_MIN to MIKEY_RAND_MAX
 	uint64_t time;       // seconds since 1970-01-01T00:00:00Z
 	struct mikey_named initiator, receiver;
-	const struct sakke_kms *receiver_kms;          // for whom the key is encapsulated
-	const struct sakke_kms *initiator_kms;         // SAKKE-to-self (E.5); NULL: none
-	struct mikey_profile profile;                  // the default of the type is not written
+	const struct sakke_kms *receiver_kms;  // for whom the key is encapsulated
+	const struct sakke_kms *initiator_kms; // SAKKE-to-self (E.5); NULL: none
+	// Of enum mikey_service: whose crypto sessions are named, with the MKI of their packets as SPI. 0: none is.
+	unsigned services;
+	uint8_t mki_len;              // octets: 0, 4, or of a GMK 8
+	struct mikey_profile profile; // the default of the type is written for crypto sessions only
 	const struct mikey_key_parameters *parameters; // NULL: none
+	uint8_t signalling_algorithm; // with parameters: of enum mcdata_algorithm, or MCDATA_NO_ALGORITHM (5.8.1)
 };
 
 // Writes the message of *len octets into out[room]; MIKEY_MESSAGE_MAX is always enough. *csb_id: of

@@ -155,15 +155,8 @@ static bool kms_find(const struct mikey_directory *directory, const struct mikey
 		return mikey_fail(fault, MIKEY_UNKNOWN_KMS, octet,
 			"%s is %.*s, of which no certificate is installed", mikey_party_name(party),
 			TEXT(uri));
-	if (kms->revoked)
-		return mikey_fail(fault, MIKEY_KMS_REVOKED, octet, "%s is %.*s, which is revoked",
-			mikey_party_name(party), TEXT(uri));
-	if (o->time < kms->valid_from || (kms->valid_to != 0 && o->time >= kms->valid_to))
-		return mikey_fail(fault, MIKEY_KMS_NOT_VALID, octet,
-			"%s is %.*s, which is not valid at the time of the message",
-			mikey_party_name(party), TEXT(uri));
 	*out = kms;
-	return true;
+	return mikey_kms_usable(kms, o->time, mikey_party_name(party), octet, fault);
 }
 
 // The number of the key period that the message was made in, by a KMS.

@@ -224,18 +224,20 @@ static bool policy_read(const struct mikey_message *message, const struct mikey_
 
 // --- crypto sessions
 
-// The CS-IDs of E.1.3, a bit each; SPK, MKFC and MSCCK have none assigned and use MuSiK's.
-static unsigned cs_ids(enum mikey_type type)
+// SPK, MKFC and MSCCK have none assigned and use MuSiK's.
+unsigned mikey_cs_ids(enum mikey_type type, unsigned services)
 {
+	const unsigned mcptt = services & MIKEY_MCPTT ? ~0U : 0;
+	const unsigned mcvideo = services & MIKEY_MCVIDEO ? ~0U : 0;
 	switch (type) {
 	case MIKEY_PCK:
-		return 1U << 0 | 1U << 1 | 1U << 2 | 1U << 3;
+		return (mcptt & (1U << 0 | 1U << 1)) | (mcvideo & (1U << 2 | 1U << 3));
 	case MIKEY_GMK:
-		return 1U << 4 | 1U << 5;
+		return (mcptt & 1U << 4) | (mcvideo & 1U << 5);
 	case MIKEY_CSK:
-		return 1U << 6 | 1U << 8;
+		return (mcptt & 1U << 6) | (mcvideo & 1U << 8);
 	default:
-		return 1U << 7 | 1U << 9;
+		return (mcptt & 1U << 7) | (mcvideo & 1U << 9);
 	}
 }
 
@@ -257,7 +259,8 @@ static bool session_ok(const struct mikey_message *message, unsigned at, enum mi
 			return mikey_fail(
 				fault, MIKEY_CS_MAP, map_at, "CS-ID %u stands twice", cs->id);
 	if (message->map_type == MIKEY_MAP_GENERIC_ID &&
-		(cs->id > 9 || (cs_ids(type) >> cs->id & 1) == 0))
+		(cs->id >= MIKEY_CS_IDS ||
+			(mikey_cs_ids(type, MIKEY_MCPTT | MIKEY_MCVIDEO) >> cs->id & 1) == 0))
 		return mikey_fail(fault, MIKEY_CS_MAP, map_at,
 			"CS-ID %u has no place with a %s; accepted: those of TS 33.180 table "
 			"E.1.3-1",

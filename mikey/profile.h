@@ -23,6 +23,14 @@ enum mikey_type {
 // "gmk", "pck", "csk", "mkfc", "mscck" or "musik".
 const char *mikey_type_name(enum mikey_type type);
 
+// Services that crypto sessions are of.
+enum mikey_service { MIKEY_MCPTT = 1 << 0, MIKEY_MCVIDEO = 1 << 1 };
+
+enum { MIKEY_CS_IDS = 10 }; // 0 to 9
+
+// The CS-IDs of a key of this type for these services (of enum mikey_service), a bit each (E.1.3).
+unsigned mikey_cs_ids(enum mikey_type type, unsigned services);
+
 // What the CSB-ID is of.
 bool mikey_message_type(
 	const struct mikey_message *message, enum mikey_type *type, struct mikey_fault *fault);

@@ -4,7 +4,7 @@
 """A KMS and a client of MIKEY-SAKKE, written from the standards without a line of the relay's code.
 
 RFC 6507 (ECCSI), RFC 6508 with parameter set 1 of RFC 6509 (SAKKE), RFC 6509 and TS 33.180 Annex E (I_MESSAGEs),
-TS 33.180 F.2.1 (UIDs) and F.1.3 (GUK-IDs). Plain integers: slow, and nothing for secrets that matter.
+TS 33.180 F.2.1 (UIDs), F.1.3 (GUK-IDs), E.6 and F.1.5 (key parameters). Plain integers: slow, and nothing for secrets that matter.
 """
 
 import base64
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import mcdata
 import mcx
 import vectors
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NTP_UNIX = 2208988800
 PERIOD = 2592000  # seconds
@@ -59,6 +60,10 @@ class Curve:
                 result = self.add(result, point)
         return result
 
+    def read(self, octets):
+        assert octets[0] == 4 and len(octets) == 1 + 2 * self.octets
+        return int.from_bytes(octets[1:1 + self.octets], "big"), int.from_bytes(octets[1 + self.octets:], "big")
+
     def write(self, point):
         return b"\x04" + b"".join(coordinate.to_bytes(self.octets, "big") for coordinate in point)
 
@@ -98,6 +103,52 @@ def encapsulate(z_point, uid, ssv):
     return SAKKE.write(point) + (int.from_bytes(ssv, "big") ^ mask).to_bytes(16, "big")
 
 
+def times(one, other):
+    """In F_p^2, whose elements are x1 + i x2."""
+    (a, b), (c, d) = one, other
+    return (a * c - b * d) % P, (a * d + b * c) % P
+
+
+def pairing(one, other):
+    """<one, other> of RFC 6508 3.2, as its element of F_p."""
+    x, y = other
+    v, c = (1, 0), one
+
+    def line(slope):
+        return (slope * (x + c[0]) - c[1]) % P, y
+    for bit in bin(Q - 1)[3:]:
+        v = times(times(v, v), line(3 * (c[0] * c[0] - 1) * pow(2 * c[1], -1, P)))
+        c = SAKKE.add(c, c)
+        if bit == "1":
+            v = times(v, line((c[1] - one[1]) * pow(c[0] - one[0], -1, P)))
+            c = SAKKE.add(c, one)
+    result = (1, 0)
+    for bit in bin((P + 1) // Q)[2:]:
+        result = times(result, result)
+        if bit == "1":
+            result = times(result, v)
+    return result[1] * pow(result[0], -1, P) % P
+
+
+def decapsulate(z_point, uid, rsk, sed):
+    """RFC 6508 6.2.2: the key, once TEST was R."""
+    r_point = SAKKE.read(sed[:257])
+    mask = hash_to_range(pairing(r_point, SAKKE.read(rsk)).to_bytes(128, "big"), 1 << 128)
+    ssv = (int.from_bytes(sed[257:], "big") ^ mask).to_bytes(16, "big")
+    assert encapsulate(z_point, uid, ssv) == sed
+    return ssv
+
+
+def verify(kpak, uid, signed, signature):
+    """RFC 6507 5.2.2."""
+    r, s, pvt = signature[:32], int.from_bytes(signature[32:64], "big"), signature[64:]
+    hs = sha(P256.write(G) + kpak + uid + pvt)
+    he = int.from_bytes(sha(hs + r + signed), "big")
+    y = P256.add(P256.multiply(int.from_bytes(hs, "big"), P256.read(pvt)), P256.read(kpak))
+    inner = P256.add(P256.multiply(he % P256.q, G), P256.multiply(int.from_bytes(r, "big"), y))
+    return P256.multiply(s, inner)[0] % P256.q == int.from_bytes(r, "big") % P256.q
+
+
 def uid_of(uri, kms_uri, period, offset, period_no):
     def number(n):
         return n.to_bytes(max(1, (n.bit_length() + 7) // 8), "big")
@@ -122,6 +173,9 @@ class KeySet:
         """The Identity of the control API."""
         return {"uri": self.uri, "kms": self.kms.uri, "period_no": self.period_no, "uid": self.uid.hex(),
                 "rsk": self.rsk.hex(), "ssk": f"{self.ssk:064x}", "pvt": self.pvt.hex()} | members
+
+    def decapsulate(self, sed):
+        return decapsulate(self.kms.z_point, self.uid, self.rsk, sed)
 
     def sign(self, message):
         """RFC 6507 5.2.1."""
@@ -203,6 +257,101 @@ class Client:
             message += bytes([following]) + rest
         message += struct.pack(">H", 2 << 12 | 129)
         return message + self.kms.give(self.uri, at).sign(message)
+
+
+@dataclass
+class Message:
+    """An I_MESSAGE that its receiver has opened."""
+    key: mcx.RootKey
+    csb_id: int
+    sessions: dict  # {CS-ID: SPI}
+    policy: bytes  # parameters of its SP; None: there is none
+    parties: dict  # {role of an IDR: octets}
+    time: int
+    parameters: "Parameters"
+    to_self: bytes  # SED; None: there is none
+
+
+@dataclass
+class Parameters:
+    """Of a key, E.6."""
+    key_type: int
+    status: int
+    activation: int
+    expiry: int
+    text: str
+    groups: list
+    signalling_algorithm: int = 0
+
+
+def parameters_of(protected, ssv, kind):
+    """8.5.4 under the key that the message brings, AES-128: with an octet for a signalling algorithm or without."""
+    for signalling in (0, 1):
+        at = 12 + signalling
+        iv, dppk_id = protected[at:at + 16], protected[at + 16:at + 20]
+        (length,) = struct.unpack_from(">H", protected, at + 21)
+        if at + 23 + length == len(protected):
+            break
+    assert protected[0] & 0x40 and protected[11] == 1
+    dpck = mcx.mcx_kdf(ssv, 0x53, dppk_id)[16:]
+    plain = AESGCM(dpck).decrypt(iv, protected[at + 23:], protected[:at + 20])
+    status, text_len = int.from_bytes(plain[1:5], "big"), int.from_bytes(plain[15:17], "big")
+    found = Parameters(plain[0], status, int.from_bytes(plain[5:10], "big"), int.from_bytes(plain[10:15], "big"),
+                       plain[17:17 + text_len].decode(), [], protected[12] if signalling else 0)
+    at = 17 + text_len + 3
+    for _ in range(plain[at - 1] if kind in ("gmk", "musik") else 0):
+        assert plain[at] == 0x7b
+        (length,) = struct.unpack_from(">H", plain, at + 1)
+        found.groups.append(plain[at + 3:at + 3 + length].decode())
+        at += 3 + length
+    return found
+
+
+def sessions_of(octets, n):
+    """A GENERIC-ID map of n crypto sessions without session data: {CS-ID: SPI}, and what is behind it."""
+    found = {}
+    for _ in range(n):
+        cs_id, protocol, policies, _, data_len, spi_len = struct.unpack_from(">BBBBHB", octets)
+        assert (protocol, policies, data_len) == (0, 1, 0)
+        found[cs_id] = octets[7:7 + spi_len]
+        octets = octets[7 + spi_len:]
+    return found, octets
+
+
+def payloads_of(octets, kind):
+    """[(type, octets behind the next payload's type)] of what stands before SIGN."""
+    counted = {5: lambda o: 10, 11: lambda o: 2 + o[1], 14: lambda o: 5 + struct.unpack_from(">H", o, 3)[0],
+               10: lambda o: 5 + struct.unpack_from(">H", o, 3)[0], 26: lambda o: 5 + struct.unpack_from(">H", o, 3)[0],
+               21: lambda o: 4 + struct.unpack_from(">H", o, 2)[0]}
+    found = []
+    while kind != 4:
+        length = counted[kind](octets)
+        found.append((kind, octets[1:length]))
+        kind, octets = octets[0], octets[length:]
+    assert octets[:2] == struct.pack(">H", 2 << 12 | 129) and len(octets) == 2 + 129
+    return found
+
+
+def receive(message, client, sender, sender_kms):
+    """What a client gets of a message for it. Who sent it under which KMS is known from SIP."""
+    octets = base64.b64decode(message, validate=True)
+    assert octets[:2] == b"\x01\x1a" and octets[3] == 1
+    csb_id, n, map_type = struct.unpack_from(">IBB", octets, 4)
+    assert map_type == (2 if n else 1)
+    sessions, rest = sessions_of(octets[10:], n)
+    payloads = payloads_of(rest, octets[2])
+    only = dict(payloads)
+    seconds = struct.unpack_from(">I", only[5], 1)[0] - NTP_UNIX
+    assert abs(seconds - time.time()) < 300
+    assert verify(sender_kms.kpak, sender_kms.uid(sender, seconds), octets[:-129], octets[-129:])
+    ssv = client.kms.give(client.uri, seconds).decapsulate(only[26][4:])
+    kind = {tag: name for name, tag in mcx.PURPOSE_TAGS.items()}[csb_id >> 28]
+    key_id = mcx.guk_id(ssv, csb_id, client.uri) if kind == "gmk" else csb_id
+    extensions = {body[0]: body[3:] for number, body in payloads if number == 21}
+    parties = {body[0]: body[4:] for number, body in payloads if number == 14}
+    return Message(mcx.RootKey(kind, key_id, ssv, only[11][1:]), csb_id, sessions, only[10][4:] if 10 in only else None,
+                   parties, seconds, parameters_of(extensions[7], ssv, kind) if 7 in extensions else None,
+                   extensions[6][5:] if 6 in extensions else None)
 
 
 def text(message):

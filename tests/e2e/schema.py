@@ -48,7 +48,8 @@ def shortened(value):
 def taken(request, response):
     """The request without what its answer rejects: each element that is installed succeeds or fails on its own."""
     rejected = {one["index"] for one in response["result"].get("rejected", [])}
-    name = {"key.install": "keys", "kms.install": "kms", "identity.install": "identities"}.get(request["method"])
+    name = {"key.install": "keys", "kms.install": "kms", "identity.install": "identities",
+            "message.make": "receivers"}.get(request["method"])
     if not name or not rejected:
         return request
     left = [one for n, one in enumerate(request["params"][name]) if n not in rejected]

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+import sakke
 import vectors
 from lab import ROOT, Relay
 
@@ -246,6 +247,34 @@ def be_wrong_about_identities(p):
     p.call("message.open", message="ARoFAQ==", session="none")
 
 
+def be_wrong_about_made_messages(p):
+    own, user, gms = sakke.Kms("made.example.org"), "sip:user@made.example.org", "sip:gms@made.example.org"
+    p.relay.call("kms.install", {"kms": [own.rpc(gms=[gms])]})
+    p.relay.call("identity.install", {"identities": [own.give(uri).rpc() for uri in (user, gms)]})
+    p.relay.call("key.install", {"keys": [{"id": "10000777", "value": "0f" * 32, "rand": "b0" * 16}]})
+
+    def make(receivers=({"uri": "sip:bob@made.example.org"},), **more):
+        p.call("message.make", **{"type": "pck", "key": {"new": True}, "initiator": user, "initiator_kms": own.uri,
+                                  "receivers": list(receivers)} | more)
+    make(key={"id": "10000777", "new": True})
+    make(key={"id": "10000778"})
+    make(key={"id": GMK})
+    make(key={"id": "10000777"})
+    make(initiator="sip:nobody@made.example.org")
+    make(receivers=[])
+    make(signalling_algorithm="dp-aes-128-gcm")
+    make(key_parameters={"groups": ["sip:g"]})
+    make(key_parameters={"text": "x" * 256})
+    make(key_parameters={"status": {"revoked": True}})
+    make(key_parameters={"activation": 4000000000, "expiry": 3000000000})
+    groups = [f"sip:{n:0251d}" for n in range(255)]
+    result = p.relay.call("message.make", {
+        "type": "gmk", "key": {"new": True}, "initiator": gms, "initiator_kms": own.uri,
+        "receivers": [{"uri": user}], "key_parameters": {"groups": groups}})
+    p.keep(result["rejected"][0])
+    p.relay.call("key.revoke", {"keys": [{"id": "10000777"}]})
+
+
 def go_beyond_limits(p):
     p.session(*ways(9))
     p.session(leg("a", RAN), leg("b", RAN))
@@ -274,7 +303,8 @@ def provoked(lab):
         hold(relay, "held", listener("a", f"{RAN}:4000", "239.1.2.3:4000"))
         p = Provoker(relay)
         for provoke in (ask_wrongly, state_wrongly, state_wrong_keys, state_wrong_legs, name_what_is_not_there,
-                        want_what_others_have, use_keys_wrongly, be_wrong_about_kmss, be_wrong_about_identities, go_beyond_limits):
+                        want_what_others_have, use_keys_wrongly, be_wrong_about_kmss, be_wrong_about_identities,
+                        be_wrong_about_made_messages, go_beyond_limits):
             provoke(p)
         yield p.found
 
@@ -294,6 +324,8 @@ RARE = {"out of memory", "the method failed without saying why", "there is no me
         "cannot be dated: the clock of this relay says %llu; accepted: later, when it is set",
         "comes when %d messages are remembered; accepted: later",
         "cannot be remembered: %s; accepted: later, when the state directory can be written",
+        "finds no free key id; accepted: later", "finds no random octets; accepted: later",
+        "has expired; accepted: another key", "was taken away meanwhile; accepted: a key that key.list shows",
         "is for the %dth domain; accepted: %d", "is one KMS too many; accepted: %d",
         "is one key set of the identity too many; accepted: %d", "is one key set too many; accepted: %d"}
 # nothing that a client asks for provokes them

@@ -16,7 +16,7 @@ import mcx
 import process
 import sakke
 import vectors
-from lab import Relay, RpcError, apply
+from lab import Relay, RpcError, apply, wait_for
 from test_standard_segy import FAMILIES, LMR, SERVICES, SSRC, opposite
 
 REFUSED, CONFLICT, FALSE_KEY, NOT_FOUND, BUSY = 6, 2, 4, 1, 5
@@ -336,10 +336,7 @@ def test_who_disconnects_has_its_message_opened(domain, name):
     with domain.relay.connect() as control:
         control.send_line(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "message.open",
                                       "params": {"message": message}}).encode())
-    for _ in range(1000):
-        if domain.installed():
-            break
-    assert domain.installed() == [key.id_text]
+    wait_for(domain.installed, lambda ids: ids == [key.id_text], "its key")
 
 
 def test_false_keys_are_refused(domain):
@@ -361,7 +358,7 @@ def test_lists_say_what_is_there(domain):
     [identity] = domain.relay.call("identity.list", {"kms": domain.kms.uri})["identities"]
     period_no = domain.keys.period_no
     assert identity == {
-        "uri": domain.uri, "kms": domain.kms.uri, "role": "user", "domain": domain.name, "opened": 1,
+        "uri": domain.uri, "kms": domain.kms.uri, "role": "user", "domain": domain.name, "opened": 1, "made": 0,
         "periods": [{"period_no": period_no, "from": period_no * sakke.PERIOD - sakke.NTP_UNIX,
                      "to": (period_no + 1) * sakke.PERIOD - sakke.NTP_UNIX}]}
     [kms] = [kms for kms in domain.relay.call("kms.list")["kms"] if kms["uri"] == domain.kms.uri]

@@ -186,6 +186,46 @@ static void every_profile_arrives(void **state)
 	}
 }
 
+static void crypto_sessions_of_services_arrive(void **state)
+{
+	(void)state;
+	static const struct {
+		enum mikey_type type;
+		const char *from, *to;
+		unsigned n; // of both services
+	} rows[] = {{MIKEY_GMK, "gms", "ulf", 2}, {MIKEY_PCK, "ingrid", "ulf", 4},
+		{MIKEY_CSK, "mdsi", "ulf", 2}, {MIKEY_MUSIK, "mdsi", "ulf", 2}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		for (unsigned services = 1; services < 4; services++) {
+			struct written w;
+			struct mikey_message m;
+			letter_begin(&w, rows[i].type, rows[i].from, rows[i].to);
+			w.letter.services = services;
+			w.letter.mki_len = rows[i].type == MIKEY_GMK ? 8 : 4;
+			expect_arrives(&w, rows[i].from, rows[i].to);
+			assert_true(mikey_decode(w.octets, w.len, 0, &m, &w.fault));
+			assert_int_equal(m.n_cs, services == 3 ? rows[i].n : rows[i].n / 2);
+			assert_int_equal(m.n_policies, 1);
+			for (unsigned c = 0; c < m.n_cs; c++)
+				assert_int_equal(m.cs[c].spi.len, w.letter.mki_len);
+		}
+}
+
+// Its length tells that it is there.
+static void signalling_algorithm_is_written(void **state)
+{
+	(void)state;
+	struct mikey_key_parameters p = {.status = MIKEY_STATUS_NOT_REVOKED};
+	struct written w;
+	letter_begin(&w, MIKEY_CSK, "mdsi", "ulf");
+	w.letter.parameters = &p;
+	expect_arrives(&w, "mdsi", "ulf");
+	size_t len = w.len;
+	w.letter.signalling_algorithm = 2;
+	expect_arrives(&w, "mdsi", "ulf");
+	assert_int_equal(w.len, len + 1);
+}
+
 // To himself the sender reads the key under his own identity (E.5).
 static void key_is_there_for_the_sender(void **state)
 {
@@ -310,6 +350,8 @@ int main(void)
 		cmocka_unit_test(every_type_arrives),
 		cmocka_unit_test(identities_may_be_hidden),
 		cmocka_unit_test(every_profile_arrives),
+		cmocka_unit_test(crypto_sessions_of_services_arrive),
+		cmocka_unit_test(signalling_algorithm_is_written),
 		cmocka_unit_test(key_is_there_for_the_sender),
 		cmocka_unit_test(parameters_arrive),
 		cmocka_unit_test(wrong_letters_are_refused),

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+// message.make through the method, while others run in between: keys that everybody can read, and nothing
+// left behind of what was not handed out.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/hex.h"
+#include "base/secmem.h"
+#include "control/app.h"
+#include "crypto/mcx_uid.h"
+#include "crypto/sakke_kms.h"
+#include "key/key_domain.h"
+#include "key/key_slot.h"
+#include "mikey/ntp.h"
+#include "tests/unit/session_lab.h"
+
+enum { PERIOD = 2592000, NOW = 1794470327, MANY = 100 };
+
+static const char kms_uri[] = "kms.example.org", gms_uri[] = "sip:gms@example.org";
+
+static struct app app;
+static char directory[] = "/tmp/message_make.XXXXXX";
+static uint8_t z[SAKKE_SCALAR_LEN], z_point[SAKKE_POINT_LEN], ksak[ECCSI_SCALAR_LEN],
+	kpak[ECCSI_POINT_LEN];
+static uint64_t period_no;
+static const struct rpc rpc = {.methods = control_methods, .app = &app.api};
+
+time_t __wrap_time(time_t *out);
+
+time_t __wrap_time(time_t *out)
+{
+	if (out)
+		*out = NOW;
+	return NOW;
+}
+
+// --- requests
+
+static struct rpc_work *work_begin(const char *method, json_t *params)
+{
+	json_t *request = json_pack(
+		"{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", 1, "method", method, "params", params);
+	char *text = json_dumps(request, JSON_COMPACT);
+	json_decref(request);
+	struct rpc_work *work = rpc_work_open(&rpc, text, strlen(text));
+	free(text);
+	assert_non_null(work);
+	rpc_work_step(work, 0);
+	return work;
+}
+
+static json_t *work_end(struct rpc_work *work)
+{
+	size_t len;
+	char *answer = rpc_work_close(work, &len);
+	assert_non_null(answer);
+	json_t *read = json_loadb(answer, len, 0, NULL);
+	assert_non_null(read);
+	secmem_free(answer);
+	return read;
+}
+
+static json_t *call(const char *method, json_t *params)
+{
+	return work_end(work_begin(method, params));
+}
+
+static void expect_done(json_t *answer)
+{
+	const json_t *result = json_object_get(answer, "result");
+	assert_non_null(result);
+	assert_int_equal(json_array_size(json_object_get(result, "rejected")), 0);
+	json_decref(answer);
+}
+
+static void expect_code(json_t *answer, json_int_t code)
+{
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(answer, "error"), "code")),
+		code);
+	json_decref(answer);
+}
+
+// --- a KMS and a GMS under it
+
+static void uid_of(const char *uri, uint8_t uid[MCX_UID_LEN])
+{
+	const struct mcx_uid_input input = {.identity = uri,
+		.identity_len = strlen(uri),
+		.kms = kms_uri,
+		.kms_len = strlen(kms_uri),
+		.period = PERIOD,
+		.period_no = period_no};
+	assert_int_equal(mcx_uid(&input, uid), MCX_UID_OK);
+}
+
+static json_t *hex_of(const uint8_t *octets, size_t len)
+{
+	char text[2 * SAKKE_POINT_LEN + 1];
+	hex_encode(octets, len, text);
+	return json_string(text);
+}
+
+static void gms_install(void)
+{
+	uint8_t uid[MCX_UID_LEN], rsk[SAKKE_POINT_LEN], ssk[ECCSI_SCALAR_LEN], pvt[ECCSI_POINT_LEN];
+	uid_of(gms_uri, uid);
+	assert_int_equal(sakke_rsk_make(z, uid, sizeof(uid), rsk), SAKKE_OK);
+	assert_int_equal(eccsi_ssk_make(ksak, uid, sizeof(uid), ssk, pvt), ECCSI_OK);
+	expect_done(call("identity.install",
+		json_pack("{s:[{s:s,s:s,s:s,s:I,s:o,s:o,s:o}]}", "identities", "uri", gms_uri,
+			"kms", kms_uri, "role", "gms", "period_no", (json_int_t)period_no, "rsk",
+			hex_of(rsk, sizeof(rsk)), "ssk", hex_of(ssk, sizeof(ssk)), "pvt",
+			hex_of(pvt, sizeof(pvt)))));
+}
+
+static json_t *make_params(json_t *key, size_t n_receivers)
+{
+	json_t *receivers = json_array();
+	for (size_t i = 0; i < n_receivers; i++)
+		json_array_append_new(receivers,
+			json_pack("{s:o}", "uri", json_sprintf("sip:%zu@example.org", i)));
+	return json_pack("{s:s,s:o,s:s,s:s,s:o}", "type", "gmk", "key", key, "initiator", gms_uri,
+		"initiator_kms", kms_uri, "receivers", receivers);
+}
+
+static json_t *new_key(void)
+{
+	return json_pack("{s:b}", "new", true);
+}
+
+static const struct key_slot *only_key(void)
+{
+	const struct key_slot *found = NULL;
+	for (uint32_t i = 0; i < app.keys.n_touched; i++)
+		if (app.keys.roots[i]) {
+			assert_null(found);
+			found = app.keys.roots[i];
+		}
+	return found;
+}
+
+static void key_revoke_all(void)
+{
+	const struct key_slot *slot = only_key();
+	if (slot)
+		key_remove(&app.keys, slot->scope, slot->id);
+}
+
+// --- tests
+
+// With so many receivers every third key has a g^r with leading zero octets for one of them.
+static void everybody_can_read_a_new_key(void **state)
+{
+	(void)state;
+	struct sakke_kms *kms;
+	assert_int_equal(sakke_kms_make(z_point, &kms), SAKKE_OK);
+	for (unsigned round = 0; round < 4; round++) {
+		expect_done(call("message.make", make_params(new_key(), MANY)));
+		const struct key_slot *slot = only_key();
+		assert_non_null(slot);
+		for (size_t i = 0; i < MANY; i++) {
+			char uri[64];
+			uint8_t uid[MCX_UID_LEN], sed[SAKKE_SED_LEN];
+			bool short_w;
+			snprintf(uri, sizeof(uri), "sip:%zu@example.org", i);
+			uid_of(uri, uid);
+			assert_int_equal(
+				sakke_encapsulate(kms, uid, sizeof(uid),
+					app.keys.secrets[slot->index].value, sed, &short_w),
+				SAKKE_OK);
+			assert_false(short_w);
+		}
+		key_revoke_all();
+	}
+	sakke_kms_free(kms);
+}
+
+// It is not handed out once it was revoked.
+static void a_key_that_goes_meanwhile_is_not_told(void **state)
+{
+	(void)state;
+	expect_done(call("message.make", make_params(new_key(), 1)));
+	char id[9];
+	snprintf(id, sizeof(id), "%08x", only_key()->id);
+	struct rpc_work *makes =
+		work_begin("message.make", make_params(json_pack("{s:s}", "id", id), MANY));
+	assert_true(rpc_work_sleeps(makes));
+	key_revoke_all();
+	expect_code(work_end(makes), RPC_NOT_FOUND);
+	assert_null(only_key());
+}
+
+// The answer of identity.remove waits for the messages that are being signed.
+static void an_identity_goes_while_it_signs(void **state)
+{
+	(void)state;
+	struct rpc_work *makes = work_begin("message.make", make_params(new_key(), MANY));
+	struct rpc_work *removes = work_begin("identity.remove",
+		json_pack("{s:[{s:s,s:s}]}", "identities", "uri", gms_uri, "kms", kms_uri));
+	assert_int_equal(app.identities.n_leaving, 1);
+	assert_true(rpc_work_sleeps(removes));
+	expect_done(work_end(makes));
+	expect_done(work_end(removes));
+	assert_int_equal(app.identities.n_leaving, 0);
+	key_revoke_all();
+	gms_install();
+}
+
+static void kms_start(void)
+{
+	expect_done(call("kms.install",
+		json_pack("{s:[{s:s,s:i,s:o,s:o,s:[s]}]}", "kms", "uri", kms_uri, "period", PERIOD,
+			"enc_key", hex_of(z_point, sizeof(z_point)), "auth_key",
+			hex_of(kpak, sizeof(kpak)), "gms", gms_uri)));
+	gms_install();
+}
+
+static void poll_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static int app_start(void **state)
+{
+	(void)state;
+	char why[OPENED_WHY_SIZE];
+	if (session_lab_open(&app, 64, 0, 0) != 0 || !mkdtemp(directory) ||
+		sakke_z_make(z, z_point) != SAKKE_OK || eccsi_ksak_make(ksak, kpak) != ECCSI_OK ||
+		mcx_uid_period_no(PERIOD, 0, NOW + MIKEY_NTP_UNIX, &period_no) != MCX_UID_OK ||
+		opened_open(&app.opened, directory, NOW, why) != 0)
+		return -1;
+	app.api.poll = poll_nothing;
+	kms_start();
+	return 0;
+}
+
+static int app_end(void **state)
+{
+	(void)state;
+	char path[64];
+	session_lab_close(&app);
+	opened_close(&app.opened);
+	snprintf(path, sizeof(path), "%s/opened", directory);
+	unlink(path);
+	return rmdir(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everybody_can_read_a_new_key),
+		cmocka_unit_test(a_key_that_goes_meanwhile_is_not_told),
+		cmocka_unit_test(an_identity_goes_while_it_signs),
+	};
+	alarm(900); // a test that failed half way may not be able to clean up
+	return cmocka_run_group_tests(tests, app_start, app_end);
+}
