@@ -64,3 +64,25 @@ void fanout_dest_fill(struct fanout_dest *dest, const struct fanout_receiver *re
 	dest->header_len += sizeof(pseudo.udp);
 	dest->payload_max = (uint16_t)(receiver->mtu - dest->header_len);
 }
+
+#define DIFFER(member)                                                                             \
+	if (a->member != b->member)                                                                \
+	return a->member < b->member ? -1 : 1
+
+int variant_compare(const struct fanout_variant *a, const struct fanout_variant *b)
+{
+	DIFFER(mode);
+	DIFFER(key.root);
+	DIFFER(key.suite);
+	DIFFER(cs_id);
+	DIFFER(ctx);
+	DIFFER(by_talker);
+	DIFFER(encrypt);
+	DIFFER(key.mki_len);
+	DIFFER(key.roc_rate);
+	DIFFER(n_others);
+	return a->n_others == 0 ? 0
+				: memcmp(a->others, b->others, a->n_others * sizeof(a->others[0]));
+}
+
+#undef DIFFER

@@ -50,7 +50,9 @@ struct fanout_key {
 
 static_assert(sizeof(struct fanout_key) == 8, "compared as octets");
 
-// Receivers that get the same octets: protected once, copied n_dests times.
+enum { FANOUT_OTHERS_MAX = FANOUT_RING_MAX - 1 + FANOUT_ACCEPT_MAX };
+
+// Receivers that get the same octets: protected once, copied n_dests times. One cache line.
 struct fanout_variant {
 	uint8_t mode;   // enum leg_mode
 	bool by_talker; // GMK: one key context per talker, found by name
@@ -61,25 +63,64 @@ struct fanout_variant {
 	uint32_t ctx;          // key context; KEY_NONE if by_talker, or if the key is not active
 	uint32_t n_dests;      // in all parts, 1 at least
 	uint32_t only_leg;     // the only receiver; LEG_NONE: there are several
+	uint32_t n_more;
 	struct fanout_part first;
 	const struct fanout_part *more; // behind the first
-	uint32_t n_more;
 	// What came under one of these, which the receivers have, too, leaves under it.
-	struct fanout_key others[FANOUT_RING_MAX - 1 + FANOUT_ACCEPT_MAX];
+	const struct fanout_key *others;
 };
+
+static_assert(sizeof(struct fanout_variant) == 64, "a cache line a variant");
 
 enum { FANOUT_TALKER_VARIANTS_MAX = 8 }; // variants with by_talker, the first in the list
 
+// Some variants, next to each other.
+struct fanout_run {
+	const struct fanout_variant *variants;
+	uint32_t n;
+};
+
 // What is read of every packet comes first: of one with a single variant, one cache line.
 struct fanout {
-	alignas(64) uint32_t n_variants;
-	uint8_t n_talker_variants; // these come first
+	alignas(64) uint32_t n_variants; // of those that are here: the first
+	uint8_t n_talker_variants;       // these come first
+	bool protects;                   // has a variant of mode LEG_SRTP
 	uint16_t rate_more; // what a packet costs its sender more than one for a few: see rate.h
-	struct fanout_variant variants[]; // those of one key stand together
+	const struct fanout_run
+		*runs; // of the other variants, up to one of n 0; NULL: there are none
+	struct fanout_variant variants[]; // those of one index space stand together, in all runs
 };
 
 static_assert(offsetof(struct fanout, variants) + offsetof(struct fanout_variant, more) <= 64,
 	"what one copy needs of a variant is in the first cache line");
+
+// Where a walk over all variants of a fan-out is.
+struct fanout_walk {
+	const struct fanout_variant *next, *end;
+	const struct fanout_run *run;
+};
+
+static inline struct fanout_walk fanout_walk_begin(const struct fanout *fanout)
+{
+	return (struct fanout_walk){
+		fanout->variants, fanout->variants + fanout->n_variants, fanout->runs};
+}
+
+// The next variant; NULL: that was the last one.
+static inline const struct fanout_variant *fanout_walk_next(struct fanout_walk *walk)
+{
+	if (walk->next == walk->end) {
+		if (!walk->run || walk->run->n == 0)
+			return NULL;
+		walk->next = walk->run->variants;
+		walk->end = walk->next + walk->run->n;
+		walk->run++;
+	}
+	return walk->next++;
+}
+
+// Orders variants by how they are protected, whoever receives them. 0: the same octets.
+int variant_compare(const struct fanout_variant *a, const struct fanout_variant *b);
 
 // A receiver, as the control thread keeps it.
 struct fanout_receiver {

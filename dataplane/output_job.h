@@ -8,10 +8,10 @@
 
 #include "crypto/srtp.h"
 #include "dataplane/drop.h"
+#include "dataplane/fanout.h"
 
 // What stage_protect makes of packets, and stage_output sends. A job needs nothing of its packet.
 
-struct fanout_variant;
 struct leg;
 struct rte_mbuf;
 
@@ -33,10 +33,10 @@ struct output_list {
 
 // What stage_protect remembers of the packet that it is at.
 struct protect_state {
-	uint32_t next_variant;
-	uint32_t n_served;      // variants that are not the sender alone
-	uint32_t claimed_space; // in which its packet index was claimed last; UINT32_MAX: none
-	bool claimed_encrypt;   // SRTCP: with that E bit
+	struct fanout_walk walk; // zeroed: has not begun
+	uint32_t n_served;       // variants that are not the sender alone
+	uint32_t claimed_space;  // in which its packet index was claimed last; UINT32_MAX: none
+	bool claimed_encrypt;    // SRTCP: with that E bit
 	enum drop_reason untranslated; // why there is no translation
 	uint64_t claimed_index;        // in claimed_space
 	struct rte_mbuf

@@ -142,19 +142,11 @@ static inline const struct fanout_key *packet_layout(
 }
 
 // The key context under which a variant gets this packet, KEY_NONE if none. After stage_route has looked up out_ctx.
-static inline uint32_t packet_out_ctx_at(
-	const struct packet *p, const struct fanout *fanout, unsigned at)
+static inline uint32_t packet_out_ctx(const struct packet *p, const struct fanout_variant *variant)
 {
-	const struct fanout_variant *variant = &fanout->variants[at];
 	if (variant->by_talker)
-		return p->out_ctx[at];
+		return p->out_ctx[variant - p->fanout->variants];
 	return packet_keeps_key(p, variant) ? p->ctx_index : variant->ctx;
-}
-
-static inline uint32_t packet_out_ctx(
-	const struct packet *p, const struct fanout *fanout, const struct fanout_variant *variant)
-{
-	return packet_out_ctx_at(p, fanout, (unsigned)(variant - fanout->variants));
 }
 
 // Whether a variant that gets the packet under the context out gets the very octets that came: opaque, or the same key

@@ -343,22 +343,22 @@ static enum drop_reason packet_output_original(
 	return reason;
 }
 
-// Whether no receiver follows after a variant. Self is not counted.
-static bool variant_is_last(const struct packet *p, const struct fanout_variant *variant)
+// Whether no receiver follows. Self is not counted.
+static bool walk_is_at_end(const struct packet *p, struct fanout_walk walk)
 {
-	const struct fanout *fanout = p->fanout;
-	while (++variant < fanout->variants + fanout->n_variants)
+	const struct fanout_variant *variant;
+	while ((variant = fanout_walk_next(&walk)) != NULL)
 		if (variant->only_leg != p->leg->index)
 			return false;
 	return true;
 }
 
 // Sends a buffer of the packet unchanged: itself if it is not needed any more, else copies of it.
-static enum drop_reason packet_output_own(
-	struct packet *p, struct rte_mbuf *mbuf, struct output_job *job)
+static enum drop_reason packet_output_own(struct packet *p, struct rte_mbuf *mbuf,
+	struct output_job *job, const struct fanout_walk *walk)
 {
 	job->mbuf = mbuf;
-	if (!variant_is_last(p, job->variant)) {
+	if (!walk_is_at_end(p, *walk)) {
 		job->shared = true;
 		rte_mbuf_refcnt_update(mbuf, 1);
 		return DROP_NONE;
@@ -370,15 +370,16 @@ static enum drop_reason packet_output_own(
 	return DROP_NONE;
 }
 
-// Makes a job of the packet for the variant that was given to job_begin().
+// Makes a job of the packet for the variant that was given to job_begin(). walk: behind it.
 static inline enum drop_reason packet_serve_variant(struct worker *worker, struct packet *p,
-	struct protect_state *state, struct output_job *job)
+	struct protect_state *state, struct output_job *job, const struct fanout_walk *walk)
 {
 	const struct fanout_variant *variant = job->variant;
 	const uint8_t mode = p->in->mode;
-	uint32_t ctx = packet_out_ctx(p, p->fanout, variant);
+	uint32_t ctx = packet_out_ctx(p, variant);
 	if (packet_forwards_verbatim(p, variant, ctx))
-		return mode == LEG_PLAIN ? DROP_NO_CONVERSION : packet_output_own(p, p->mbuf, job);
+		return mode == LEG_PLAIN ? DROP_NO_CONVERSION
+					 : packet_output_own(p, p->mbuf, job, walk);
 	if (mode == LEG_OPAQUE)
 		return DROP_NO_CONVERSION;
 	if (variant->mode == LEG_SRTP) {
@@ -387,7 +388,7 @@ static inline enum drop_reason packet_serve_variant(struct worker *worker, struc
 	}
 	if (mode == LEG_SRTP && packet_names_others(p) && !p->leg->control)
 		return packet_output_original(worker, p, job);
-	return packet_output_own(p, p->plaintext, job);
+	return packet_output_own(p, p->plaintext, job, walk);
 }
 
 static inline void packet_end(
@@ -404,21 +405,21 @@ static inline void packet_end(
 static inline bool packet_serve(struct worker *worker, struct packet *p,
 	struct protect_state *state, const struct output_list *list, uint16_t *n)
 {
-	const struct fanout *fanout = p->fanout;
-	const uint32_t n_variants = fanout->n_variants;
+	struct fanout_walk walk = state->walk.next ? state->walk : fanout_walk_begin(p->fanout);
+	const struct fanout_variant *variant;
 	uint32_t n_served = state->n_served;
-	for (uint32_t i = state->next_variant; i < n_variants; i++) {
-		const struct fanout_variant *variant = &fanout->variants[i];
+	while ((variant = fanout_walk_next(&walk)) != NULL) {
 		if (variant->only_leg == p->leg->index)
 			continue;
 		if (*n == list->room) {
-			state->next_variant = i;
+			walk.next--;
+			state->walk = walk;
 			state->n_served = n_served;
 			return false;
 		}
 		struct output_job *job = &list->jobs[*n];
 		job_begin(job, p, variant);
-		enum drop_reason reason = packet_serve_variant(worker, p, state, job);
+		enum drop_reason reason = packet_serve_variant(worker, p, state, job, &walk);
 		if (reason == DROP_NONE)
 			(*n)++;
 		else

@@ -94,16 +94,16 @@ static inline bool packet_find_contexts(struct worker *worker, const struct burs
 // context that prefetch.c prefetches.
 static inline void packet_plan(struct packet *p)
 {
-	const struct fanout *fanout = p->fanout;
+	struct fanout_walk walk = fanout_walk_begin(p->fanout);
+	const struct fanout_variant *variant;
 	const uint32_t self = p->leg->index;
 	unsigned n_plaintext_users = 0;
 	uint32_t first_out = KEY_NONE;
 	bool keep_original = false;
-	for (unsigned i = 0; i < fanout->n_variants; i++) {
-		const struct fanout_variant *variant = &fanout->variants[i];
+	while ((variant = fanout_walk_next(&walk)) != NULL) {
 		if (variant->only_leg == self)
 			continue;
-		uint32_t out = packet_out_ctx_at(p, fanout, i);
+		uint32_t out = packet_out_ctx(p, variant);
 		if (packet_forwards_verbatim(p, variant, out)) {
 			keep_original = true;
 			continue;

@@ -58,18 +58,9 @@ static enum drop_reason packet_check_protected(struct worker *worker, struct pac
 	return behind_unsettled ? DROP_NONE : replay_reason(verdict);
 }
 
-static bool packet_is_to_protect(const struct packet *p)
-{
-	const struct fanout *fanout = p->fanout;
-	for (unsigned i = 0; i < fanout->n_variants; i++)
-		if (fanout->variants[i].mode == LEG_SRTP)
-			return true;
-	return false;
-}
-
 static inline bool packet_has_plain_stream(const struct packet *p)
 {
-	return p->in->mode == LEG_PLAIN && (p->protocol == SRTP_RTP || packet_is_to_protect(p));
+	return p->in->mode == LEG_PLAIN && (p->protocol == SRTP_RTP || p->fanout->protects);
 }
 
 static inline bool stream_is_others(const struct worker *worker, const struct stream *stream)

@@ -52,13 +52,14 @@ static struct fanout_key fanout_key_of(
 	};
 }
 
-static struct fanout_variant variant_of_leg(
-	struct keystore *store, const struct session_leg *leg, uint8_t protocol)
+// others: room for those of the variant.
+static struct fanout_variant variant_of_leg(struct keystore *store, const struct session_leg *leg,
+	uint8_t protocol, struct fanout_key others[FANOUT_OTHERS_MAX])
 {
 	const struct session *session = leg->session;
 	const struct protection_spec *spec = &leg->spec.protection[protocol];
 	struct fanout_variant variant = {
-		.mode = spec->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE};
+		.mode = spec->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE, .others = others};
 	struct key_slot *named = leg_key_slot(leg, protocol);
 	if (spec->mode != LEG_SRTP || !named)
 		return variant;
@@ -67,12 +68,11 @@ static struct fanout_variant variant_of_leg(
 		return variant; // nothing can be sent to it until a key is there
 	struct key_slot *key = ring.keys[0];
 	for (uint32_t i = 1; i < ring.n; i++)
-		variant.others[variant.n_others++] = fanout_key_of(spec, ring.keys[i], protocol);
+		others[variant.n_others++] = fanout_key_of(spec, ring.keys[i], protocol);
 	for (uint32_t i = 0; i < spec->n_accept; i++) {
 		const struct key_slot *accepted = leg->keys[protocol][1 + i]->slot;
 		if (key_usable(accepted))
-			variant.others[variant.n_others++] =
-				fanout_key_of(spec, accepted, protocol);
+			others[variant.n_others++] = fanout_key_of(spec, accepted, protocol);
 	}
 	variant.key = fanout_key_of(spec, key, protocol);
 	variant.encrypt = protocol == SRTP_RTCP && spec->encrypt;
@@ -91,7 +91,8 @@ static struct audience_class *class_of_leg(const struct sessions *sessions,
 	struct audience_class *class = audience_find_class(audience, rule.octets, rule.len);
 	if (class)
 		return class;
-	struct fanout_variant variant = variant_of_leg(sessions->keys, leg, protocol);
+	struct fanout_key others[FANOUT_OTHERS_MAX];
+	struct fanout_variant variant = variant_of_leg(sessions->keys, leg, protocol, others);
 	return audience_open_class(audience, rule.octets, rule.len, &variant);
 }
 
@@ -165,7 +166,7 @@ static void place_follow(struct sessions *sessions, struct audience *was, struct
 
 static void audience_show(struct sessions *sessions, struct audience *audience)
 {
-	audience_publish(audience, &sessions->relay->keys, sessions->retire);
+	audience_publish(audience, sessions->retire);
 }
 
 static unsigned kind_of_leg(const struct leg_spec *leg, unsigned protocol)
@@ -234,8 +235,9 @@ void leg_audience_leave(struct sessions *sessions, struct session_leg *leg)
 
 void leg_audience_open(struct session_leg *leg)
 {
+	const struct key_table *keys = &leg->session->sessions->relay->keys;
 	for (unsigned protocol = 0; leg->spec.has_to && protocol < SRTP_N_PROTOCOLS; protocol++)
-		leg->own[protocol] = audience_new();
+		leg->own[protocol] = audience_new(keys);
 }
 
 void leg_audience_name(struct sessions *sessions, struct session_leg *leg)
@@ -331,8 +333,9 @@ static void audience_revise(
 {
 	for (uint32_t c = 0; c < audience->n_classes; c++) {
 		struct audience_class *class = audience->classes[c];
-		struct fanout_variant variant =
-			variant_of_leg(sessions->keys, class_leg(sessions, class), protocol);
+		struct fanout_key others[FANOUT_OTHERS_MAX];
+		struct fanout_variant variant = variant_of_leg(
+			sessions->keys, class_leg(sessions, class), protocol, others);
 		if (lose_only)
 			variant = variant_lose(&class->variant, &variant);
 		audience_set_variant(audience, class, &variant);

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "base/secmem.h"
+#include "dataplane/relay_tables.h"
 #include "key/key_domain.h"
 #include "key/key_read.h"
 #include "key/keystore.h"
@@ -349,7 +350,7 @@ static struct session *session_new(struct sessions *sessions)
 	session->scope = keystore_session_scope(sessions->keys);
 	session->gmk_ways = gmk_ways_new();
 	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
-		session->audiences[kind] = audience_new();
+		session->audiences[kind] = audience_new(&sessions->relay->keys);
 	TAILQ_INIT(&session->legs);
 	return session;
 }

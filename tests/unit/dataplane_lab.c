@@ -284,10 +284,12 @@ static struct fanout_key fanout_key_of(const struct lab_key *key, uint8_t protoc
 	};
 }
 
-static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t protocol)
+// before: room for the key that the leg had before.
+static struct fanout_variant variant_of(
+	const struct lab_leg *spec, uint8_t protocol, struct fanout_key *before)
 {
 	struct fanout_variant variant = {
-		.mode = spec->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE};
+		.mode = spec->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE, .others = before};
 	if (spec->mode != LEG_SRTP)
 		return variant;
 	variant.by_talker = spec->key->gmk;
@@ -295,25 +297,27 @@ static struct fanout_variant variant_of(const struct lab_leg *spec, uint8_t prot
 	variant.key = fanout_key_of(spec->key, protocol);
 	variant.ctx = spec->key->ctx[protocol];
 	if (spec->before)
-		variant.others[variant.n_others++] = fanout_key_of(spec->before, protocol);
+		before[variant.n_others++] = fanout_key_of(spec->before, protocol);
 	return variant;
 }
 
 // What has the same variant becomes one in the fan-out.
 static struct audience *audience_make(struct lab *lab, uint8_t protocol)
 {
-	struct audience *audience = audience_new();
+	struct audience *audience = audience_new(&lab->relay.keys);
 	for (uint32_t i = 0; i < lab->n_legs; i++) {
 		const struct lab_leg *spec = &lab->specs[i];
-		struct fanout_variant variant = variant_of(spec, protocol);
+		struct fanout_key before;
+		struct fanout_variant variant = variant_of(spec, protocol, &before);
 		struct fanout_dest dest;
 		if (spec->deaf)
 			continue;
 		dest_fill(&dest, i, spec);
 		audience_put(audience,
-			audience_open_class(audience, (const uint8_t *)"", 0, &variant), &dest);
+			audience_open_class(audience, (const uint8_t *)&i, sizeof(i), &variant),
+			&dest);
 	}
-	audience_publish(audience, &lab->relay.keys, NULL);
+	audience_publish(audience, NULL);
 	return audience;
 }
 

@@ -250,8 +250,9 @@ static void expect_fanout(uint32_t from, unsigned protocol, const struct fanout 
 {
 	bool marks[CROWD] = {};
 	assert_true(fanout->n_variants <= 2);
-	for (uint32_t v = 0; v < fanout->n_variants; v++) {
-		const struct fanout_variant *variant = &fanout->variants[v];
+	struct fanout_walk walk = fanout_walk_begin(fanout);
+	const struct fanout_variant *variant;
+	for (uint32_t v = 0; (variant = fanout_walk_next(&walk)) != NULL; v++) {
 		uint32_t n = variant->first.n;
 		part_mark(&variant->first, variant->mode, marks);
 		for (uint32_t i = 0; i < variant->n_more; i++) {
