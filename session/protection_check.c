@@ -19,6 +19,17 @@ static uint32_t find_domain_key_scope(
 	return key && key->installed ? scope : 0;
 }
 
+// Whether it is one of the session's own keys.
+static bool session_has_key(
+	const struct sessions *sessions, const struct session *session, uint32_t id)
+{
+	const struct key_slot *slot = keystore_find(sessions->keys, session->scope, id);
+	bool has = slot && slot->installed;
+	for (uint32_t k = 0; !has && k < session->n_keys; k++)
+		has = session->key_ids[k] == id; // it was revoked
+	return has;
+}
+
 // Where a key is that a leg names: in the domain that it names, else among the session's own, else
 // in the session's domain. 0: nowhere.
 static uint32_t find_key_scope(const struct sessions *sessions, const struct session *session,
@@ -30,6 +41,8 @@ static uint32_t find_key_scope(const struct sessions *sessions, const struct ses
 	for (uint32_t k = 0; scope == 0 && k < spec->n_keys; k++)
 		if (spec->keys[k].id == id)
 			scope = session->scope;
+	if (scope == 0 && spec->keeps_keys && session_has_key(sessions, session, id))
+		scope = session->scope;
 	if (scope == 0 && !domain)
 		scope = find_domain_key_scope(sessions, spec->domain, id);
 	return scope;
@@ -105,9 +118,8 @@ static enum srtp_suite protection_suite(const struct sessions *sessions,
 	const struct key_ref *ref = &protection->key;
 	if (protection->has_suite)
 		return protection->profile.suite;
-	// leg.apply has the session's keys by id only; they are installed.
 	for (uint32_t k = 0; ref->scope == session->scope && k < spec->n_keys; k++)
-		if (spec->keys[k].id == ref->id && spec->keys[k].secret.value_len > 0)
+		if (spec->keys[k].id == ref->id)
 			return spec->keys[k].profile.suite;
 	const struct key_slot *key = keystore_find(sessions->keys, ref->scope, ref->id);
 	return key ? key->profile.suite : protection->profile.suite;

@@ -280,10 +280,9 @@ static uint32_t count_once(const struct session_apply *apply)
 	return 1;
 }
 
-// Of leg.apply none: those of the session are installed.
 static uint32_t count_keys(const struct session_apply *apply)
 {
-	return apply->whole ? apply->spec.n_keys : 0;
+	return apply->spec.n_keys;
 }
 
 static uint32_t count_legs(const struct session_apply *apply)
@@ -434,14 +433,11 @@ struct session_apply *session_apply_open_legs(struct sessions *sessions, struct 
 	struct session_apply *apply = apply_new(sessions, legs, path, false);
 	apply->session = session;
 	apply->spec = session->spec;
-	apply->n_keys = session->n_keys;
+	apply->spec.keeps_keys = true;
 	if (must_wait(apply) || !apply_begin(apply, error)) {
 		session_apply_close(apply);
 		return NULL;
 	}
-	// Of its own keys the ids are enough: they are installed.
-	for (uint32_t i = 0; i < session->n_keys; i++)
-		apply->spec.keys[i] = (struct key_spec){.id = session->key_ids[i]};
 	return apply;
 }
 

@@ -87,6 +87,7 @@ struct session_spec {
 	uint32_t timeout; // seconds, 0: none
 	struct key_spec *keys;
 	uint32_t n_keys;
+	bool keeps_keys; // those of the session stay: legs alone are stated
 	struct leg_spec *legs;
 	uint32_t n_legs;
 };
