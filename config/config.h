@@ -61,6 +61,7 @@ struct config_mikey {
 	uint32_t ahead;                      // seconds
 	unsigned accept;   // of enum mikey_quirk: departures of users of KMSs that state none
 	bool require_sync; // of the clock, for messages to be opened and made
+	char *seal; // path of the key that seals secrets of pseudo KMSs; NULL: there are none
 };
 
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };

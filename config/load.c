@@ -251,6 +251,8 @@ static const struct member mikey_members[] = {
 		"an array of " MIKEY_QUIRK_NAMES, NULL},
 	{"require_sync", setting_read_bool, offsetof(struct config, mikey.require_sync), 0, 0,
 		OPTIONAL, "true or false", NULL},
+	{"seal", setting_read_text, offsetof(struct config, mikey.seal), 1, 4095, OPTIONAL,
+		ACCEPTED_PATH, NULL},
 	{0},
 };
 
@@ -283,7 +285,8 @@ static const struct member root_members[] = {
 	{"limits", setting_read_group, 0, 0, 0, OPTIONAL,
 		"a group { keys, sessions, legs, streams, ports, rate }", limits_members},
 	{"mikey", setting_read_group, 0, 0, 0, OPTIONAL,
-		"a group { threads, queue, max_age, ahead, accept, require_sync }", mikey_members},
+		"a group { threads, queue, max_age, ahead, accept, require_sync, seal }",
+		mikey_members},
 	{"log", setting_read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
 	{0},
 };
@@ -412,6 +415,7 @@ void config_free(struct config *config)
 	free(config->control_tls.crl);
 	free(config->metrics_listen);
 	free(config->state_directory);
+	free(config->mikey.seal);
 	free(config->user);
 	free(config->group);
 	free(config);

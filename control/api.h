@@ -12,6 +12,7 @@
 #include "identity/identity_store.h"
 #include "identity/opened.h"
 #include "identity/pool.h"
+#include "identity/vault.h"
 #include "key/keystore.h"
 #include "server/request_stats.h"
 #include "server/rpc.h"
@@ -28,6 +29,7 @@ struct api {
 	struct kms_store *kmss;
 	struct identity_store *identities;
 	struct opened *opened;
+	struct vault *vault;
 	struct pool *pool;
 	const struct config_mikey *mikey;
 	const struct config_limits *limits;

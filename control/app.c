@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secmem.h"
 #include "control/network_news.h"
 #include "control/overload.h"
 #include "dataplane/cryptodev.h"
@@ -142,6 +143,8 @@ static int identity_open(struct app *app)
 	int rc = kms_store_init(&app->kmss);
 	if (rc == 0)
 		rc = identity_store_init(&app->identities);
+	app->api.vault = app->vault = rc == 0 ? secmem_map(sizeof(*app->vault)) : NULL;
+	rc = app->vault ? rc : -1;
 	app->pool = rc == 0 ? pool_open(app->mikey.threads, app->mikey.queue) : NULL;
 	app->api.pool = app->pool;
 	return app->pool ? 0 : -1;
@@ -188,6 +191,7 @@ void app_close(struct app *app)
 	pool_close(app->pool);
 	identity_store_fini(&app->identities);
 	kms_store_fini(&app->kmss);
+	secmem_unmap(app->vault, sizeof(*app->vault));
 	sessions_fini(&app->sessions);
 	keystore_fini(&app->keys);
 	retire_fini(&app->retire);

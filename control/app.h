@@ -39,6 +39,7 @@ struct app {
 	struct kms_store kmss;
 	struct identity_store identities;
 	struct opened opened; // opened by who knows its directory
+	struct vault *vault;  // opened by who knows its directory
 	struct pool *pool;
 	struct api api; // what its methods get
 };

@@ -117,8 +117,8 @@ void message_refuse_as(struct rpc_error *error, const char *reason, const char *
 	error->reason = reason;
 }
 
-bool message_clock_ok(const struct config_mikey *mikey, uint64_t now, const char *path,
-	struct rpc_error *error)
+bool message_clock_ok(
+	const struct config_mikey *mikey, uint64_t now, const char *path, struct rpc_error *error)
 {
 	if (now < CLOCK_MIN)
 		rpc_fail(error, RPC_BUSY, path,

@@ -16,6 +16,7 @@
 #include "crypto/mcx_uid.h"
 #include "identity/identity_read.h"
 #include "identity/kms_read.h"
+#include "identity/pseudo.h"
 #include "key/key_domain.h"
 #include "key/key_read.h"
 #include "key/key_slot.h"
@@ -53,7 +54,6 @@ static void initiator_pin(struct message_order *o, struct kms *kms)
 	struct mikey_named *named = &o->letter.initiator;
 	o->initiator_kms = kms;
 	kms->pins++;
-	key_set_pin(o->set);
 	memcpy(o->kpak, kms->facts.kpak, sizeof(o->kpak));
 	named->uid = o->set->uid;
 }
@@ -94,6 +94,16 @@ static void initiator_is_keyless(struct rpc_error *error)
 	message_refuse_at("params.initiator", &fault, error);
 }
 
+static void signer_derive(struct reader *r, struct message_order *o, const struct kms *kms)
+{
+	uint64_t period_no;
+	if (!period_find(kms, o->letter.time, &period_no))
+		return;
+	o->set = pseudo_signer_make(o->api->identities, kms, &o->letter.initiator.uri, period_no);
+	if (!o->set)
+		rpc_fail_memory(r->error, "params.initiator");
+}
+
 static void initiator_read(struct reader *r, struct message_order *o)
 {
 	struct kms *kms = initiator_kms_read(r, o);
@@ -102,16 +112,21 @@ static void initiator_read(struct reader *r, struct message_order *o)
 		return;
 	o->letter.initiator.uri = octets_of(uri);
 	o->identity = identity_find(o->api->identities, &kms->facts.uri, uri);
-	if (!o->identity) {
+	bool derived =
+		!o->identity && kms->pseudo && pseudo_kms_serves(kms, &o->letter.initiator.uri);
+	if (!o->identity && !derived) {
 		reader_fail(r, RPC_NOT_FOUND, "initiator",
 			"is no identity of this relay under that KMS; accepted: a uri that "
 			"identity.list shows");
 		return;
 	}
-	o->set = set_find(o, kms);
+	if (derived)
+		signer_derive(r, o, kms);
+	else if ((o->set = set_find(o, kms)) != NULL)
+		key_set_pin(o->set);
 	if (o->set)
 		initiator_pin(o, kms);
-	else
+	else if (r->error->code == RPC_OK)
 		initiator_is_keyless(r->error);
 }
 
@@ -178,6 +193,8 @@ static void key_read_name(struct reader *r, struct message_order *o)
 {
 	struct reader key;
 	const char *domain = o->identity ? o->identity->domain : "home";
+	if (!o->identity && o->initiator_kms)
+		domain = o->initiator_kms->pseudo->domain;
 	uint32_t id = 0;
 	if (!reader_object(r, "key", READER_REQUIRED, &key))
 		return;

@@ -8,6 +8,7 @@
 #include "control/methods_kms.h"
 #include "control/methods_make.h"
 #include "control/methods_message.h"
+#include "control/methods_pseudo.h"
 #include "control/methods_relay.h"
 #include "control/methods_rpc.h"
 #include "control/methods_session.h"
@@ -29,6 +30,8 @@ const struct rpc_method control_methods[] = {
 	{"events.subscribe", events_subscribe},
 	{"session.top", session_top_method},
 	{"kms.install", .call_in_slices = kms_install_method},
+	{"kms.create", .call_in_slices = kms_create_method},
+	{"kms.certificate", kms_certificate_method},
 	{"kms.list", .call_in_slices = kms_list, .reads = true},
 	{"kms.remove", kms_remove_method},
 	{"identity.install", .call_in_slices = identity_install_method},

@@ -4,6 +4,7 @@
 #include "control/methods_kms.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/api.h"
 #include "control/install_list.h"
@@ -79,13 +80,17 @@ json_t *kms_install_method(
 	return install_list(arg, params, "kms", install_one, slice, error);
 }
 
+json_t *kms_show(const struct kms *kms)
+{
+	json_t *shown = json_copy(kms->stated);
+	json_object_set_new(shown, "pseudo", json_boolean(kms->pseudo));
+	json_object_set_new(shown, "identities", json_integer(kms->n_identities));
+	return shown;
+}
+
 static void kms_emit(void *value, void *slice)
 {
-	const struct kms *kms = value;
-	json_t *shown = json_copy(kms->stated);
-	json_object_set_new(shown, "pseudo", json_false());
-	json_object_set_new(shown, "identities", json_integer(kms->n_identities));
-	rpc_emit(slice, "kms", shown);
+	rpc_emit(slice, "kms", kms_show(value));
 }
 
 json_t *kms_list(void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
@@ -103,7 +108,7 @@ json_t *kms_list(void *arg, const json_t *params, struct rpc_slice *slice, struc
 
 // The KMS of an element of the list; NULL: none such, or an error is set.
 static struct kms *kms_of(const struct api *api, const struct reader *r, const json_t *uris,
-	size_t i, struct rpc_error *error)
+	size_t i, bool destroy, struct rpc_error *error)
 {
 	const json_t *uri = json_array_get(uris, i);
 	char path[128];
@@ -116,7 +121,26 @@ static struct kms *kms_of(const struct api *api, const struct reader *r, const j
 	if (kms && kms_is_used(kms))
 		rpc_fail(error, RPC_CONFLICT, path,
 			"is a KMS with key sets; accepted: one without, after identity.remove");
+	else if (kms && kms->pseudo && !destroy)
+		rpc_fail(error, RPC_CONFLICT, path,
+			"is a KMS that this relay itself is; accepted: destroy true, and nobody "
+			"can "
+			"read what was made for its users");
 	return kms;
+}
+
+// True if it is gone, of one that this relay is from disk as well.
+static bool remove_one(
+	const struct api *api, struct kms *kms, const char *path, struct rpc_error *error)
+{
+	int rc = kms->pseudo ? vault_remove(api->vault, (const char *)kms->facts.uri.octets) : 0;
+	if (rc != 0)
+		rpc_fail(error, RPC_BUSY, path,
+			"cannot be taken from the state directory: %s; accepted: later",
+			strerror(-rc));
+	else
+		kms_remove(api->kmss, kms);
+	return rc == 0;
 }
 
 json_t *kms_remove_method(void *arg, const json_t *params, struct rpc_error *error)
@@ -126,17 +150,19 @@ json_t *kms_remove_method(void *arg, const json_t *params, struct rpc_error *err
 	const json_t *uris = NULL;
 	json_int_t n = 0;
 	reader_open(&r, params, "params", error);
+	bool destroy = false;
 	reader_array(&r, "uris", READER_REQUIRED, &uris);
+	reader_bool(&r, "destroy", &destroy);
 	if (!reader_close(&r))
 		return NULL;
 	for (size_t i = 0; i < json_array_size(uris) && error->code == RPC_OK; i++)
-		kms_of(api, &r, uris, i, error);
+		kms_of(api, &r, uris, i, destroy, error);
 	for (size_t i = 0; i < json_array_size(uris) && error->code == RPC_OK; i++) {
-		struct kms *kms = kms_of(api, &r, uris, i, error);
-		if (kms) {
-			kms_remove(api->kmss, kms);
-			n++;
-		}
+		char path[128];
+		struct kms *kms = kms_of(api, &r, uris, i, destroy, error);
+		reader_element_path(&r, "uris", i, path);
+		if (kms)
+			n += remove_one(api, kms, path, error);
 	}
 	return error->code == RPC_OK ? json_pack("{s:I}", "removed", n) : NULL;
 }

@@ -3,7 +3,11 @@
 
 #pragma once
 
+#include "identity/kms_store.h"
 #include "server/rpc.h"
+
+// As kms.list has it.
+json_t *kms_show(const struct kms *kms);
 
 // Methods of KMSs; arg is a struct api (docs/api.md). Control thread.
 json_t *kms_install_method(

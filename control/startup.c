@@ -33,6 +33,7 @@
 #include "control/watchdog.h"
 #include "crypto/cipher_registry.h"
 #include "host/relay.h"
+#include "identity/pseudo.h"
 
 static struct endpoint endpoint_of(int family, const void *addr)
 {
@@ -139,8 +140,20 @@ static int relay_open_configured(
 	return rc;
 }
 
-static int state_open(struct app *app, const char *directory)
+// KMSs that this relay itself is, if it has the key to them.
+static int vault_open_configured(struct app *app, const struct config *config, char why[768])
 {
+	if (!config->mikey.seal)
+		return 0;
+	int rc = vault_open(app->vault, config->state_directory, config->mikey.seal, why);
+	if (rc == 0)
+		pseudo_kms_restore(&app->kmss, app->vault);
+	return rc;
+}
+
+static int state_open(struct app *app, const struct config *config)
+{
+	const char *directory = config->state_directory;
 	char why[768], quoted[LOG_QUOTED_SIZE];
 	int rc = state_store_open(&app->state, directory, state_is_required(), why, sizeof(why));
 	if (rc == 0) {
@@ -159,6 +172,8 @@ static int state_open(struct app *app, const char *directory)
 				directory, strerror(-rc));
 		if (rc == 0)
 			rc = opened_open(&app->opened, directory, (uint64_t)time(NULL), why);
+		if (rc == 0)
+			rc = vault_open_configured(app, config, why);
 		if (rc != 0)
 			state_store_close(&app->state);
 	}
@@ -176,7 +191,7 @@ static int app_open_configured(struct app *app, const struct config *config)
 		log_error("out_of_memory table_mib=%zu reason=\"%s\"", table >> 20, reason);
 		return -1;
 	}
-	return state_open(app, config->state_directory);
+	return state_open(app, config);
 }
 
 // Workers have stopped: nothing more will be used, so nothing is wasted.

@@ -211,6 +211,8 @@ static void members_read(struct reader *r, struct kms *kms)
 	facts->quirks = quirks_read(r, kms->stated, &kms->quirks_stated);
 	reader_skip(r, "pseudo");
 	reader_skip(r, "identities");
+	reader_skip(r, "users");
+	reader_skip(r, "domain");
 }
 
 void kms_quirks_default(struct kms *kms, unsigned quirks)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secmem.h"
+
 int kms_store_init(struct kms_store *store)
 {
 	store->by_uri = map_new();
@@ -48,6 +50,17 @@ static bool keys_equal(const struct kms *a, const struct kms *b)
 	       a->facts.period == b->facts.period && a->facts.offset == b->facts.offset;
 }
 
+// What says who its users are is no part of a Kms.
+static bool stated_equal(const struct kms *kms, const struct kms *pseudo)
+{
+	json_t *stated = json_copy(pseudo->stated);
+	json_object_del(stated, "users");
+	json_object_del(stated, "domain");
+	bool equal = json_equal(kms->stated, stated);
+	json_decref(stated);
+	return equal;
+}
+
 bool kms_is_used(const struct kms *kms)
 {
 	return kms->n_identities > 0 || kms->pins > 0;
@@ -63,7 +76,11 @@ bool kms_admit(const struct kms_store *store, const struct kms *kms, bool replac
 		rpc_fail(error, RPC_CONFLICT, path,
 			"is installed with other keys or periods; accepted: the same, or replace "
 			"of one without key sets");
-	else if (other && !replace && !json_equal(kms->stated, other->stated))
+	else if (other && other->pseudo && !stated_equal(kms, other))
+		rpc_fail(error, RPC_CONFLICT, path,
+			"is a KMS that this relay itself is, with other members; accepted: the "
+			"same");
+	else if (other && !other->pseudo && !replace && !json_equal(kms->stated, other->stated))
 		rpc_fail(error, RPC_CONFLICT, path,
 			"is installed with other members; accepted: the same, or replace");
 	return error->code == RPC_OK;
@@ -74,6 +91,10 @@ void kms_install(struct kms_store *store, struct kms *kms)
 	struct kms *other = namesake(store, kms);
 	if (!other) {
 		map_add(store->by_uri, kms->facts.uri.octets, kms->facts.uri.len, kms);
+		return;
+	}
+	if (other->pseudo) {
+		kms_free(kms); // the same
 		return;
 	}
 	// Identities point to the KMS that they have: it takes over what was stated.
@@ -104,5 +125,6 @@ void kms_free(struct kms *kms)
 	free((void *)(uintptr_t)kms->facts.gms);
 	free((void *)(uintptr_t)kms->facts.mdsi);
 	json_decref(kms->stated);
+	secmem_free(kms->pseudo);
 	free(kms);
 }

@@ -10,7 +10,8 @@
 #include "mikey/directory.h"
 #include "server/rpc_error.h"
 
-// The KMSs whose certificates were installed (TS 33.180 D.3.2). All of it is public. Control thread.
+// The KMSs whose certificates were installed (TS 33.180 D.3.2), and those that this relay itself is. All but the
+// secrets of these is public. Control thread.
 
 enum { KMS_MAX = 1000 };
 
@@ -18,11 +19,12 @@ enum { KMS_MAX = 1000 };
 struct kms {
 	struct mikey_kms facts; // points into stated
 	uint8_t z[SAKKE_POINT_LEN];
-	struct sakke_kms *sakke; // of z; NULL until kms_validate()
-	json_t *stated;          // as kms.list shows it
-	bool quirks_stated;      // which departures of its users are accepted
-	unsigned n_identities;   // key sets of it
-	unsigned pins;           // of whoever computes with it
+	struct sakke_kms *sakke;   // of z; NULL until kms_validate()
+	json_t *stated;            // as kms.list shows it
+	bool quirks_stated;        // which departures of its users are accepted
+	unsigned n_identities;     // key sets of it
+	unsigned pins;             // of whoever computes with it
+	struct pseudo_kms *pseudo; // its secrets, if this relay itself is it; NULL: it is not
 	unsigned departed; // of enum mikey_quirk: of which the log has said that its users do so
 };
 

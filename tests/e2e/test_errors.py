@@ -256,6 +256,7 @@ def be_wrong_about_made_messages(p):
     def make(receivers=({"uri": "sip:bob@made.example.org"},), **more):
         p.call("message.make", **{"type": "pck", "key": {"new": True}, "initiator": user, "initiator_kms": own.uri,
                                   "receivers": list(receivers)} | more)
+    p.call("kms.create", uri="segy.example.org", users=["sip:*"])
     make(key={"id": "10000777", "new": True})
     make(key={"id": "10000778"})
     make(key={"id": GMK})
@@ -325,6 +326,14 @@ RARE = {"out of memory", "the method failed without saying why", "there is no me
         "comes when %d messages are remembered; accepted: later",
         "cannot be remembered: %s; accepted: later, when the state directory can be written",
         "finds no free key id; accepted: later", "finds no random octets; accepted: later",
+        "names no users; accepted: a URI of 1 to %d octets, with at most one *",
+        "is a KMS that is there, with other members; accepted: another uri, or the same members",
+        "is a KMS that this relay itself is, with other members; accepted: the same",
+        "is a KMS that this relay itself is; accepted: destroy true, and nobody can read what was made for its users",
+        "is a KMS that is sealed in the state directory; accepted: another uri",
+        "cannot be sealed in the state directory: %s; accepted: later",
+        "cannot be taken from the state directory: %s; accepted: later",
+        "has no certificate that can be written: a time is beyond the year 9999; accepted: another KMS",
         "has expired; accepted: another key", "was taken away meanwhile; accepted: a key that key.list shows",
         "is for the %dth domain; accepted: %d", "is one KMS too many; accepted: %d",
         "is one key set of the identity too many; accepted: %d", "is one key set too many; accepted: %d"}
