@@ -24,7 +24,7 @@ OCTETS_AT_MOST(struct session_leg, 512);
 enum {
 	MILLION = 1000000,
 	SLOTS_OCTETS = 2 * sizeof(struct key_bucket), // rounded up to a power of two, at worst
-	BY_NUMBER_OCTETS = 128,
+	BY_NUMBER_OCTETS = 160,
 	KEY_WITH_STREAM_OCTETS =
 		sizeof(struct key_ctx) + sizeof(struct stream) + SLOTS_OCTETS + BY_NUMBER_OCTETS,
 };

@@ -13,9 +13,13 @@
 #include "base/counter.h"
 #include "base/secmem.h"
 
+// The head of a chain is prefetched, what is behind it is not: chains are to have no more than their head. With one bucket
+// for each stream of a full table every third look-up would go on.
+enum { BUCKETS_PER_STREAM = 4 };
+
 int stream_table_init(struct stream_table *table, uint32_t size)
 {
-	uint64_t n_buckets = rte_align64pow2(size);
+	uint64_t n_buckets = rte_align64pow2((uint64_t)size * BUCKETS_PER_STREAM);
 	*table = (struct stream_table){.bucket_mask = n_buckets - 1,
 		.size = size,
 		.of_client = {.source = STREAM_NONE},
