@@ -59,7 +59,9 @@ struct config_mikey {
 	uint32_t queue;                      // messages that may wait for one
 	uint32_t max_age_gmk, max_age_other; // seconds; of GMKs 0: as old as they may be
 	uint32_t ahead;                      // seconds
-	unsigned accept;   // of enum mikey_quirk: departures of users of KMSs that state none
+	unsigned accept; // of enum mikey_quirk: departures of users of KMSs that state none
+	uint8_t mcdata
+		[2]; // MCData algorithms (TS 33.180 8.5.4.2), the preferred one first; 0: no more
 	bool require_sync; // of the clock, for messages to be opened and made
 	char *seal; // path of the key that seals secrets of pseudo KMSs; NULL: there are none
 };

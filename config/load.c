@@ -156,6 +156,35 @@ static void accept_read(
 	}
 }
 
+#define MCDATA_NAMES "dp-aes-128-gcm, dp-aes-256-gcm"
+
+enum { DP_AES_128_GCM = 1, DP_AES_256_GCM = 2 }; // TS 24.282
+
+static void mcdata_read(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	uint8_t *algorithms = out;
+	if (!setting_check_sequence(c, s, m))
+		return;
+	algorithms[0] = algorithms[1] = 0;
+	for (int i = 0; i < config_setting_length(s); i++) {
+		const config_setting_t *element = config_setting_get_elem(s, (unsigned)i);
+		const char *name = setting_string(c, element, MCDATA_NAMES);
+		if (!name)
+			continue;
+		if (strcmp(name, "dp-aes-128-gcm") == 0)
+			algorithms[i] = DP_AES_128_GCM;
+		else if (strcmp(name, "dp-aes-256-gcm") == 0)
+			algorithms[i] = DP_AES_256_GCM;
+		else
+			check_complain(
+				c, element, NULL, "is \"%s\"; accepted: %s", name, MCDATA_NAMES);
+		if (i > 0 && algorithms[0] != 0 && algorithms[0] == algorithms[1])
+			check_complain(c, element, NULL,
+				"is \"%s\" again; accepted: each algorithm once", name);
+	}
+}
+
 #define ACCEPTED_LISTEN                                                                            \
 	"an address with a port, such as \"192.0.2.1:7443\" or \"[2001:db8::1]:7443\""
 #define ACCEPTED_PATH "a path of 1 to 4095 octets"
@@ -249,6 +278,8 @@ static const struct member mikey_members[] = {
 		NULL},
 	{"accept", accept_read, offsetof(struct config, mikey.accept), 0, MIKEY_N_QUIRKS, OPTIONAL,
 		"an array of " MIKEY_QUIRK_NAMES, NULL},
+	{"mcdata", mcdata_read, offsetof(struct config, mikey.mcdata), 1, 2, OPTIONAL,
+		"an array of 1 or 2 of " MCDATA_NAMES, NULL},
 	{"require_sync", setting_read_bool, offsetof(struct config, mikey.require_sync), 0, 0,
 		OPTIONAL, "true or false", NULL},
 	{"seal", setting_read_text, offsetof(struct config, mikey.seal), 1, 4095, OPTIONAL,
@@ -285,7 +316,7 @@ static const struct member root_members[] = {
 	{"limits", setting_read_group, 0, 0, 0, OPTIONAL,
 		"a group { keys, sessions, legs, streams, ports, rate }", limits_members},
 	{"mikey", setting_read_group, 0, 0, 0, OPTIONAL,
-		"a group { threads, queue, max_age, ahead, accept, require_sync, seal }",
+		"a group { threads, queue, max_age, ahead, accept, mcdata, require_sync, seal }",
 		mikey_members},
 	{"log", setting_read_group, 0, 0, 0, OPTIONAL, "a group { level }", log_members},
 	{0},
@@ -343,6 +374,7 @@ static struct config *config_new(struct check *c)
 		.max_age_other = 300,
 		.ahead = 60,
 		.accept = MIKEY_QUIRK_UNPADDED_W,
+		.mcdata = {DP_AES_256_GCM, DP_AES_128_GCM},
 	};
 	config->log_level = CONFIG_LOG_INFO;
 	config->confine = true;

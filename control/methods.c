@@ -7,6 +7,7 @@
 #include "control/methods_key.h"
 #include "control/methods_kms.h"
 #include "control/methods_make.h"
+#include "control/methods_mcdata.h"
 #include "control/methods_message.h"
 #include "control/methods_pseudo.h"
 #include "control/methods_relay.h"
@@ -39,6 +40,9 @@ const struct rpc_method control_methods[] = {
 	{"identity.remove", .call_in_slices = identity_remove_method},
 	{"message.open", .call_in_slices = message_open_method},
 	{"message.make", .call_in_slices = message_make_method},
+	{"mcdata.protect", mcdata_protect_method},
+	{"mcdata.unprotect", mcdata_unprotect_method},
+	{"mcdata.select", mcdata_select_method},
 	{"rpc.discover", rpc_discover},
 	{NULL, NULL},
 };

@@ -93,6 +93,7 @@ struct key_slot {
 	struct key_user *users; // sorted by GUK-ID
 	uint32_t n_users;
 	struct key_groups groups; // kept while the key is named, though it is not installed
+	uint64_t n_protected[2];  // MCData payloads, by DP_AES_128_GCM and by DP_AES_256_GCM
 	char *source;             // the GMS that it came from in a message; NULL: not known
 	uint32_t *ctxs;           // key contexts derived from it
 	uint32_t n_ctxs, ctxs_size;

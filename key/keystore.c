@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/map.h"
@@ -152,8 +153,10 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	}
 	if (!same || slot->activation != spec->activation)
 		slot->activated = spec->activation != 0 ? spec->activation : time(NULL);
-	if (!same)
+	if (!same) {
 		slot->serial = ++store->install_serial;
+		memset(slot->n_protected, 0, sizeof(slot->n_protected));
+	}
 	slot_source_set(slot, same, spec->source);
 	slot->type = spec->type;
 	slot->activation = spec->activation;

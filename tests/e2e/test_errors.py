@@ -276,6 +276,18 @@ def be_wrong_about_made_messages(p):
     p.relay.call("key.revoke", {"keys": [{"id": "10000777"}]})
 
 
+def protect_payloads_wrongly(p):
+    p.relay.call("key.install", {"keys": [key("4000e001"), key("1000e002", activation=1 << 39)]})
+    good = {"key": PCK, "plaintext": "AAAA", "message_type": 0x41}
+    for wrong in ({"message_type": 1}, {"message_type": None}, {"payload_id": "?"}, {"plaintext": "?"}, {"key": "4000e001"},
+                  {"key": "1000e002"}, {"key": "0000ffff"}):
+        p.call("mcdata.protect", **(good | wrong))
+    p.call("mcdata.unprotect", protected="QQ==")
+    p.call("mcdata.select", offered=["rot13"])
+    p.call("mcdata.select", offered=[1])
+    p.relay.call("key.revoke", {"keys": [{"id": "4000e001"}, {"id": "1000e002"}]})
+
+
 def go_beyond_limits(p):
     p.session(*ways(9))
     p.session(leg("a", RAN), leg("b", RAN))
@@ -305,7 +317,7 @@ def provoked(lab):
         p = Provoker(relay)
         for provoke in (ask_wrongly, state_wrongly, state_wrong_keys, state_wrong_legs, name_what_is_not_there,
                         want_what_others_have, use_keys_wrongly, be_wrong_about_kmss, be_wrong_about_identities,
-                        be_wrong_about_made_messages, go_beyond_limits):
+                        be_wrong_about_made_messages, protect_payloads_wrongly, go_beyond_limits):
             provoke(p)
         yield p.found
 
@@ -336,7 +348,11 @@ RARE = {"out of memory", "the method failed without saying why", "there is no me
         "has no certificate that can be written: a time is beyond the year 9999; accepted: another KMS",
         "has expired; accepted: another key", "was taken away meanwhile; accepted: a key that key.list shows",
         "is for the %dth domain; accepted: %d", "is one KMS too many; accepted: %d",
-        "is one key set of the identity too many; accepted: %d", "is one key set too many; accepted: %d"}
+        "is one key set of the identity too many; accepted: %d", "is one key set too many; accepted: %d",
+        "is from another GMS than key %08x; accepted: keys from one GMS in a domain for the group %s",
+        "cannot be dated: the clock of this relay is not synchronised, which mikey.require_sync asks for; accepted: later, "
+        "when it is", "cannot be protected: %s; accepted: later",
+        "has protected 4294967296 payloads by this algorithm; accepted: another key (SP 800-38D 8.3)"}
 # nothing that a client asks for provokes them
 
 

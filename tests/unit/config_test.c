@@ -671,6 +671,15 @@ static void mistakes_of_the_rest(void **state)
 			"signature_without_sign_header, key_type_mismatch, "
 			"status_zero_at_first\n"
 			"3: mikey.require_sync: is an integer; accepted: true or false\n"},
+		{PORTS CONTROL "mikey = { mcdata = [\"dp-aes-256-gcm\", \"dp-aes-256-gcm\"]; };\n",
+			"3: mikey.mcdata[1]: is \"dp-aes-256-gcm\" again; accepted: each algorithm "
+			"once\n"},
+		{PORTS CONTROL "mikey = { mcdata = [\"aes\"]; };\n",
+			"3: mikey.mcdata[0]: is \"aes\"; accepted: dp-aes-128-gcm, "
+			"dp-aes-256-gcm\n"},
+		{PORTS CONTROL "mikey = { mcdata = []; };\n",
+			"3: mikey.mcdata: has 0 elements; accepted: an array of 1 or 2 of "
+			"dp-aes-128-gcm, dp-aes-256-gcm\n"},
 		{PORTS CONTROL "mikey = { accept = \"unpadded_w\"; };\n",
 			"3: mikey.accept: is a string; accepted: an array of srtp_id_map, "
 			"empty_map_any_type, uid_base64, kms_defaults, unpadded_w, "

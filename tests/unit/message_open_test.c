@@ -578,6 +578,34 @@ static void a_clock_may_have_to_be_right(void **state)
 	receiver_end();
 }
 
+// A key is let protect so many payloads by each algorithm, and no more (SP 800-38D 8.3).
+static void a_key_protects_so_many_payloads(void **state)
+{
+	(void)state;
+	static const char id[] = "1a2b3c4d", value[] = "00112233445566778899aabbccddeeff";
+	for (unsigned round = 0; round < 2; round++) {
+		assert_int_equal(rejection_of(call("key.install",
+					 json_pack("{s:[{s:s,s:s,s:s}]}", "keys", "id", id, "value",
+						 value, "rand", value))),
+			0);
+		struct key_slot *slot = (struct key_slot *)(uintptr_t)key_at("home", 0x1a2b3c4d);
+		slot->n_protected[1] += (UINT64_C(1) << 32) - 1;
+		static const json_int_t codes[] = {RPC_OK, RPC_LIMIT, RPC_OK};
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(
+				code_of(call("mcdata.protect",
+					json_pack("{s:s,s:s,s:i,s:s}", "key", id, "plaintext",
+						"AAAA", "message_type", 0x41, "algorithm",
+						i < 2 ? "dp-aes-256-gcm" : "dp-aes-128-gcm"))),
+				codes[i]);
+		// Stated again it is the same key.
+		json_decref(call("key.install", json_pack("{s:[{s:s,s:s,s:s}]}", "keys", "id", id,
+							"value", value, "rand", value)));
+		assert_int_equal(slot->n_protected[1], UINT64_C(1) << 32);
+		key_revoke_call("home", id);
+	}
+}
+
 // --- what is left behind
 
 // Where octets are in the memory of this process, beside where the caller has them; NULL: nowhere.
@@ -848,6 +876,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_remembered_is_refused),
 		cmocka_unit_test(a_revoked_key_stays_revoked),
 		cmocka_unit_test(a_look_changes_nothing),
+		cmocka_unit_test(a_key_protects_so_many_payloads),
 		cmocka_unit_test(a_clock_may_have_to_be_right),
 		cmocka_unit_test(nothing_is_left_of_a_key),
 		cmocka_unit_test(the_rsk_itself_is_wiped),
