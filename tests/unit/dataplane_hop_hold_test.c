@@ -160,6 +160,7 @@ static void silent_next_hops_leave_room(void **state)
 			lab_take(&lab, 0, copies);
 		}
 	}
+	assert_true(lab.relay.workers[0]->hops.n_copies <= HOP_COPIES_TOTAL);
 	hop_set(HOPS, NEIGHBOUR_PENDING);
 	speak(index, index + LAST - 1);
 	assert_int_equal(counters(HOPS)->tx_drops[DROP_NEXT_HOP - DROP_COPY_FIRST], 0);

@@ -29,7 +29,8 @@ struct author {
 	struct mikey_certified_key signer;
 };
 
-static struct author alice, bob; // on P-256, on P-384
+static struct author alice, bob,
+	carol; // on P-256, on P-384, on P-256 with a certificate as long as Alice's
 
 static void pem_take(BIO *bio, char *out, size_t size)
 {
@@ -69,6 +70,9 @@ static int authors_make(void **state)
 	(void)state;
 	author_make(&alice, "P-256");
 	author_make(&bob, "P-384");
+	do
+		author_make(&carol, "P-256");
+	while (carol.certificate_der.len != alice.certificate_der.len);
 	return 0;
 }
 
@@ -468,6 +472,40 @@ static void signature_in_the_other_namespace(void **state)
 }
 
 // Made by xmlsec1, with prefixes and white space, and one inside of another.
+static void a_certificate_is_compared_whole(void **state)
+{
+	(void)state;
+	const struct author *trusted[] = {&alice, &bob, &carol};
+	struct krr_draft draft = first_draft();
+	draft.signer = &alice.signer;
+	char *text = expect_written(&draft);
+	for (size_t i = 0; i < 3; i++) {
+		struct krr krr;
+		struct mikey_fault fault;
+		assert_true(krr_read(
+			text, strlen(text), &trusted[i]->certificate_der, 1, &krr, &fault));
+		assert_int_equal(krr.signature, i == 0 ? MIKEY_VERIFIED : MIKEY_UNVERIFIED);
+		krr_free(&krr);
+	}
+	free(text);
+}
+
+static void another_signature_value_is_refused(void **state)
+{
+	(void)state;
+	struct krr_draft draft = first_draft();
+	draft.signer = &alice.signer;
+	char *text = expect_written(&draft);
+	char *value = strstr(text, "<SignatureValue>") + strlen("<SignatureValue>");
+	for (size_t i = 0; i < 64; i++) {
+		const char was = value[i];
+		value[i] = was == 'A' ? 'B' : 'A';
+		expect_refused(text, MIKEY_KRR_SIGNATURE, "does not verify");
+		value[i] = was;
+	}
+	free(text);
+}
+
 static void signed_by_xmlsec(void **state)
 {
 	(void)state;
@@ -583,6 +621,8 @@ int main(void)
 		cmocka_unit_test(no_character_can_be_changed),
 		cmocka_unit_test(signatures_of_others),
 		cmocka_unit_test(signature_in_the_other_namespace),
+		cmocka_unit_test(a_certificate_is_compared_whole),
+		cmocka_unit_test(another_signature_value_is_refused),
 		cmocka_unit_test(signed_by_xmlsec),
 		cmocka_unit_test(choices),
 		cmocka_unit_test(policies),

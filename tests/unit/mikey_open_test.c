@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "mikey/authority.h"
 #include "mikey/ntp.h"
 #include "mikey/open.h"
 #include "tests/unit/mikey_world.h"
@@ -247,6 +248,40 @@ static void times_have_an_era(void **state)
 	assert_int_equal(mikey_unix_time((uint32_t)MIKEY_NTP_UNIX, 0), 0);
 }
 
+// TS 33.180: which kinds of key a user, a GMS or an MDSI may send to a user, a GMS or an MDSI.
+static void authority_is_a_table(void **state)
+{
+	static const enum mikey_type types[] = {
+		MIKEY_GMK, MIKEY_PCK, MIKEY_CSK, MIKEY_MKFC, MIKEY_MSCCK, MIKEY_MUSIK};
+	static const char *const allowed[3][3] = {
+		// to user, gms, mdsi; by type, as above
+		{".p....", "......", "..c..."},
+		{"g..f..", "g..f..", "......"},
+		{"..c.su", "......", "......"},
+	};
+	const struct mikey_octets gms = {(const uint8_t *)"sip:gms@a", 9},
+				  mdsi = {(const uint8_t *)"sip:mdsi@", 9},
+				  user = {(const uint8_t *)"sip:user@", 9};
+	const struct mikey_octets *const initiators[] = {&user, &gms, &mdsi};
+	const struct mikey_kms kms = {.gms = &gms, .n_gms = 1, .mdsi = &mdsi, .n_mdsi = 1};
+	(void)state;
+	for (unsigned from = 0; from < 3; from++)
+		for (unsigned to = 0; to < 3; to++)
+			for (unsigned t = 0; t < 6; t++) {
+				struct mikey_fault fault = {};
+				const struct mikey_delivery d = {.type = types[t],
+					.kms = &kms,
+					.initiator = *initiators[from],
+					.receiver = (enum mikey_role)to};
+				bool expected = allowed[from][to][t] != '.';
+				if (mikey_authority_ok(&d, &fault) != expected)
+					fail_msg("%s from %u to %u", mikey_type_name(types[t]),
+						from, to);
+				assert_int_equal(
+					fault.reason, expected ? MIKEY_NONE : MIKEY_NOT_AUTHORIZED);
+			}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +291,7 @@ int main(void)
 		cmocka_unit_test(digest_is_of_what_is_signed),
 		cmocka_unit_test(changed_octets_are_refused),
 		cmocka_unit_test(times_have_an_era),
+		cmocka_unit_test(authority_is_a_table),
 	};
 	return cmocka_run_group_tests(tests, world_open, world_close);
 }
