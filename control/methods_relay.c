@@ -67,13 +67,14 @@ static json_t *worker_stats(const struct worker *worker)
 	set_count(out, "handoffs", counter_read(&c->handoffs));
 	set_count(out, "held", counter_read(&c->held));
 	set_count(out, "keepalives", counter_read(&c->keepalives));
+	set_count(out, "squeeze", counter_read(&worker->squeeze));
 	return out;
 }
 
 static json_t *port_stats(const struct port *port)
 {
-	struct rte_eth_stats stats = {};
-	rte_eth_stats_get(port->ethdev, &stats);
+	struct rte_eth_stats stats;
+	port_statistics(port, &stats);
 	json_t *out = json_pack("{s:s}", "name", port->name);
 	set_count(out, "rx_packets", stats.ipackets);
 	set_count(out, "rx_octets", stats.ibytes);

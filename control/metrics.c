@@ -172,9 +172,8 @@ static void write_port_counters(
 static void write_ports(struct evbuffer *out, const struct relay *relay)
 {
 	struct rte_eth_stats stats[PORT_MAX];
-	memset(stats, 0, sizeof(stats));
 	for (unsigned p = 0; p < relay->n_ports; p++)
-		rte_eth_stats_get(relay->ports[p].ethdev, &stats[p]);
+		port_statistics(&relay->ports[p], &stats[p]);
 	write_port_counters(out, relay, stats);
 	family(out, "mcxrelay_port_link_up", "gauge", "", "Whether the port's link is up.");
 	char name[LABEL_SIZE];

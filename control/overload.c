@@ -64,10 +64,9 @@ static void look_at_ports(
 	for (unsigned p = 0; p < relay->n_ports; p++) {
 		struct overload_state *state = &overload->missed[p];
 		struct notice what = {.reason = "rx_missed", .port = relay->ports[p].name};
-		struct rte_eth_stats stats = {};
+		struct rte_eth_stats stats;
 		uint64_t before = state->seen;
-		if (rte_eth_stats_get(relay->ports[p].ethdev, &stats) != 0 ||
-			stats.imissed < before)
+		if (port_statistics(&relay->ports[p], &stats) != 0 || stats.imissed < before)
 			continue;
 		state->seen = stats.imissed;
 		state_take(notices, state, stats.imissed - before, OVERLOAD_MISSED, &what);

@@ -170,6 +170,18 @@ bool interface_is_running(const struct interface *interface)
 	       flags_run(&answer);
 }
 
+uint64_t interface_missed(struct interface *interface)
+{
+	for (unsigned i = 0; i < interface->n_sockets; i++) {
+		struct tpacket_stats since = {}; // the last question, whoever asked
+		socklen_t size = sizeof(since);
+		if (getsockopt(interface->sockets[i], SOL_PACKET, PACKET_STATISTICS, &since,
+			    &size) == 0)
+			interface->missed += since.tp_drops;
+	}
+	return interface->missed;
+}
+
 int interface_cut_service_tags(const struct interface *interface)
 {
 	struct sock_filter instructions[] = {

@@ -20,6 +20,7 @@ struct interface {
 	char name[IF_NAMESIZE];
 	int sockets[INTERFACE_SOCKETS_MAX]; // packet sockets of its DPDK driver
 	unsigned n_sockets;
+	uint64_t missed; // of interface_missed()
 };
 
 // NULL, with errno, if it cannot be had. interface_close() takes NULL, too. Before confine(), with the driver's sockets
@@ -50,6 +51,10 @@ uint32_t interface_mtu_now(const struct interface *interface);
 // MTU of the interface in octets; UINT32_MAX if there is none or it is not known. interface_mtu() makes a socket, which
 // confine() forbids.
 uint32_t interface_mtu(unsigned index);
+
+// Frames that came while the rings of its sockets were full, since it was opened: the kernel discards them, and net_af_packet
+// of DPDK 22.11 does not count them.
+uint64_t interface_missed(struct interface *interface);
 
 // net_af_packet puts every tag back into its frame as if it were one of IEEE 802.1Q. Has its sockets cut a frame with
 // another tag behind that, so that it can be told. 0 or -errno; with none of them 0.

@@ -318,6 +318,15 @@ bool port_address_is_hosts(const struct port *port, const struct endpoint *addr)
 	return true;
 }
 
+int port_statistics(const struct port *port, struct rte_eth_stats *stats)
+{
+	*stats = (struct rte_eth_stats){};
+	int rc = rte_eth_stats_get(port->ethdev, stats);
+	if (port->interface)
+		stats->imissed += interface_missed(port->interface);
+	return rc;
+}
+
 struct endpoint port_next_hop(const struct port *port, const struct endpoint *remote)
 {
 	struct endpoint hop = *remote;

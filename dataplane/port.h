@@ -16,6 +16,7 @@
 // Ports: DPDK ethdevs with the relay's addresses.
 
 struct interface;
+struct rte_eth_stats;
 
 enum {
 	PORT_MAX = 16,
@@ -92,6 +93,9 @@ struct port {
 // with a sentence in why[why_size]. Main thread, before the workers run.
 int port_open(struct port *port, const struct port_options *options, unsigned n_workers,
 	struct rte_mempool *pool, char *why, size_t why_size);
+
+// As its driver counts, and what the kernel missed below net_af_packet. 0 or -errno. Control thread.
+int port_statistics(const struct port *port, struct rte_eth_stats *stats);
 
 // Makes an address the one that the port sends from. port_open() does it with the device's own. Where workers run a grace
 // period has passed since the last call. Main thread.

@@ -3,6 +3,8 @@
 
 #include "dataplane/rate.h"
 
+#include "base/counter.h"
+
 static uint32_t cost_of(uint64_t cycles, uint64_t per_second)
 {
 	uint64_t cost = per_second == 0 ? 0 : RTE_MAX(cycles / per_second, UINT64_C(1));
@@ -21,7 +23,7 @@ struct leg_rate rate_make(uint64_t packets, uint64_t octets, uint32_t floor, uin
 static void squeeze_set(struct worker *worker, uint32_t squeeze)
 {
 	uint64_t ms = worker->tsc_hz / 1000;
-	worker->squeeze = squeeze;
+	counter_set(&worker->squeeze, squeeze);
 	worker->rate_burst = ms * (squeeze > 0 ? RATE_SQUEEZED_BURST_MS : RATE_BURST_MS);
 }
 

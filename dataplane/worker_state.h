@@ -134,7 +134,7 @@ struct worker {
 	uint64_t now;        // TSC at the begin of the burst
 	uint64_t tsc_hz;
 	uint64_t rate_burst, rate_window; // cycles
-	uint32_t squeeze;                 // steps: see rate.h
+	uint32_t squeeze;                 // steps: see rate.h. Control: ro
 	struct hold_share strangers;      // what those of all legs use
 	uint32_t n_unsettled; // packets under way that may move their stream, see stage_stream.c
 	struct pipeline *pipeline; // NULL: there is no crypto device

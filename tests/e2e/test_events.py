@@ -232,7 +232,7 @@ def send_without_end(client, packet):
 
 
 class PcapRelay(Relay):
-    """Its ports are libpcap's: of the drivers for kernel interfaces the one that counts frames it missed."""
+    """Its ports are libpcap's: a driver for kernel interfaces that counts itself what it missed."""
 
     RINGS = ""
 
@@ -245,9 +245,10 @@ class PcapRelay(Relay):
         return text.replace("confine = false;\n", "") + "confine = false;\n"   # its system calls are not those that are let
 
 
-def test_overload_of_a_port(subscriber_of, flood):
+@pytest.mark.parametrize("kind", [Relay, PcapRelay], ids=["af_packet", "pcap"])
+def test_overload_of_a_port(subscriber_of, flood, kind):
     """While its worker stands still more frames come than the port has buffers for."""
-    with lab_module.Lab() as lab, PcapRelay(lab, families=(4,)) as relay, lab_module.Client(lab, "ran") as a, \
+    with lab_module.Lab() as lab, kind(lab, families=(4,)) as relay, lab_module.Client(lab, "ran") as a, \
             lab_module.Client(lab, "core") as b:
         apply(relay, "call", [a.leg("a"), b.leg("b")])
         subscriber = subscriber_of(relay, "overload")
@@ -277,8 +278,11 @@ def test_overload_of_a_worker(subscriber_of, flood):
                      for n in range(n_copies)]
         apply(relay, "call", [talker.leg("a", rate={"packets": 0, "octets": 0}), *listeners])
         subscriber = subscriber_of(relay, "overload")
+        [worker] = relay.call("relay.stats")["workers"]
+        assert worker["squeeze"] == 0
         with flood(talker, mcx.rtp(1, 1, bytes(160))):
             event = subscriber.expect("overload", reason="worker_busy", state="on")
+            wait_for(lambda: relay.call("relay.stats")["workers"][0]["squeeze"], lambda n: 2 <= n <= 12, "what it does about it")
         assert event["worker"] == 0 and members(event) == {"reason", "state", "count", "worker"}
         off = subscriber.expect("overload", reason="worker_busy", state="off")
         assert off["worker"] == 0 and off["time"] >= event["time"] + 10
