@@ -98,10 +98,15 @@ struct key_slot {
 	uint32_t *ctxs;           // key contexts derived from it
 	uint32_t n_ctxs, ctxs_size;
 	struct key_use *uses;
+	uint32_t n_uses;
+	uint64_t round; // of the last change that its uses were touched in
 };
 
 // What uses keys and is notified when they change.
 struct key_owner {
+	// Before changed(): a key that `user` named in key_use(), or one of its ring, is among what
+	// changed; NULL: what any of them named may be.
+	void (*touched)(struct key_owner *owner, void *user);
 	void (*changed)(struct key_owner *owner);
 	const char *id; // its id in events
 	uint64_t round; // of the last change that it was notified of
@@ -111,6 +116,7 @@ struct key_owner {
 struct key_use {
 	struct key_slot *slot;
 	struct key_owner *owner;
+	void *user;                      // the owner's, who names it
 	struct key_use *previous, *next; // of the slot
 };
 

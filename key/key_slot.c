@@ -43,15 +43,17 @@ void key_slot_release(struct keystore *store, struct key_slot *slot)
 }
 
 struct key_use *key_use(
-	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner)
+	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner, void *user)
 {
 	struct key_use *use = alloc_zero(1, sizeof(*use));
 	use->slot = key_slot_take(store, scope, id);
 	use->owner = owner;
+	use->user = user;
 	use->next = use->slot->uses;
 	if (use->next)
 		use->next->previous = use;
 	use->slot->uses = use;
+	use->slot->n_uses++;
 	return use;
 }
 
@@ -63,12 +65,27 @@ void key_unuse(struct keystore *store, struct key_use *use)
 		use->previous->next = use->next;
 	else
 		use->slot->uses = use->next;
+	use->slot->n_uses--;
 	key_slot_release(store, use->slot);
 	free(use);
 }
 
+// --- changes
+
+enum { USES_FEW = 64 }; // of more not each is looked at
+
+static void slot_touch(struct keystore *store, struct key_slot *slot, void *arg)
+{
+	(void)arg;
+	if (slot->round == store->change_round)
+		return;
+	slot->round = store->change_round;
+	for (struct key_use *use = slot->uses; use; use = use->next)
+		use->owner->touched(use->owner, slot->n_uses > USES_FEW ? NULL : use->user);
+}
+
 // Each owner once in a round of changes.
-void key_slot_tell_owners(struct keystore *store, struct key_slot *slot, void *arg)
+static void slot_tell(struct keystore *store, struct key_slot *slot, void *arg)
 {
 	(void)arg;
 	uint64_t round = store->change_round;
@@ -79,10 +96,18 @@ void key_slot_tell_owners(struct keystore *store, struct key_slot *slot, void *a
 	}
 }
 
-// Notifies the owners of uses of the key, and those of the other keys of its groups.
+void key_groups_changed(struct keystore *store, const struct key_groups *groups)
+{
+	store->change_round++;
+	key_groups_visit(store, groups, slot_touch, NULL);
+	key_groups_visit(store, groups, slot_tell, NULL);
+}
+
 void key_slot_changed(struct keystore *store, struct key_slot *slot)
 {
 	store->change_round++;
-	key_slot_tell_owners(store, slot, NULL);
-	key_groups_visit(store, &slot->groups, key_slot_tell_owners, NULL);
+	slot_touch(store, slot, NULL);
+	key_groups_visit(store, &slot->groups, slot_touch, NULL);
+	slot_tell(store, slot, NULL);
+	key_groups_visit(store, &slot->groups, slot_tell, NULL);
 }

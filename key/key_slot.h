@@ -15,13 +15,12 @@ struct key_slot *key_slot_take(struct keystore *store, uint32_t scope, uint32_t 
 void key_slot_release(struct keystore *store, struct key_slot *slot);
 
 // A use keeps the slot, whether the key is installed or not, and has the owner notified when the
-// key changes.
+// key changes. user: who of the owner's names it, see key_owner.
 struct key_use *key_use(
-	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner);
+	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner, void *user);
 void key_unuse(struct keystore *store, struct key_use *use);
 
-// Notifies the owners of uses of the key, each once in a round of changes.
-void key_slot_tell_owners(struct keystore *store, struct key_slot *slot, void *unused);
-// Begins a round: notifies the owners of uses of the key, and those of the other keys of its
-// groups.
+// Notifies the owners of uses of the key, and those of the other keys of its groups, each once.
 void key_slot_changed(struct keystore *store, struct key_slot *slot);
+// The same for all keys of some groups.
+void key_groups_changed(struct keystore *store, const struct key_groups *groups);

@@ -172,7 +172,7 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	store_count(store, slot, +1);
 	key_slot_prederive(store, slot);
 	key_slot_changed(store, slot);
-	key_groups_visit(store, &before, key_slot_tell_owners, NULL);
+	key_groups_changed(store, &before);
 	key_groups_leave(store, slot, &before);
 	if (slot->state != KEY_ACTIVE)
 		key_slot_retire_ctxs(store, slot);

@@ -328,19 +328,41 @@ static const struct session_leg *class_leg(
 	return session_leg_at(sessions, class->blocks[0].dests[0].leg);
 }
 
+static void class_revise(struct sessions *sessions, struct audience *audience,
+	struct audience_class *class, uint8_t protocol, bool lose_only)
+{
+	struct fanout_key others[FANOUT_OTHERS_MAX];
+	struct fanout_variant variant =
+		variant_of_leg(sessions->keys, class_leg(sessions, class), protocol, others);
+	if (lose_only)
+		variant = variant_lose(&class->variant, &variant);
+	audience_set_variant(audience, class, &variant);
+}
+
 static void audience_revise(
 	struct sessions *sessions, struct audience *audience, uint8_t protocol, bool lose_only)
 {
-	for (uint32_t c = 0; c < audience->n_classes; c++) {
-		struct audience_class *class = audience->classes[c];
-		struct fanout_key others[FANOUT_OTHERS_MAX];
-		struct fanout_variant variant = variant_of_leg(
-			sessions->keys, class_leg(sessions, class), protocol, others);
-		if (lose_only)
-			variant = variant_lose(&class->variant, &variant);
-		audience_set_variant(audience, class, &variant);
-	}
+	for (uint32_t c = 0; c < audience->n_classes; c++)
+		class_revise(sessions, audience, audience->classes[c], protocol, lose_only);
 	audience_show(sessions, audience);
+}
+
+void leg_audience_revise(struct sessions *sessions, const struct session_leg *leg, bool lose_only)
+{
+	for (enum srtp_protocol protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		struct audience *audience = audience_with(leg, protocol);
+		struct audience_class *class = leg->places[protocol].class;
+		const struct leg_naming *naming;
+		if (class)
+			class_revise(sessions, audience, class, protocol, lose_only);
+		LIST_FOREACH (naming, &leg->named_by, entry) {
+			if (!naming->places[protocol].class)
+				continue;
+			class_revise(sessions, naming->from->own[protocol],
+				naming->places[protocol].class, protocol, lose_only);
+			audience_show(sessions, naming->from->own[protocol]);
+		}
+	}
 }
 
 void session_audiences_revise(

@@ -31,6 +31,10 @@ void leg_audience_unname(struct session_leg *leg);
 void session_audiences_revise(
 	struct sessions *sessions, const struct session *session, bool lose_only);
 
+// The same of what is sent to the leg alone, and to those that follow the same rule. The session's
+// audiences are not published.
+void leg_audience_revise(struct sessions *sessions, const struct session_leg *leg, bool lose_only);
+
 void session_audiences_publish(struct sessions *sessions, const struct session *session);
 // The leg's own, and those of legs that name it.
 void leg_audience_publish(struct sessions *sessions, const struct session_leg *leg);

@@ -15,22 +15,22 @@
 #include "session/leg_path.h"
 #include "session/session_spec.h"
 
-static struct key_use **leg_bind_keys(struct sessions *sessions, struct session *session,
+static struct key_use **leg_bind_keys(struct sessions *sessions, struct session_leg *leg,
 	const struct protection_spec *protection)
 {
 	if (!protection->has_key)
 		return NULL;
 	struct key_use **uses = alloc_zero(1 + protection->n_accept, sizeof(struct key_use *));
-	uses[0] =
-		key_use(sessions->keys, protection->key.scope, protection->key.id, &session->owner);
+	struct key_owner *owner = &leg->session->owner;
+	uses[0] = key_use(sessions->keys, protection->key.scope, protection->key.id, owner, leg);
 	for (uint32_t i = 0; i < protection->n_accept; i++)
 		uses[1 + i] = key_use(sessions->keys, protection->accept[i].scope,
-			protection->accept[i].id, &session->owner);
+			protection->accept[i].id, owner, leg);
 	return uses;
 }
 
 // Takes what a leg uses, apart from its index.
-void leg_bind(struct sessions *sessions, struct session *session, struct session_leg *leg)
+void leg_bind(struct sessions *sessions, struct session_leg *leg)
 {
 	const struct leg_spec *spec = &leg->spec;
 	leg->address = port_find_address(&sessions->relay->ports[spec->port], &spec->local);
@@ -47,7 +47,7 @@ void leg_bind(struct sessions *sessions, struct session *session, struct session
 	for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
 		const struct protection_spec *protection = &spec->protection[protocol];
 		leg->users[protocol] = user_take(sessions->users, protection->user);
-		leg->keys[protocol] = leg_bind_keys(sessions, session, protection);
+		leg->keys[protocol] = leg_bind_keys(sessions, leg, protection);
 	}
 }
 

@@ -7,6 +7,6 @@
 
 // What a leg uses besides its index: address, group, next hop, users and keys. Control thread.
 
-void leg_bind(struct sessions *sessions, struct session *session, struct session_leg *leg);
+void leg_bind(struct sessions *sessions, struct session_leg *leg);
 // Gives back what leg_bind() took, when no worker uses it any more.
 void leg_unbind(struct sessions *sessions, struct session_leg *leg);

@@ -37,7 +37,7 @@ struct session_leg *leg_join(
 	leg->spec = *spec;
 	*spec = (struct leg_spec){};
 	leg_remote_state(leg, NULL, clock_now_ms());
-	leg_bind(sessions, session, leg);
+	leg_bind(sessions, leg);
 	session_leg_add(session, leg);
 	gmk_ways_add(session->gmk_ways, leg->spec.protection);
 	leg_audience_follow(sessions, leg, leg);
@@ -54,7 +54,7 @@ static void leg_restate(struct sessions *sessions, struct session_leg *leg, stru
 	leg->spec = *spec;
 	*spec = (struct leg_spec){};
 	leg_remote_state(leg, &before->spec, clock_now_ms());
-	leg_bind(sessions, leg->session, leg);
+	leg_bind(sessions, leg);
 	leg_audience_unname(leg);
 	gmk_ways_drop(leg->session->gmk_ways, before->spec.protection);
 	gmk_ways_add(leg->session->gmk_ways, leg->spec.protection);

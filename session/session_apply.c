@@ -344,6 +344,7 @@ static struct session *session_new(struct sessions *sessions)
 {
 	struct session *session = alloc_zero(1, sizeof(*session));
 	session->sessions = sessions;
+	session->owner.touched = session_touch;
 	session->owner.changed = session_follow_key;
 	session->heard_tsc = rte_rdtsc();
 	session->scope = keystore_session_scope(sessions->keys);

@@ -62,10 +62,51 @@ static void session_follow_begin(struct session *session)
 	keystore_owners_follow(sessions->keys, follow_finish, sessions);
 }
 
-void session_follow_key(struct key_owner *owner)
+// --- what a change touches
+
+static void session_touch_all(struct session *session)
+{
+	struct session_leg *leg;
+	while ((leg = LIST_FIRST(&session->touched)) != NULL) {
+		LIST_REMOVE(leg, touched_entry);
+		leg->touched = false;
+	}
+	session->n_touched = 0;
+	session->all_touched = true;
+}
+
+void session_touch(struct key_owner *owner, void *user)
 {
 	struct session *session = container_of(owner, struct session, owner);
-	struct sessions *sessions = session->sessions;
+	struct session_leg *leg = user;
+	if (session->all_touched || (leg && leg->touched))
+		return;
+	// What follows step by step is not overtaken.
+	if (!leg || session->follows || session->n_touched == FOLLOW_AT_ONCE) {
+		session_touch_all(session);
+		return;
+	}
+	LIST_INSERT_HEAD(&session->touched, leg, touched_entry);
+	leg->touched = true;
+	session->n_touched++;
+}
+
+// A few legs of a session, however many it has.
+static void legs_follow(struct sessions *sessions, struct session *session)
+{
+	struct session_leg *leg;
+	LIST_FOREACH (leg, &session->touched, touched_entry)
+		leg_audience_revise(sessions, leg, true);
+	session_audiences_publish(sessions, session);
+	LIST_FOREACH (leg, &session->touched, touched_entry)
+		leg_publish(sessions, leg);
+	LIST_FOREACH (leg, &session->touched, touched_entry)
+		leg_audience_revise(sessions, leg, false);
+	session_audiences_publish(sessions, session);
+}
+
+static void session_follow_all(struct sessions *sessions, struct session *session)
+{
 	session_audiences_revise(sessions, session, true);
 	if (session->n_legs > FOLLOW_AT_ONCE) {
 		session_follow_begin(session);
@@ -76,4 +117,15 @@ void session_follow_key(struct key_owner *owner)
 	TAILQ_FOREACH (leg, &session->legs, entry)
 		leg_publish(sessions, leg);
 	session_audiences_revise(sessions, session, false);
+}
+
+void session_follow_key(struct key_owner *owner)
+{
+	struct session *session = container_of(owner, struct session, owner);
+	if (session->all_touched)
+		session_follow_all(session->sessions, session);
+	else
+		legs_follow(session->sessions, session);
+	session_touch_all(session);
+	session->all_touched = false;
 }

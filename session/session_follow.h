@@ -10,7 +10,9 @@
 // under keys that came. So no leg's media is re-encrypted under a key that its own client may use
 // before the leg knows. Control thread.
 
-// For struct key_owner: a key that its legs name has changed.
+// For struct key_owner: a key that its legs name has changed. user is such a leg; of a few the others
+// need not follow.
+void session_touch(struct key_owner *owner, void *user);
 void session_follow_key(struct key_owner *owner);
 
 // Goes on with those that follow until the time of clock_now_ns(): with one leg at least.

@@ -69,7 +69,7 @@ void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, u
 		return; // if it is only too early the next packet reports it again
 	struct session_leg before = *leg;
 	leg_remote_learn(leg, protocol, addr, now_ms);
-	leg_bind(sessions, leg->session, leg);
+	leg_bind(sessions, leg);
 	leg_audience_follow(sessions, &before, leg);
 	session_audiences_publish(sessions, leg->session);
 	leg_audience_publish(sessions, leg);

@@ -136,7 +136,9 @@ struct session_leg {
 	uint32_t n_names;
 	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.has_to
 	uint32_t stream;                        // newest noted on the leg + 1; may be stale
-	bool leaving;                           // requested
+	LIST_ENTRY(session_leg) touched_entry;
+	bool touched; // in the session's
+	bool leaving; // requested
 };
 
 // Counted ways to use a GMK: see gmk_ways.h.
@@ -161,15 +163,18 @@ struct session {
 	uint32_t n_keys;
 	TAILQ_HEAD(, session_leg) legs; // in the order in which they were stated
 	uint32_t n_legs;
-	struct map *legs_by_id; // NULL: there are few
+	uint32_t n_touched;
+	struct map *legs_by_id;           // NULL: there are few
+	LIST_HEAD(, session_leg) touched; // by the change of a key that is being told
 	TAILQ_ENTRY(session) follows_entry;
 	struct session_leg
 		*follows_at;       // leg that is to follow a change of a key next; NULL: none is
 	bool follows;              // in sessions.following
+	bool silent;               // media_watch: its timeout was noticed
+	bool all_touched;          // not only those in touched
 	struct gmk_ways *gmk_ways; // of its legs; NULL: none yet
 	struct audience *audiences[AUDIENCE_N]; // of legs without `to`
 	uint64_t heard_tsc;        // media_watch: when media was last accepted, or it was made
-	bool silent;               // media_watch: its timeout was noticed
 	struct session_rate *rate; // NULL: not requested yet
 };
 

@@ -44,8 +44,13 @@ def test_the_call_goes_on(options):
     counts = {result["name"]: result["count"] for result in results if result["name"].startswith(f"group-{GROUP}-")}
     assert counts == {f"group-{GROUP}-{name}": count for name, count in (
         ("state", GROUP), ("restate", 10 * GROUP), ("come", GROUP), ("join", 300), ("mute", 300), ("leave", 300), ("get", GROUP), ("renew", 1), ("revoke", 1), ("go", 1))}
-    [ratio] = [result for result in results if result["name"] == "group-ratio"]
-    assert ratio["legs"] == [100, GROUP] and all(ratio[change] > 0 for change in ("join", "mute", "leave"))
+    for kind in ("control", "own"):  # a key each
+        counts = {result["name"]: result["count"] for result in results if result["name"].startswith(f"{kind}-{GROUP}-")}
+        assert counts == {f"{kind}-{GROUP}-{name}": count for name, count in (
+            ("come", GROUP), ("join", 300), ("mute", 300), ("renew", 100), ("leave", 300), ("go", 1))}
+    for kind in ("group", "control", "own"):
+        [ratio] = [result for result in results if result["name"] == f"{kind}-ratio"]
+        assert ratio["legs"] == [100, GROUP] and all(ratio[change] > 0 for change in ("join", "mute", "leave"))
     call = results[-1]
     assert call["name"] == "call" and call["sent"] > 0 and call["received"] == call["sent"]
     assert call["lost"] == call["auth_failed"] == call["unknown"] == call["duplicates"] == 0 and call["drops"] == {}
@@ -58,5 +63,7 @@ def test_as_a_table():
     assert rows == ["phase", "idle", "key-install", "key-list", "session-apply", "session-get", "session-list",
                     "session-remove", "key-revoke", "empty",
                     *(f"group-{legs}-{name}" for legs in (100, GROUP) for name in (
-                        "state", "restate", "come", "join", "mute", "leave", "get", "renew", "revoke", "go")), "empty"]
+                        "state", "restate", "come", "join", "mute", "leave", "get", "renew", "revoke", "go")),
+                    *(f"{kind}-{legs}-{name}" for kind in ("control", "own") for legs in (100, GROUP) for name in (
+                        "come", "join", "mute", "renew", "leave", "go")), "empty"]
     assert re.search(r"^The call: [1-9][\d,]* packets sent, 0 lost, drops: none", done.stdout, re.MULTILINE)

@@ -45,6 +45,11 @@ static struct work {
 	uint64_t allocs, octets, retired;
 } work;
 
+static uint64_t n_built; // legs
+
+struct leg *__real_leg_build(struct keystore *store, const struct session_leg *leg);
+struct leg *__wrap_leg_build(struct keystore *store, const struct session_leg *leg);
+
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
@@ -82,6 +87,12 @@ void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, u
 {
 	work.retired++;
 	__real_retire_later(retire, release, what, index);
+}
+
+struct leg *__wrap_leg_build(struct keystore *store, const struct session_leg *leg)
+{
+	n_built++;
+	return __real_leg_build(store, leg);
 }
 
 // --- requests
@@ -572,6 +583,91 @@ static void a_large_session_follows_a_key_step_by_step(void **state)
 	assert_null(app.keys.finish);
 }
 
+static const struct fanout_variant *variant_at(
+	const struct session *session, unsigned kind, const char *leg_id)
+{
+	const struct session_leg *leg = session_leg_find(session, leg_id);
+	struct fanout_walk walk = fanout_walk_begin(atomic_load(&session->audiences[kind]->fanout));
+	const struct fanout_variant *variant;
+	while ((variant = fanout_walk_next(&walk)) != NULL)
+		if (variant->only_leg == leg->index)
+			break;
+	assert_non_null(variant);
+	return variant;
+}
+
+// The other legs of a large session are not built anew for it, and it is followed at once.
+static void a_key_of_one_leg_concerns_that_leg_alone(void **state)
+{
+	static const char install[] =
+		"{\"keys\":[{\"id\":\"2a000001\",\"value\":\"%032x\",\"rand\":"
+		"\"000102030405060708090a0b0c0d0e0f\"}],\"replace\":true}";
+	(void)state;
+	key_install_in_group("0a000001");
+	session_open(MANY);
+	const struct session *session = session_find(&app.sessions, "call");
+	assert_true(call("key.install", install, 1));
+	assert_true(call("leg.apply",
+		"{\"session\":\"call\",\"legs\":[{\"id\":\"floor\",\"port\":\"ran\",\"local\":"
+		"\"10.0.0.1:4000\",\"remote\":\"10.0.0.9:4000\",\"traffic\":\"control\","
+		"\"protection\":{\"mode\":\"srtp\",\"key\":\"2a000001\"}}]}"));
+	uint32_t before = variant_at(session, AUDIENCE_CONTROL, "floor")->ctx;
+	assert_int_not_equal(before, KEY_NONE);
+	n_built = 0;
+	assert_true(call("key.install", install, 2));
+	assert_true(n_built <= 2); // without the old one, with the new one
+	assert_false(session->follows);
+	assert_int_not_equal(variant_at(session, AUDIENCE_CONTROL, "floor")->ctx, KEY_NONE);
+	n_built = 0;
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"2a000001\"}]}"));
+	assert_true(n_built <= 1);
+	assert_int_equal(variant_at(session, AUDIENCE_CONTROL, "floor")->ctx, KEY_NONE);
+	assert_true(call("leg.remove", "{\"session\":\"call\",\"ids\":[\"floor\"]}"));
+	session_close();
+}
+
+// A leg follows a change of any key of its ring, whichever it names, and one that leaves the ring.
+static void legs_follow_other_keys_of_their_ring(void **state)
+{
+	static const char install[] =
+		"{\"keys\":[{\"id\":\"0a0000%x\",\"value\":\"111111111111111111111111111111%x\","
+		"\"rand\":\"000102030405060708090a0b0c0d0e0f\",\"groups\":[\"sip:%s\"]}]}";
+	(void)state;
+	session_open(0);
+	const struct session *session = session_find(&app.sessions, "call");
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(call("key.install", install, 0xa1 + i, 0xa1 + i, "ring"));
+		assert_true(call("leg.apply",
+			"{\"session\":\"call\",\"legs\":[{\"id\":\"l%u\",\"port\":\"ran\","
+			"\"local\":\"10.0.0.1:%u\",\"remote\":\"10.0.0.9:7000\",\"protection\":"
+			"{\"mode\":\"srtp\",\"key\":\"0a0000a%u\",\"profile\":"
+			"{\"mki_length\":%u}}}]}",
+			i, 5000 + i, 1 + i, 4 + 4 * i));
+	}
+	assert_true(call("key.install", install, 0xa3, 0xa3, "ring"));
+	uint32_t newest =
+		keystore_find(&app.keys, keystore_domain_find(&app.keys, "home"), 0x0a0000a3)
+			->index;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct fanout_variant *variant =
+			variant_at(session, AUDIENCE_RTP, i == 0 ? "l0" : "l1");
+		assert_int_equal(variant->key.root, newest);
+		assert_int_equal(variant->n_others, 2);
+	}
+	assert_int_equal(legs_with_key(newest), 2);
+	assert_true(call("key.install", install, 0xa3, 0xa3, "elsewhere"));
+	for (unsigned i = 0; i < 2; i++) {
+		const struct fanout_variant *variant =
+			variant_at(session, AUDIENCE_RTP, i == 0 ? "l0" : "l1");
+		assert_int_not_equal(variant->key.root, newest);
+		assert_int_equal(variant->n_others, 1);
+	}
+	assert_int_equal(legs_with_key(newest), 0);
+	session_close();
+	assert_true(call("key.revoke",
+		"{\"keys\":[{\"id\":\"0a0000a1\"},{\"id\":\"0a0000a2\"},{\"id\":\"0a0000a3\"}]}"));
+}
+
 // When the last index of a root key is wanted it is waited for.
 static void indices_of_keys_do_not_run_out(void **state)
 {
@@ -617,6 +713,8 @@ int main(void)
 		cmocka_unit_test(what_stays_is_not_taken_again),
 		cmocka_unit_test(a_session_is_shown_in_slices),
 		cmocka_unit_test(a_large_session_follows_a_key_step_by_step),
+		cmocka_unit_test(a_key_of_one_leg_concerns_that_leg_alone),
+		cmocka_unit_test(legs_follow_other_keys_of_their_ring),
 		cmocka_unit_test(indices_of_keys_do_not_run_out)};
 	alarm(300); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
