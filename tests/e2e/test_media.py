@@ -212,6 +212,35 @@ def test_plain_duplicates_never_share_an_index(relay, clients, name, new_key):
     assert len(sent) >= 4
 
 
+@pytest.mark.parametrize("method", ["session.apply", "leg.apply"])
+def test_receivers_that_change_their_protection_together(relay, clients, name, new_key, method):
+    """In one request, as when a call turns to encryption: none of them gets plain media afterwards."""
+    gmk = new_key()
+    install(relay, gmk)
+    lmr, radios = clients("core"), [clients("ran", family) for family in (4, 6, 4)]
+    sender = mcx.PlainSender(SSRC)
+
+    def state(legs):
+        if method == "session.apply":
+            apply(relay, name, [lmr.leg("lmr", "plain", protection={"user": GATEWAY}), *legs])
+        else:
+            relay.call("leg.apply", {"session": name, "legs": legs})
+
+    plain = [radio.leg(f"radio{n}", "plain") for n, radio in enumerate(radios)]
+    protected = [radio.leg(f"radio{n}", "srtp", gmk) for n, radio in enumerate(radios)]
+    apply(relay, name, [lmr.leg("lmr", "plain", protection={"user": GATEWAY}), *plain])
+    for legs in (protected, plain, protected):
+        state(legs)
+        lmr.send(sender.protect(b"heard"))
+        for radio in radios:
+            packet = radio.recv()
+            if legs is protected:
+                packet = mcx.SrtpReceiver(gmk.group(GATEWAY)).unprotect(packet).packet
+                assert packet[12:] == sender.last_plain[12:]  # under a fresh SSRC
+            else:
+                assert packet == sender.last_plain
+
+
 def test_plain_to_srtp_after_a_crash(lab, new_key):
     """No (key, SSRC, index) twice, though the process forgot everything."""
     gmk, used = new_key(), set()

@@ -164,3 +164,41 @@ def test_streams_under_one_key(relay, clients, name, new_key):
         for sender in senders:
             radio.send(sender.protect(b"tile"))
             assert listener.recv() == sender.last_plain
+
+
+KEYS = 70  # more than stand next to each other in what workers read
+
+
+def test_session_with_a_key_for_each_leg(relay, clients, name, new_key):
+    """Each gets what is said under the key of his own alone, whoever leaves, comes back and gets another key."""
+    pcks = [new_key("pck") for _ in range(KEYS)]
+    lmr, radios = clients("core"), [clients("ran", 6 if n % 3 == 0 else 4) for n in range(KEYS)]
+    install(relay, *pcks)
+
+    def leg(n):
+        return radios[n].leg(f"radio{n}", "srtp", pcks[n], protection={"role": "initiator"})
+
+    apply(relay, name, [lmr.leg("lmr", "plain")] + [leg(n) for n in range(KEYS)])
+    there = set(range(KEYS))
+
+    def say(sender, client, others):
+        client.send(sender.protect(b"to all"))
+        for n in others:
+            got = mcx.SrtpReceiver(pcks[n].private("receiver")).unprotect(radios[n].recv())
+            assert got.payload == b"to all"
+
+    gateway, speaker = mcx.PlainSender(0x77), mcx.SrtpSender(pcks[0].private("initiator"), 0x78)
+    say(gateway, lmr, there)
+    say(speaker, radios[0], there - {0})
+    assert lmr.recv() == speaker.last_plain
+    gone = {n for n in there if n % 4 == 1}
+    relay.call("leg.remove", {"session": name, "ids": [f"radio{n}" for n in gone]})
+    say(gateway, lmr, there - gone)
+    for n in gone:
+        relay.call("leg.apply", {"session": name, "legs": [leg(n)]})
+    say(gateway, lmr, there)
+    for n in range(0, KEYS, 7):
+        pcks[n] = mcx.RootKey("pck", pcks[n].id, bytes([n]) * 16, bytes(16))
+        install(relay, pcks[n], replace=True)
+    say(gateway, lmr, there)
+    assert all(not radios[n].drain() for n in there)
