@@ -11,6 +11,7 @@
 #include "control/params.h"
 #include "control/waiting.h"
 #include "identity/kms_read.h"
+#include "identity/pseudo.h"
 
 // A KMS whose keys are being looked at.
 struct kms_install {
@@ -138,8 +139,10 @@ static bool remove_one(
 		rpc_fail(error, RPC_BUSY, path,
 			"cannot be taken from the state directory: %s; accepted: later",
 			strerror(-rc));
-	else
+	else {
+		pseudo_receivers_leave(api->identities, kms);
 		kms_remove(api->kmss, kms);
+	}
 	return rc == 0;
 }
 

@@ -17,6 +17,7 @@
 #include "crypto/stack_wipe.h"
 #include "dataplane/worker.h"
 #include "identity/kms_read.h"
+#include "identity/pseudo.h"
 #include "key/key_domain.h"
 #include "key/key_slot.h"
 #include "server/reader.h"
@@ -37,6 +38,7 @@ struct message_open {
 	struct mikey_local receiver;
 	struct mikey_key_set key_set;
 	struct key_set *pinned;
+	struct kms *pseudo; // pinned; NULL: the receiver is no user of a pseudo KMS
 	struct mikey_opening opening;
 	struct mikey_opened opened;
 	struct mikey_fault fault;
@@ -62,11 +64,32 @@ static void message_free(struct message_open *m)
 	secmem_free(m);
 }
 
+static void keys_unpin(struct message_open *m)
+{
+	key_set_unpin(m->api->identities, m->pinned);
+	if (m->pseudo)
+		m->pseudo->pins--;
+}
+
 // --- what the pool does
+
+// The key set of a user of a pseudo KMS: not for a message that nobody signed who may.
+static bool receiver_derive(struct message_open *m)
+{
+	bool ok = mikey_signature_ok(&m->opening, &m->fault) &&
+		  (pseudo_receiver_derive(m->pseudo, m->pinned) ||
+			  mikey_fail(&m->fault, MIKEY_NO_KEY_MATERIAL, 0,
+				  "the receiver can have no key set in that period"));
+	stack_wipe();
+	return ok;
+}
 
 static void compute(struct pool_job *job)
 {
 	struct message_open *m = (struct message_open *)job;
+	if (!m->pinned->receiver && !receiver_derive(m))
+		return;
+	m->key_set.receiver = m->pinned->receiver;
 	m->good = mikey_open_finish(&m->opening, &m->opened, &m->fault);
 	stack_wipe();
 }
@@ -74,7 +97,9 @@ static void compute(struct pool_job *job)
 static void computed(struct waiting *waiting)
 {
 	struct message_open *m = (struct message_open *)waiting;
-	key_set_unpin(m->api->identities, m->pinned);
+	if (m->pseudo && m->good)
+		pseudo_receiver_keep(m->api->identities, m->pseudo, m->pinned);
+	keys_unpin(m);
 }
 
 static void write_down(struct pool_job *job)
@@ -132,7 +157,7 @@ static uint64_t age_read(struct reader *r, uint64_t limit)
 
 static const struct mikey_kms *kms_lookup(void *arg, const struct mikey_octets *uri)
 {
-	const struct api *api = arg;
+	const struct api *api = ((const struct message_open *)arg)->api;
 	const struct kms *kms = kms_find(api->kmss, uri->octets, uri->len);
 	return kms ? &kms->facts : NULL;
 }
@@ -140,19 +165,26 @@ static const struct mikey_kms *kms_lookup(void *arg, const struct mikey_octets *
 static const struct mikey_local *local_lookup(
 	void *arg, const struct mikey_kms *kms, const struct mikey_octets *uri)
 {
-	return identity_local(((const struct api *)arg)->identities, kms, uri);
+	struct message_open *m = arg;
+	const struct mikey_local *local = identity_local(m->api->identities, kms, uri);
+	struct kms *pseudo = local ? NULL : kms_find(m->api->kmss, kms->uri.octets, kms->uri.len);
+	if (!pseudo || !pseudo->pseudo || !pseudo_kms_serves(pseudo, uri))
+		return local;
+	m->receiver = pseudo_local(pseudo, uri, m->opening.type);
+	m->pseudo = pseudo;
+	return &m->receiver;
 }
 
 static const struct mikey_local *hidden_lookup(
 	void *arg, const struct mikey_kms *kms, const uint8_t uid[MCX_UID_LEN])
 {
-	return identity_hidden(((const struct api *)arg)->identities, kms, uid);
+	return identity_hidden(((const struct message_open *)arg)->api->identities, kms, uid);
 }
 
 static const struct mikey_kms *assumed_lookup(
 	void *arg, const struct mikey_octets *uri, const uint8_t uid[MCX_UID_LEN])
 {
-	return identity_kms_assumed(((const struct api *)arg)->identities, uri, uid);
+	return identity_kms_assumed(((const struct message_open *)arg)->api->identities, uri, uid);
 }
 
 static bool known_check(const struct message_open *m, struct rpc_error *error)
@@ -184,19 +216,38 @@ static void octets_keep(struct mikey_octets *octets, char keep[MIKEY_ID_MAX + 1]
 	octets->octets = (const uint8_t *)keep;
 }
 
-// From here on nothing that others change is needed.
-static void directory_leave(struct message_open *m)
+// Pins what the message is opened with. The domain of the receiver; NULL: there is no memory.
+static const char *key_set_take(struct message_open *m)
 {
-	struct mikey_opening *o = &m->opening;
+	const struct mikey_opening *o = &m->opening;
+	if (m->pseudo) {
+		m->pinned = pseudo_receiver_take(
+			m->api->identities, m->pseudo, &o->receiver->uri, o->receiver_period_no);
+		m->key_set = (struct mikey_key_set){.period_no = o->receiver_period_no};
+		m->pseudo->pins += m->pinned != NULL;
+		return m->pinned ? m->pseudo->pseudo->domain : NULL;
+	}
 	struct identity *identity = (struct identity *)(uintptr_t)o->receiver;
 	m->pinned = identity_set_of(identity, o->key_set);
+	m->key_set = *o->key_set;
 	key_set_pin(m->pinned);
+	return identity->domain;
+}
+
+// From here on nothing that others change is needed.
+static bool directory_leave(struct message_open *m, struct rpc_error *error)
+{
+	struct mikey_opening *o = &m->opening;
+	const char *domain = key_set_take(m);
+	if (!domain) {
+		rpc_fail_memory(error, "params.message");
+		return false;
+	}
 	if (m->domain[0] == '\0')
-		memcpy(m->domain, identity->domain, sizeof(m->domain));
+		snprintf(m->domain, sizeof(m->domain), "%s", domain);
 	m->initiator_kms = *o->initiator_kms;
 	m->receiver_kms = *o->receiver_kms;
 	m->receiver = *o->receiver;
-	m->key_set = *o->key_set;
 	octets_keep(&o->initiator, m->uris[0]);
 	octets_keep(&m->initiator_kms.uri, m->uris[1]);
 	octets_keep(&m->receiver.uri, m->uris[2]);
@@ -205,13 +256,14 @@ static void directory_leave(struct message_open *m)
 	o->receiver_kms = &m->receiver_kms;
 	o->receiver = &m->receiver;
 	o->key_set = &m->key_set;
+	return true;
 }
 
 static bool message_begin(struct message_open *m, struct mikey_request *request,
 	const struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = m->api;
-	const struct mikey_directory directory = {.arg = (void *)(uintptr_t)api,
+	const struct mikey_directory directory = {.arg = m,
 		.kms = kms_lookup,
 		.local = local_lookup,
 		.hidden = hidden_lookup,
@@ -227,13 +279,14 @@ static bool message_begin(struct message_open *m, struct mikey_request *request,
 	}
 	if (!known_check(m, error))
 		return false;
-	directory_leave(m);
+	if (!directory_leave(m, error))
+		return false;
 	m->waiting.then = computed;
 	if (waiting_begin(&m->waiting, api->pool, compute, slice, error)) {
 		opened_reserve(api->opened, m->opening.digest);
 		return true;
 	}
-	key_set_unpin(api->identities, m->pinned);
+	keys_unpin(m);
 	return false;
 }
 

@@ -36,6 +36,8 @@ void identity_store_fini(struct identity_store *store)
 {
 	struct map_cursor cursor = {0};
 	struct identity *identity;
+	for (size_t i = 0; i < DERIVED_SETS_MAX; i++)
+		key_set_free(store->derived[i].set);
 	while (store->by_name && (identity = map_next(store->by_name, &cursor)) != NULL) {
 		for (size_t i = 0; i < identity->local.n_sets; i++)
 			key_set_free(identity->sets[i]);
@@ -202,7 +204,7 @@ static void set_show(struct identity *identity, size_t place)
 	shown->receiver = set->receiver;
 }
 
-static void set_leave(struct identity_store *store, struct key_set *set)
+void key_set_leave(struct identity_store *store, struct key_set *set)
 {
 	if (set->pins == 0) {
 		key_set_free(set);
@@ -221,7 +223,7 @@ void identity_install(struct identity_store *store, struct identity_spec *spec, 
 		return;
 	size_t place = place_of(identity, spec->set->period_no);
 	if (place < identity->local.n_sets) {
-		set_leave(store, identity->sets[place]);
+		key_set_leave(store, identity->sets[place]);
 	} else {
 		struct name name =
 			name_make(&identity->kms->facts.uri, spec->set->uid, MCX_UID_LEN);
@@ -248,7 +250,7 @@ static void set_remove(struct identity_store *store, struct identity *identity, 
 		set_show(identity, place);
 	identity->kms->n_identities--;
 	store->n_sets--;
-	set_leave(store, set);
+	key_set_leave(store, set);
 }
 
 unsigned identity_remove(

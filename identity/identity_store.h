@@ -15,6 +15,7 @@ enum {
 	KEY_SETS_MAX = 1000, // of all identities: each has a table of 343 KiB in locked memory
 	IDENTITY_SETS_MAX = 32,
 	IDENTITY_DOMAIN_SIZE = 128, // octets with NUL
+	DERIVED_SETS_MAX = 32,      // of pseudo KMSs that are kept, those used last
 };
 
 // The keys of one identity for one key period. In secret memory; who computes with it pins it.
@@ -52,11 +53,20 @@ struct identity_spec {
 	struct key_set *set;   // NULL: installed
 };
 
+// A key set of a user of a pseudo KMS, which was derived to open a message.
+struct derived_set {
+	const struct kms *kms;
+	struct key_set *set; // NULL: none
+	uint64_t used;       // when, of identity_store.derived_uses
+};
+
 struct identity_store {
 	struct map *by_name; // URI of the KMS, NUL, URI
 	struct map *by_uid;  // URI of the KMS, NUL, UID
 	unsigned n_sets;
 	unsigned n_leaving; // key sets that are gone and pinned
+	struct derived_set derived[DERIVED_SETS_MAX];
+	uint64_t derived_uses;
 };
 
 int identity_store_init(struct identity_store *store); // 0 or -ENOMEM
@@ -84,6 +94,9 @@ struct identity *identity_find(
 // n_leaving is 0.
 unsigned identity_remove(
 	struct identity_store *store, struct identity *identity, const uint64_t *period_no);
+
+// Takes a key set out of use: it is freed with its last pin.
+void key_set_leave(struct identity_store *store, struct key_set *set);
 
 void key_set_pin(struct key_set *set);
 void key_set_unpin(struct identity_store *store, struct key_set *set);

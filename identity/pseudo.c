@@ -288,3 +288,73 @@ struct key_set *pseudo_signer_make(struct identity_store *store, const struct km
 	store->n_leaving++;
 	return set;
 }
+
+// --- key sets that open
+
+struct mikey_local pseudo_local(
+	const struct kms *kms, const struct mikey_octets *uri, enum mikey_type type)
+{
+	return (struct mikey_local){
+		.uri = *uri, .role = mikey_role_of(&kms->facts, uri, type), .derived = true};
+}
+
+static struct derived_set *derived_find(
+	struct identity_store *store, const struct kms *kms, const uint8_t uid[MCX_UID_LEN])
+{
+	for (size_t i = 0; i < DERIVED_SETS_MAX; i++) {
+		struct derived_set *derived = &store->derived[i];
+		if (derived->set && derived->kms == kms &&
+			memcmp(derived->set->uid, uid, MCX_UID_LEN) == 0)
+			return derived;
+	}
+	return NULL;
+}
+
+struct key_set *pseudo_receiver_take(struct identity_store *store, struct kms *kms,
+	const struct mikey_octets *uri, uint64_t period_no)
+{
+	struct key_set *set = pseudo_signer_make(store, kms, uri, period_no);
+	struct derived_set *derived = set ? derived_find(store, kms, set->uid) : NULL;
+	if (!derived)
+		return set;
+	key_set_unpin(store, set);
+	key_set_pin(derived->set);
+	derived->used = ++store->derived_uses;
+	return derived->set;
+}
+
+bool pseudo_receiver_derive(const struct kms *kms, struct key_set *set)
+{
+	bool ok =
+		sakke_rsk_make(kms->pseudo->z, set->uid, sizeof(set->uid), set->rsk) == SAKKE_OK &&
+		sakke_receiver_make(kms->sakke, set->uid, sizeof(set->uid), set->rsk,
+			&set->receiver) == SAKKE_OK;
+	secmem_wipe(set->rsk, sizeof(set->rsk));
+	return ok;
+}
+
+void pseudo_receiver_keep(struct identity_store *store, struct kms *kms, struct key_set *set)
+{
+	struct derived_set *oldest = &store->derived[0];
+	if (!set->gone || !set->receiver || derived_find(store, kms, set->uid))
+		return;
+	for (size_t i = 1; i < DERIVED_SETS_MAX; i++)
+		if (store->derived[i].used < oldest->used)
+			oldest = &store->derived[i];
+	if (oldest->set)
+		key_set_leave(store, oldest->set);
+	set->gone = false;
+	store->n_leaving--;
+	*oldest = (struct derived_set){.kms = kms, .set = set, .used = ++store->derived_uses};
+}
+
+void pseudo_receivers_leave(struct identity_store *store, const struct kms *kms)
+{
+	for (size_t i = 0; i < DERIVED_SETS_MAX; i++) {
+		struct derived_set *derived = &store->derived[i];
+		if (!derived->set || derived->kms != kms)
+			continue;
+		key_set_leave(store, derived->set);
+		*derived = (struct derived_set){};
+	}
+}

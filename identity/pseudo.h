@@ -5,6 +5,7 @@
 
 #include "identity/identity_store.h"
 #include "identity/vault.h"
+#include "mikey/authority.h"
 #include "server/reader.h"
 
 // KMSs that this relay itself is (TS 33.180 L.3.2): their secrets are drawn here, kept sealed on disk and
@@ -33,6 +34,24 @@ void pseudo_kms_restore(struct kms_store *store, const struct vault *vault);
 
 // Whether it makes key sets for that URI: one of its users, or who acts for it as GMS or MDSI.
 bool pseudo_kms_serves(const struct kms *kms, const struct mikey_octets *uri);
+
+// Whom it serves, as a receiver of messages of that type. uri stays the caller's.
+struct mikey_local pseudo_local(
+	const struct kms *kms, const struct mikey_octets *uri, enum mikey_type type);
+
+// The key set with which somebody opens messages: pinned, one that is kept or as pseudo_signer_make() gives it;
+// then pseudo_receiver_derive() is to be called, by who alone has it.
+struct key_set *pseudo_receiver_take(struct identity_store *store, struct kms *kms,
+	const struct mikey_octets *uri, uint64_t period_no);
+
+// Its receiver. Some 60 ms, any thread, while the KMS is pinned. False: a library failed.
+bool pseudo_receiver_derive(const struct kms *kms, struct key_set *set);
+
+// Keeps it for the next message; the one that was used longest ago makes room.
+void pseudo_receiver_keep(struct identity_store *store, struct kms *kms, struct key_set *set);
+
+// Those of a KMS that is being removed.
+void pseudo_receivers_leave(struct identity_store *store, const struct kms *kms);
 
 // The keys with which somebody whom it serves signs in a key period, without a receiver; as one that was
 // pinned and is not in the store, so that it goes with key_set_unpin(). NULL: there is no memory, or a library

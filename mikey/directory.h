@@ -42,6 +42,7 @@ struct mikey_local {
 	enum mikey_role role;
 	const struct mikey_key_set *sets; // one a period, in any order
 	size_t n_sets;
+	bool derived; // sets is not looked at: who opens a message derives the key set of its period
 };
 
 // Look-ups; NULL if there is none such.

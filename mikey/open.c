@@ -186,21 +186,22 @@ static bool receiver_ok(
 	const struct mikey_directory *directory, struct mikey_opening *o, struct mikey_fault *fault)
 {
 	const size_t octet = octet_of(&o->message, MIKEY_RECEIVER);
-	uint64_t period_no;
 	o->receiver = receiver_find(directory, o);
 	if (!o->receiver)
 		return mikey_fail(fault, MIKEY_NOT_FOR_US, octet,
 			"no identity here is the receiver under %.*s", TEXT(&o->receiver_kms->uri));
-	if (!period_find(o->receiver_kms, o->time, &period_no, fault))
+	if (!period_find(o->receiver_kms, o->time, &o->receiver_period_no, fault))
 		return false;
+	if (o->receiver->derived)
+		return true;
 	for (size_t i = 0; i < o->receiver->n_sets; i++)
-		if (o->receiver->sets[i].period_no == period_no) {
+		if (o->receiver->sets[i].period_no == o->receiver_period_no) {
 			o->key_set = &o->receiver->sets[i];
 			return true;
 		}
 	return mikey_fail(fault, MIKEY_NO_KEY_MATERIAL, octet,
 		"%.*s has no key set for period %llu", TEXT(&o->receiver->uri),
-		(unsigned long long)period_no);
+		(unsigned long long)o->receiver_period_no);
 }
 
 // --- the initiator
@@ -317,6 +318,12 @@ static bool signature_ok(
 			     "does not verify under %.*s, period %llu; accepted: a signature of "
 			     "the key that this KMS gave this initiator for that period",
 			     TEXT(&o->initiator), (unsigned long long)o->initiator_period_no);
+}
+
+bool mikey_signature_ok(const struct mikey_opening *opening, struct mikey_fault *fault)
+{
+	unsigned departed = 0;
+	return signature_ok(opening, &departed, fault);
 }
 
 // A GMK's CSB-ID is the receiver's GUK-ID (5.2.3), any other key's its id.

@@ -36,7 +36,9 @@ struct mikey_opening {
 	uint8_t initiator_uid[MCX_UID_LEN];
 	uint64_t initiator_period_no;
 	const struct mikey_local *receiver;
-	const struct mikey_key_set *key_set;
+	uint64_t receiver_period_no;
+	const struct mikey_key_set
+		*key_set; // of a receiver whose key sets are derived NULL, until it is filled in
 	// SHA-256 of what is signed, by which messages that were opened before are known: not of the
 	// signature, which is malleable.
 	uint8_t digest[MIKEY_DIGEST_LEN];
@@ -58,6 +60,9 @@ struct mikey_opened {
 // *fault filled in.
 bool mikey_open_begin(const struct mikey_request *request, const struct mikey_directory *directory,
 	struct mikey_opening *opening, struct mikey_fault *fault);
+
+// Step 8 alone, which needs no key set of the receiver. Any thread.
+bool mikey_signature_ok(const struct mikey_opening *opening, struct mikey_fault *fault);
 
 // Steps 8 to 11: the signature (ECCSI), the key (SAKKE), SPIs, key parameters. Any thread, some
 // milliseconds. False with *fault filled in, and nothing to free.

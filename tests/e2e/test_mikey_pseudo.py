@@ -39,7 +39,7 @@ def gateway(lab, seal):
     """A relay that is a KMS, and the KMS of a partner."""
     with start(lab, seal) as relay:
         home = sakke.Kms("kms.example.org")
-        relay.call("kms.install", {"kms": [home.rpc()]})
+        relay.call("kms.install", {"kms": [home.rpc(gms=["sip:gms@mcptt.example.org"], mdsi=["sip:mcptt@mcptt.example.org"])]})
         created = relay.call("kms.create", STATED)
         yield SimpleNamespace(relay=relay, home=home, created=created, own=as_partner(created))
 
@@ -48,7 +48,7 @@ def as_partner(created):
     """What the KMS of a partner knows of it."""
     certificate = created["certificate"]
     own = sakke.Kms(certificate["uri"], certificate["period"], certificate["offset"])
-    own.z_point = own.z = own.ksak = None
+    own.z, own.ksak, own.z_point = None, None, sakke.SAKKE.read(bytes.fromhex(certificate["enc_key"]))
     own.kpak = bytes.fromhex(certificate["auth_key"])
     return own
 
@@ -195,3 +195,65 @@ def test_the_seal_is_32_octets(lab, tmp_path):
         with pytest.raises(Exception):
             with start(lab, seal):
                 pass
+
+
+@pytest.mark.parametrize("kind, sender, receiver", [
+    ("pck", ALICE, USER), ("gmk", "sip:gms@mcptt.example.org", USER), ("gmk", "sip:gms@mcptt.example.org", GMS),
+    ("csk", ALICE, MDSI), ("csk", "sip:mcptt@mcptt.example.org", USER), ("musik", "sip:mcptt@mcptt.example.org", USER)])
+def test_its_users_are_sent_messages(gateway, kind, sender, receiver):
+    """L.4.2, L.4.4 and 5.4, 5.8: nobody has installed a key set of them."""
+    for _ in range(2):  # derived, and the one that was kept
+        key = sakke.new_key(kind)
+        answer = gateway.relay.call("message.open", {"message": sent(gateway, key, sender, receiver)})
+        assert (answer["id"], answer["type"], answer["domain"]) == (key.id_text, kind, "segy")
+        assert answer["installed"] and answer["security_gateway"] and answer["receiver"] == receiver
+
+
+def sent(gateway, key, sender, receiver, at=None):
+    return sakke.text(sakke.Client(sender, gateway.home).message(key, receiver, gateway.own, at))
+
+
+def reason(gateway, message):
+    with pytest.raises(RpcError) as caught:
+        gateway.relay.call("message.open", {"message": message})
+    return caught.value.data["reason"]
+
+
+def test_what_its_users_are_not_sent(gateway):
+    assert reason(gateway, sent(gateway, sakke.new_key("pck"), ALICE, "sip:other@gw.example.org")) == "not-for-us"
+    assert reason(gateway, sent(gateway, sakke.new_key("pck"), ALICE, MDSI)) == "not-authorized"
+    assert reason(gateway, sent(gateway, sakke.new_key("gmk"), ALICE, USER)) == "not-authorized"
+    impostor = SimpleNamespace(home=sakke.Kms(gateway.home.uri), own=gateway.own)
+    assert reason(gateway, sent(impostor, sakke.new_key("pck"), ALICE, USER)) == "signature"
+    stranger = sakke.Kms(OWN)
+    assert reason(gateway, sent(SimpleNamespace(home=gateway.home, own=stranger), sakke.new_key("pck"), ALICE, USER)) == "sakke"
+
+
+def test_messages_of_any_period(gateway):
+    """A GMK that waited in a group document for months (5.7)."""
+    at = sakke.time.time() - 7 * sakke.PERIOD
+    answer = gateway.relay.call("message.open", {
+        "message": sent(gateway, sakke.new_key("gmk"), "sip:gms@mcptt.example.org", USER, at)})
+    assert answer["installed"] and abs(answer["time"] - at) < 2
+
+
+def test_more_users_than_are_kept(gateway):
+    """Who was not written to for long has its key set derived anew."""
+    for n in [*range(40), 0, 39]:
+        key = sakke.new_key("pck")
+        answer = gateway.relay.call("message.open", {"message": sent(gateway, key, ALICE, f"sip:lmr-{n}@gw.example.org")})
+        assert answer["id"] == key.id_text
+
+
+def test_nothing_of_it_is_left(lab, seal):
+    """Of key sets that were derived: neither in memory nor on disk once it was destroyed."""
+    with start(lab, seal) as relay:
+        created = relay.call("kms.create", STATED | {"uri": "gone.example.org"})
+        home = sakke.Kms("kms.example.org")
+        relay.call("kms.install", {"kms": [home.rpc()]})
+        gateway = SimpleNamespace(home=home, own=as_partner(created), relay=relay)
+        key = sakke.new_key("pck")
+        answer = relay.call("message.open", {"message": sent(gateway, key, ALICE, USER)})
+        relay.call("key.revoke", {"keys": [{"id": answer["id"], "domain": "segy"}]})
+        assert relay.call("kms.remove", {"uris": ["gone.example.org"], "destroy": True}) == {"removed": 1}
+        assert process.memory_find(relay.process.pid, {"key": key.value}) == set()
