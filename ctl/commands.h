@@ -25,3 +25,6 @@ int ctl_derive(int argc, char **argv);
 int ctl_guk_id(int argc, char **argv);
 int ctl_uid(int argc, char **argv);
 int ctl_message(struct ctl *ctl);
+int ctl_message_make(struct ctl *ctl);
+int ctl_kms(struct ctl *ctl);
+int ctl_identity(struct ctl *ctl);

@@ -82,3 +82,15 @@ json_t *ctl_json_read(const char *text)
 	}
 	return json_check(json, what, &error, errno);
 }
+
+json_t *ctl_file_read(const char *path)
+{
+	if (strcmp(path, "-") == 0)
+		return ctl_json_read(path);
+	char name[4096];
+	if (snprintf(name, sizeof(name), "@%s", path) >= (int)sizeof(name)) {
+		ctl_fail("the file's name is too long");
+		return NULL;
+	}
+	return ctl_json_read(name);
+}

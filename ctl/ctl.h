@@ -17,3 +17,5 @@ bool ctl_number_read(const char *text, unsigned max, unsigned *out);
 int ctl_json_print(json_t *value);
 // From "-" (stdin), "@FILE" or the text itself. NULL after it said why not, without quoting it.
 json_t *ctl_json_read(const char *text);
+// The same of a path as an argument of a command: a file without its @, or "-".
+json_t *ctl_file_read(const char *path);

@@ -80,24 +80,11 @@ static bool keys_install(struct ctl *ctl, const json_t *keys, struct progress *p
 	return true;
 }
 
-// A path as an argument of a command is a file without its @.
-static json_t *file_read(const char *path)
-{
-	if (strcmp(path, "-") == 0)
-		return ctl_json_read(path);
-	char name[4096];
-	if (snprintf(name, sizeof(name), "@%s", path) >= (int)sizeof(name)) {
-		ctl_fail("the file's name is too long");
-		return NULL;
-	}
-	return ctl_json_read(name);
-}
-
 int ctl_install_keys(struct ctl *ctl)
 {
 	if (ctl->argc != 1)
 		return ctl_fail("install-keys takes FILE; see mcxctl --help");
-	json_t *keys = file_read(ctl->argv[0]);
+	json_t *keys = ctl_file_read(ctl->argv[0]);
 	if (!keys)
 		return 1;
 	struct progress progress = {.n_keys = json_array_size(keys), .rejected = json_array()};

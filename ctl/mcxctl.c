@@ -27,6 +27,9 @@ static const char usage[] =
 	"       mcxctl guk-id --key HEX --key-id HEX --user URI\n"
 	"       mcxctl uid --uri URI --kms URI [--period N] [--offset N] [--time TIME]\n"
 	"       mcxctl [-j] message show [FILE | -]\n"
+	"       mcxctl [-j] message make FILE\n"
+	"       mcxctl [-j] kms list | create FILE | certificate URI\n"
+	"       mcxctl [-j] identity list\n"
 	"\n"
 	"  call     calls a method of the control API with params from the argument, a file or "
 	"stdin,\n"
@@ -42,6 +45,10 @@ static const char usage[] =
 	"  message show  what is in an I_MESSAGE, as octets or in base64, and what is wrong with "
 	"it;\n"
 	"           nothing in it is verified\n"
+	"  message make  calls message.make with params from a file (-: stdin)\n"
+	"  kms, identity  KMSs and identities of the relay; create makes a KMS of params from a "
+	"file,\n"
+	"           and it and certificate print the certificate as XML\n"
 	"\n"
 	"  -s, --socket SOCKET  control socket of the relay (/run/mcxrelay/control.sock)\n"
 	"      --tls HOST:PORT  the relay's TLS 1.3 listener instead of its socket\n"
@@ -119,6 +126,8 @@ static int command_run(struct ctl *ctl, int argc, char **argv)
 		{"watch", ctl_watch},
 		{"install-keys", ctl_install_keys},
 		{"message", ctl_message},
+		{"kms", ctl_kms},
+		{"identity", ctl_identity},
 	};
 	if (argc > 0 && strcmp(argv[0], "call") == 0)
 		return command_call(&ctl->connection, argc, argv);
@@ -139,7 +148,7 @@ static int command_run(struct ctl *ctl, int argc, char **argv)
 	}
 	// Not quoted: it may be a key in the wrong place.
 	return ctl_fail("%s; accepted: call, show, top, watch, install-keys, derive, guk-id, "
-			"uid, message; see mcxctl --help",
+			"uid, message, kms, identity; see mcxctl --help",
 		argc > 0 ? "that is no command" : "no command");
 }
 

@@ -308,8 +308,10 @@ static int octets_print(const struct ctl *ctl, const uint8_t *octets, size_t len
 int ctl_message(struct ctl *ctl)
 {
 	size_t len;
+	if (ctl->argc > 0 && strcmp(ctl->argv[0], "make") == 0)
+		return ctl_message_make(ctl);
 	if (ctl->argc < 1 || strcmp(ctl->argv[0], "show") != 0)
-		return ctl_fail("message takes: show; see mcxctl --help");
+		return ctl_fail("message takes: show, make; see mcxctl --help");
 	if (ctl->argc > 2)
 		return ctl_fail("message show takes one FILE; see mcxctl --help");
 	uint8_t *octets = message_read(ctl->argc == 2 ? ctl->argv[1] : "-", &len);

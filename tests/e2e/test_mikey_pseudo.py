@@ -4,7 +4,9 @@
 """KMSs that the relay itself is (TS 33.180 L.3.2): made once, sealed on disk, there again after a restart, and nobody but
 the relay knows their secrets."""
 
+import json
 import secrets
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from types import SimpleNamespace
 
@@ -12,7 +14,7 @@ import pytest
 
 import process
 import sakke
-from lab import Relay, RpcError
+from lab import Relay, RpcError, build_directory
 
 NOT_FOUND, CONFLICT, INVALID = 1, 2, -32602
 NS = "{urn:3gpp:ns:mcsecKMSInterface:1.0}"
@@ -129,6 +131,40 @@ def test_whom_it_does_not_serve(gateway):
             make(gateway.relay, "pck", uri)
         assert (caught.value.code, caught.value.path) == (NOT_FOUND, "params.initiator")
     assert make(gateway.relay, "gmk", USER)["rejected"][0]["data"]["reason"] == "not-authorized"
+
+
+def mcxctl(relay, *arguments, stdin="", status=0):
+    done = subprocess.run([build_directory() / "mcxctl", "-s", relay.socket_path, *arguments], input=stdin, text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == status, done
+    return done.stdout if status == 0 else done.stderr
+
+
+def test_mcxctl(gateway, tmp_path):
+    """kms, identity and message make."""
+    file = tmp_path / "params"
+    file.write_text(json.dumps(STATED))
+    assert mcxctl(gateway.relay, "kms", "create", str(file)) == gateway.created["xml"]
+    assert mcxctl(gateway.relay, "kms", "certificate", OWN) == gateway.created["xml"]
+    listed = {line.split()[0]: line.split()[1:] for line in mcxctl(gateway.relay, "kms", "list").splitlines()}
+    assert listed[OWN] == ["home", "yes", "yes", "no", "2592000", "0", "0"]
+    assert listed[gateway.home.uri] == ["external", "no", "no", "no", "2592000", "0", "0"]
+    params = {"type": "gmk", "key": {"new": True}, "initiator": GMS, "initiator_kms": OWN,
+              "receivers": [{"uri": ALICE, "kms": gateway.home.uri}]}
+    _, line = mcxctl(gateway.relay, "message", "make", "-", stdin=json.dumps(params)).splitlines()
+    receiver, key_id, guk_id, message = line.split()
+    opened = sakke.receive(message, sakke.Client(ALICE, gateway.home), GMS, gateway.own)
+    assert (receiver, key_id, guk_id) == (ALICE, opened.key.id_text, f"{opened.csb_id:08x}")
+    answer = json.loads(mcxctl(gateway.relay, "-j", "message", "make", "-", stdin=json.dumps(params)))
+    assert [one["receiver"] for one in answer["messages"]] == [ALICE]
+    wrong = json.dumps(params | {"initiator": USER})
+    assert "not authorized" in mcxctl(gateway.relay, "message", "make", "-", stdin=wrong, status=1)
+    user = gateway.home.give("sip:ctl@mcptt.example.org")
+    gateway.relay.call("identity.install", {"identities": [user.rpc()]})
+    title, line = mcxctl(gateway.relay, "identity", "list").splitlines()
+    assert title.split()[0] == "IDENTITY" and line.split()[:5] == [user.uri, gateway.home.uri, "user", "home", "1"]
+    for arguments in (("kms",), ("kms", "sing"), ("kms", "create"), ("identity",), ("identity", "list", "x"), ("message", "make")):
+        assert f"{arguments[0]} " in mcxctl(gateway.relay, *arguments, status=1)
 
 
 def test_without_a_seal_there_is_none(relay):
