@@ -126,7 +126,7 @@ static size_t scalars_write(
 
 static bool value_add(xmlNode *signature, const xmlNode *info, EVP_PKEY *key)
 {
-	uint8_t der[160], scalars[2 * SCALAR_MAX];
+	uint8_t der[160], scalars[2 * SCALAR_MAX] = {0};
 	size_t der_len = sizeof(der), len = 0;
 	const struct xml_part part = {.top = info};
 	xmlOutputBuffer *octets = xml_part_write(&part);
