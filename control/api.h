@@ -18,6 +18,8 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
+struct message_stats;
+
 // State that the methods of the control API work on; struct rpc passes it to each of them. Control thread.
 struct api {
 	const struct relay *relay;
@@ -31,6 +33,7 @@ struct api {
 	struct opened *opened;
 	struct vault *vault;
 	struct pool *pool;
+	struct message_stats *messages;
 	const struct config_mikey *mikey;
 	const struct config_limits *limits;
 	uint64_t started_ms; // of clock_now_ms()

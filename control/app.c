@@ -119,6 +119,8 @@ void app_poll(struct app *app)
 		look_at_cryptodev(&app->relay, app->cryptodev_given_up);
 		srtcp_floor_tick(&app->srtcp, &app->relay);
 		opened_tick(&app->opened, (uint64_t)time(NULL));
+		expiry_watch_tick(&app->expiry, &app->kmss, &app->identities, &app->notices,
+			(uint64_t)time(NULL));
 	}
 }
 
@@ -166,6 +168,7 @@ int app_open(struct app *app, const struct config_limits *limits, const struct c
 		.kmss = &app->kmss,
 		.identities = &app->identities,
 		.opened = &app->opened,
+		.messages = &app->messages,
 		.mikey = &app->mikey,
 		.started_ms = app->started_ms,
 		.poll = poll_in_request,

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "control/api.h"
+#include "control/expiry_watch.h"
+#include "control/message_stats.h"
 #include "control/overload.h"
 #include "control/reaper.h"
 #include "event/notice.h"
@@ -41,6 +43,8 @@ struct app {
 	struct opened opened; // opened by who knows its directory
 	struct vault *vault;  // opened by who knows its directory
 	struct pool *pool;
+	struct message_stats messages;
+	struct expiry_watch expiry;
 	struct api api; // what its methods get
 };
 

@@ -9,13 +9,17 @@
 
 #include <openssl/evp.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/secmem.h"
 #include "control/api.h"
 #include "control/message_answer.h"
+#include "control/message_stats.h"
+#include "control/message_tell.h"
 #include "control/waiting.h"
 #include "crypto/stack_wipe.h"
 #include "dataplane/worker.h"
+#include "event/notice.h"
 #include "identity/kms_read.h"
 #include "identity/pseudo.h"
 #include "key/key_domain.h"
@@ -33,6 +37,7 @@ struct message_open {
 	bool install, writes;
 	uint8_t octets[BASE64_MAX];
 	uint64_t now;
+	uint64_t begun_ns;              // of clock_now_ns()
 	char uris[4][MIKEY_ID_MAX + 1]; // of initiator, its KMS, receiver, its KMS
 	struct mikey_kms initiator_kms, receiver_kms;
 	struct mikey_local receiver;
@@ -106,6 +111,21 @@ static void write_down(struct pool_job *job)
 {
 	struct message_open *m = (struct message_open *)job;
 	m->written = opened_write(m->api->opened, m->entries, m->n_entries, m->now);
+}
+
+static void opened_tell(const struct message_open *m)
+{
+	const struct notice_key key = {.id = m->spec.id,
+		.scope = keystore_domain_find(m->api->keys, m->domain),
+		.type = key_type_names[m->spec.type],
+		.domain = m->domain};
+	const struct notice what = {.type = NOTICE_KEY_OPENED,
+		.key = &key,
+		.initiator = m->uris[0],
+		.receiver = m->uris[2]};
+	m->api->messages->opened[m->opening.type]++;
+	if (!m->revoked)
+		notice(m->api->keys->notices, &what);
 }
 
 // --- steps 1 to 7: what costs microseconds
@@ -332,9 +352,13 @@ static bool begin(const struct api *api, const json_t *params, struct rpc_slice 
 	}
 	memset(m, 0, sizeof(*m));
 	m->api = api;
-	if (params_read(params, m, &request, error) && message_begin(m, &request, slice, error)) {
-		slice->state = m;
-		return true;
+	m->begun_ns = clock_now_ns();
+	if (params_read(params, m, &request, error)) {
+		if (message_begin(m, &request, slice, error)) {
+			slice->state = m;
+			return true;
+		}
+		message_refusal_tell(api, &m->opening, &request.initiator, error);
 	}
 	secmem_free(m);
 	return false;
@@ -508,6 +532,11 @@ static STACK_WIPED json_t *message_step(const struct api *api, const json_t *par
 			return NULL;
 	while (message_go_on(m, slice, error));
 	json_t *result = error->code == RPC_OK ? message_result(m) : NULL;
+	message_stats_time(api->messages, clock_now_ns() - m->begun_ns);
+	if (!result)
+		message_refusal_tell(api, &m->opening, &m->opening.initiator, error);
+	else if (m->writes)
+		opened_tell(m);
 	message_free(m);
 	slice->state = NULL;
 	return result;

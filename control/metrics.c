@@ -12,11 +12,13 @@
 
 #include "base/counter.h"
 #include "config/config.h"
+#include "control/message_stats.h"
 #include "dataplane/device_queue.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/worker.h"
 #include "event/subscription.h"
 #include "host/relay.h"
+#include "identity/pool.h"
 #include "key/keystore.h"
 #include "server/request_stats.h"
 #include "session/session_types.h"
@@ -238,6 +240,50 @@ static void write_sessions(struct evbuffer *out, const struct metrics_source *so
 		source->limits->streams);
 }
 
+// --- messages
+
+static void write_message_durations(struct evbuffer *out, const struct message_stats *messages)
+{
+	static const char name[] = "mcxrelay_message_open_duration_seconds";
+	uint64_t n = 0;
+	family(out, name, "histogram", "seconds",
+		"How long it took to open I_MESSAGEs whose signature was looked at, waiting "
+		"included.");
+	for (unsigned b = 0; b < MESSAGE_N_BUCKETS - 1; b++) {
+		n += messages->buckets[b];
+		evbuffer_add_printf(out, "%s_bucket{le=\"%.9g\"} %" PRIu64 "\n", name,
+			(double)message_bucket_ns[b] / 1e9, n);
+	}
+	n += messages->buckets[MESSAGE_N_BUCKETS - 1];
+	evbuffer_add_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, n);
+	evbuffer_add_printf(out, "%s_count %" PRIu64 "\n", name, n);
+	evbuffer_add_printf(out, "%s_sum %.9f\n", name, (double)messages->total_ns / 1e9);
+}
+
+static void write_messages(struct evbuffer *out, const struct metrics_source *source)
+{
+	const struct message_stats *messages = source->messages;
+	family(out, "mcxrelay_messages_opened", "counter", "",
+		"I_MESSAGEs that gave or revoked a key, by its type.");
+	for (unsigned type = 0; type < MESSAGE_N_TYPES; type++)
+		if (type != KEY_SPK) // no message brings one
+			evbuffer_add_printf(out,
+				"mcxrelay_messages_opened_total{type=\"%s\"} %" PRIu64 "\n",
+				key_type_names[type], messages->opened[type]);
+	family(out, "mcxrelay_messages_refused", "counter", "",
+		"I_MESSAGEs that were refused, by reason.");
+	for (unsigned reason = MESSAGE_MIKEY_NONE + 1; reason < MESSAGE_N_REASONS; reason++)
+		evbuffer_add_printf(out,
+			"mcxrelay_messages_refused_total{reason=\"%s\"} %" PRIu64 "\n",
+			message_reason_name(reason), messages->refused[reason]);
+	write_message_durations(out, messages);
+	gauge(out, "mcxrelay_message_queue",
+		"Messages and key sets that wait for a thread that computes.",
+		pool_waiting(source->pool));
+	gauge(out, "mcxrelay_message_queue_limit", "mikey.queue of the configuration.",
+		source->pool_limit);
+}
+
 // --- control
 
 static void write_outcomes(struct evbuffer *out, const struct request_stats *requests)
@@ -396,6 +442,7 @@ int metrics_write(struct evbuffer *out, const struct metrics_source *source)
 	write_ports(out, source->relay);
 	write_keys(out, source);
 	write_sessions(out, source);
+	write_messages(out, source);
 	write_outcomes(out, source->requests);
 	write_durations(out, source->requests);
 	write_listeners(out, source);

@@ -13,6 +13,8 @@
 
 struct config_limits;
 struct keystore;
+struct message_stats;
+struct pool;
 struct relay;
 struct request_stats;
 struct sessions;
@@ -26,6 +28,9 @@ struct metrics_source {
 	const struct request_stats *requests;
 	const struct subscriptions *events;
 	const struct config_limits *limits;
+	const struct message_stats *messages;
+	struct pool *pool;
+	uint32_t pool_limit;                           // mikey.queue of the configuration
 	const struct server *unix_server, *tls_server; // NULL: there is none
 	const struct tls *tls;                         // NULL: without TLS listener
 	time_t started; // when the relay did, Unix seconds: one value for its life

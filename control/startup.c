@@ -347,6 +347,9 @@ static int control_run(struct app *app, const struct config *config)
 		.requests = &app->requests,
 		.events = &app->events,
 		.limits = &config->limits,
+		.messages = &app->messages,
+		.pool = app->pool,
+		.pool_limit = config->mikey.queue,
 		.started = time(NULL) - (time_t)((clock_now_ms() - app->started_ms) / 1000),
 	};
 	struct listeners *listeners = listeners_open(app->base, config, &rpc, &metrics);

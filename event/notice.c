@@ -203,6 +203,12 @@ static bool notice_log(struct notices *notices, const struct notice *what)
 		line_add(&line, " worker=%u", *what->worker);
 	if (what->state)
 		line_add(&line, " state=%s", what->state);
+	line_add_id(&line, "initiator", what->initiator);
+	line_add_id(&line, "receiver", what->receiver);
+	line_add_id(&line, "uri", what->uri);
+	line_add_id(&line, "kms", what->kms);
+	if (what->to > 0)
+		line_add(&line, " to=%llu", (unsigned long long)what->to);
 	if (what->count > 0)
 		line_add(&line, " count=%llu", (unsigned long long)what->count);
 	if (what->seconds > 0)
@@ -260,6 +266,12 @@ static json_t *event_params(const struct notice *what)
 	if (what->worker)
 		json_object_set_new(event, "worker", json_integer(*what->worker));
 	set_text(event, "state", what->state);
+	set_text(event, "initiator", what->initiator);
+	set_text(event, "receiver", what->receiver);
+	set_text(event, "uri", what->uri);
+	set_text(event, "kms", what->kms);
+	if (what->to > 0)
+		json_object_set_new(event, "to", json_integer((json_int_t)what->to));
 	if (what->count > 0)
 		json_object_set_new(event, "count", json_integer((json_int_t)what->count));
 	if (what->seconds > 0)

@@ -31,7 +31,11 @@ struct subscriptions;
 	_(NEIGHBOUR_MOVED, "neighbour.moved", 10, true)                                            \
 	_(LEG_LIMITED, "leg.limited", 10, true)                                                    \
 	_(PORT_DOWN, "port.down", 0, true)                                                         \
-	_(PORT_UP, "port.up", 0, false)
+	_(PORT_UP, "port.up", 0, false)                                                            \
+	_(KEY_OPENED, "key.opened", 0, false)                                                      \
+	_(MESSAGE_REFUSED, "message.refused", 10, true)                                            \
+	_(IDENTITY_EXPIRING, "identity.expiring", 0, true)                                         \
+	_(KMS_EXPIRING, "kms.expiring", 0, true)
 
 enum notice_type {
 #define _(name, label, seconds, warning) NOTICE_##name,
@@ -53,16 +57,19 @@ struct notice {
 	enum notice_type type;
 	const char *session, *leg; // ids
 	const struct notice_key *key;
-	const struct endpoint *address; // learned; or of a path, where it leads to
-	const struct endpoint *host;    // an address without port; of a path, who says it
-	const uint8_t *mac;             // 6 octets, of a host
-	const char *reason;             // label of a drop reason or error, or what is overloaded
-	const char *port;               // name
-	const char *state;              // "on", "off"; or of the key
-	const uint32_t *worker;         // number
-	uint64_t count;                 // of packets
-	uint32_t seconds;               // of silence
-	uint16_t mtu;                   // octets
+	const struct endpoint *address;   // learned; or of a path, where it leads to
+	const struct endpoint *host;      // an address without port; of a path, who says it
+	const uint8_t *mac;               // 6 octets, of a host
+	const char *reason;               // label of a drop reason or error, or what is overloaded
+	const char *port;                 // name
+	const char *state;                // "on", "off"; or of the key
+	const char *initiator, *receiver; // URIs, of a message
+	const char *uri, *kms;            // of an identity, and of its KMS or a KMS alone
+	uint64_t to;                      // Unix seconds, when its time is over; 0: not said
+	const uint32_t *worker;           // number
+	uint64_t count;                   // of packets
+	uint32_t seconds;                 // of silence
+	uint16_t mtu;                     // octets
 };
 
 enum {

@@ -38,7 +38,8 @@ struct identity {
 	struct kms *kms;
 	struct mikey_key_set shown[IDENTITY_SETS_MAX];
 	struct key_set *sets[IDENTITY_SETS_MAX]; // as shown
-	uint64_t opened, made;                   // messages for it, and of it
+	uint64_t end_told;     // Unix seconds: of the last key period, that was told of
+	uint64_t opened, made; // messages for it, and of it
 };
 
 // An identity as a client stated it, with one key set. In secret memory: identity_spec_free().

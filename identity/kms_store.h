@@ -25,6 +25,7 @@ struct kms {
 	unsigned n_identities;     // key sets of it
 	unsigned pins;             // of whoever computes with it
 	struct pseudo_kms *pseudo; // its secrets, if this relay itself is it; NULL: it is not
+	uint64_t end_told;         // valid_to that was told of
 	unsigned departed; // of enum mikey_quirk: of which the log has said that its users do so
 };
 

@@ -131,6 +131,14 @@ bool pool_submit(struct pool *pool, struct pool_job *job)
 	return room;
 }
 
+unsigned pool_waiting(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->mutex);
+	unsigned n = pool->n_queued;
+	pthread_mutex_unlock(&pool->mutex);
+	return n;
+}
+
 void pool_poll(struct pool *pool)
 {
 	struct job_list run = STAILQ_HEAD_INITIALIZER(run);

@@ -28,6 +28,9 @@ void pool_close(struct pool *pool);
 // False, with nothing done, if the queue is full.
 bool pool_submit(struct pool *pool, struct pool_job *job);
 
+// How many jobs wait. Control thread.
+unsigned pool_waiting(struct pool *pool);
+
 // Calls done() of the jobs that were run, in the order in which they ended.
 void pool_poll(struct pool *pool);
 

@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import struct
@@ -14,6 +15,7 @@ import pytest
 
 import mcx
 import process
+import sakke
 import schema
 from lab import PATIENCE, ROOT, RpcError, Side, wait_for
 from tap import Tap, fragmentation_needed, mac_octets
@@ -268,6 +270,43 @@ def pull_the_cable(call):
     call.lab.ip("relay", "link", "set", "veth-ran", "up")
 
 
+def have_a_kms(call, **more):
+    """Of nobody yet."""
+    kms = sakke.Kms("kms.example.org")
+    call.relay.call("kms.install", {"kms": [kms.rpc(**more)]})
+    call.stack.callback(call.relay.call, "kms.remove", {"uris": [kms.uri]})
+    return kms
+
+
+def be_somebody(call, kms, seconds=None):
+    """A key set of the period of that time."""
+    call.relay.call("identity.install", {"identities": [kms.give("sip:lmr@gw.example.org", seconds).rpc()]})
+    call.stack.callback(call.relay.call, "identity.remove", {"identities": [{"uri": "sip:lmr@gw.example.org", "kms": kms.uri}]})
+
+
+def send_a_key(call):
+    kms = have_a_kms(call)
+    be_somebody(call, kms)
+    key = mcx.RootKey("pck", 0x1a1b2c3d, os.urandom(16), os.urandom(16))
+    message = sakke.text(sakke.Client(ALICE, kms).message(key, "sip:lmr@gw.example.org"))
+    call.relay.call("message.open", {"message": message})
+    call.relay.call("key.revoke", {"keys": [{"id": key.id_text}]})
+
+
+def send_a_key_to_nobody(call):
+    message = sakke.text(sakke.Client(ALICE, have_a_kms(call)).message(sakke.new_key("pck"), "sip:nobody@gw.example.org"))
+    with pytest.raises(RpcError):
+        call.relay.call("message.open", {"message": message})
+
+
+def be_somebody_of_the_past(call):
+    be_somebody(call, have_a_kms(call), 1790000000)
+
+
+def have_a_kms_of_the_past(call):
+    have_a_kms(call, valid_to=1790467200)
+
+
 STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learned": send_from_elsewhere,
            "key.activated": let_key_live, "key.expired": let_key_live, "key.unknown": take_key_away,
            "auth.failing": forge, "ssrc.collision": speak_under_anothers_ssrc,
@@ -275,7 +314,9 @@ STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learn
            "address.conflict": claim_address, "path.mtu": send_what_a_router_refuses,
            "path.unreachable": stop_listening,
            "neighbour.moved": move_a_host, "leg.limited": send_too_much,
-           "port.down": pull_the_cable, "port.up": pull_the_cable}
+           "port.down": pull_the_cable, "port.up": pull_the_cable,
+           "key.opened": send_a_key, "message.refused": send_a_key_to_nobody,
+           "identity.expiring": be_somebody_of_the_past, "kms.expiring": have_a_kms_of_the_past}
 
 
 @pytest.mark.parametrize("kind", noticed())

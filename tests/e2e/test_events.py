@@ -24,7 +24,8 @@ ALICE, BOB = "sip:alice@mcptt.example.org", "sip:bob@mcptt.example.org"
 TYPES = ["media.started", "media.timeout", "leg.learned", "key.activated", "key.expired", "key.unknown",
          "auth.failing", "ssrc.collision", "rtcp.unencrypted", "overload", "address.conflict",
          "path.mtu", "path.unreachable",
-         "neighbour.moved", "leg.limited", "port.down", "port.up"]
+         "neighbour.moved", "leg.limited", "port.down", "port.up",
+         "key.opened", "message.refused", "identity.expiring", "kms.expiring"]
 
 
 class Subscriber:

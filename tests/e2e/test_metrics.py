@@ -26,8 +26,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 import lab as lab_module
 import mcx
 import pki
+import sakke
 import test_tls
-from lab import Client, Relay, apply, install, wait_for
+from lab import Client, Relay, RpcError, apply, install, wait_for
 from test_programs import refuses_to_start
 
 ADDRESS = "127.0.0.1", 9177
@@ -214,6 +215,37 @@ def test_streams_contexts_and_limits(measured, own_lab, new_key, name):
     for what, limit in SMALL.items():
         assert after.value(f"mcxrelay_{what}_limit") == limit
     measured.clear()
+
+
+def test_messages(measured, own_lab):
+    """What was opened and what was refused, and how long it took what was computed."""
+    kms = sakke.Kms("kms.metrics.example.org")
+    uri, alice = "sip:lmr@gw.example.org", sakke.Client("sip:alice@mcptt.example.org", kms)
+    measured.call("kms.install", {"kms": [kms.rpc()]})
+    measured.call("identity.install", {"identities": [kms.give(uri).rpc()]})
+    before = Scrape(own_lab)
+    message = alice.message(sakke.new_key("pck"), uri)
+    for octets, reason in ((message, None), (message, "replayed"), (message[:-1] + bytes([message[-1] ^ 1]), "replayed"),
+                           (alice.message(sakke.new_key("csk"), uri), "not-authorized"), (message[:99], "malformed")):
+        if reason is None:
+            measured.call("message.open", {"message": sakke.text(octets)})
+            continue
+        with pytest.raises(RpcError) as caught:
+            measured.call("message.open", {"message": sakke.text(octets)})
+        assert caught.value.data["reason"] == reason
+    after = Scrape(own_lab)
+
+    def more(name, **labels):
+        return after.value(name, **labels) - before.value(name, **labels)
+
+    assert more("mcxrelay_messages_opened_total", type="pck") == 1
+    assert more("mcxrelay_messages_opened_total", type="gmk") == 0
+    for reason, n in (("replayed", 2), ("not-authorized", 1), ("malformed", 1), ("signature", 0)):
+        assert more("mcxrelay_messages_refused_total", reason=reason) == n
+    assert more("mcxrelay_message_open_duration_seconds_count") == 1
+    assert more("mcxrelay_message_open_duration_seconds_bucket", le="+Inf") == 1
+    assert more("mcxrelay_message_open_duration_seconds_sum") > 0
+    assert (after.value("mcxrelay_message_queue"), after.value("mcxrelay_message_queue_limit")) == (0, 4096)
 
 
 DURATION = "mcxrelay_control_request_duration_seconds"
