@@ -10,6 +10,7 @@
 #include "control/methods_mcdata.h"
 #include "control/methods_message.h"
 #include "control/methods_pseudo.h"
+#include "control/methods_redirect.h"
 #include "control/methods_relay.h"
 #include "control/methods_rpc.h"
 #include "control/methods_session.h"
@@ -40,6 +41,8 @@ const struct rpc_method control_methods[] = {
 	{"identity.remove", .call_in_slices = identity_remove_method},
 	{"message.open", .call_in_slices = message_open_method},
 	{"message.make", .call_in_slices = message_make_method},
+	{"message.redirect", message_redirect_method},
+	{"message.redirected", message_redirected_method},
 	{"mcdata.protect", mcdata_protect_method},
 	{"mcdata.unprotect", mcdata_unprotect_method},
 	{"mcdata.select", mcdata_select_method},

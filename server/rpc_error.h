@@ -27,7 +27,7 @@ enum rpc_code {
 struct rpc_error {
 	int code;          // enum rpc_code; RPC_OK: no error
 	char path[128];    // "params.keys[3].rand"; empty: no member to name
-	char message[384]; // one sentence: what was wrong and what is accepted; never a key
+	char message[512]; // one sentence: what was wrong and what is accepted; never a key
 	// Of RPC_MESSAGE_REFUSED: a word for what was wrong, and the octet where it was found.
 	const char *reason; // a literal; NULL: none
 	size_t octet;

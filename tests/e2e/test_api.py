@@ -293,8 +293,9 @@ def send_a_key(call):
     call.relay.call("key.revoke", {"keys": [{"id": key.id_text}]})
 
 
-def send_a_key_to_nobody(call):
-    message = sakke.text(sakke.Client(ALICE, have_a_kms(call)).message(sakke.new_key("pck"), "sip:nobody@gw.example.org"))
+def send_a_key_of_a_revoked_kms(call):
+    kms = have_a_kms(call, revoked=True)
+    message = sakke.text(sakke.Client(ALICE, kms).message(sakke.new_key("pck"), "sip:lmr@gw.example.org"))
     with pytest.raises(RpcError):
         call.relay.call("message.open", {"message": message})
 
@@ -315,7 +316,7 @@ STIMULI = {"media.started": start_media, "media.timeout": stop_media, "leg.learn
            "path.unreachable": stop_listening,
            "neighbour.moved": move_a_host, "leg.limited": send_too_much,
            "port.down": pull_the_cable, "port.up": pull_the_cable,
-           "key.opened": send_a_key, "message.refused": send_a_key_to_nobody,
+           "key.opened": send_a_key, "message.refused": send_a_key_of_a_revoked_kms,
            "identity.expiring": be_somebody_of_the_past, "kms.expiring": have_a_kms_of_the_past}
 
 

@@ -288,6 +288,15 @@ def protect_payloads_wrongly(p):
     p.relay.call("key.revoke", {"keys": [{"id": "4000e001"}, {"id": "1000e002"}]})
 
 
+def redirect_wrongly(p):
+    parties = {"initiator": "sip:a", "receiver": "sip:b", "initiator_kms": "a", "receiver_kms": "b", "creator": "sip:c"}
+    good = parties | {"allowed": {"initiator": "ANY", "receiver": "ANY"}}
+    p.call("message.redirect", **(good | {"allowed": {"initiator": "?", "receiver": "ANY"}}))
+    p.call("message.redirect", **(good | {"allowed": {"initiator": "ANY", "receiver": [""]}}))
+    p.call("message.redirect", **(good | {"initiator": None}))
+    p.call("message.redirected", xml="<a/>", certificates=["?"])
+
+
 def go_beyond_limits(p):
     p.session(*ways(9))
     p.session(leg("a", RAN), leg("b", RAN))
@@ -317,7 +326,8 @@ def provoked(lab):
         p = Provoker(relay)
         for provoke in (ask_wrongly, state_wrongly, state_wrong_keys, state_wrong_legs, name_what_is_not_there,
                         want_what_others_have, use_keys_wrongly, be_wrong_about_kmss, be_wrong_about_identities,
-                        be_wrong_about_made_messages, protect_payloads_wrongly, go_beyond_limits):
+                        be_wrong_about_made_messages, protect_payloads_wrongly, redirect_wrongly,
+                        go_beyond_limits):
             provoke(p)
         yield p.found
 
