@@ -365,15 +365,26 @@ void leg_audience_revise(struct sessions *sessions, const struct session_leg *le
 	}
 }
 
-void session_audiences_revise(
+void leg_own_audiences_revise(
+	struct sessions *sessions, const struct session_leg *leg, bool lose_only)
+{
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS && leg->own[protocol]; protocol++)
+		audience_revise(sessions, leg->own[protocol], protocol, lose_only);
+}
+
+void session_shared_audiences_revise(
 	struct sessions *sessions, const struct session *session, bool lose_only)
 {
 	for (unsigned kind = 0; kind < AUDIENCE_N; kind++)
 		audience_revise(sessions, session->audiences[kind],
 			kind == AUDIENCE_RTP ? SRTP_RTP : SRTP_RTCP, lose_only);
+}
+
+void session_audiences_revise(
+	struct sessions *sessions, const struct session *session, bool lose_only)
+{
+	session_shared_audiences_revise(sessions, session, lose_only);
 	const struct session_leg *leg;
 	TAILQ_FOREACH (leg, &session->legs, entry)
-		for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS && leg->own[protocol];
-			protocol++)
-			audience_revise(sessions, leg->own[protocol], protocol, lose_only);
+		leg_own_audiences_revise(sessions, leg, lose_only);
 }

@@ -31,6 +31,11 @@ void leg_audience_unname(struct session_leg *leg);
 void session_audiences_revise(
 	struct sessions *sessions, const struct session *session, bool lose_only);
 
+// The same of those of the session alone, and of those that a leg has for itself, if it has.
+void session_shared_audiences_revise(
+	struct sessions *sessions, const struct session *session, bool lose_only);
+void leg_own_audiences_revise(
+	struct sessions *sessions, const struct session_leg *leg, bool lose_only);
 // The same of what is sent to the leg alone, and to those that follow the same rule. The session's
 // audiences are not published.
 void leg_audience_revise(struct sessions *sessions, const struct session_leg *leg, bool lose_only);

@@ -24,16 +24,24 @@ void session_follow_end(struct session *session)
 		keystore_owners_followed(sessions->keys);
 }
 
+// First all legs, then the audiences that legs have for themselves, then those of the session.
 static void session_follow_step(struct session *session)
 {
 	struct session_leg *leg = session->follows_at;
 	if (leg) {
 		session->follows_at = TAILQ_NEXT(leg, entry);
-		leg_publish(session->sessions, leg);
+		if (session->follows_own)
+			leg_own_audiences_revise(session->sessions, leg, false);
+		else
+			leg_publish(session->sessions, leg);
+	}
+	if (!session->follows_at && !session->follows_own) {
+		session->follows_own = true;
+		session->follows_at = TAILQ_FIRST(&session->legs);
 	}
 	if (session->follows_at)
 		return;
-	session_audiences_revise(session->sessions, session, false);
+	session_shared_audiences_revise(session->sessions, session, false);
 	session_follow_end(session);
 }
 
@@ -55,6 +63,7 @@ static void session_follow_begin(struct session *session)
 {
 	struct sessions *sessions = session->sessions;
 	session->follows_at = TAILQ_FIRST(&session->legs);
+	session->follows_own = false;
 	if (session->follows)
 		return;
 	session->follows = true;

@@ -170,6 +170,7 @@ struct session {
 	struct session_leg
 		*follows_at;       // leg that is to follow a change of a key next; NULL: none is
 	bool follows;              // in sessions.following
+	bool follows_own;          // all legs know the keys: their own audiences follow
 	bool silent;               // media_watch: its timeout was noticed
 	bool all_touched;          // not only those in touched
 	struct gmk_ways *gmk_ways; // of its legs; NULL: none yet

@@ -596,6 +596,35 @@ static const struct fanout_variant *variant_at(
 	return variant;
 }
 
+// However many legs name their receivers, no step makes what more than one of them sends to.
+static void legs_with_receivers_of_their_own_follow_step_by_step(void **state)
+{
+	(void)state;
+	key_install_in_group("0a000001");
+	session_open(MANY);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_true(leg_apply(i,
+			&(struct stated){
+				.there = true, .has_to = true, .to = {(i + 1) % MANY}, .n_to = 1}));
+	const struct session *session = session_find(&app.sessions, "call");
+	sessions_follow(&app.sessions, UINT64_MAX);
+	uint32_t new = key_install_in_group("0a0000b1")->index;
+	assert_true(session->follows);
+	while (session->follows) {
+		work = (struct work){};
+		sessions_follow(&app.sessions, 0);
+		assert_true(work.allocs <= 100);
+		retire_poll(&app.retire);
+	}
+	const struct session_leg *leg;
+	TAILQ_FOREACH (leg, &session->legs, entry)
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
+			assert_int_equal(
+				atomic_load(&leg->own[protocol]->fanout)->variants[0].key.root,
+				new);
+	session_close();
+}
+
 // The other legs of a large session are not built anew for it, and it is followed at once.
 static void a_key_of_one_leg_concerns_that_leg_alone(void **state)
 {
@@ -713,6 +742,7 @@ int main(void)
 		cmocka_unit_test(what_stays_is_not_taken_again),
 		cmocka_unit_test(a_session_is_shown_in_slices),
 		cmocka_unit_test(a_large_session_follows_a_key_step_by_step),
+		cmocka_unit_test(legs_with_receivers_of_their_own_follow_step_by_step),
 		cmocka_unit_test(a_key_of_one_leg_concerns_that_leg_alone),
 		cmocka_unit_test(legs_follow_other_keys_of_their_ring),
 		cmocka_unit_test(indices_of_keys_do_not_run_out)};
