@@ -81,8 +81,9 @@ class Container:
 
     def run(self, *command, check=True):
         done = subprocess.run(
-            ["nsenter", "--all", "--target", self.leader, "/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-             "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", *command], stdin=subprocess.DEVNULL,
+            ["nsenter", "--all", "--root", "--wd", "--target", self.leader, "/usr/bin/env", "-i",
+             "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", *command],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert not check or done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
         return done.stdout
