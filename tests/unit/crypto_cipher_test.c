@@ -313,6 +313,9 @@ static void leaves_no_trace(void **state)
 
 	if (strcmp(ciphers[0]->name, "vaes") != 0)
 		skip();
+#ifdef __SANITIZE_THREAD__
+	skip(); // what it does between the calls keeps registers on the stack
+#endif
 	for (uint8_t suite = 0; srtp_suite_is_aead(suite); suite++) {
 		for (uint32_t len = 16; len <= 224; len += 16) {
 			uint8_t session_key[SRTP_KEY_MAX];
