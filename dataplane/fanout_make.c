@@ -111,6 +111,10 @@ static uint8_t bin_write(
 	for (uint32_t i = 0; i < bin->n; i++) {
 		if (bin_begins_variant(bin, i)) {
 			variant_begin(++variant, bin->classes[i], &room);
+			// While legs change batch by batch there may be more than a packet has room for: those
+			// have no key until the last batch.
+			if (n_by_talker == FANOUT_TALKER_VARIANTS_MAX)
+				variant->by_talker = false;
 			n_by_talker += variant->by_talker;
 			bin->protects |= variant->mode == LEG_SRTP;
 		}

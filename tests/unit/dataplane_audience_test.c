@@ -217,7 +217,7 @@ static struct stated random_receiver(void)
 	receiver.plain = random_below(20) == 0;
 	receiver.no_key = random_below(10) == 0;
 	receiver.by_talker = random_below(10) == 0;
-	receiver.ctx = random_below(receiver.by_talker ? 3 : 2 * SPACES);
+	receiver.ctx = random_below(receiver.by_talker ? 1 : 2 * SPACES); // few enough for a packet
 	receiver.mki_len = (uint8_t)(4 * random_below(2));
 	receiver.n_others = (uint8_t)random_below(3);
 	return receiver;
@@ -311,6 +311,36 @@ static void each_receiver_is_there_once(void **state)
 	audience_free(audience);
 }
 
+// Legs that change batch by batch have more of them for a while than before and after.
+static void no_more_by_talker_than_a_packet_has_room_for(void **state)
+{
+	(void)state;
+	struct audience *audience = audience_new(&keys);
+	for (uint32_t number = 0; number <= FANOUT_TALKER_VARIANTS_MAX; number++) {
+		struct stated receiver = with_own_key(number);
+		receiver.by_talker = true;
+		receiver_join(audience, number, &receiver);
+	}
+	audience_publish(audience, NULL);
+	const struct fanout *fanout = atomic_load(&audience->fanout);
+	struct fanout_walk walk = fanout_walk_begin(fanout);
+	const struct fanout_variant *variant;
+	uint32_t n = 0;
+	for (; (variant = fanout_walk_next(&walk)) != NULL; n++) {
+		assert_int_equal(variant->by_talker, n < FANOUT_TALKER_VARIANTS_MAX);
+		assert_int_equal(variant->ctx, KEY_NONE);
+	}
+	assert_int_equal(n, FANOUT_TALKER_VARIANTS_MAX + 1);
+	assert_int_equal(fanout->n_talker_variants, FANOUT_TALKER_VARIANTS_MAX);
+	receiver_leave(audience, 0);
+	audience_publish(audience, NULL);
+	fanout = atomic_load(&audience->fanout);
+	assert_int_equal(fanout->n_talker_variants, FANOUT_TALKER_VARIANTS_MAX);
+	for (uint32_t number = 1; number <= FANOUT_TALKER_VARIANTS_MAX; number++)
+		receiver_leave(audience, number);
+	audience_free(audience);
+}
+
 static int keys_open(void **state)
 {
 	(void)state;
@@ -334,6 +364,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_costs_the_same_among_many_keys),
-		cmocka_unit_test(each_receiver_is_there_once)};
+		cmocka_unit_test(each_receiver_is_there_once),
+		cmocka_unit_test(no_more_by_talker_than_a_packet_has_room_for),
+	};
 	return cmocka_run_group_tests(tests, keys_open, keys_close);
 }
