@@ -284,7 +284,8 @@ static enum drop_reason frame_find_punt(
 static bool punt_has_room(struct relay *relay, unsigned port, unsigned quarters)
 {
 	uint32_t part = (PUNT_SIZE - 1) / relay->n_ports;
-	uint32_t n = atomic_fetch_add_explicit(&relay->punted[port], 1, memory_order_relaxed);
+	// What is subtracted has left the ring before.
+	uint32_t n = atomic_fetch_add_explicit(&relay->punted[port], 1, memory_order_acquire);
 	if (n < part * quarters / PUNT_URGENT)
 		return true;
 	atomic_fetch_sub_explicit(&relay->punted[port], 1, memory_order_relaxed);

@@ -224,7 +224,7 @@ void relay_poll_network(struct relay *relay, uint64_t now_ms)
 	for (unsigned i = 0; i < n; i++) {
 		const struct rte_mbuf *mbuf = mbufs[i];
 		uint8_t port = relay->port_of_ethdev[mbuf->port];
-		atomic_fetch_sub_explicit(&relay->punted[port], 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&relay->punted[port], 1, memory_order_release);
 		host_input(relay, mbufs[i]);
 		rte_pktmbuf_free(mbufs[i]);
 	}
