@@ -309,16 +309,24 @@ static bool variant_within(const struct fanout_variant *a, const struct fanout_v
 }
 
 // What a variant becomes at once when keys change: it is without those that went, and stays without
-// those that came; where no key stays nothing is sent.
-static struct fanout_variant variant_lose(
-	const struct fanout_variant *is, const struct fanout_variant *becomes)
+// those that came; where the key that it sends under went nothing is sent. room: for others that stay.
+static struct fanout_variant variant_lose(const struct fanout_variant *is,
+	const struct fanout_variant *becomes, struct fanout_key room[FANOUT_OTHERS_MAX])
 {
 	if (variant_within(is, becomes))
 		return *is;
 	if (variant_within(becomes, is))
 		return *becomes;
-	return (struct fanout_variant){
-		.mode = is->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE};
+	if (!variant_has_root(becomes, is->key.root))
+		return (struct fanout_variant){
+			.mode = is->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE};
+	struct fanout_variant stays = *is;
+	stays.n_others = 0;
+	stays.others = room;
+	for (uint32_t i = 0; i < is->n_others; i++)
+		if (variant_has_root(becomes, is->others[i].root))
+			room[stays.n_others++] = is->others[i];
+	return stays;
 }
 
 // One of the legs in a class: each follows the same rule.
@@ -331,11 +339,11 @@ static const struct session_leg *class_leg(
 static void class_revise(struct sessions *sessions, struct audience *audience,
 	struct audience_class *class, uint8_t protocol, bool lose_only)
 {
-	struct fanout_key others[FANOUT_OTHERS_MAX];
+	struct fanout_key others[FANOUT_OTHERS_MAX], stay[FANOUT_OTHERS_MAX];
 	struct fanout_variant variant =
 		variant_of_leg(sessions->keys, class_leg(sessions, class), protocol, others);
 	if (lose_only)
-		variant = variant_lose(&class->variant, &variant);
+		variant = variant_lose(&class->variant, &variant, stay);
 	audience_set_variant(audience, class, &variant);
 }
 

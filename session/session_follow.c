@@ -90,8 +90,7 @@ void session_touch(struct key_owner *owner, void *user)
 	struct session_leg *leg = user;
 	if (session->all_touched || (leg && leg->touched))
 		return;
-	// What follows step by step is not overtaken.
-	if (!leg || session->follows || session->n_touched == FOLLOW_AT_ONCE) {
+	if (!leg || session->n_touched == FOLLOW_AT_ONCE) {
 		session_touch_all(session);
 		return;
 	}
@@ -109,6 +108,9 @@ static void legs_follow(struct sessions *sessions, struct session *session)
 	session_audiences_publish(sessions, session);
 	LIST_FOREACH (leg, &session->touched, touched_entry)
 		leg_publish(sessions, leg);
+	// While others of the session do not know all keys yet, what is sent follows with theirs.
+	if (session->follows && !session->follows_own)
+		return;
 	LIST_FOREACH (leg, &session->touched, touched_entry)
 		leg_audience_revise(sessions, leg, false);
 	session_audiences_publish(sessions, session);

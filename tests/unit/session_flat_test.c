@@ -651,8 +651,50 @@ static void a_key_of_one_leg_concerns_that_leg_alone(void **state)
 	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"2a000001\"}]}"));
 	assert_true(n_built <= 1);
 	assert_int_equal(variant_at(session, AUDIENCE_CONTROL, "floor")->ctx, KEY_NONE);
+
+	// Nor does the session begin anew to follow another key.
+	const uint32_t new = key_install_in_group("0a0000c1")->index;
+	const struct session_leg *at = NULL;
+	for (unsigned i = 0; i < 100; i++) {
+		sessions_follow(&app.sessions, 0);
+		at = session->follows_at;
+	}
+	assert_true(call("key.install", install, 3));
+	assert_ptr_equal(session->follows_at, at);
+	while (session->follows) {
+		assert_int_not_equal(session_variant(session)->key.root, new);
+		sessions_follow(&app.sessions, 0);
+	}
+	assert_int_equal(session_variant(session)->key.root, new);
+	assert_int_not_equal(variant_at(session, AUDIENCE_CONTROL, "floor")->ctx, KEY_NONE);
 	assert_true(call("leg.remove", "{\"session\":\"call\",\"ids\":[\"floor\"]}"));
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"2a000001\"}]}"));
 	session_close();
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000c1\"}]}"));
+}
+
+// What was sent under a key that stays goes on while one key comes and another goes.
+static void a_ring_turns_over_while_it_is_followed(void **state)
+{
+	(void)state;
+	session_open(MANY);
+	const struct session *session = session_find(&app.sessions, "call");
+	const uint32_t old = key_install_in_group("0a0000d1")->index;
+	const uint32_t stays = key_install_in_group("0a0000d2")->index;
+	sessions_follow(&app.sessions, UINT64_MAX);
+	assert_int_equal(session_variant(session)->key.root, stays);
+	const uint32_t new = key_install_in_group("0a0000d3")->index;
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000d1\"}]}"));
+	while (session->follows) {
+		const struct fanout_variant *variant = session_variant(session);
+		assert_int_equal(variant->key.root, stays);
+		for (uint32_t i = 0; i < variant->n_others; i++)
+			assert_int_not_equal(variant->others[i].root, old);
+		sessions_follow(&app.sessions, 0);
+	}
+	assert_int_equal(session_variant(session)->key.root, new);
+	session_close();
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000d2\"},{\"id\":\"0a0000d3\"}]}"));
 }
 
 // A leg follows a change of any key of its ring, whichever it names, and one that leaves the ring.
@@ -744,6 +786,7 @@ int main(void)
 		cmocka_unit_test(a_large_session_follows_a_key_step_by_step),
 		cmocka_unit_test(legs_with_receivers_of_their_own_follow_step_by_step),
 		cmocka_unit_test(a_key_of_one_leg_concerns_that_leg_alone),
+		cmocka_unit_test(a_ring_turns_over_while_it_is_followed),
 		cmocka_unit_test(legs_follow_other_keys_of_their_ring),
 		cmocka_unit_test(indices_of_keys_do_not_run_out)};
 	alarm(300); // a test that failed half way may not be able to clean up
