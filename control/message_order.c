@@ -477,6 +477,16 @@ struct message_order *message_order_read(
 	return NULL;
 }
 
+void message_order_signed(struct message_order *order)
+{
+	if (order->set)
+		key_set_unpin(order->api->identities, order->set);
+	order->set = NULL;
+	order->letter.initiator.uid = NULL;
+	if (!order->fresh)
+		secmem_wipe(&order->spec.secret, sizeof(order->spec.secret));
+}
+
 void message_order_free(struct message_order *order)
 {
 	for (size_t i = 0; i < order->n_receivers; i++) {
@@ -485,8 +495,7 @@ void message_order_free(struct message_order *order)
 		free(order->receivers[i].message);
 	}
 	free(order->receivers);
-	if (order->set)
-		key_set_unpin(order->api->identities, order->set);
+	message_order_signed(order);
 	if (order->initiator_kms)
 		order->initiator_kms->pins--;
 	json_decref(order->params);

@@ -38,7 +38,7 @@ struct message_order {
 	struct mikey_key_parameters parameters;
 	struct identity *identity; // the initiator: only while it is read
 	struct kms *initiator_kms; // pinned
-	struct key_set *set;       // pinned
+	struct key_set *set;       // pinned; NULL once all is signed
 	uint8_t kpak[ECCSI_POINT_LEN];
 	bool hide_receivers;
 };
@@ -50,5 +50,8 @@ struct message_order *message_order_read(
 
 // Draws a key and its RAND. Any thread. False: there are no random octets.
 bool message_order_draw(struct message_order *order);
+
+// No more is signed: the key set goes, and so does what a key that is installed was copied to.
+void message_order_signed(struct message_order *order);
 
 void message_order_free(struct message_order *order);

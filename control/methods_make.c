@@ -218,6 +218,18 @@ static bool answer(struct message_make *m, struct rpc_slice *slice)
 	return true;
 }
 
+// Goes on without the request's turns: others wait until the key set is no longer pinned, also when the server
+// closes and finishes requests one after the other.
+static void piece_ended(struct waiting *waiting)
+{
+	struct message_make *m = (struct message_make *)waiting;
+	struct message_order *o = m->order;
+	if (!m->failed && m->next < o->n_receivers && pool_submit(o->api->pool, &waiting->job))
+		waiting->ended = false;
+	else
+		message_order_signed(o);
+}
+
 static bool begin(const struct api *api, const json_t *params, struct rpc_slice *slice,
 	struct rpc_error *error)
 {
@@ -227,6 +239,7 @@ static bool begin(const struct api *api, const json_t *params, struct rpc_slice 
 		return false;
 	}
 	memset(m, 0, sizeof(*m));
+	m->waiting.then = piece_ended;
 	m->order = message_order_read(api, params, error);
 	if (m->order && waiting_begin(&m->waiting, api->pool, make_some, slice, error)) {
 		slice->state = m;
@@ -238,18 +251,15 @@ static bool begin(const struct api *api, const json_t *params, struct rpc_slice 
 	return false;
 }
 
-// Hands the pool one piece after the other. True if all messages are made, or with *error set.
+// True if all messages are made, or with *error set.
 static bool made(const struct api *api, struct message_make *m, struct rpc_slice *slice,
 	struct rpc_error *error)
 {
-	for (;;) {
-		if (!waiting_ended(&m->waiting, api->pool, slice))
-			return false;
-		if (m->failed || m->next == m->order->n_receivers)
-			return true;
-		if (!waiting_begin(&m->waiting, api->pool, make_some, slice, error))
-			return true;
-	}
+	if (!waiting_ended(&m->waiting, api->pool, slice))
+		return false;
+	if (!m->failed && m->next < m->order->n_receivers)
+		waiting_refuse(error);
+	return true;
 }
 
 static STACK_WIPED json_t *message_step(const struct api *api, const json_t *params,

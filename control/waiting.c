@@ -14,6 +14,12 @@ static void on_done(struct pool_job *job)
 	rpc_work_wake(waiting->work);
 }
 
+void waiting_refuse(struct rpc_error *error)
+{
+	rpc_fail(error, RPC_BUSY, "params",
+		"comes when too many wait to be computed; accepted: later");
+}
+
 bool waiting_begin(struct waiting *waiting, struct pool *pool, void (*run)(struct pool_job *job),
 	const struct rpc_slice *slice, struct rpc_error *error)
 {
@@ -22,8 +28,7 @@ bool waiting_begin(struct waiting *waiting, struct pool *pool, void (*run)(struc
 	waiting->ended = false;
 	if (pool_submit(pool, &waiting->job))
 		return true;
-	rpc_fail(error, RPC_BUSY, "params",
-		"comes when too many wait to be computed; accepted: later");
+	waiting_refuse(error);
 	return false;
 }
 

@@ -204,20 +204,33 @@ static void a_key_that_goes_meanwhile_is_not_told(void **state)
 	assert_null(only_key());
 }
 
-// The answer of identity.remove waits for the messages that are being signed.
-static void an_identity_goes_while_it_signs(void **state)
+// The answer of identity.remove waits for the messages that are being signed; also as the server finishes
+// requests when it closes, one after the other, in any order.
+static void an_identity_goes_while_it_signs(bool makes_first)
 {
-	(void)state;
 	struct rpc_work *makes = work_begin("message.make", make_params(new_key(), MANY));
 	struct rpc_work *removes = work_begin("identity.remove",
 		json_pack("{s:[{s:s,s:s}]}", "identities", "uri", gms_uri, "kms", kms_uri));
 	assert_int_equal(app.identities.n_leaving, 1);
 	assert_true(rpc_work_sleeps(removes));
-	expect_done(work_end(makes));
-	expect_done(work_end(removes));
+	json_t *first = work_end(makes_first ? makes : removes);
+	expect_done(work_end(makes_first ? removes : makes));
+	expect_done(first);
 	assert_int_equal(app.identities.n_leaving, 0);
 	key_revoke_all();
 	gms_install();
+}
+
+static void an_identity_goes_after_it_signed(void **state)
+{
+	(void)state;
+	an_identity_goes_while_it_signs(true);
+}
+
+static void an_identity_goes_before_the_messages_are_told(void **state)
+{
+	(void)state;
+	an_identity_goes_while_it_signs(false);
 }
 
 static void kms_start(void)
@@ -264,7 +277,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everybody_can_read_a_new_key),
 		cmocka_unit_test(a_key_that_goes_meanwhile_is_not_told),
-		cmocka_unit_test(an_identity_goes_while_it_signs),
+		cmocka_unit_test(an_identity_goes_after_it_signed),
+		cmocka_unit_test(an_identity_goes_before_the_messages_are_told),
 	};
 	alarm(900); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
