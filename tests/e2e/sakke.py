@@ -342,7 +342,7 @@ def receive(message, client, sender, sender_kms):
     payloads = payloads_of(rest, octets[2])
     only = dict(payloads)
     seconds = struct.unpack_from(">I", only[5], 1)[0] - NTP_UNIX
-    assert abs(seconds - time.time()) < 300
+    assert abs(seconds - time.time()) < 3600  # a thousand messages take their time
     assert verify(sender_kms.kpak, sender_kms.uid(sender, seconds), octets[:-129], octets[-129:])
     ssv = client.kms.give(client.uri, seconds).decapsulate(only[26][4:])
     kind = {tag: name for name, tag in mcx.PURPOSE_TAGS.items()}[csb_id >> 28]

@@ -4,6 +4,7 @@
 """The relay makes I_MESSAGEs that a client opens that knows no code of it, and media flows under their keys."""
 
 import itertools
+import json
 import time
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import mcx
 import process
 import sakke
+import schema
 import vectors
 from lab import Relay, RpcError, apply
 from test_standard_segy import FAMILIES, LMR, SERVICES, SSRC
@@ -38,11 +40,15 @@ class Gateway:
             self.own.give(uri).rpc(role=role, domain=self.name) for uri, role in roles.items()]})
         assert answer == {"installed": 3, "rejected": []}
 
-    def make(self, kind, receivers, initiator=None, key=None, **more):
+    def order(self, kind, receivers, initiator=None, key=None, **more):
+        """The params of message.make."""
         initiator = initiator or {"gmk": self.gms, "pck": self.user, "csk": self.mdsi}.get(kind, self.mdsi)
-        return self.relay.call("message.make", {
+        return {
             "type": kind, "key": {"new": True} if key is None else key, "initiator": initiator, "initiator_kms": self.own.uri,
-            "receivers": [{"uri": uri, "kms": self.home.uri} for uri in receivers]} | more)
+            "receivers": [{"uri": uri, "kms": self.home.uri} for uri in receivers]} | more
+
+    def make(self, *args, **more):
+        return self.relay.call("message.make", self.order(*args, **more))
 
     def made(self, kind, receiver, initiator=None, **more):
         """The message for one receiver, as it opens it."""
@@ -316,9 +322,16 @@ def test_bad_params_change_nothing(gateway):
 
 
 def test_a_key_for_a_thousand(gateway):
-    """One call, and others are answered meanwhile."""
+    """One call; others are answered before anybody has read its answer, which is longer than a socket holds."""
     many = [f"sip:{n}@mcptt.example.org" for n in range(999)] + [gateway.alice]
-    answer = gateway.make("gmk", many)
+    request = {"jsonrpc": "2.0", "id": 1, "method": "message.make", "params": gateway.order("gmk", many)}
+    with gateway.relay.connect() as slow:
+        slow.socket.settimeout(1800)
+        slow.send_line(json.dumps(request).encode())
+        assert gateway.relay.call("relay.info")
+        response = slow.read_line()
+    schema.check_exchange(request, response)
+    answer = response["result"]
     assert [one["receiver"] for one in answer["messages"]] == many and answer["rejected"] == []
     key = gateway.opened(answer["messages"][-1]["message"], gateway.alice, gateway.gms).key
     assert [one["guk_id"] for one in answer["messages"]] == [f"{key.guk_id(one):08x}" for one in many]
