@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "base/secmem.h"
 
-static const char magic[16] = "mcxrelay-kms-01\n";
+static const char magic[16] = "mcxrelay-kms-02\n";
 
 enum {
 	IV_LEN = 12,
@@ -31,14 +31,23 @@ enum {
 
 // --- sealing
 
-static bool seal_run(const struct vault *vault, bool encrypt, const uint8_t *iv, const uint8_t *in,
-	size_t len, uint8_t *out, uint8_t *tag)
+// What a text is named by: a file under the name of another one is not taken for it.
+static void digest_make(const char *name, char digest[NAME_LEN + 1])
+{
+	uint8_t octets[SHA256_DIGEST_LENGTH];
+	SHA256((const uint8_t *)name, strlen(name), octets);
+	hex_encode(octets, sizeof(octets), digest);
+}
+
+static bool seal_run(const struct vault *vault, bool encrypt, const char *digest, const uint8_t *iv,
+	const uint8_t *in, size_t len, uint8_t *out, uint8_t *tag)
 {
 	int n;
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	bool ok = ctx &&
 		  EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL, vault->seal, iv, encrypt) == 1 &&
 		  EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)magic, sizeof(magic)) == 1 &&
+		  EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)digest, NAME_LEN) == 1 &&
 		  EVP_CipherUpdate(ctx, out, &n, in, (int)len) == 1 &&
 		  (encrypt || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1) &&
 		  EVP_CipherFinal_ex(ctx, out + n, &n) == 1 &&
@@ -50,13 +59,9 @@ static bool seal_run(const struct vault *vault, bool encrypt, const uint8_t *iv,
 // --- files
 
 static void path_make(
-	const struct vault *vault, const char *name, const char *end, char path[PATH_SIZE])
+	const struct vault *vault, const char *digest, const char *end, char path[PATH_SIZE])
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-	char text[NAME_LEN + 1];
-	SHA256((const uint8_t *)name, strlen(name), digest);
-	hex_encode(digest, sizeof(digest), text);
-	snprintf(path, PATH_SIZE, "%s/%s%s", vault->directory, text, end);
+	snprintf(path, PATH_SIZE, "%s/%s%s", vault->directory, digest, end);
 }
 
 static int directory_sync(const struct vault *vault)
@@ -71,11 +76,11 @@ static int directory_sync(const struct vault *vault)
 
 // Who has made the file path first writes it; it is in its place as a whole or not at all.
 static int file_write(
-	const struct vault *vault, const char *name, const uint8_t *octets, size_t len)
+	const struct vault *vault, const char *digest, const uint8_t *octets, size_t len)
 {
 	char path[PATH_SIZE], place[PATH_SIZE];
-	path_make(vault, name, ".new", path);
-	path_make(vault, name, "", place);
+	path_make(vault, digest, ".new", path);
+	path_make(vault, digest, "", place);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -87,28 +92,35 @@ static int file_write(
 	if (rc != 0)
 		unlink(path);
 	close(fd);
-	return rc == 0 ? directory_sync(vault) : rc;
+	if (rc == 0 && (rc = directory_sync(vault)) != 0)
+		unlink(place);
+	return rc;
 }
 
 int vault_put(const struct vault *vault, const char *name, const char *text, size_t len)
 {
+	char digest[NAME_LEN + 1];
+	if (len > VAULT_TEXT_MAX)
+		return -EFBIG;
 	uint8_t *octets = secmem_malloc(len + AROUND);
 	if (!octets)
 		return -ENOMEM;
+	digest_make(name, digest);
 	uint8_t *iv = octets + sizeof(magic), *sealed = iv + IV_LEN;
 	memcpy(octets, magic, sizeof(magic));
 	int rc = -EIO;
 	if (RAND_bytes(iv, IV_LEN) == 1 &&
-		seal_run(vault, true, iv, (const uint8_t *)text, len, sealed, sealed + len))
-		rc = file_write(vault, name, octets, len + AROUND);
+		seal_run(vault, true, digest, iv, (const uint8_t *)text, len, sealed, sealed + len))
+		rc = file_write(vault, digest, octets, len + AROUND);
 	secmem_free(octets);
 	return rc;
 }
 
 int vault_remove(const struct vault *vault, const char *name)
 {
-	char path[PATH_SIZE];
-	path_make(vault, name, "", path);
+	char digest[NAME_LEN + 1], path[PATH_SIZE];
+	digest_make(name, digest);
+	path_make(vault, digest, "", path);
 	if (unlink(path) != 0 && errno != ENOENT)
 		return -errno;
 	return directory_sync(vault);
@@ -132,7 +144,7 @@ static uint8_t *file_read(int fd, size_t *size, const char **complaint)
 	return NULL;
 }
 
-static const char *file_take(const struct vault *vault, int fd,
+static const char *file_take(const struct vault *vault, const char *digest, int fd,
 	const char *(*take)(void *arg, const char *text, size_t len), void *arg)
 {
 	size_t size;
@@ -143,8 +155,8 @@ static const char *file_take(const struct vault *vault, int fd,
 	size_t len = size - AROUND;
 	uint8_t *iv = octets + sizeof(magic), *sealed = iv + IV_LEN;
 	char *text = secmem_malloc(len + 1);
-	complaint = "it was sealed with another key, or is damaged";
-	if (text && seal_run(vault, false, iv, sealed, len, (uint8_t *)text, sealed + len))
+	complaint = "it was sealed with another key or under another name, or is damaged";
+	if (text && seal_run(vault, false, digest, iv, sealed, len, (uint8_t *)text, sealed + len))
 		complaint = take(arg, text, len);
 	secmem_free(text);
 	secmem_free(octets);
@@ -170,7 +182,8 @@ void vault_visit(const struct vault *vault,
 			continue;
 		}
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		const char *complaint = fd >= 0 ? file_take(vault, fd, take, arg) : strerror(errno);
+		const char *complaint =
+			fd >= 0 ? file_take(vault, entry->d_name, fd, take, arg) : strerror(errno);
 		if (complaint)
 			log_error("kms_not_restored file=%s reason=\"%s\"", path, complaint);
 		if (fd >= 0)

@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 // Texts with secrets on disk, each sealed with AES-256-GCM under one key and named by the digest of its
-// name, so that neither is told by a file: magic (16) | IV (12) | ciphertext | tag (16).
+// name, so that neither is told by a file: magic (16) | IV (12) | ciphertext | tag (16). The tag is also of the
+// magic and the name of the file. That a file is an old copy of itself is not seen.
 
 enum { VAULT_SEAL_LEN = 32, VAULT_WHY_SIZE = 192, VAULT_TEXT_MAX = 1 << 20 };
 
@@ -24,8 +25,8 @@ struct vault {
 int vault_open(struct vault *vault, const char *state_directory, const char *seal_path,
 	char why[VAULT_WHY_SIZE]);
 
-// Writes a text under a name that is not there yet, and returns when it is on disk: 0, -EEXIST or another
-// -errno. Any thread.
+// Writes a text of at most VAULT_TEXT_MAX octets under a name that is not there yet, and returns when it is on
+// disk: 0, -EEXIST, -EFBIG or another -errno, and then it is not there. Any thread.
 int vault_put(const struct vault *vault, const char *name, const char *text, size_t len);
 
 // Removes what is there under a name, and returns when it is gone from disk. 0 or -errno.
