@@ -97,8 +97,12 @@ static void flag_read(struct reader *r, json_t *stated, const char *name, bool *
 static void text_read(struct reader *r, json_t *stated, const char *name)
 {
 	const char *text;
-	if (reader_string(r, name, READER_OPTIONAL, &text))
-		json_object_set_new(stated, name, json_string(text));
+	if (!reader_string(r, name, READER_OPTIONAL, &text))
+		return;
+	if (strlen(text) > NAME_MAX_LEN)
+		reader_fail(r, RPC_INVALID_PARAMS, name, "has %zu octets; accepted: at most %d",
+			strlen(text), NAME_MAX_LEN);
+	json_object_set_new(stated, name, json_string(text));
 }
 
 const char *kms_quirk_name(unsigned quirk)

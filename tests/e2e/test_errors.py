@@ -218,6 +218,7 @@ def ways(n):
 def be_wrong_about_kmss(p):
     p.kms(uri="")
     p.kms(enc_key="00")
+    p.kms(cert_uri="u" * 256)
     p.kms(domains=["d"] * 256)
     p.kms(gms=[7])
     p.kms(accept=["everything"])

@@ -748,6 +748,9 @@ static void false_kmss_are_refused(void **state)
 	assert_int_equal(kms_refusal("offset", json_integer(2592000)), RPC_INVALID_PARAMS);
 	assert_int_equal(kms_refusal("accept", json_pack("[s]", "all")), RPC_INVALID_PARAMS);
 	assert_int_equal(kms_refusal("uri", json_string("")), RPC_INVALID_PARAMS);
+	char text[257] = "";
+	memset(text, 'x', 256);
+	assert_int_equal(kms_refusal("cert_uri", json_string(text)), RPC_INVALID_PARAMS);
 	assert_int_equal(map_count(app.kmss.by_uri), before);
 }
 
