@@ -99,7 +99,7 @@ static void signer_derive(struct reader *r, struct message_order *o, const struc
 	uint64_t period_no;
 	if (!period_find(kms, o->letter.time, &period_no))
 		return;
-	o->set = pseudo_signer_make(o->api->identities, kms, &o->letter.initiator.uri, period_no);
+	o->set = pseudo_signer_make(kms, &o->letter.initiator.uri, period_no);
 	if (!o->set)
 		rpc_fail_memory(r->error, "params.initiator");
 }

@@ -211,7 +211,7 @@ void key_set_leave(struct identity_store *store, struct key_set *set)
 		return;
 	}
 	set->gone = true;
-	store->n_leaving++;
+	store->n_leaving += !set->derived;
 }
 
 void identity_install(struct identity_store *store, struct identity_spec *spec, bool known)
@@ -281,7 +281,7 @@ void key_set_unpin(struct identity_store *store, struct key_set *set)
 {
 	if (--set->pins > 0 || !set->gone)
 		return;
-	store->n_leaving--;
+	store->n_leaving -= !set->derived;
 	key_set_free(set);
 }
 

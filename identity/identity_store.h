@@ -28,7 +28,8 @@ struct key_set {
 	uint8_t rsk_digest[32]; // SHA-256
 	struct sakke_receiver *receiver;
 	unsigned pins;
-	bool gone; // no longer in the store: freed with the last pin
+	bool gone;    // no longer in the store: freed with the last pin
+	bool derived; // of a user of a pseudo KMS, not of an identity
 };
 
 struct identity {
@@ -65,7 +66,7 @@ struct identity_store {
 	struct map *by_name; // URI of the KMS, NUL, URI
 	struct map *by_uid;  // URI of the KMS, NUL, UID
 	unsigned n_sets;
-	unsigned n_leaving; // key sets that are gone and pinned
+	unsigned n_leaving; // key sets of identities that are gone and pinned
 	struct derived_set derived[DERIVED_SETS_MAX];
 	uint64_t derived_uses;
 };

@@ -262,8 +262,8 @@ bool pseudo_kms_serves(const struct kms *kms, const struct mikey_octets *uri)
 	return false;
 }
 
-struct key_set *pseudo_signer_make(struct identity_store *store, const struct kms *kms,
-	const struct mikey_octets *uri, uint64_t period_no)
+struct key_set *pseudo_signer_make(
+	const struct kms *kms, const struct mikey_octets *uri, uint64_t period_no)
 {
 	const struct mcx_uid_input input = {.identity = uri->octets,
 		.identity_len = uri->len,
@@ -285,7 +285,7 @@ struct key_set *pseudo_signer_make(struct identity_store *store, const struct km
 	set->period_no = period_no;
 	set->pins = 1;
 	set->gone = true;
-	store->n_leaving++;
+	set->derived = true;
 	return set;
 }
 
@@ -313,7 +313,7 @@ static struct derived_set *derived_find(
 struct key_set *pseudo_receiver_take(struct identity_store *store, struct kms *kms,
 	const struct mikey_octets *uri, uint64_t period_no)
 {
-	struct key_set *set = pseudo_signer_make(store, kms, uri, period_no);
+	struct key_set *set = pseudo_signer_make(kms, uri, period_no);
 	struct derived_set *derived = set ? derived_find(store, kms, set->uid) : NULL;
 	if (!derived)
 		return set;
@@ -344,7 +344,6 @@ void pseudo_receiver_keep(struct identity_store *store, struct kms *kms, struct 
 	if (oldest->set)
 		key_set_leave(store, oldest->set);
 	set->gone = false;
-	store->n_leaving--;
 	*oldest = (struct derived_set){.kms = kms, .set = set, .used = ++store->derived_uses};
 }
 

@@ -56,5 +56,5 @@ void pseudo_receivers_leave(struct identity_store *store, const struct kms *kms)
 // The keys with which somebody whom it serves signs in a key period, without a receiver; as one that was
 // pinned and is not in the store, so that it goes with key_set_unpin(). NULL: there is no memory, or a library
 // failed.
-struct key_set *pseudo_signer_make(struct identity_store *store, const struct kms *kms,
-	const struct mikey_octets *uri, uint64_t period_no);
+struct key_set *pseudo_signer_make(
+	const struct kms *kms, const struct mikey_octets *uri, uint64_t period_no);

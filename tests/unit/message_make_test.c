@@ -4,6 +4,7 @@
 // message.make through the method, while others run in between: keys that everybody can read, and nothing
 // left behind of what was not handed out.
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -29,7 +30,8 @@
 
 enum { PERIOD = 2592000, NOW = 1794470327, MANY = 100 };
 
-static const char kms_uri[] = "kms.example.org", gms_uri[] = "sip:gms@example.org";
+static const char kms_uri[] = "kms.example.org", pseudo_uri[] = "segy.example.org",
+		  gms_uri[] = "sip:gms@example.org";
 
 static struct app app;
 static char directory[] = "/tmp/message_make.XXXXXX";
@@ -233,6 +235,33 @@ static void an_identity_goes_before_the_messages_are_told(void **state)
 	an_identity_goes_while_it_signs(false);
 }
 
+// Of key sets that are derived none is an identity: who removes one does not wait for those.
+static void an_identity_goes_while_a_pseudo_user_signs(void **state)
+{
+	(void)state;
+	expect_done(call("kms.create",
+		json_pack("{s:s,s:[s]}", "uri", pseudo_uri, "users", "sip:*@gw.example.org")));
+	json_t *params = make_params(new_key(), MANY);
+	json_object_set_new(params, "type", json_string("pck"));
+	json_object_set_new(params, "initiator", json_string("sip:lmr@gw.example.org"));
+	json_object_set_new(params, "initiator_kms", json_string(pseudo_uri));
+	struct rpc_work *makes = work_begin("message.make", params);
+	assert_true(rpc_work_sleeps(makes));
+	struct rpc_work *removes = work_begin("identity.remove",
+		json_pack("{s:[{s:s,s:s}]}", "identities", "uri", gms_uri, "kms", kms_uri));
+	assert_false(rpc_work_sleeps(removes));
+	expect_done(work_end(removes));
+	expect_code(
+		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)),
+		RPC_CONFLICT);
+	expect_done(work_end(makes));
+	assert_int_equal(app.identities.n_leaving, 0);
+	key_revoke_all();
+	expect_done(
+		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)));
+	gms_install();
+}
+
 static void kms_start(void)
 {
 	expect_done(call("kms.install",
@@ -247,6 +276,24 @@ static void poll_nothing(void *arg)
 	(void)arg;
 }
 
+static int vault_start(void)
+{
+	static const uint8_t seal[VAULT_SEAL_LEN];
+	char path[64], why[VAULT_WHY_SIZE];
+	snprintf(path, sizeof(path), "%s/seal", directory);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, seal, sizeof(seal)) != (ssize_t)sizeof(seal) || close(fd) != 0)
+		return -1;
+	return vault_open(app.vault, directory, path, why);
+}
+
+static void file_remove(const char *name)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	remove(path);
+}
+
 static int app_start(void **state)
 {
 	(void)state;
@@ -254,7 +301,7 @@ static int app_start(void **state)
 	if (session_lab_open(&app, 64, 0, 0) != 0 || !mkdtemp(directory) ||
 		sakke_z_make(z, z_point) != SAKKE_OK || eccsi_ksak_make(ksak, kpak) != ECCSI_OK ||
 		mcx_uid_period_no(PERIOD, 0, NOW + MIKEY_NTP_UNIX, &period_no) != MCX_UID_OK ||
-		opened_open(&app.opened, directory, NOW, why) != 0)
+		opened_open(&app.opened, directory, NOW, why) != 0 || vault_start() != 0)
 		return -1;
 	app.api.poll = poll_nothing;
 	kms_start();
@@ -264,11 +311,11 @@ static int app_start(void **state)
 static int app_end(void **state)
 {
 	(void)state;
-	char path[64];
 	session_lab_close(&app);
 	opened_close(&app.opened);
-	snprintf(path, sizeof(path), "%s/opened", directory);
-	unlink(path);
+	file_remove("opened");
+	file_remove("seal");
+	file_remove("kms");
 	return rmdir(directory);
 }
 
@@ -279,6 +326,7 @@ int main(void)
 		cmocka_unit_test(a_key_that_goes_meanwhile_is_not_told),
 		cmocka_unit_test(an_identity_goes_after_it_signed),
 		cmocka_unit_test(an_identity_goes_before_the_messages_are_told),
+		cmocka_unit_test(an_identity_goes_while_a_pseudo_user_signs),
 	};
 	alarm(900); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
