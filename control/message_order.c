@@ -19,6 +19,7 @@
 #include "identity/pseudo.h"
 #include "key/key_domain.h"
 #include "key/key_read.h"
+#include "key/key_ring.h"
 #include "key/key_slot.h"
 #include "mikey/authority.h"
 #include "mikey/ntp.h"
@@ -450,9 +451,13 @@ static bool key_check(struct message_order *o, struct rpc_error *error)
 	if (o->fresh && !message_order_draw(o))
 		rpc_fail(error, RPC_BUSY, "params.key", "finds no random octets; accepted: later");
 	struct keystore *keys = o->api->keys;
-	return error->code == RPC_OK &&
-	       key_admit(keys, keystore_domain_find(keys, o->spec.domain), &o->spec, false,
-		       o->fresh ? "params.key" : "params.profile", error);
+	uint32_t scope = keystore_domain_find(keys, o->spec.domain);
+	const char *group, *path = "params.key";
+	if (!o->fresh)
+		path = key_groups_collide(keys, scope, &o->spec, &group)
+			       ? "params.key_parameters.groups"
+			       : "params.profile";
+	return error->code == RPC_OK && key_admit(keys, scope, &o->spec, false, path, error);
 }
 
 struct message_order *message_order_read(

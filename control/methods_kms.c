@@ -119,7 +119,10 @@ static struct kms *kms_of(const struct api *api, const struct reader *r, const j
 		return NULL;
 	}
 	struct kms *kms = kms_find(api->kmss, json_string_value(uri), json_string_length(uri));
-	if (kms && kms_is_used(kms))
+	if (kms && kms->n_identities == 0 && kms_is_used(kms))
+		rpc_fail(error, RPC_CONFLICT, path,
+			"is a KMS with which messages are made or opened; accepted: later");
+	else if (kms && kms_is_used(kms))
 		rpc_fail(error, RPC_CONFLICT, path,
 			"is a KMS with key sets; accepted: one without, after identity.remove");
 	else if (kms && kms->pseudo && !destroy)

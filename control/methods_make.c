@@ -136,11 +136,14 @@ static void errors_name(struct message_make *m)
 static void fresh_key_put(const struct message_order *o, struct rpc_error *error)
 {
 	struct keystore *keys = o->api->keys;
-	uint32_t scope = keystore_domain_scope(keys, o->spec.domain);
+	uint32_t scope = keystore_domain_find(keys, o->spec.domain);
+	if (!key_admit(keys, scope, &o->spec, false, "params.key", error))
+		return;
+	scope = keystore_domain_scope(keys, o->spec.domain);
 	if (scope == 0)
 		rpc_fail(error, RPC_LIMIT, "params.key", "is of the %dth domain; accepted: %d",
 			KEY_DOMAINS_MAX + 1, KEY_DOMAINS_MAX);
-	else if (key_admit(keys, scope, &o->spec, false, "params.key", error)) {
+	else {
 		key_install(keys, scope, &o->spec);
 		retire_poll(o->api->retire);
 	}

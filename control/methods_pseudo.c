@@ -126,6 +126,7 @@ static bool begin(const struct api *api, const json_t *params, struct rpc_slice 
 	else if (!create)
 		rpc_fail_memory(error, "params");
 	if (create) {
+		kms_quirks_default(kms, api->mikey->accept);
 		create->kms = kms;
 		create->vault = api->vault;
 		if (waiting_begin(&create->waiting, api->pool, make, slice, error)) {

@@ -26,7 +26,8 @@ struct kms *pseudo_kms_read(const json_t *params, struct rpc_error *error);
 // -EEXIST if another one of that URI is sealed.
 int pseudo_kms_make(struct kms *kms, const struct vault *vault);
 
-// Whether what was read is the same KMS as one that is there, but for its keys.
+// Whether what was read is the same KMS as one that is there, but for its keys, and for what its users may do
+// where that was not stated: the configuration says it.
 bool pseudo_kms_equal(const struct kms *read, const struct kms *there);
 
 // Installs those that are sealed. What cannot be used is logged and left.

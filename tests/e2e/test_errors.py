@@ -352,6 +352,7 @@ RARE = {"out of memory", "the method failed without saying why", "there is no me
         "names no users; accepted: a URI of 1 to %d octets, with at most one *",
         "is a KMS that is there, with other members; accepted: another uri, or the same members",
         "is a KMS that this relay itself is, with other members; accepted: the same",
+        "is a KMS with which messages are made or opened; accepted: later",
         "is a KMS that this relay itself is; accepted: destroy true, and nobody can read what was made for its users",
         "is a KMS that is sealed in the state directory; accepted: another uri",
         "cannot be sealed in the state directory: %s; accepted: later",

@@ -235,17 +235,22 @@ static void an_identity_goes_before_the_messages_are_told(void **state)
 	an_identity_goes_while_it_signs(false);
 }
 
+static json_t *pseudo_params(const char *type, json_t *key, size_t n_receivers)
+{
+	json_t *params = make_params(key, n_receivers);
+	json_object_set_new(params, "type", json_string(type));
+	json_object_set_new(params, "initiator", json_string("sip:lmr@gw.example.org"));
+	json_object_set_new(params, "initiator_kms", json_string(pseudo_uri));
+	return params;
+}
+
 // Of key sets that are derived none is an identity: who removes one does not wait for those.
 static void an_identity_goes_while_a_pseudo_user_signs(void **state)
 {
 	(void)state;
 	expect_done(call("kms.create",
 		json_pack("{s:s,s:[s]}", "uri", pseudo_uri, "users", "sip:*@gw.example.org")));
-	json_t *params = make_params(new_key(), MANY);
-	json_object_set_new(params, "type", json_string("pck"));
-	json_object_set_new(params, "initiator", json_string("sip:lmr@gw.example.org"));
-	json_object_set_new(params, "initiator_kms", json_string(pseudo_uri));
-	struct rpc_work *makes = work_begin("message.make", params);
+	struct rpc_work *makes = work_begin("message.make", pseudo_params("pck", new_key(), MANY));
 	assert_true(rpc_work_sleeps(makes));
 	struct rpc_work *removes = work_begin("identity.remove",
 		json_pack("{s:[{s:s,s:s}]}", "identities", "uri", gms_uri, "kms", kms_uri));
@@ -260,6 +265,69 @@ static void an_identity_goes_while_a_pseudo_user_signs(void **state)
 	expect_done(
 		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)));
 	gms_install();
+}
+
+// A key that is not installed after all leaves no domain behind.
+static void no_domain_is_begun_for_nothing(void **state)
+{
+	(void)state;
+	expect_done(call("kms.create", json_pack("{s:s,s:[s],s:s}", "uri", pseudo_uri, "users",
+					       "sip:*@gw.example.org", "domain", "begun")));
+	struct rpc_work *makes = work_begin("message.make", pseudo_params("pck", new_key(), 1));
+	keystore_promise(&app.keys, (int)app.keys.max);
+	expect_code(work_end(makes), RPC_LIMIT);
+	keystore_promise(&app.keys, -(int)app.keys.max);
+	assert_int_equal(keystore_domain_find(&app.keys, "begun"), 0);
+	expect_done(
+		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)));
+}
+
+// Of a key that is installed: the groups, and not the profile.
+static void groups_of_another_gms_are_named(void **state)
+{
+	(void)state;
+	expect_done(call(
+		"kms.create", json_pack("{s:s,s:[s],s:[s]}", "uri", pseudo_uri, "users",
+				      "sip:*@gw.example.org", "gms", "sip:lmr@gw.example.org")));
+	json_t *params = make_params(new_key(), 1);
+	json_object_set_new(
+		params, "key_parameters", json_pack("{s:[s]}", "groups", "sip:g@x.org"));
+	expect_done(call("message.make", params));
+	uint32_t first = only_key()->id;
+	expect_done(call("key.install", json_pack("{s:[{s:s,s:s,s:s}]}", "keys", "id", "0000b001",
+						"value", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f", "rand",
+						"b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0")));
+	params = pseudo_params("gmk", json_pack("{s:s}", "id", "0000b001"), 1);
+	json_object_set_new(
+		params, "key_parameters", json_pack("{s:[s]}", "groups", "sip:g@x.org"));
+	json_t *answer = call("message.make", params);
+	assert_string_equal(
+		json_string_value(json_object_get(
+			json_object_get(json_object_get(answer, "error"), "data"), "path")),
+		"params.key_parameters.groups");
+	expect_code(answer, RPC_CONFLICT);
+	uint32_t scope = keystore_domain_find(&app.keys, "home");
+	key_remove(&app.keys, scope, first);
+	key_remove(&app.keys, scope, 0x0000b001);
+	expect_done(
+		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)));
+}
+
+// As those of any other KMS that does not say it; and not once it is there.
+static void the_configuration_says_what_pseudo_users_may_do(void **state)
+{
+	unsigned accept = app.mikey.accept;
+	json_t *params =
+		json_pack("{s:s,s:[s]}", "uri", pseudo_uri, "users", "sip:*@gw.example.org");
+	(void)state;
+	app.mikey.accept = MIKEY_QUIRK_SRTP_ID_MAP;
+	expect_done(call("kms.create", json_incref(params)));
+	app.mikey.accept = accept;
+	const struct kms *kms = kms_find(&app.kmss, pseudo_uri, strlen(pseudo_uri));
+	assert_int_equal(kms->facts.quirks, MIKEY_QUIRK_SRTP_ID_MAP);
+	expect_done(call("kms.create", params));
+	expect_done(
+		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)));
 }
 
 static void kms_start(void)
@@ -327,6 +395,9 @@ int main(void)
 		cmocka_unit_test(an_identity_goes_after_it_signed),
 		cmocka_unit_test(an_identity_goes_before_the_messages_are_told),
 		cmocka_unit_test(an_identity_goes_while_a_pseudo_user_signs),
+		cmocka_unit_test(no_domain_is_begun_for_nothing),
+		cmocka_unit_test(groups_of_another_gms_are_named),
+		cmocka_unit_test(the_configuration_says_what_pseudo_users_may_do),
 	};
 	alarm(900); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
