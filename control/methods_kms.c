@@ -133,15 +133,19 @@ static struct kms *kms_of(const struct api *api, const struct reader *r, const j
 	return kms;
 }
 
-// True if it is gone, of one that this relay is from disk as well.
+static void unseal_fail(int rc, const char *path, struct rpc_error *error)
+{
+	rpc_fail(error, RPC_BUSY, path,
+		"cannot be taken from the state directory: %s; accepted: later", strerror(-rc));
+}
+
+// True if it is gone, of one that this relay is from the state directory as well.
 static bool remove_one(
 	const struct api *api, struct kms *kms, const char *path, struct rpc_error *error)
 {
 	int rc = kms->pseudo ? vault_remove(api->vault, (const char *)kms->facts.uri.octets) : 0;
 	if (rc != 0)
-		rpc_fail(error, RPC_BUSY, path,
-			"cannot be taken from the state directory: %s; accepted: later",
-			strerror(-rc));
+		unseal_fail(rc, path, error);
 	else {
 		pseudo_receivers_leave(api->identities, kms);
 		kms_remove(api->kmss, kms);
@@ -170,5 +174,9 @@ json_t *kms_remove_method(void *arg, const json_t *params, struct rpc_error *err
 		if (kms)
 			n += remove_one(api, kms, path, error);
 	}
+	// Once for all, and also for those of a call before, which failed here.
+	int rc = destroy && api->vault->open && error->code == RPC_OK ? vault_sync(api->vault) : 0;
+	if (rc != 0)
+		unseal_fail(rc, "params.uris", error);
 	return error->code == RPC_OK ? json_pack("{s:I}", "removed", n) : NULL;
 }

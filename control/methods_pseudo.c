@@ -139,6 +139,12 @@ static bool begin(const struct api *api, const json_t *params, struct rpc_slice 
 	return false;
 }
 
+static void unseal(const struct vault *vault, const struct kms *kms)
+{
+	vault_remove(vault, (const char *)kms->facts.uri.octets);
+	vault_sync(vault);
+}
+
 static json_t *commit(const struct api *api, struct kms_create *create, struct rpc_error *error)
 {
 	struct kms *kms = create->kms;
@@ -152,7 +158,7 @@ static json_t *commit(const struct api *api, struct kms_create *create, struct r
 	else if (kms_admit(api->kmss, kms, false, "params.uri", error))
 		kms_install(api->kmss, kms);
 	else
-		vault_remove(api->vault, (const char *)kms->facts.uri.octets);
+		unseal(api->vault, kms);
 	if (error->code == RPC_OK)
 		return kms_answer(kms, error);
 	kms_free(kms);

@@ -64,7 +64,7 @@ static void path_make(
 	snprintf(path, PATH_SIZE, "%s/%s%s", vault->directory, digest, end);
 }
 
-static int directory_sync(const struct vault *vault)
+int vault_sync(const struct vault *vault)
 {
 	int fd = open(vault->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -92,7 +92,7 @@ static int file_write(
 	if (rc != 0)
 		unlink(path);
 	close(fd);
-	if (rc == 0 && (rc = directory_sync(vault)) != 0)
+	if (rc == 0 && (rc = vault_sync(vault)) != 0)
 		unlink(place);
 	return rc;
 }
@@ -121,9 +121,7 @@ int vault_remove(const struct vault *vault, const char *name)
 	char digest[NAME_LEN + 1], path[PATH_SIZE];
 	digest_make(name, digest);
 	path_make(vault, digest, "", path);
-	if (unlink(path) != 0 && errno != ENOENT)
-		return -errno;
-	return directory_sync(vault);
+	return unlink(path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
 // --- reading

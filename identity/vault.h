@@ -29,8 +29,11 @@ int vault_open(struct vault *vault, const char *state_directory, const char *sea
 // disk: 0, -EEXIST, -EFBIG or another -errno, and then it is not there. Any thread.
 int vault_put(const struct vault *vault, const char *name, const char *text, size_t len);
 
-// Removes what is there under a name, and returns when it is gone from disk. 0 or -errno.
+// Removes what is there under a name: it is gone from disk after vault_sync(). 0 or -errno.
 int vault_remove(const struct vault *vault, const char *name);
+
+// Returns when what was removed is gone from disk, some milliseconds and more. 0 or -errno.
+int vault_sync(const struct vault *vault);
 
 // Calls take with each text, which is wiped behind it. take returns NULL if it can use it, else what is
 // wrong, which goes to the log with the file; so does a file that was not sealed with this key.

@@ -24,7 +24,7 @@
 
 static struct vault vault;
 static char directory[] = "/tmp/vault.XXXXXX";
-static unsigned n_taken, syncs_before_failure; // 0: none fails
+static unsigned n_taken, n_syncs, syncs_before_failure; // 0: none fails
 static char taken[64];
 
 int __real_fsync(int fd);
@@ -32,6 +32,7 @@ int __wrap_fsync(int fd);
 
 int __wrap_fsync(int fd)
 {
+	n_syncs++;
 	if (syncs_before_failure == 0 || --syncs_before_failure > 0)
 		return __real_fsync(fd);
 	errno = EIO;
@@ -90,6 +91,22 @@ static void a_text_under_another_name_is_refused(void **state)
 	assert_int_equal(vault_remove(&vault, "b"), 0);
 }
 
+// However many there are.
+static void what_is_removed_is_synced_once(void **state)
+{
+	(void)state;
+	assert_int_equal(vault_put(&vault, "a", "of a", 4), 0);
+	assert_int_equal(vault_put(&vault, "b", "of b", 4), 0);
+	n_syncs = 0;
+	assert_int_equal(vault_remove(&vault, "a"), 0);
+	assert_int_equal(vault_remove(&vault, "b"), 0);
+	assert_int_equal(n_syncs, 0);
+	assert_int_equal(vault_sync(&vault), 0);
+	assert_int_equal(n_syncs, 1);
+	syncs_before_failure = 1;
+	assert_int_equal(vault_sync(&vault), -EIO);
+}
+
 // First the file, then the directory.
 static void a_text_that_is_not_on_disk_is_not_there(void **state)
 {
@@ -143,6 +160,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_comes_back),
 		cmocka_unit_test(a_text_under_another_name_is_refused),
+		cmocka_unit_test(what_is_removed_is_synced_once),
 		cmocka_unit_test(a_text_that_is_not_on_disk_is_not_there),
 		cmocka_unit_test(a_text_is_no_longer_than_what_is_read),
 	};
