@@ -322,7 +322,10 @@ static void names_read(
 {
 	const json_t *list = NULL;
 	reader_array(r, name, READER_OPTIONAL, &list);
-	for (size_t i = 0; i < json_array_size(list); i++) {
+	if (json_array_size(list) > 2)
+		reader_fail(r, RPC_INVALID_PARAMS, name, "has %zu elements; accepted: at most %d",
+			json_array_size(list), 2);
+	for (size_t i = 0; r->error->code == RPC_OK && i < json_array_size(list); i++) {
 		const char *text = json_string_value(json_array_get(list, i));
 		char path[128];
 		reader_element_path(r, name, i, path);

@@ -162,6 +162,9 @@ json_t *kms_remove_method(void *arg, const json_t *params, struct rpc_error *err
 	reader_open(&r, params, "params", error);
 	bool destroy = false;
 	reader_array(&r, "uris", READER_REQUIRED, &uris);
+	if (json_array_size(uris) > KMS_MAX)
+		reader_fail(&r, RPC_INVALID_PARAMS, "uris",
+			"has %zu elements; accepted: at most %d", json_array_size(uris), KMS_MAX);
 	reader_bool(&r, "destroy", &destroy);
 	if (!reader_close(&r))
 		return NULL;

@@ -19,7 +19,10 @@
 // Calls under one DPCK, each with a random IV (SP 800-38D 8.3).
 #define PROTECTED_MAX (UINT64_C(1) << 32)
 
-enum { MESSAGE_MAX = 128 + UINT16_MAX }; // octets of a protected message
+enum {
+	MESSAGE_MAX = 128 + UINT16_MAX, // octets of a protected message
+	OFFERED_MAX = 64,               // names, also of algorithms that are not known here
+};
 
 static const char *const algorithm_names[] = {"dp-aes-128-gcm", "dp-aes-256-gcm", NULL};
 
@@ -284,7 +287,11 @@ static unsigned offered_read(struct reader *r, struct rpc_error *error)
 	const json_t *list = NULL;
 	unsigned offered = 0;
 	reader_array(r, "offered", READER_REQUIRED, &list);
-	for (size_t i = 0; i < json_array_size(list); i++) {
+	if (json_array_size(list) > OFFERED_MAX)
+		reader_fail(r, RPC_INVALID_PARAMS, "offered",
+			"has %zu elements; accepted: at most %d", json_array_size(list),
+			OFFERED_MAX);
+	for (size_t i = 0; error->code == RPC_OK && i < json_array_size(list); i++) {
 		const char *name = json_string_value(json_array_get(list, i));
 		char path[128];
 		reader_element_path(r, "offered", i, path);

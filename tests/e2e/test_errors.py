@@ -226,6 +226,7 @@ def be_wrong_about_kmss(p):
     p.kms(offset=2592000)
     p.kms(valid_from=2, valid_to=1)
     p.call("kms.remove", uris=[7])
+    p.call("kms.remove", uris=["kms.example.org"] * 1001)
     p.identity()
     p.kms(enc_key=f"04{5:0256x}{7:0256x}")
     assert p.relay.call("kms.install", {"kms": [kms()]})["installed"] == 1
@@ -259,6 +260,7 @@ def be_wrong_about_made_messages(p):
                                   "receivers": list(receivers)} | more)
     p.call("kms.create", uri="segy.example.org", users=["sip:*"])
     make(key={"id": "10000777", "new": True})
+    make(hide=["initiator"] * 3)
     make(key={"id": "10000778"})
     make(key={"id": GMK})
     make(key={"id": "10000777"})
@@ -286,6 +288,7 @@ def protect_payloads_wrongly(p):
     p.call("mcdata.unprotect", protected="QQ==")
     p.call("mcdata.select", offered=["rot13"])
     p.call("mcdata.select", offered=[1])
+    p.call("mcdata.select", offered=["rot13"] * 65)
     p.relay.call("key.revoke", {"keys": [{"id": "4000e001"}, {"id": "1000e002"}]})
 
 

@@ -330,6 +330,31 @@ static void the_configuration_says_what_pseudo_users_may_do(void **state)
 		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)));
 }
 
+static json_t *names(const char *name, size_t n)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(name));
+	return list;
+}
+
+static json_t *named_params(const char *member, const char *name, size_t n)
+{
+	json_t *params = make_params(new_key(), 1);
+	json_object_set_new(params, member, names(name, n));
+	return params;
+}
+
+static void lists_have_bounds(void **state)
+{
+	(void)state;
+	expect_code(call("message.make", named_params("hide", "receiver", 3)), RPC_INVALID_PARAMS);
+	expect_code(call("message.make", named_params("services", "mcptt", 3)), RPC_INVALID_PARAMS);
+	assert_null(only_key());
+	expect_done(call("message.make", named_params("services", "mcptt", 2)));
+	key_revoke_all();
+}
+
 static void kms_start(void)
 {
 	expect_done(call("kms.install",
@@ -398,6 +423,7 @@ int main(void)
 		cmocka_unit_test(no_domain_is_begun_for_nothing),
 		cmocka_unit_test(groups_of_another_gms_are_named),
 		cmocka_unit_test(the_configuration_says_what_pseudo_users_may_do),
+		cmocka_unit_test(lists_have_bounds),
 	};
 	alarm(900); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
