@@ -27,5 +27,5 @@ void message_refuse_as(struct rpc_error *error, const char *reason, const char *
 	__attribute__((format(printf, 3, 4)));
 
 // Whether messages can be dated by the clock of this relay: now is in Unix seconds. RPC_BUSY.
-bool message_clock_ok(const struct config_mikey *mikey, uint64_t now, const char *path,
-	struct rpc_error *error);
+bool message_clock_ok(
+	const struct config_mikey *mikey, uint64_t now, const char *path, struct rpc_error *error);
