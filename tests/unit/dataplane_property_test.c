@@ -37,6 +37,7 @@ struct sender {
 	unsigned steady;           // plain: packets in sequence since anything else was sent
 	uint32_t later;            // its timestamps go on when it restarts
 	uint64_t first; // plain: index of the one before these, which may belong to nothing
+	uint64_t came[MODEL_WINDOW]; // plain: what came, at index modulo MODEL_WINDOW
 	struct road road;
 };
 
@@ -71,14 +72,20 @@ static enum verdict judge_protected(const struct sender *s, const struct arrival
 	return p->roc || !s->model.heard ? MAY : NEVER;
 }
 
+// What tells a packet from others of its sender, whose timestamps do not repeat.
+static uint64_t packet_mark(const struct lab_packet *p)
+{
+	return (uint64_t)p->later << 32 | p->index;
+}
+
 // RFC 3550 A.1, where it leaves no room: in sequence, or the same packet soon again.
 static enum verdict judge_plain(const struct sender *s, const struct arrival *a)
 {
 	const struct lab_packet *p = &a->packet;
 	if (p->ssrc != s->ssrc || s->steady < 3 || !s->model.heard)
 		return MAY;
-	if (p->index == s->model.highest + 1)
-		return MUST;
+	if (p->index == s->model.highest + 1) // several may come again in sequence, too
+		return s->came[p->index % MODEL_WINDOW] == packet_mark(p) ? MAY : MUST;
 	bool soon = p->index > s->first && p->index <= s->model.highest &&
 		    s->model.highest - p->index < 60;
 	return soon && s->model.seen[p->index % MODEL_WINDOW] == p->index + 1 ? NEVER : MAY;
@@ -98,6 +105,7 @@ static void note_plain(struct sender *s, const struct arrival *a)
 		s->first = p->index;
 	}
 	model_take(&s->model, p->index);
+	s->came[p->index % MODEL_WINDOW] = packet_mark(p);
 }
 
 // --- what listeners got
