@@ -15,6 +15,7 @@
 
 #include "dataplane/audience.h"
 #include "dataplane/leg.h"
+#include "tests/unit/work_count.h"
 
 enum {
 	FEW = 100,
@@ -30,41 +31,7 @@ static struct key_table keys;
 
 // --- work
 
-static struct work {
-	uint64_t allocs, octets, retired;
-} work;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_aligned_alloc(size_t alignment, size_t size);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
-
-static void work_count(size_t octets)
-{
-	work.allocs++;
-	work.octets += octets;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	work_count(size);
-	return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	work_count(n * size);
-	return __real_calloc(n, size);
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
-{
-	work_count(size);
-	return __real_aligned_alloc(alignment, size);
-}
 
 // There is no worker.
 void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index)

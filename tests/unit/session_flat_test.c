@@ -23,6 +23,7 @@
 #include "session/session_legs.h"
 #include "session/session_store.h"
 #include "tests/unit/session_lab.h"
+#include "tests/unit/work_count.h"
 
 enum {
 	FEW = 100,
@@ -40,48 +41,13 @@ static char params[LINE_OCTETS];
 
 // --- work
 
-// What changes cost: memory taken, in pieces and in octets, and things retired.
-static struct work {
-	uint64_t allocs, octets, retired;
-} work;
-
 static uint64_t n_built; // legs
 
 struct leg *__real_leg_build(struct keystore *store, const struct session_leg *leg);
 struct leg *__wrap_leg_build(struct keystore *store, const struct session_leg *leg);
 
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_aligned_alloc(size_t alignment, size_t size);
-void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void __real_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
 void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
-
-static void work_count(size_t octets)
-{
-	work.allocs++;
-	work.octets += octets;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	work_count(size);
-	return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	work_count(n * size);
-	return __real_calloc(n, size);
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t size)
-{
-	work_count(size);
-	return __real_aligned_alloc(alignment, size);
-}
 
 void __wrap_retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index)
 {
