@@ -26,6 +26,7 @@
 #include "key/key_domain.h"
 #include "key/key_slot.h"
 #include "mikey/ntp.h"
+#include "tests/unit/rpc_lab.h"
 #include "tests/unit/session_lab.h"
 
 enum { PERIOD = 2592000, NOW = 1794470327, MANY = 100 };
@@ -53,31 +54,12 @@ time_t __wrap_time(time_t *out)
 
 static struct rpc_work *work_begin(const char *method, json_t *params)
 {
-	json_t *request = json_pack(
-		"{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", 1, "method", method, "params", params);
-	char *text = json_dumps(request, JSON_COMPACT);
-	json_decref(request);
-	struct rpc_work *work = rpc_work_open(&rpc, text, strlen(text));
-	free(text);
-	assert_non_null(work);
-	rpc_work_step(work, 0);
-	return work;
-}
-
-static json_t *work_end(struct rpc_work *work)
-{
-	size_t len;
-	char *answer = rpc_work_close(work, &len);
-	assert_non_null(answer);
-	json_t *read = json_loadb(answer, len, 0, NULL);
-	assert_non_null(read);
-	secmem_free(answer);
-	return read;
+	return rpc_lab_begin(&rpc, method, params);
 }
 
 static json_t *call(const char *method, json_t *params)
 {
-	return work_end(work_begin(method, params));
+	return rpc_lab_end(work_begin(method, params));
 }
 
 static void expect_done(json_t *answer)
@@ -202,7 +184,7 @@ static void a_key_that_goes_meanwhile_is_not_told(void **state)
 		work_begin("message.make", make_params(json_pack("{s:s}", "id", id), MANY));
 	assert_true(rpc_work_sleeps(makes));
 	key_revoke_all();
-	expect_code(work_end(makes), RPC_NOT_FOUND);
+	expect_code(rpc_lab_end(makes), RPC_NOT_FOUND);
 	assert_null(only_key());
 }
 
@@ -215,8 +197,8 @@ static void an_identity_goes_while_it_signs(bool makes_first)
 		json_pack("{s:[{s:s,s:s}]}", "identities", "uri", gms_uri, "kms", kms_uri));
 	assert_int_equal(app.identities.n_leaving, 1);
 	assert_true(rpc_work_sleeps(removes));
-	json_t *first = work_end(makes_first ? makes : removes);
-	expect_done(work_end(makes_first ? removes : makes));
+	json_t *first = rpc_lab_end(makes_first ? makes : removes);
+	expect_done(rpc_lab_end(makes_first ? removes : makes));
 	expect_done(first);
 	assert_int_equal(app.identities.n_leaving, 0);
 	key_revoke_all();
@@ -255,11 +237,11 @@ static void an_identity_goes_while_a_pseudo_user_signs(void **state)
 	struct rpc_work *removes = work_begin("identity.remove",
 		json_pack("{s:[{s:s,s:s}]}", "identities", "uri", gms_uri, "kms", kms_uri));
 	assert_false(rpc_work_sleeps(removes));
-	expect_done(work_end(removes));
+	expect_done(rpc_lab_end(removes));
 	expect_code(
 		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)),
 		RPC_CONFLICT);
-	expect_done(work_end(makes));
+	expect_done(rpc_lab_end(makes));
 	assert_int_equal(app.identities.n_leaving, 0);
 	key_revoke_all();
 	expect_done(
@@ -275,7 +257,7 @@ static void no_domain_is_begun_for_nothing(void **state)
 					       "sip:*@gw.example.org", "domain", "begun")));
 	struct rpc_work *makes = work_begin("message.make", pseudo_params("pck", new_key(), 1));
 	keystore_promise(&app.keys, (int)app.keys.max);
-	expect_code(work_end(makes), RPC_LIMIT);
+	expect_code(rpc_lab_end(makes), RPC_LIMIT);
 	keystore_promise(&app.keys, -(int)app.keys.max);
 	assert_int_equal(keystore_domain_find(&app.keys, "begun"), 0);
 	expect_done(

@@ -26,6 +26,7 @@
 #include "key/key_domain.h"
 #include "key/key_slot.h"
 #include "tests/unit/mikey_corpus.h"
+#include "tests/unit/rpc_lab.h"
 #include "tests/unit/session_lab.h"
 
 enum { MESSAGE_TEXT = 4 * MIKEY_MESSAGE_MAX };
@@ -59,33 +60,14 @@ int __wrap_adjtimex(struct timex *timex)
 
 static const struct rpc rpc = {.methods = control_methods, .app = &app.api};
 
-static char *request_text(const char *method, json_t *params)
-{
-	json_t *request = json_pack(
-		"{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", 1, "method", method, "params", params);
-	assert_non_null(request);
-	char *text = json_dumps(request, JSON_COMPACT);
-	json_decref(request);
-	return text;
-}
-
-static json_t *answer_read(char *answer, size_t len)
-{
-	assert_non_null(answer);
-	json_t *read = json_loadb(answer, len, 0, NULL);
-	assert_non_null(read);
-	secmem_free(answer);
-	return read;
-}
-
 // The answer; the caller releases it. Takes over the reference to params.
 static json_t *call(const char *method, json_t *params)
 {
-	char *text = request_text(method, params);
+	char *text = rpc_lab_text(method, params);
 	size_t len;
 	char *answer = rpc_answer(&rpc, text, strlen(text), &len);
 	free(text);
-	return answer_read(answer, len);
+	return rpc_lab_read(answer, len);
 }
 
 static const char *reason_of(const json_t *answer)
@@ -670,19 +652,7 @@ static void the_rsk_itself_is_wiped(void **state)
 
 static struct rpc_work *work_begin(const char *method, json_t *params)
 {
-	char *text = request_text(method, params);
-	struct rpc_work *work = rpc_work_open(&rpc, text, strlen(text));
-	free(text);
-	assert_non_null(work);
-	rpc_work_step(work, 0);
-	return work;
-}
-
-static json_t *work_end(struct rpc_work *work)
-{
-	size_t len;
-	char *answer = rpc_work_close(work, &len);
-	return answer_read(answer, len);
+	return rpc_lab_begin(&rpc, method, params);
 }
 
 static void a_message_is_opened_once_at_a_time(void **state)
@@ -693,7 +663,7 @@ static void a_message_is_opened_once_at_a_time(void **state)
 	struct rpc_work *first = work_begin("message.open", section_params(sample_section()));
 	assert_true(rpc_work_sleeps(first));
 	expect_reason(section_open(sample_section()), "replayed");
-	expect_reason(work_end(first), "none");
+	expect_reason(rpc_lab_end(first), "none");
 	receiver_end();
 }
 
@@ -708,9 +678,9 @@ static void an_identity_goes_while_it_is_used(void **state)
 		"identity.remove", json_pack("{s:[o]}", "identities", identity_name("ulf")));
 	assert_true(rpc_work_sleeps(removes));
 	assert_int_equal(app.identities.n_leaving, 1);
-	assert_true(count_of(work_end(removes), "removed") > 1);
+	assert_true(count_of(rpc_lab_end(removes), "removed") > 1);
 	assert_int_equal(app.identities.n_leaving, 0);
-	expect_reason(work_end(opens), "none");
+	expect_reason(rpc_lab_end(opens), "none");
 	key_revoke_call("ulf", vector_text(sample_section(), "key_id"));
 }
 
