@@ -3,8 +3,10 @@
 
 """A running process looked at from outside: its threads, its memory, its system calls."""
 
+import array
 import contextlib
 import ctypes
+import itertools
 import os
 import pathlib
 import re
@@ -16,6 +18,8 @@ WALL = 0x40000000  # __WALL
 PIECE = 16 << 20
 OVERLAP = 256  # longer than anything searched for
 SHADOW = 1 << 36  # a mapping of this size is a sanitizer's shadow memory, which holds no octets of the program
+PAGE = os.sysconf("SC_PAGE_SIZE")
+THERE = 3 << 62  # of an entry of /proc/PID/pagemap: the page is in memory or in swap
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -75,13 +79,26 @@ def mappings(pid):
                 yield start, end
 
 
-def memory_pieces(pid):
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-        for start, end in mappings(pid):
-            for at in range(start, end, PIECE):
-                memory.seek(at)
+def pages_there(pagemap, start, end):
+    """(start, end) of the runs of pages that the process ever touched. Most of what it maps is never touched."""
+    for at in range(start, end, PIECE):
+        pagemap.seek(at // PAGE * 8)
+        entries = array.array("Q", pagemap.read((min(at + PIECE, end) - at) // PAGE * 8))
+        for there, run in itertools.groupby(range(len(entries)), lambda n: entries[n] & THERE != 0):
+            if there:
+                pages = list(run)
+                yield at + pages[0] * PAGE, at + (pages[-1] + 1) * PAGE
+
+
+def memory_pieces(pid, ranges=None):
+    """What the process has in memory there, or anywhere."""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory, \
+            open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:
+        for bounds in mappings(pid) if ranges is None else ranges:
+            for start, end in pages_there(pagemap, *bounds):
+                memory.seek(start)
                 with contextlib.suppress(OSError, ValueError):  # pages behind the end of a file
-                    yield memory.read(min(PIECE + OVERLAP, end - at))
+                    yield memory.read(min(end + OVERLAP, bounds[1]) - start)
 
 
 def memory_find(pid, patterns):

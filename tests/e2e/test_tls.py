@@ -719,16 +719,12 @@ def flags_of_mapping_with(pid, forms):
     """VmFlags that all mappings have in which one of forms stands (proc(5), smaps)."""
     flags, text = None, open(f"/proc/{pid}/smaps").read()
     entries = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) r.*?^VmFlags: (.*?)$", text, re.MULTILINE | re.DOTALL)
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-        for start, end, names in entries:
-            start, end = int(start, 16), int(end, 16)
-            if end - start >= process.SHADOW:
-                continue
-            with contextlib.suppress(OSError, ValueError, OverflowError):
-                memory.seek(start)
-                octets = memory.read(end - start)
-                if any(form in octets for form in forms):
-                    flags = set(names.split()) & (flags if flags is not None else set(names.split()))
+    for start, end, names in entries:
+        bounds = int(start, 16), int(end, 16)
+        if bounds[1] - bounds[0] >= process.SHADOW:
+            continue
+        if any(form in piece for piece in process.memory_pieces(pid, [bounds]) for form in forms):
+            flags = set(names.split()) & (flags if flags is not None else set(names.split()))
     return flags
 
 
