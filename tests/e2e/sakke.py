@@ -52,13 +52,36 @@ class Curve:
         x3 = (slope * slope - x1 - x2) % self.p
         return x3, (slope * (x1 - x3) - y1) % self.p
 
-    def multiply(self, n, point):
-        result = None
+    # Of (X, Y, Z) x is X / Z^2 and y is Y / Z^3: no inverse a step. Z is 0 at infinity.
+    def double(self, point):
+        x, y, z = point
+        s, m = 4 * x * y * y, 3 * x * x + self.a * pow(z, 4, self.p)
+        x2 = (m * m - 2 * s) % self.p
+        return x2, (m * (s - x2) - 8 * pow(y, 4, self.p)) % self.p, 2 * y * z % self.p
+
+    def add_pair(self, point, pair):
+        x, y, z = point
+        h, r = (pair[0] * z * z - x) % self.p, (pair[1] * pow(z, 3, self.p) - y) % self.p
+        if z == 0:
+            return *pair, 1
+        if h == 0:
+            return self.double(point) if r == 0 else (1, 1, 0)
+        h2 = h * h % self.p
+        h3, s = h * h2 % self.p, x * h2 % self.p
+        x2 = (r * r - h3 - 2 * s) % self.p
+        return x2, (r * (s - x2) - y * h3) % self.p, z * h % self.p
+
+    def multiply(self, n, pair):
+        result = 1, 1, 0
         for bit in bin(n)[2:]:
-            result = self.add(result, result)
+            result = self.double(result)
             if bit == "1":
-                result = self.add(result, point)
-        return result
+                result = self.add_pair(result, pair)
+        x, y, z = result
+        if z == 0:
+            return None
+        inverse = pow(z, -1, self.p)
+        return x * inverse * inverse % self.p, y * inverse ** 3 % self.p
 
     def read(self, octets):
         assert octets[0] == 4 and len(octets) == 1 + 2 * self.octets
@@ -110,18 +133,19 @@ def times(one, other):
 
 
 def pairing(one, other):
-    """<one, other> of RFC 6508 3.2, as its element of F_p."""
+    """<one, other> of RFC 6508 3.2, as its element of F_p: what a line is multiplied by in F_p cancels out."""
     x, y = other
-    v, c = (1, 0), one
-
-    def line(slope):
-        return (slope * (x + c[0]) - c[1]) % P, y
+    v, c = (1, 0), (*one, 1)
     for bit in bin(Q - 1)[3:]:
-        v = times(times(v, v), line(3 * (c[0] * c[0] - 1) * pow(2 * c[1], -1, P)))
-        c = SAKKE.add(c, c)
+        cx, cy, cz = c
+        z2 = cz * cz % P
+        tangent = (3 * (cx * cx - z2 * z2) * (x * z2 + cx) - 2 * cy * cy) % P, y * 2 * cy * cz * z2 % P
+        v, c = times(times(v, v), tangent), SAKKE.double(c)
         if bit == "1":
-            v = times(v, line((c[1] - one[1]) * pow(c[0] - one[0], -1, P)))
-            c = SAKKE.add(c, one)
+            cx, cy, cz = c
+            width = cz * (cx - one[0] * cz * cz) % P
+            v = times(v, (((cy - one[1] * cz ** 3) * (x + one[0]) - one[1] * width) % P, y * width % P))
+            c = SAKKE.add_pair(c, one)
     result = (1, 0)
     for bit in bin((P + 1) // Q)[2:]:
         result = times(result, result)
