@@ -67,6 +67,13 @@ void *secmem_map(size_t size)
 	return p;
 }
 
+void secmem_keep(void *p, size_t size)
+{
+	if (madvise(p, size, MADV_DONTDUMP) < 0 || madvise(p, size, MADV_DONTFORK) < 0 ||
+		mlock2(p, size, MLOCK_ONFAULT) != 0)
+		atomic_store(&not_locked, true);
+}
+
 size_t secmem_map_refused(void)
 {
 	return atomic_load(&first_refused);

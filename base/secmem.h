@@ -29,6 +29,9 @@ bool secmem_all_locked(void);
 // Keeps memory of another allocator, in whole pages, out of core dumps and swap (best effort).
 void secmem_lock(void *p, size_t size);
 
+// Has an area of whole pages that is mapped already, and that others may map as well, excluded and locked the same way.
+void secmem_keep(void *p, size_t size);
+
 // Returns a whole area that secmem_map() gave; the kernel drops its pages. NULL is ignored.
 void secmem_unmap(void *p, size_t size);
 
