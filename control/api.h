@@ -19,10 +19,12 @@
 #include "session/session_types.h"
 
 struct message_stats;
+struct overload;
 
 // State that the methods of the control API work on; struct rpc passes it to each of them. Control thread.
 struct api {
 	const struct relay *relay;
+	const struct overload *overload;
 	struct retire *retire;
 	struct keystore *keys;
 	struct sessions *sessions;

@@ -159,6 +159,7 @@ int app_open(struct app *app, const struct config_limits *limits, const struct c
 	app->started_ms = clock_now_ms();
 	app->api = (struct api){
 		.relay = &app->relay,
+		.overload = &app->overload,
 		.retire = &app->retire,
 		.keys = &app->keys,
 		.sessions = &app->sessions,

@@ -9,7 +9,9 @@
 #include "base/counter.h"
 #include "base/map.h"
 #include "control/api.h"
+#include "control/overload.h"
 #include "control/params.h"
+#include "dataplane/turn.h"
 #include "dataplane/worker.h"
 #include "host/relay.h"
 
@@ -52,7 +54,7 @@ json_t *relay_info(void *arg, const json_t *params, struct rpc_error *error)
 		"limits", limits);
 }
 
-static json_t *worker_stats(const struct worker *worker)
+static json_t *worker_stats(const struct worker *worker, const struct overload_load *load)
 {
 	const struct worker_counters *c = &worker->counters;
 	json_t *out = json_object();
@@ -64,6 +66,9 @@ static json_t *worker_stats(const struct worker *worker)
 	set_count(out, "tx_octets", counter_read(&c->tx_octets));
 	set_count(out, "loops", counter_read(&c->loops));
 	set_count(out, "busy_loops", counter_read(&c->busy_loops));
+	set_count(out, "busy_cycles", counter_read(&c->busy_cycles));
+	set_count(out, "cycles", worker_cycles(worker));
+	json_object_set_new(out, "busy_percent", json_real(load->permille / 10.0));
 	set_count(out, "handoffs", counter_read(&c->handoffs));
 	set_count(out, "held", counter_read(&c->held));
 	set_count(out, "keepalives", counter_read(&c->keepalives));
@@ -94,7 +99,8 @@ json_t *relay_stats(void *arg, const json_t *params, struct rpc_error *error)
 		return NULL;
 	json_t *workers = json_array(), *ports = json_array(), *drops = json_object();
 	for (unsigned i = 0; i < api->relay->n_workers; i++)
-		json_array_append_new(workers, worker_stats(api->relay->workers[i]));
+		json_array_append_new(
+			workers, worker_stats(api->relay->workers[i], &api->overload->loads[i]));
 	for (unsigned i = 0; i < api->relay->n_ports; i++)
 		json_array_append_new(ports, port_stats(&api->relay->ports[i]));
 	for (unsigned reason = 1; reason < DROP_N_REASONS; reason++) {

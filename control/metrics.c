@@ -15,6 +15,7 @@
 #include "control/message_stats.h"
 #include "dataplane/device_queue.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/turn.h"
 #include "dataplane/worker.h"
 #include "event/subscription.h"
 #include "host/relay.h"
@@ -68,6 +69,15 @@ static uint64_t counter_value(const struct counter *counter, const void *structu
 	return counter_read((const uint64_t *)((const char *)structure + counter->offset));
 }
 
+static void write_worker_cycles(struct evbuffer *out, const struct relay *relay)
+{
+	static const char name[] = "mcxrelay_worker_cycles";
+	family(out, name, "counter", "cycles", "TSC cycles of all turns of the loop.");
+	for (unsigned w = 0; w < relay->n_workers; w++)
+		evbuffer_add_printf(out, "%s_total{worker=\"%u\",lcore=\"%u\"} %" PRIu64 "\n", name,
+			w, relay->workers[w]->lcore, worker_cycles(relay->workers[w]));
+}
+
 static void write_workers(struct evbuffer *out, const struct relay *relay)
 {
 #define COUNTER(member, name, unit, help)                                                          \
@@ -75,7 +85,10 @@ static void write_workers(struct evbuffer *out, const struct relay *relay)
 	static const struct counter counters[] = {
 		COUNTER(loops, "loops", "", "Turns of the worker's poll loop."),
 		COUNTER(busy_loops, "busy_loops", "",
-			"Turns of the loop that had anything to do; over loops: the load."),
+			"Turns of the loop that had anything to do: a share of turns, not of "
+			"time."),
+		COUNTER(busy_cycles, "busy_cycles", "cycles",
+			"TSC cycles of these turns; over mcxrelay_worker_cycles: the load."),
 		COUNTER(rx_bursts, "rx_bursts", "", "Bursts in which ports gave frames."),
 		COUNTER(rx_packets, "rx_packets", "packets", "Frames received."),
 		COUNTER(rx_octets, "rx_octets", "octets", "Octets of frames received."),
@@ -437,6 +450,7 @@ int metrics_write(struct evbuffer *out, const struct metrics_source *source)
 {
 	write_process(out, source);
 	write_workers(out, source->relay);
+	write_worker_cycles(out, source->relay);
 	write_cryptodev(out, source->relay);
 	write_drops(out, source->relay);
 	write_ports(out, source->relay);

@@ -6,6 +6,7 @@
 #include <rte_ethdev.h>
 
 #include "base/counter.h"
+#include "dataplane/turn.h"
 #include "dataplane/worker.h"
 #include "event/notice.h"
 
@@ -73,23 +74,18 @@ static void look_at_ports(
 	}
 }
 
-// Whether the worker had no time left since it was last looked at.
-static bool worker_is_busy(const struct worker_counters *c, struct overload *overload, uint32_t w)
+// None of its turns may have ended in between: it is as busy as it was, and no overload that can be told.
+bool overload_load_look(struct overload_load *load, uint64_t cycles, uint64_t busy_cycles)
 {
-	const struct overload_turns now = {
-		.loops = counter_read(&c->loops),
-		.busy_loops = counter_read(&c->busy_loops),
-		.rx_packets = counter_read(&c->rx_packets),
-		.rx_bursts = counter_read(&c->rx_bursts),
-	};
-	const struct overload_turns before = overload->turns[w];
-	uint64_t loops = now.loops - before.loops;
-	uint64_t busy = now.busy_loops - before.busy_loops;
-	uint64_t packets = now.rx_packets - before.rx_packets;
-	uint64_t bursts = now.rx_bursts - before.rx_bursts;
-	overload->turns[w] = now;
-	return bursts > 0 && busy * 100 >= loops * OVERLOAD_BUSY_PERCENT &&
-	       packets >= bursts * OVERLOAD_BURST;
+	uint64_t all = cycles - load->cycles, busy = busy_cycles - load->busy_cycles;
+	if (all == 0)
+		return false;
+	// The worker counts on between two reads of control's.
+	busy = RTE_MIN(busy, all);
+	*load = (struct overload_load){.cycles = cycles,
+		.busy_cycles = busy_cycles,
+		.permille = (uint32_t)(1000 * (double)busy / (double)all)};
+	return load->permille >= OVERLOAD_BUSY_PERMILLE;
 }
 
 static void look_at_workers(
@@ -97,7 +93,9 @@ static void look_at_workers(
 {
 	for (uint32_t w = 0; w < relay->n_workers; w++) {
 		struct notice what = {.reason = "worker_busy", .worker = &w};
-		bool busy = worker_is_busy(&relay->workers[w]->counters, overload, w);
+		const struct worker *worker = relay->workers[w];
+		bool busy = overload_load_look(&overload->loads[w], worker_cycles(worker),
+			counter_read(&worker->counters.busy_cycles));
 		state_take(notices, &overload->busy[w], busy, 1, &what);
 	}
 }

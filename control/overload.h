@@ -10,7 +10,7 @@
 #include "dataplane/relay_tables.h"
 
 // Detects overload: packets are dropped because a queue or table is
-// full, frames are missed at a port, a worker has no idle turn left. Control thread.
+// full, frames are missed at a port, a worker has no time left. Control thread.
 //
 // Once a second each of these is looked at. It is overloaded from a second that has so many drops,
 // until there were OVERLOAD_QUIET_SECONDS without.
@@ -36,12 +36,8 @@ enum {
 
 enum {
 	OVERLOAD_QUIET_SECONDS = 10,
-	OVERLOAD_MISSED = 32, // frames that a port missed in a second
-	// A worker has no time left if so many of a hundred turns of its loop found something to
-	// do, and its ports gave so many frames a burst: a busy loop alone says nothing, for even a
-	// lightly loaded one finds single frames whenever it looks.
-	OVERLOAD_BUSY_PERCENT = 95,
-	OVERLOAD_BURST = 24,
+	OVERLOAD_MISSED = 32,         // frames that a port missed in a second
+	OVERLOAD_BUSY_PERMILLE = 950, // of its time, with which a worker has none left
 };
 
 // One of them. Zeroed memory is one that was never overloaded.
@@ -52,9 +48,10 @@ struct overload_state {
 	bool on;         // it was told that it is overloaded
 };
 
-// What a worker had counted.
-struct overload_turns {
-	uint64_t loops, busy_loops, rx_packets, rx_bursts;
+// How busy a worker is. Zeroed memory is one that has not begun.
+struct overload_load {
+	uint64_t cycles, busy_cycles; // when it was last looked at
+	uint32_t permille;            // busy, of its time between the last two looks
 };
 
 struct overload {
@@ -62,8 +59,11 @@ struct overload {
 	struct overload_state reasons[OVERLOAD_N_REASONS];
 	struct overload_state missed[PORT_MAX];
 	struct overload_state busy[RELAY_WORKERS_MAX];
-	struct overload_turns turns[RELAY_WORKERS_MAX]; // at the last look
+	struct overload_load loads[RELAY_WORKERS_MAX];
 };
+
+// A worker has worked for so many cycles since it began, of which it was busy. Whether it has no time left.
+bool overload_load_look(struct overload_load *load, uint64_t cycles, uint64_t busy_cycles);
 
 // About ten times a second.
 void overload_tick(struct overload *overload, const struct relay *relay, struct notices *notices);

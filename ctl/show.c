@@ -181,22 +181,32 @@ static void ports_print(const json_t *ports)
 	table_print(table, 0, 0);
 }
 
+// TSC cycles for each frame that was received, since the start.
+static void table_add_cycles(struct table *table, const json_t *worker)
+{
+	long long packets = number_of(worker, "rx_packets");
+	if (packets > 0)
+		table_add_number(table, number_of(worker, "busy_cycles") / packets);
+	else
+		table_add(table, "-");
+}
+
 static void workers_print(const json_t *workers)
 {
-	static const char *const titles[] = {">WORKER", ">LCORE", ">BUSY%", ">RECEIVED", ">BURSTS",
-		">SENT", ">HANDOFFS", ">HELD", NULL};
+	static const char *const titles[] = {">WORKER", ">LCORE", ">BUSY%", ">CYCLES/PACKET",
+		">RECEIVED", ">BURSTS", ">SENT", ">HANDOFFS", ">HELD", NULL};
 	static const char *const names[] = {
 		"rx_packets", "rx_bursts", "tx_packets", "handoffs", "held", NULL};
 	struct table *table = table_new(titles);
 	for (size_t i = 0; i < json_array_size(workers); i++) {
 		const json_t *worker = json_array_get(workers, i);
-		double loops = (double)number_of(worker, "loops");
 		char busy[16];
 		snprintf(busy, sizeof(busy), "%.1f",
-			loops > 0 ? 100 * (double)number_of(worker, "busy_loops") / loops : 0);
+			json_number_value(json_object_get(worker, "busy_percent")));
 		table_add_number(table, (long long)i);
 		table_add_member(table, worker, "lcore");
 		table_add(table, busy);
+		table_add_cycles(table, worker);
 		members_add(table, worker, names);
 	}
 	table_print(table, 0, 0);

@@ -16,6 +16,7 @@
 #include "dataplane/rate.h"
 #include "dataplane/stages.h"
 #include "dataplane/transmit.h"
+#include "dataplane/turn.h"
 #include "dataplane/worker.h"
 
 enum { OUTPUT_JOBS = 64 }; // that are protected together
@@ -169,10 +170,9 @@ static void turn_end(struct worker *worker, unsigned work)
 	for (unsigned i = 0; i < worker->relay->n_ports; i++)
 		if (worker->tx[i].n > 0)
 			transmit_flush(worker, (uint8_t)i);
-	counter_add(&worker->counters.loops, 1);
-	counter_add(&worker->counters.busy_loops, work > 0);
 	if (work > 0)
 		rate_turn(worker);
+	turn_count(worker, rte_rdtsc(), work > 0);
 }
 
 // With a crypto device: takes what the pipeline has room for and leaves the rest where it is. Each source

@@ -15,6 +15,7 @@
 #include "dataplane/hop_hold.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/rate.h"
+#include "dataplane/turn.h"
 
 static size_t counters_size(const struct relay *relay)
 {
@@ -76,6 +77,7 @@ void worker_free(struct worker *worker)
 
 void worker_online(struct worker *worker)
 {
+	turns_begin(worker, rte_rdtsc());
 	for (unsigned phase = 0; phase < (worker->pipeline ? 2U : 1U); phase++)
 		rte_rcu_qsbr_thread_online(worker->relay->rcu, pipeline_reader(worker, phase));
 }

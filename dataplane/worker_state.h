@@ -109,6 +109,7 @@ struct worker_counters {
 	uint64_t rx_bursts;             // in which ports gave them
 	uint64_t tx_packets, tx_octets; // frames handed to ports
 	uint64_t loops, busy_loops;     // turns of the loop, and those that had anything to do
+	uint64_t busy_cycles;           // TSC cycles of the latter
 	uint64_t handoffs;              // packets given to the worker that owns their stream
 	uint64_t held;                  // packets that waited for a key context
 	uint64_t keepalives;            // received on legs
@@ -129,12 +130,14 @@ struct worker {
 	alignas(64) struct relay *relay;
 	unsigned lcore;
 	uint8_t id;
-	_Atomic int started; // worker: 1 forwards, -1 could not; control: ro
 	_Atomic bool quit;   // control: wo, worker: ro
+	_Atomic int started; // worker: 1 forwards, -1 could not; control: ro
+	uint32_t squeeze;    // steps: see rate.h. Control: ro
 	uint64_t now;        // TSC at the begin of the burst
+	uint64_t turn_tsc;   // when the last turn ended. Control: ro
 	uint64_t tsc_hz;
 	uint64_t rate_burst, rate_window; // cycles
-	uint32_t squeeze;                 // steps: see rate.h. Control: ro
+	uint64_t began_tsc;               // when the first turn began. Control: ro
 	struct hold_share strangers;      // what those of all legs use
 	uint32_t n_unsettled; // packets under way that may move their stream, see stage_stream.c
 	struct pipeline *pipeline; // NULL: there is no crypto device

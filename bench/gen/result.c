@@ -59,8 +59,8 @@ static json_t *drops_show(const json_t *before, json_t *after)
 
 static json_t *workers_show(const json_t *before, const json_t *after)
 {
-	static const char *const names[] = {
-		"rx_packets", "tx_packets", "held", "handoffs", "loops", "busy_loops"};
+	static const char *const names[] = {"rx_packets", "tx_packets", "held", "handoffs", "loops",
+		"busy_loops", "cycles", "busy_cycles"};
 	json_t *shown = json_array();
 	for (size_t i = 0; i < json_array_size(after); i++) {
 		json_t *worker = json_object();
@@ -68,9 +68,9 @@ static json_t *workers_show(const json_t *before, const json_t *after)
 			json_object_set_new(worker, names[n],
 				json_integer(grown(json_array_get(before, i),
 					json_array_get(after, i), names[n])));
-		double loops = (double)json_integer_value(json_object_get(worker, "loops"));
-		double busy = (double)json_integer_value(json_object_get(worker, "busy_loops"));
-		json_object_set_new(worker, "busy", json_real(loops > 0 ? busy / loops : 0));
+		double all = (double)json_integer_value(json_object_get(worker, "cycles"));
+		double busy = (double)json_integer_value(json_object_get(worker, "busy_cycles"));
+		json_object_set_new(worker, "busy", json_real(all > 0 ? busy / all : 0));
 		json_array_append_new(shown, worker);
 	}
 	return shown;

@@ -281,9 +281,11 @@ def test_overload_of_a_worker(subscriber_of, flood):
         subscriber = subscriber_of(relay, "overload")
         [worker] = relay.call("relay.stats")["workers"]
         assert worker["squeeze"] == 0
+        wait_for(lambda: relay.call("relay.stats")["workers"][0]["busy_percent"], lambda n: n < 50, "a worker that has time")
         with flood(talker, mcx.rtp(1, 1, bytes(160))):
             event = subscriber.expect("overload", reason="worker_busy", state="on")
             wait_for(lambda: relay.call("relay.stats")["workers"][0]["squeeze"], lambda n: 2 <= n <= 12, "what it does about it")
+            wait_for(lambda: relay.call("relay.stats")["workers"][0]["busy_percent"], lambda n: n >= 95, "how busy it is")
         assert event["worker"] == 0 and members(event) == {"reason", "state", "count", "worker"}
         off = subscriber.expect("overload", reason="worker_busy", state="off")
         assert off["worker"] == 0 and off["time"] >= event["time"] + 10

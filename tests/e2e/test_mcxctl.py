@@ -522,8 +522,11 @@ def test_show_the_relay(relay):
     assert [row[0] for row in rows(shown(relay, "show", "ports"))[1]] == ["ran", "core"]
     ports = json.loads(shown(relay, "-j", "show", "ports"))
     assert {"name", "mac", "mtu", "link", "rx_packets", "tx_errors"} <= ports[0].keys()
-    assert [row[0] for row in rows(shown(relay, "show", "workers"))[1]] == ["0"]
-    assert "busy_loops" in json.loads(shown(relay, "-j", "show", "workers"))[0]
+    titles, [worker] = rows(shown(relay, "show", "workers"))
+    shown_of = dict(zip(titles, worker))
+    assert shown_of["WORKER"] == "0" and 0 <= float(shown_of["BUSY%"]) <= 100 and int(shown_of["CYCLES/PACKET"]) > 0
+    worker = json.loads(shown(relay, "-j", "show", "workers"))[0]
+    assert 0 < worker["busy_cycles"] < worker["cycles"] and worker["busy_loops"] < worker["loops"]
     stats = {row[0]: row[1] for row in rows(shown(relay, "show", "stats"))[1]}
     assert stats["sessions"] == "2" and int(stats["rx_packets"]) > 0
     assert json.loads(shown(relay, "-j", "show", "stats"))["sessions"] == 2
