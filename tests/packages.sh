@@ -26,7 +26,7 @@ packages_test=(
 	libcmocka-dev
 	'^librte-crypto-'{ipsec-mb,null,openssl}'[0-9]+$' '^librte-net-'{af-xdp,memif,null,pcap,ring,tap}'[0-9]+$'
 	gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-tools
-	man-db openssl prometheus python3 python3-cryptography python3-jsonschema python3-prometheus-client python3-pytest
+	man-db openssl patch prometheus python3 python3-cryptography python3-jsonschema python3-prometheus-client python3-pytest
 	strace systemd tshark util-linux
 )
 

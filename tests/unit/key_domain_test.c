@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-// The numbers under which keys of domains and sessions are told apart, over more of them than there are numbers.
+// The numbers under which keys of domains and sessions are told apart, over more of them than there are numbers; and whose
+// keys a group has in a domain.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,9 +95,33 @@ static void released_scope_comes_back(void **state)
 	assert_int_equal(keystore_session_scope(&store), scope);
 }
 
+// Keys of messages are those of one GMS for a group (TS 33.180 5.7.2); of those that an operator installs none is known.
+static void a_group_has_one_gms(void **state)
+{
+	static const char *const sources[] = {"sip:gms@a", "sip:gms@b", "sip:gms@a", NULL};
+	static const bool fit[] = {true, false, true, true};
+	json_t *groups = json_pack("[s]", "sip:group@example.org");
+	(void)state;
+	const uint32_t home = keystore_domain_scope(&store, "home");
+	for (uint8_t i = 0; i < 4; i++) {
+		struct rpc_error error = {};
+		struct key_spec spec = {.id = 0x0a000001U + i,
+			.type = KEY_GMK,
+			.secret = {.value_len = 16, .rand_len = 16, .value = {i}},
+			.groups = groups,
+			.source = sources[i]};
+		assert_int_equal(key_admit(&store, home, &spec, false, "params", &error), fit[i]);
+		assert_int_equal(error.code, fit[i] ? RPC_OK : RPC_CONFLICT);
+		if (fit[i])
+			key_install(&store, home, &spec);
+	}
+	json_decref(groups);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_group_has_one_gms, store_open, store_close),
 		cmocka_unit_test_setup_teardown(
 			live_scope_is_nobody_elses, store_open, store_close),
 		cmocka_unit_test_setup_teardown(released_scope_comes_back, store_open, store_close),

@@ -639,6 +639,48 @@ static void a_key_of_one_leg_concerns_that_leg_alone(void **state)
 	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000c1\"}]}"));
 }
 
+static bool is_sent_under(const struct session *session, uint32_t root)
+{
+	for (unsigned kind = 0; kind < AUDIENCE_N; kind++) {
+		struct fanout_walk walk =
+			fanout_walk_begin(atomic_load(&session->audiences[kind]->fanout));
+		const struct fanout_variant *variant;
+		while ((variant = fanout_walk_next(&walk)) != NULL)
+			if (variant->key.root == root)
+				return true;
+	}
+	return false;
+}
+
+// Nothing is sent to a leg under the new key before all others know it, though another key of that leg changes meanwhile.
+static void a_leg_of_two_keys_follows_with_the_others(void **state)
+{
+	static const char install[] =
+		"{\"keys\":[{\"id\":\"0b000001\",\"value\":\"%032x\",\"rand\":"
+		"\"000102030405060708090a0b0c0d0e0f\"}],\"replace\":true}";
+	(void)state;
+	key_install_in_group("0a000001");
+	assert_true(call("key.install", install, 1));
+	session_open(MANY);
+	const struct session *session = session_find(&app.sessions, "call");
+	assert_true(call("leg.apply",
+		"{\"session\":\"call\",\"legs\":[{\"id\":\"both\",\"port\":\"ran\",\"local\":"
+		"\"10.0.0.1:4000\",\"remote\":\"10.0.0.9:4000\",\"protection\":{\"mode\":\"srtp\","
+		"\"key\":\"0a000001\",\"accept\":[\"0b000001\"]}}]}"));
+	sessions_follow(&app.sessions, UINT64_MAX);
+	const uint32_t new = key_install_in_group("0a0000e1")->index;
+	assert_true(session->follows && !session->follows_own);
+	assert_true(call("key.install", install, 2));
+	assert_true(session->follows && !session->follows_own);
+	while (session->follows) {
+		assert_false(is_sent_under(session, new));
+		sessions_follow(&app.sessions, 0);
+	}
+	assert_true(is_sent_under(session, new));
+	session_close();
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000e1\"},{\"id\":\"0b000001\"}]}"));
+}
+
 // What was sent under a key that stays goes on while one key comes and another goes.
 static void a_ring_turns_over_while_it_is_followed(void **state)
 {
@@ -752,6 +794,7 @@ int main(void)
 		cmocka_unit_test(a_large_session_follows_a_key_step_by_step),
 		cmocka_unit_test(legs_with_receivers_of_their_own_follow_step_by_step),
 		cmocka_unit_test(a_key_of_one_leg_concerns_that_leg_alone),
+		cmocka_unit_test(a_leg_of_two_keys_follows_with_the_others),
 		cmocka_unit_test(a_ring_turns_over_while_it_is_followed),
 		cmocka_unit_test(legs_follow_other_keys_of_their_ring),
 		cmocka_unit_test(indices_of_keys_do_not_run_out)};
