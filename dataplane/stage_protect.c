@@ -183,21 +183,28 @@ static struct rte_mbuf *job_buffer(
 	return mbuf;
 }
 
+// What differs from one variant of a packet to the next.
+struct protect_how {
+	uint64_t index;
+	uint32_t ssrc;
+	bool encrypt; // SRTCP
+};
+
 static void job_fill_op(struct worker *worker, struct output_job *job, const struct packet *p,
-	const struct protect_state *state, uint32_t ssrc)
+	const struct protect_state *state, const struct protect_how *how)
 {
 	struct key_ctx *ctx = &worker->relay->keys.ctxs[job->ctx];
 	const struct fanout_key *layout = packet_layout(p, job->variant, job->ctx);
 	uint8_t *data = rte_pktmbuf_mtod(job->mbuf, uint8_t *);
 	if (p->protocol == SRTP_RTP)
-		srtp_write32(data + 8, ssrc);
+		srtp_write32(data + 8, how->ssrc);
 	// Member by member: see packet_fill_op().
 	struct srtp_op *op = &job->op;
 	op->key = ctx->key;
 	op->salt = ctx->salt;
 	op->src = data;
 	op->dst = data;
-	op->index = state->claimed_index;
+	op->index = how->index;
 	op->mki = ctx->by_mki.mki;
 	op->len = state->translated ? state->translated->data_len : p->plaintext_len;
 	op->head_len = p->head_len;
@@ -206,7 +213,7 @@ static void job_fill_op(struct worker *worker, struct output_job *job, const str
 	op->mki_len = layout->mki_len;
 	op->append_roc =
 		p->protocol == SRTP_RTP && srtp_carries_roc(layout->roc_rate, rtp_seq(data));
-	op->e_flag = p->protocol == SRTP_RTCP && state->claimed_encrypt;
+	op->e_flag = p->protocol == SRTP_RTCP && how->encrypt;
 	if (!atomic_load_explicit(&ctx->proven, memory_order_relaxed))
 		atomic_store_explicit(&ctx->proven, 1, memory_order_relaxed);
 }
@@ -306,18 +313,16 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 		ssrc = protected_out_ssrc(p);
 	if (reason != DROP_NONE)
 		return reason;
-	// Under one key in another layout it is the same octets again: claimed once. Under its own key the packet
-	// claimed its index when it came, with the E bit that it has.
+	// Under its own key the packet claimed its index when it came, with the E bit that it has. Under another one in
+	// another layout it is the same octets again: claimed once.
 	uint32_t space = worker->relay->keys.ctxs[ctx].space;
 	bool own = p->ctx && space == p->ctx->space;
 	bool encrypt = own ? p->op.e_flag : job->variant->encrypt;
-	if (own) {
-		state->claimed_index = p->index;
+	if (own)
 		ssrc = p->ssrc;
-	} else if (space != state->claimed_space || (!rtp && encrypt != state->claimed_encrypt)) {
+	else if (space != state->claimed_space || (!rtp && encrypt != state->claimed_encrypt))
 		reason = rtp ? index_claim(worker, p, state, ctx, ssrc, true)
 			     : index_claim_rtcp(worker, p, state, ctx, ssrc);
-	}
 	if (reason == DROP_INDEX_USED)
 		reason = index_claim_fresh(worker, p, state, ctx, &ssrc);
 	// The next packet draws another. RTCP does not: media continues under the present one.
@@ -325,12 +330,15 @@ static enum drop_reason packet_protect(struct worker *worker, struct packet *p,
 		atomic_store_explicit(&p->stream->out_ssrc, 0, memory_order_relaxed);
 	if (reason != DROP_NONE)
 		return reason;
-	state->claimed_space = space;
-	state->claimed_encrypt = encrypt;
+	if (!own) {
+		state->claimed_space = space;
+		state->claimed_encrypt = encrypt;
+	}
 	job->mbuf = job_buffer(worker, p, state->translated);
 	if (!job->mbuf)
 		return DROP_NO_BUFFER;
-	job_fill_op(worker, job, p, state, ssrc);
+	struct protect_how how = {own ? p->index : state->claimed_index, ssrc, encrypt};
+	job_fill_op(worker, job, p, state, &how);
 	return DROP_NONE;
 }
 

@@ -16,7 +16,7 @@
 // Which packet index a packet has, when it comes and when it leaves (RFC 3711 3.3.1). A burst is heard as the same
 // packets are one by one: each test of a first burst has the packets of its stream in one.
 
-enum { SSRC = 0x11223344, ROC_1 = 0x10000, ALICE = 0, BOB };
+enum { SSRC = 0x11223344, ROC_1 = 0x10000, ALICE = 0, BOB, CAROL, DAVE };
 
 static struct lab lab;
 static struct lab_copy copies[LAB_COPIES];
@@ -699,9 +699,53 @@ static void late_packets_met_by_new_key(void **state)
 	assert_int_equal(worker()->ssrcs_taken, 0);
 }
 
-// --- plain media: the index is the relay's, and what receivers take it for who know only SEQs ---
+// --- one packet under several keys ---
 
-enum { CAROL = 2 };
+static struct lab_key key_with_mki(const struct lab_key *key, uint8_t mki_len)
+{
+	struct lab_key other = *key;
+	other.mki_len = mki_len;
+	return other;
+}
+
+// Carol has Alice's key besides, in another layout. What she gets under it stands between what others get under theirs,
+// in two layouts: that is one claim of an index there.
+static void index_is_claimed_once_beside_own_key(void **state)
+{
+	static const uint8_t mki_lens[] = {[BOB] = 0, [CAROL] = 0, [DAVE] = 8};
+	static struct lab_key alice_bare, bob_bare, bob_long;
+	(void)state;
+	call_open(0);
+	alice_bare = key_with_mki(alice_key, mki_lens[CAROL]);
+	bob_bare = key_with_mki(bob_key, mki_lens[BOB]);
+	bob_long = key_with_mki(bob_key, mki_lens[DAVE]);
+	lab.specs[BOB].key = &bob_bare;
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key, .before = &alice_bare});
+	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = &bob_long});
+	lab_connect(&lab);
+	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+		struct lab_packet packet = rtp_under(alice_key, 70);
+		packet.protocol = protocol;
+		packet.ctx = alice_key->ctx[protocol];
+		packet.unencrypted = protocol == SRTP_RTCP;
+		lab_push(&lab, 0, ALICE, &packet);
+		assert_int_equal(lab_take(&lab, 0, copies), 3);
+		for (uint32_t i = 0; i < 3; i++) {
+			struct lab_packet wanted = packet;
+			assert_int_equal(copies[i].leg, BOB + i);
+			wanted.mki_len = mki_lens[BOB + i];
+			if (copies[i].leg != CAROL) {
+				wanted.ctx = bob_key->ctx[protocol];
+				wanted.unencrypted = false;
+				wanted.own_index = protocol == SRTP_RTCP ? LAB_SRTCP_FLOOR : 0;
+			}
+			assert_true(lab_copy_is(&lab, &copies[i], &wanted));
+		}
+	}
+	assert_int_equal(lab_drops(&lab, 0), 0);
+}
+
+// --- plain media: the index is the relay's, and what receivers take it for who know only SEQs ---
 
 static void plain_call_open(void)
 {
@@ -821,6 +865,7 @@ int main(void)
 		in_lab(reports_of_who_counts_anew),
 		in_lab(late_packets_under_key_before),
 		in_lab(late_packets_met_by_new_key),
+		in_lab(index_is_claimed_once_beside_own_key),
 		in_lab(plain_packet_from_before_first),
 		in_lab(plain_packet_from_before_first_twice),
 		in_lab(plain_packet_overtaken_by_first),
