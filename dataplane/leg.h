@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,12 +26,15 @@ struct leg_key {
 	uint64_t own_mki; // key name if the packet's MKI does not identify the talker; 0: none
 	uint32_t scope, id;
 	uint32_t root;     // index of the root key
+	uint32_t serial;   // which of all installations of root keys this is; 0: none
 	uint16_t roc_rate; // of the profile, 0: no ROC
 	uint8_t mki_len;   // octets, of the profile
 	uint8_t cs_id;
 	uint8_t suite; // enum srtp_suite
 	bool is_gmk;
 };
+
+static_assert(sizeof(struct leg_key) == 32, "two in a cache line");
 
 // How what arrives of one protocol is protected.
 struct leg_protection {

@@ -29,22 +29,31 @@ static bool stream_may_take_over(
 	       worker->now - counter_read(&out->last_tsc) > SSRC_IDLE_SECONDS * worker->tsc_hz;
 }
 
+// Whether a packet comes late under a key before that of others of its sender: one of the leg that was activated later.
+static bool packet_is_late(const struct packet *p, const struct stream *out)
+{
+	if (!p->key || !stream_is_of_sender(out, p))
+		return false;
+	for (const struct leg_key *key = p->in->keys; key != p->key; key++)
+		if (key->serial == out->key_serial)
+			return true;
+	return false;
+}
+
 // SRTP keeps the packet index that it came with. What is lost if two senders have one SSRC is only theirs. A packet is
 // new among those of its own key: if its index was used, that was by the sender's count under another.
 static enum drop_reason rtp_index_claim(const struct worker *worker, const struct packet *p,
 	struct protect_state *state, struct stream *out)
 {
 	uint32_t source = stream_index(&worker->relay->streams, p->stream);
-	uint32_t key_serial = p->ctx ? p->ctx->serial : 0;
 	if (out->source != source && !stream_may_take_over(worker, p, out))
 		return DROP_SSRC_COLLISION;
-	bool late = stream_is_of_sender(out, p) &&
-		    (int32_t)(key_serial - out->key_serial) < 0; // under the key before
+	bool late = packet_is_late(p, out);
 	if (replay_commit(&out->replay, p->index) != REPLAY_NEW)
 		return late || !p->ctx ? DROP_REPLAYED : DROP_INDEX_USED;
 	counter_set(&out->source, source);
 	if (!late)
-		out->key_serial = key_serial;
+		out->key_serial = p->key ? p->key->serial : 0;
 	out->talker = p->talker;
 	state->claimed_index = p->index;
 	return DROP_NONE;

@@ -76,7 +76,7 @@ struct stream {
 	bool bad_seq_set;
 	union {
 		uint64_t first_index; // inbound: lowest of the packets accepted
-		uint32_t key_serial;  // outbound: of the newest key context of its sender
+		uint32_t key_serial;  // outbound: of the newest leg_key of its sender, 0: none
 	};
 	uint64_t packets;    // accepted
 	uint64_t octets;     // of them as received, from the RTP header on

@@ -179,8 +179,7 @@ const struct key_slot *key_groups_collide(const struct keystore *store, uint32_t
 
 // --- rings
 
-// Of two keys that were activated in the same second the one installed later.
-static bool activated_before(const struct key_slot *a, const struct key_slot *b)
+bool key_activated_before(const struct key_slot *a, const struct key_slot *b)
 {
 	return a->activated != b->activated ? a->activated < b->activated : a->serial < b->serial;
 }
@@ -190,7 +189,7 @@ static void ring_add(struct key_ring *ring, struct key_slot *slot)
 	uint32_t at = 0;
 	if (!key_usable(slot))
 		return;
-	while (at < ring->n && activated_before(slot, ring->keys[at]))
+	while (at < ring->n && key_activated_before(slot, ring->keys[at]))
 		at++;
 	if (at == FANOUT_RING_MAX || (at < ring->n && ring->keys[at] == slot))
 		return;

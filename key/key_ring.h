@@ -19,6 +19,9 @@ struct key_ring {
 	uint32_t n;
 };
 
+// Whether b was activated later, or of two in the same second installed later.
+bool key_activated_before(const struct key_slot *a, const struct key_slot *b);
+
 // Makes the key one of the groups in uris (array of strings, or NULL) and of no other from now on.
 // Returns the groups that it was of before, which the caller gives to key_groups_leave().
 struct key_groups key_groups_change(

@@ -31,6 +31,7 @@ static struct leg_key leg_key_build(struct keystore *store, const struct session
 		.scope = key->scope,
 		.id = key->id,
 		.root = key->index,
+		.serial = (uint32_t)key->serial,
 	};
 	uint32_t guk_id;
 	if (!out.is_gmk) {
@@ -44,7 +45,16 @@ static struct leg_key leg_key_build(struct keystore *store, const struct session
 
 enum { LEG_KEYS_MAX = FANOUT_RING_MAX + FANOUT_ACCEPT_MAX };
 
-// The usable keys for inbound packets: those of the ring, then those in `accept`.
+// Adds one to some keys, of which the one activated last is the first. Of two with the same id, of two domains, packets
+// name the one that was there.
+static void leg_keys_add(struct key_slot *keys[LEG_KEYS_MAX], uint32_t n, struct key_slot *key)
+{
+	for (; n > 0 && keys[n - 1]->id != key->id && key_activated_before(keys[n - 1], key); n--)
+		keys[n] = keys[n - 1];
+	keys[n] = key;
+}
+
+// The usable keys for inbound packets: those of the ring and those in `accept`.
 static uint32_t leg_keys_collect(struct keystore *store, const struct session *session,
 	const struct session_leg *leg, unsigned protocol, struct key_slot *keys[LEG_KEYS_MAX])
 {
@@ -57,7 +67,7 @@ static uint32_t leg_keys_collect(struct keystore *store, const struct session *s
 	for (uint32_t i = 0; i < leg->spec.protection[protocol].n_accept; i++) {
 		struct key_slot *key = leg->keys[protocol][1 + i]->slot;
 		if (key_usable(key))
-			keys[n++] = key;
+			leg_keys_add(keys, n++, key);
 	}
 	return n;
 }

@@ -179,16 +179,25 @@ ANEW = [  # ROC rate of the receivers' key; first ROC and SEQ under one key of t
     (1, 0, 0, 0), (0, 0, 0, 0), (1, 3, 40000, 40012), (1, 1, 65530, 6), (0, 0, 65500, 65490), (0, 0, 100, 95)]
 
 
+AT_ONCE = [[(0, [1])], [(1, [0])]]  # the leg's key and what it accepts besides; 1 is installed later
+ONE_BY_ONE = [[(0, []), (1, [])], [(0, []), (1, [0])]]
+
+
 @FAMILIES
-@pytest.mark.parametrize("accept", [False, True])
-@pytest.mark.parametrize("rate,roc,seq,again", ANEW)
-def test_sender_counts_anew_with_a_new_key(relay, clients, name, new_key, family, accept, rate, roc, seq, again):
+@pytest.mark.parametrize("stated,rate,roc,seq,again", [
+    (stated, *case) for case in ANEW for stated in ONE_BY_ONE + AT_ONCE
+    if stated in ONE_BY_ONE or case[1] <= 1])  # a leg is told one ROC; 0 and 1 are tried
+def test_sender_counts_anew_with_a_new_key(relay, clients, name, new_key, family, stated, rate, roc, seq, again):
     pcks, stays = [new_key("pck", mki_length=4, roc_rate=0) for _ in range(2)], new_key(roc_rate=rate)
     install(relay, *pcks, stays)
     alice, bob, plain = clients("ran", family), clients("core", family), clients("core", family)
-    speaks = {"role": "initiator", "user": ALICE}
-    apply(relay, name, [alice.leg("alice", "srtp", pcks[0], protection=speaks | {"roc": roc}),
-                        bob.leg("bob", "srtp", stays), plain.leg("plain", "plain")])
+
+    def alice_leg(key, accept, **more):
+        return alice.leg("alice", "srtp", pcks[key], protection={
+            "role": "initiator", "user": ALICE, "accept": [pcks[i].id_text for i in accept]} | more)
+
+    told = {"roc": roc} if stated in ONE_BY_ONE else {}
+    apply(relay, name, [alice_leg(*stated[0], **told), bob.leg("bob", "srtp", stays), plain.leg("plain", "plain")])
     receiver, before = mcx.SrtpReceiver(stays.group(ALICE)), relay.drops()
 
     def say(sender):
@@ -202,9 +211,8 @@ def test_sender_counts_anew_with_a_new_key(relay, clients, name, new_key, family
         return ssrcs
 
     assert set(say(mcx.SrtpSender(pcks[0].private("initiator"), SSRC, seq=seq, roc=roc))) == {SSRC}
-    more = {"accept": [pcks[0].id_text]} if accept else {}
-    relay.call("leg.apply", {"session": name, "legs": [
-        alice.leg("alice", "srtp", pcks[1], protection=speaks | more)]})
+    for keys in stated[1:]:
+        relay.call("leg.apply", {"session": name, "legs": [alice_leg(*keys)]})
     ssrcs = say(mcx.SrtpSender(pcks[1].private("initiator"), SSRC, seq=again))
     assert ssrcs[-1] != SSRC and len(set(ssrcs) - {SSRC}) == 1
     assert relay.refused_since(before) == {}

@@ -652,6 +652,30 @@ static void reports_of_who_counts_anew(void **state)
 	expect_drops(DROP_REPLAYED, 0);
 }
 
+// Which key is the older one is not told by when the relay had a use for it.
+static void seqs_begin_anew_with_key_installed_before(void **state)
+{
+	(void)state;
+	const struct lab_key *after = lab_key_add(&lab, 4, 0, false);
+	call_open(0);
+	give_ssrc(FRESH);
+	lab.specs[ALICE].before = alice_key;
+	lab.specs[ALICE].key = after;
+	lab_connect(&lab);
+	push_run(5000, 12);
+	expect_run(5000, 12);
+	struct rte_mbuf *late = frame_from_alice(5000 - 1), *again = frame_from_alice(5011);
+	alice_key = after;
+	push_run(5000, 12);
+	expect_run_of(FRESH, 5000, 12);
+	loop_process_burst(worker(), &late, 1);
+	expect_run(4999, 1);
+	loop_process_burst(worker(), &again, 1);
+	push_run(5012, 2);
+	expect_run_of(FRESH, 5012, 2);
+	expect_drops(DROP_REPLAYED, 1);
+}
+
 // They leave as they would have, once.
 static void late_packets_under_key_before(void **state)
 {
@@ -720,7 +744,8 @@ static void index_is_claimed_once_beside_own_key(void **state)
 	bob_bare = key_with_mki(bob_key, mki_lens[BOB]);
 	bob_long = key_with_mki(bob_key, mki_lens[DAVE]);
 	lab.specs[BOB].key = &bob_bare;
-	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key, .before = &alice_bare});
+	lab_leg_add(
+		&lab, (struct lab_leg){.mode = LEG_SRTP, .key = bob_key, .before = &alice_bare});
 	lab_leg_add(&lab, (struct lab_leg){.mode = LEG_SRTP, .key = &bob_long});
 	lab_connect(&lab);
 	for (uint8_t protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
@@ -864,6 +889,7 @@ int main(void)
 		in_lab(roc_goes_on_with_new_key),
 		in_lab(reports_of_who_counts_anew),
 		in_lab(late_packets_under_key_before),
+		in_lab(seqs_begin_anew_with_key_installed_before),
 		in_lab(late_packets_met_by_new_key),
 		in_lab(index_is_claimed_once_beside_own_key),
 		in_lab(plain_packet_from_before_first),

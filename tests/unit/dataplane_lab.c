@@ -161,7 +161,6 @@ static uint32_t ctx_publish(
 			.protocol = protocol,
 			.kind = KEY_BY_TALKER};
 	ctx->root = key->root;
-	ctx->serial = ++lab->ctx_serial;
 	ctx->space = index; // each session key is there once
 	lab_require(lab->relay.cipher->expand(SRTP_AEAD_AES_128_GCM, session_key, ctx->key) == 0);
 	if (lab->relay.cryptodev)
@@ -244,6 +243,7 @@ static struct leg_key leg_key_of(const struct lab_leg *spec, const struct lab_ke
 		.scope = key->scope,
 		.id = key->id,
 		.root = key->root,
+		.serial = key->root + 1,
 		.own_mki = own,
 	};
 }

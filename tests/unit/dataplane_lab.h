@@ -73,7 +73,6 @@ struct lab {
 	uint32_t n_legs;
 	struct lab_key keys[LAB_KEYS];
 	uint32_t n_keys;
-	uint32_t ctx_serial; // of the context published last
 	struct audience *audiences[SRTP_N_PROTOCOLS];
 	unsigned mbufs; // in the pool when nothing is under way
 };

@@ -747,6 +747,42 @@ static void legs_follow_other_keys_of_their_ring(void **state)
 		"{\"keys\":[{\"id\":\"0a0000a1\"},{\"id\":\"0a0000a2\"},{\"id\":\"0a0000a3\"}]}"));
 }
 
+// Whichever of its keys a leg names, and whichever it accepts besides.
+static void keys_of_a_leg_stand_in_order_of_activation(void **state)
+{
+	static const char *const stated[][2] = {{"0a0000e1", "0a0000e2\",\"0a0000e3"},
+		{"0a0000e2", "0a0000e3\",\"0a0000e1"}, {"0a0000e3", "0a0000e1\",\"0a0000e2"}};
+	(void)state;
+	// the last one is activated a second before the others
+	for (uint32_t i = 1; i <= 3; i++)
+		assert_true(call("key.install",
+			"{\"keys\":[{\"id\":\"0a0000e%u\",\"value\":\"%032x\",\"rand\":"
+			"\"000102030405060708090a0b0c0d0e0f\",\"activation\":%u}]}",
+			i, i, 1000 - i / 3));
+	session_open(0);
+	const struct session *session = session_find(&app.sessions, "call");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(call("leg.apply",
+			"{\"session\":\"call\",\"legs\":[{\"id\":\"l0\",\"port\":\"ran\",\"local\":"
+			"\"10.0.0.1:5000\",\"remote\":\"10.0.0.9:7000\",\"protection\":"
+			"{\"mode\":\"srtp\",\"key\":\"%s\",\"accept\":[\"%s\"]}}]}",
+			stated[i][0], stated[i][1]));
+		const struct leg *leg =
+			leg_get(&app.relay.legs, session_leg_find(session, "l0")->index);
+		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++) {
+			const struct leg_key *keys = leg->in[protocol].keys;
+			assert_int_equal(leg->in[protocol].n_keys, 3);
+			assert_int_equal(keys[0].id, 0x0a0000e2);
+			assert_int_equal(keys[1].id, 0x0a0000e1);
+			assert_int_equal(keys[2].id, 0x0a0000e3);
+			assert_true(keys[2].serial != 0 && keys[2].serial == keys[0].serial + 1);
+		}
+	}
+	session_close();
+	assert_true(call("key.revoke",
+		"{\"keys\":[{\"id\":\"0a0000e1\"},{\"id\":\"0a0000e2\"},{\"id\":\"0a0000e3\"}]}"));
+}
+
 // When the last index of a root key is wanted it is waited for.
 static void indices_of_keys_do_not_run_out(void **state)
 {
@@ -797,6 +833,7 @@ int main(void)
 		cmocka_unit_test(a_leg_of_two_keys_follows_with_the_others),
 		cmocka_unit_test(a_ring_turns_over_while_it_is_followed),
 		cmocka_unit_test(legs_follow_other_keys_of_their_ring),
+		cmocka_unit_test(keys_of_a_leg_stand_in_order_of_activation),
 		cmocka_unit_test(indices_of_keys_do_not_run_out)};
 	alarm(300); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
