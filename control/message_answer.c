@@ -97,13 +97,23 @@ void message_refuse(const struct mikey_fault *fault, struct rpc_error *error)
 	message_refuse_at("params.message", fault, error);
 }
 
-void message_refuse_at(const char *path, const struct mikey_fault *fault, struct rpc_error *error)
+static void refuse(const char *path, const struct mikey_fault *fault, const char *more,
+	struct rpc_error *error)
 {
 	bool says = strstr(fault->text, "accepted: ") != NULL;
-	const char *more = says ? "" : "; accepted: another message";
-	rpc_fail(error, RPC_MESSAGE_REFUSED, path, "%s%s", fault->text, more);
+	rpc_fail(error, RPC_MESSAGE_REFUSED, path, "%s%s", fault->text, says ? "" : more);
 	error->reason = mikey_reason_slug(fault->reason);
 	error->octet = fault->octet;
+}
+
+void message_refuse_at(const char *path, const struct mikey_fault *fault, struct rpc_error *error)
+{
+	refuse(path, fault, "; accepted: another message", error);
+}
+
+void document_refuse(const char *path, const struct mikey_fault *fault, struct rpc_error *error)
+{
+	refuse(path, fault, "; accepted: another document", error);
 }
 
 void message_refuse_as(struct rpc_error *error, const char *reason, const char *format, ...)

@@ -22,6 +22,8 @@ json_t *message_answer(const struct mikey_opening *opening, const struct mikey_o
 // Tells a client why the message of a request is refused, or what cannot be of one: the member at path.
 void message_refuse(const struct mikey_fault *fault, struct rpc_error *error);
 void message_refuse_at(const char *path, const struct mikey_fault *fault, struct rpc_error *error);
+// The same for a document.
+void document_refuse(const char *path, const struct mikey_fault *fault, struct rpc_error *error);
 // The same for what only the stores of keys and messages know.
 void message_refuse_as(struct rpc_error *error, const char *reason, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

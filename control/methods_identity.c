@@ -4,12 +4,14 @@
 #include "control/methods_identity.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/api.h"
 #include "control/install_list.h"
 #include "control/waiting.h"
 #include "crypto/stack_wipe.h"
 #include "identity/identity_read.h"
+#include "identity/kms_document.h"
 #include "identity/kms_read.h"
 
 // A key set that is being validated.
@@ -92,10 +94,37 @@ static bool install_one(const struct api *api, const json_t *value, const char *
 	return ended;
 }
 
+static size_t key_sets_count(const struct kms_xml *document)
+{
+	return document->n_key_sets;
+}
+
+static json_t *key_set_make(const struct api *api, const struct kms_xml *document, size_t i,
+	const json_t *given, struct rpc_error *error)
+{
+	const struct kms_key_set *set = &document->key_sets[i];
+	const struct mikey_octets kms = {(const uint8_t *)set->kms_uri, strlen(set->kms_uri)};
+	if (!set->revoked)
+		return kms_document_identity(
+			set, given, identity_find(api->identities, &kms, set->user_uri));
+	rpc_fail(error, RPC_KEY_REFUSED, "",
+		"is revoked by its KMS; accepted: another key set, and identity.remove takes one "
+		"away");
+	return NULL;
+}
+
 json_t *identity_install_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
-	return install_list(arg, params, "identities", install_one, slice, error);
+	static const char *const given[] = {"role", "domain", NULL};
+	static const struct install_kind kind = {.list = "identities",
+		.install = install_one,
+		.element = "KmsKeySet",
+		.path = "xml.KmsKeySet",
+		.given = given,
+		.count = key_sets_count,
+		.make = key_set_make};
+	return install_list(arg, params, &kind, slice, error);
 }
 
 struct listing {

@@ -49,7 +49,8 @@ json_t *key_install_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
 	const struct api *api = arg;
-	json_t *result = install_list(api, params, "keys", install_one, slice, error);
+	static const struct install_kind kind = {.list = "keys", .install = install_one};
+	json_t *result = install_list(api, params, &kind, slice, error);
 	if (result)
 		retire_poll(api->retire);
 	return result;

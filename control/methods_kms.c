@@ -10,8 +10,10 @@
 #include "control/install_list.h"
 #include "control/params.h"
 #include "control/waiting.h"
+#include "identity/kms_document.h"
 #include "identity/kms_read.h"
 #include "identity/pseudo.h"
+#include "identity/transport_keys.h"
 
 // A KMS whose keys are being looked at.
 struct kms_install {
@@ -75,10 +77,32 @@ static bool install_one(const struct api *api, const json_t *value, const char *
 	return true;
 }
 
+static size_t certificates_count(const struct kms_xml *document)
+{
+	return document->n_certificates;
+}
+
+static json_t *certificate_make(const struct api *api, const struct kms_xml *document, size_t i,
+	const json_t *given, struct rpc_error *error)
+{
+	const struct kms_certificate *c = &document->certificates[i];
+	(void)error;
+	return kms_document_kms(c, given, kms_find(api->kmss, c->kms_uri, strlen(c->kms_uri)));
+}
+
 json_t *kms_install_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
-	return install_list(arg, params, "kms", install_one, slice, error);
+	static const char *const given[] = {"role", "gms", "mdsi", "accept", NULL};
+	static const struct install_kind kind = {.list = "kms",
+		.install = install_one,
+		.element = "KmsCertificate",
+		.path = "xml.KmsCertificate",
+		.given = given,
+		.given_of_one = true,
+		.count = certificates_count,
+		.make = certificate_make};
+	return install_list(arg, params, &kind, slice, error);
 }
 
 json_t *kms_show(const struct kms *kms)
@@ -148,6 +172,7 @@ static bool remove_one(
 		unseal_fail(rc, path, error);
 	else {
 		pseudo_receivers_leave(api->identities, kms);
+		transport_keys_forget(api->identities->shared, (const char *)kms->facts.uri.octets);
 		kms_remove(api->kmss, kms);
 	}
 	return rc == 0;

@@ -10,7 +10,7 @@
 #include <openssl/evp.h>
 
 #include "base/secmem.h"
-#include "control/install_list.h"
+#include "control/install_kind.h"
 #include "control/message_answer.h"
 #include "control/message_order.h"
 #include "control/waiting.h"

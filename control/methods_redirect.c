@@ -9,6 +9,7 @@
 
 #include "base/base64.h"
 #include "control/api.h"
+#include "control/message_answer.h"
 #include "identity/kms_read.h"
 #include "mikey/krr.h"
 #include "server/reader.h"
@@ -19,14 +20,6 @@ enum {
 	CERTIFICATES_MAX = 32,      // that are trusted
 	CERTIFICATE_MAX = 8 * 1024, // octets
 };
-
-static void refuse(struct rpc_error *error, const char *path, const struct mikey_fault *fault)
-{
-	const char *more = strstr(fault->text, "accepted: ") ? "" : "; accepted: another document";
-	rpc_fail(error, RPC_MESSAGE_REFUSED, path, "%s%s", fault->text, more);
-	error->reason = mikey_reason_slug(fault->reason);
-	error->octet = fault->octet;
-}
 
 // --- making one
 
@@ -102,7 +95,7 @@ static void message_read(struct reader *r, struct redirecting *x)
 		return;
 	}
 	if (!mikey_decode(x->octets, len, ~0U, &m, &fault)) {
-		refuse(r->error, "params.message", &fault);
+		document_refuse("params.message", &fault, r->error);
 		return;
 	}
 	for (unsigned i = 0; i < MIKEY_N_PARTIES; i++)
@@ -166,7 +159,7 @@ json_t *message_redirect_method(void *arg, const json_t *params, struct rpc_erro
 	if (redirecting_read(params, &x, error)) {
 		xml = krr_write(&x.draft, &fault);
 		if (!xml)
-			refuse(error, "params", &fault);
+			document_refuse("params", &fault, error);
 	}
 	free(x.draft.initiator_list.uris);
 	free(x.draft.receiver_list.uris);
@@ -274,7 +267,7 @@ static json_t *redirected(const struct api *api, const char *xml, const struct k
 	struct mikey_fault fault = {};
 	size_t n;
 	if (!krr_read(xml, strlen(xml), trusted->certificates, trusted->n, &krr, &fault)) {
-		refuse(error, "params.xml", &fault);
+		document_refuse("params.xml", &fault, error);
 		return NULL;
 	}
 	struct krr_kms *known = known_kmss(api, &n);
@@ -282,7 +275,7 @@ static json_t *redirected(const struct api *api, const char *xml, const struct k
 	if (known && krr_choose(&krr, policy, known, n, &choice, &fault))
 		result = choice_show(&krr, &choice);
 	else if (known)
-		refuse(error, "params.xml", &fault);
+		document_refuse("params.xml", &fault, error);
 	else
 		rpc_fail_memory(error, "params.xml");
 	if (known)

@@ -14,14 +14,16 @@
 #include "base/alloc.h"
 #include "base/secmem.h"
 #include "identity/kms_read.h"
+#include "identity/transport_keys.h"
 #include "mikey/ntp.h"
 
 static_assert(offsetof(struct identity, local) == 0, "maps have either");
 
 int identity_store_init(struct identity_store *store)
 {
-	*store = (struct identity_store){.by_name = map_new(), .by_uid = map_new()};
-	return store->by_name && store->by_uid ? 0 : -ENOMEM;
+	*store = (struct identity_store){
+		.by_name = map_new(), .by_uid = map_new(), .shared = transport_keys_open()};
+	return store->by_name && store->by_uid && store->shared ? 0 : -ENOMEM;
 }
 
 static void key_set_free(struct key_set *set)
@@ -45,6 +47,7 @@ void identity_store_fini(struct identity_store *store)
 	}
 	map_free(store->by_name);
 	map_free(store->by_uid);
+	transport_keys_close(store->shared);
 }
 
 void identity_spec_free(struct identity_spec *spec)

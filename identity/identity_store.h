@@ -62,6 +62,8 @@ struct derived_set {
 	uint64_t used;       // when, of identity_store.derived_uses
 };
 
+struct transport_keys;
+
 struct identity_store {
 	struct map *by_name; // URI of the KMS, NUL, URI
 	struct map *by_uid;  // URI of the KMS, NUL, UID
@@ -69,6 +71,7 @@ struct identity_store {
 	unsigned n_leaving; // key sets of identities that are gone and pinned
 	struct derived_set derived[DERIVED_SETS_MAX];
 	uint64_t derived_uses;
+	struct transport_keys *shared; // with KMSs, that came in documents
 };
 
 int identity_store_init(struct identity_store *store); // 0 or -ENOMEM

@@ -132,6 +132,7 @@ static void run_end(struct rpc_run *run)
 		run->slice.state_free(run->slice.state);
 	json_decref(run->params);
 	json_decref(run->slice.list);
+	json_decref(run->slice.made);
 	*run = (struct rpc_run){0};
 }
 

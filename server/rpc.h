@@ -26,6 +26,7 @@ struct rpc_slice {
 	int64_t count; // of what the method counts
 	size_t again;  // how often an element was not finished: next counts it anew each time
 	json_t *list;  // what it has collected; released with the request
+	json_t *made;  // what it made of its params; released with the request
 	void *state;   // its own, or NULL
 	void (*state_free)(void *state); // called with it when the request ends
 	uint64_t until_ns;               // of clock_now_ns(): end of the slice

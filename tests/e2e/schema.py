@@ -50,10 +50,13 @@ def taken(request, response):
     rejected = {one["index"] for one in response["result"].get("rejected", [])}
     name = {"key.install": "keys", "kms.install": "kms", "identity.install": "identities",
             "message.make": "receivers"}.get(request["method"])
-    if not name or not rejected:
+    params = request.get("params", {})
+    if "xml" in params and rejected:  # what stands beside the document is of what is rejected
+        return request | {"params": {"xml": params["xml"]}}
+    if name not in params or not rejected:
         return request
-    left = [one for n, one in enumerate(request["params"][name]) if n not in rejected]
-    return request | {"params": request["params"] | {name: left}}
+    left = [one for n, one in enumerate(params[name]) if n not in rejected]
+    return request | {"params": params | {name: left}}
 
 
 def check_exchange(request, response):

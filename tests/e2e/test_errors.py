@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+import kms_xml
 import sakke
 import vectors
 from lab import ROOT, Relay
@@ -234,6 +235,34 @@ def be_wrong_about_kmss(p):
     p.kms(revoked=True)
 
 
+def be_wrong_about_documents(p):
+    own = sakke.Kms("document.example.org")
+    ours, other = kms_xml.certificate(own), kms_xml.certificate(sakke.Kms("another.example.org"))
+
+    def install(xml, **more):
+        p.call("kms.install", xml=xml, **more)
+    install("<a/>", transport_keys=[{"id": "trk", "value": "00"}])
+    install("<a/>", transport_keys=[{"id": "", "value": "00" * 32}])
+    install("<a/>", transport_keys=[{"id": "trk", "value": "00" * 32}] * 2)
+    install("<a/>", transport_keys=[{}] * 65)
+    install("<a/>", kms=[])
+    p.call("kms.install", kms=[], transport_keys=[])
+    install("<KmsInit/>")
+    install(kms_xml.message())
+    install(kms_xml.message(ours, other), gms=[])
+
+    def new_key(octets):
+        form = kms_xml.wrapped("trk", bytes(32), carried="trk.2")
+        return kms_xml.message(f"<NewTransportKey>{form(octets)}</NewTransportKey>")
+    trk = {"transport_keys": [{"id": "trk", "value": "00" * 32}]}
+    p.relay.call("kms.install", {"xml": new_key(bytes(32))} | trk)
+    install(new_key(b"1" * 32), **trk)
+    p.relay.call("kms.install", {"xml": kms_xml.message(ours)})
+    revoked = kms_xml.message(kms_xml.key_set(own.give("sip:a@document.example.org"), more="<Revoked>true</Revoked>"))
+    p.keep(p.relay.call("identity.install", {"xml": revoked})["rejected"][0])
+    p.relay.call("kms.remove", {"uris": [own.uri]})
+
+
 def be_wrong_about_identities(p):
     p.identity(rsk="00")
     p.identity(uid="00")
@@ -329,7 +358,7 @@ def provoked(lab):
         hold(relay, "held", listener("a", f"{RAN}:4000", "239.1.2.3:4000"))
         p = Provoker(relay)
         for provoke in (ask_wrongly, state_wrongly, state_wrong_keys, state_wrong_legs, name_what_is_not_there,
-                        want_what_others_have, use_keys_wrongly, be_wrong_about_kmss, be_wrong_about_identities,
+                        want_what_others_have, use_keys_wrongly, be_wrong_about_kmss, be_wrong_about_documents, be_wrong_about_identities,
                         be_wrong_about_made_messages, protect_payloads_wrongly, redirect_wrongly,
                         go_beyond_limits):
             provoke(p)
