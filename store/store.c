@@ -20,6 +20,8 @@
 // Address space, and memory only as it is used: a million legs take one.
 #define STORE_SIZE (UINT64_C(16) << 30)
 
+enum { RESTORES_MAX = 3 };
+
 struct store {
 	struct heap heap;
 	struct record_sealer *sealer;
@@ -96,7 +98,12 @@ int store_fd(const struct store *store)
 
 // --- writing
 
-void store_put(struct store *store, uint64_t *place, const char *name, const void *body, size_t len)
+// A place as others keep it: pieces begin at a multiple of 64 octets.
+enum { PLACE_UNIT = 64 };
+
+_Static_assert(STORE_SIZE / PLACE_UNIT <= UINT32_MAX, "each place has a number");
+
+void store_put(struct store *store, uint32_t *place, const char *name, const void *body, size_t len)
 {
 	if (!store)
 		return;
@@ -118,15 +125,20 @@ void store_put(struct store *store, uint64_t *place, const char *name, const voi
 			sealed);
 	}
 	store_drop(store, place);
-	*place = now;
+	*place = (uint32_t)(now / PLACE_UNIT);
 }
 
-void store_drop(struct store *store, uint64_t *place)
+static void piece_drop(struct store *store, uint64_t place)
+{
+	heap_drop(&store->heap, place);
+	store->counts.records--;
+}
+
+void store_drop(struct store *store, uint32_t *place)
 {
 	if (!store || *place == 0)
 		return;
-	heap_drop(&store->heap, *place);
-	store->counts.records--;
+	piece_drop(store, (uint64_t)*place * PLACE_UNIT);
 	*place = 0;
 }
 
@@ -154,12 +166,6 @@ static bool piece_peek(const struct store *store, uint64_t place, struct record 
 	return record_peek(heap_octets(&store->heap, place), heap_len(&store->heap, place), record);
 }
 
-static void piece_drop(struct store *store, uint64_t place)
-{
-	heap_drop(&store->heap, place);
-	store->counts.records--;
-}
-
 // The older one of two records of one name goes. It is left when a process ends between two steps of store_put(), or
 // was put there by somebody else.
 static void survey_take(struct store *store, struct map *newest, uint64_t place)
@@ -184,7 +190,7 @@ static void survey_take(struct store *store, struct map *newest, uint64_t place)
 }
 
 void store_visit(
-	struct store *store, void (*visit)(void *arg, uint64_t place, const char *name), void *arg)
+	struct store *store, void (*visit)(void *arg, uint32_t place, const char *name), void *arg)
 {
 	struct map *newest = map_make();
 	struct map_cursor cursor = {0};
@@ -195,25 +201,39 @@ void store_visit(
 		char name[RECORD_NAME_MAX + 1];
 		memcpy(name, cursor.key, cursor.key_len);
 		name[cursor.key_len] = '\0';
-		visit(arg, (uint64_t)(uintptr_t)value, name);
+		visit(arg, (uint32_t)((uintptr_t)value / PLACE_UNIT), name);
 	}
 	map_free(newest);
 }
 
-char *store_read(struct store *store, uint64_t place, size_t *len)
+char *store_read(struct store *store, uint32_t place, size_t *len)
 {
+	const uint64_t at = (uint64_t)place * PLACE_UNIT;
 	struct record record;
 	char *body;
-	enum record_finding finding = record_open(store->sealer, heap_octets(&store->heap, place),
-		heap_len(&store->heap, place), &record, &body);
+	enum record_finding finding = record_open(store->sealer, heap_octets(&store->heap, at),
+		heap_len(&store->heap, at), &record, &body);
 	if (finding != RECORD_GOOD)
 		tell_skipped(store, &record, record_finding_text(finding));
 	*len = record.body_len;
 	return body;
 }
 
-void store_forget(struct store *store)
+bool store_restore_begin(struct store *store)
 {
+	struct heap_user *user = heap_user(&store->heap);
+	if (user->n_restores++ < RESTORES_MAX)
+		return true;
+	log_error("not_restored reason=\"%d processes have ended while they restored what is "
+		  "recorded\"",
+		RESTORES_MAX);
+	store->counts.skipped += store->counts.records;
+	return false;
+}
+
+void store_restore_end(struct store *store)
+{
+	heap_user(&store->heap)->n_restores = 0;
 	for (uint64_t at = heap_next(&store->heap, 0); at != 0;) {
 		const uint64_t next = heap_next(&store->heap, at);
 		if (heap_is_old(&store->heap, at))

@@ -33,19 +33,21 @@ int store_fd(const struct store *store);
 // Writes a record and drops the one before it at *place. What there is no room for is not recorded, the one before
 // dropped: what is not known is better than what is no longer true. store may be NULL: nothing is done.
 void store_put(
-	struct store *store, uint64_t *place, const char *name, const void *body, size_t len);
-void store_drop(struct store *store, uint64_t *place);
+	struct store *store, uint32_t *place, const char *name, const void *body, size_t len);
+void store_drop(struct store *store, uint32_t *place);
+
+// Whether records of an earlier life are to be restored: not, if three processes in a row have ended while they did.
+bool store_restore_begin(struct store *store);
+// Drops all records of earlier lives.
+void store_restore_end(struct store *store);
 
 // Calls visit with the place and the name of each record that an earlier life left, of several under one name only the
 // newest: the others are told, and gone. visit may not put or drop.
 void store_visit(
-	struct store *store, void (*visit)(void *arg, uint64_t place, const char *name), void *arg);
+	struct store *store, void (*visit)(void *arg, uint32_t place, const char *name), void *arg);
 
 // Opens such a record: its body and a NUL behind it, which the caller frees with secmem_free(). NULL: it does not open,
 // and is told.
-char *store_read(struct store *store, uint64_t place, size_t *len);
-
-// Drops all records of earlier lives.
-void store_forget(struct store *store);
+char *store_read(struct store *store, uint32_t place, size_t *len);
 
 struct store_counts store_counts(const struct store *store);

@@ -26,7 +26,7 @@ enum { FOUND_MAX = 16 };
 static struct store *store;
 static char told[4096]; // lines of the log
 static struct {
-	uint64_t place;
+	uint32_t place;
 	char name[64];
 } found[FOUND_MAX];
 static unsigned n_found;
@@ -45,7 +45,7 @@ void __wrap_log_line(enum log_level level, const char *format, ...)
 	strncat(told, "\n", sizeof(told) - strlen(told) - 1);
 }
 
-static void note(void *arg, uint64_t place, const char *name)
+static void note(void *arg, uint32_t place, const char *name)
 {
 	(void)arg;
 	assert_true(n_found < FOUND_MAX);
@@ -86,7 +86,7 @@ static void next_life(void)
 	assert_false(fresh);
 }
 
-static void put(uint64_t *place, const char *name, const char *body)
+static void put(uint32_t *place, const char *name, const char *body)
 {
 	store_put(store, place, name, body, strlen(body));
 	assert_int_not_equal(*place, 0);
@@ -111,19 +111,19 @@ static void assert_body(const char *name, const char *body)
 }
 
 // The piece behind the descriptor, as somebody else sees the file.
-static void change_piece(uint64_t place, void (*change)(struct heap *heap, uint64_t place))
+static void change_piece(uint32_t place, void (*change)(struct heap *heap, uint64_t place))
 {
 	struct heap other;
 	bool cut;
 	assert_int_equal(heap_attach(&other, dup(store_fd(store)), &cut), 0);
-	change(&other, place);
+	change(&other, (uint64_t)place * 64);
 	heap_close(&other);
 }
 
 static void the_next_life_finds_all(void **state)
 {
 	(void)state;
-	uint64_t a = 0, b = 0, c = 0;
+	uint32_t a = 0, b = 0, c = 0;
 	put(&a, "a", "first");
 	put(&b, "b", "of b");
 	put(&a, "a", "second");
@@ -142,14 +142,14 @@ static void the_next_life_finds_all(void **state)
 static void what_is_not_put_again_is_forgotten(void **state)
 {
 	(void)state;
-	uint64_t a = 0, b = 0;
+	uint32_t a = 0, b = 0;
 	put(&a, "a", "first");
 	put(&b, "b", "of b");
 	next_life();
 	look();
 	a = 0;
 	put(&a, "a", "again");
-	store_forget(store);
+	store_restore_end(store);
 	next_life();
 	look();
 	assert_int_equal(n_found, 1);
@@ -161,7 +161,7 @@ static void what_is_not_put_again_is_forgotten(void **state)
 static void the_older_of_two_is_told_and_skipped(void **state)
 {
 	(void)state;
-	uint64_t a = 0, copy = 0;
+	uint32_t a = 0, copy = 0;
 	put(&a, "a", "older");
 	put(&copy, "a", "newer");
 	next_life();
@@ -183,7 +183,7 @@ static void flip(struct heap *heap, uint64_t place)
 static void a_damaged_one_is_told_and_skipped(void **state)
 {
 	(void)state;
-	uint64_t a = 0, b = 0;
+	uint32_t a = 0, b = 0;
 	put(&a, "a", "of a");
 	put(&b, "b", "of b");
 	change_piece(a, flip);
@@ -203,7 +203,7 @@ static void rename_it(struct heap *heap, uint64_t place)
 static void one_under_another_name_does_not_open(void **state)
 {
 	(void)state;
-	uint64_t a = 0;
+	uint32_t a = 0;
 	put(&a, "a", "of a");
 	change_piece(a, rename_it);
 	next_life();
@@ -220,7 +220,7 @@ static void cut_it(struct heap *heap, uint64_t place)
 static void one_that_was_cut_is_told(void **state)
 {
 	(void)state;
-	uint64_t a = 0, b = 0;
+	uint32_t a = 0, b = 0;
 	put(&a, "a", "of a");
 	put(&b, "b", "of b");
 	change_piece(a, cut_it);
@@ -240,7 +240,7 @@ static void rekey(struct heap *heap, uint64_t place)
 static void all_of_another_key(void **state)
 {
 	(void)state;
-	uint64_t a = 0;
+	uint32_t a = 0;
 	put(&a, "a", "of a");
 	change_piece(a, rekey);
 	next_life();
@@ -251,7 +251,7 @@ static void all_of_another_key(void **state)
 	// The life goes on with the key that it found.
 	a = 0;
 	put(&a, "a", "again");
-	store_forget(store);
+	store_restore_end(store);
 	next_life();
 	look();
 	assert_body("a", "again");
@@ -268,10 +268,30 @@ static void another_file_is_not_taken(void **state)
 	assert_non_null(strstr(told, "store_not_taken"));
 }
 
+// A record that ends the process that reads it does so three times.
+static void who_cannot_be_restored_is_not_for_ever(void **state)
+{
+	(void)state;
+	uint32_t a = 0;
+	put(&a, "a", "of a");
+	for (unsigned i = 0; i < 3; i++) {
+		next_life();
+		assert_true(store_restore_begin(store));
+	}
+	next_life();
+	assert_false(store_restore_begin(store));
+	assert_non_null(strstr(told, "not_restored"));
+	store_restore_end(store);
+	assert_int_equal(store_counts(store).records, 0);
+	assert_int_equal(store_counts(store).skipped, 1);
+	next_life();
+	assert_true(store_restore_begin(store));
+}
+
 static void without_a_store(void **state)
 {
 	(void)state;
-	uint64_t place = 0;
+	uint32_t place = 0;
 	store_put(NULL, &place, "a", "body", 4);
 	store_drop(NULL, &place);
 	assert_int_equal(place, 0);
@@ -283,7 +303,7 @@ static void no_octet_in_clear(void **state)
 	(void)state;
 	struct heap other;
 	bool cut;
-	uint64_t a = 0;
+	uint32_t a = 0;
 	put(&a, "a", "a key in hexadecimal");
 	assert_int_equal(heap_attach(&other, dup(store_fd(store)), &cut), 0);
 	assert_null(memmem(other.head, 1 << 20, "hexadecimal", 11));
@@ -305,6 +325,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_of_another_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_file_is_not_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_octet_in_clear, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_cannot_be_restored_is_not_for_ever, setup, teardown),
 		cmocka_unit_test(without_a_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
