@@ -18,6 +18,7 @@ struct key_group;
 struct notices;
 struct relay;
 struct retire;
+struct store;
 struct users;
 
 // Purpose tags of TS 33.180 Annex G: the top four bits of a key id.
@@ -70,6 +71,7 @@ struct key_spec {
 	bool closed;                  // users were given
 	const json_t *users, *groups; // arrays of strings of the request, or NULL
 	const char *source;           // the GMS that it came from in a message; NULL: not known
+	const char *session;          // whose own key it is; NULL: a domain's
 };
 
 // The groups that a key is for, sorted; not owned.
@@ -100,6 +102,9 @@ struct key_slot {
 	struct key_use *uses;
 	uint32_t n_uses;
 	uint64_t round; // of the last change that its uses were touched in
+	char *session;  // whose own key it is; NULL: a domain's, or not installed yet
+	uint32_t record, streams_record; // places in the store, 0: none
+	uint64_t streams_sum;            // of what streams_record has
 };
 
 // What uses keys and is notified when they change.
@@ -152,6 +157,12 @@ struct keystore {
 	struct index_spaces spaces;
 	struct key_provisional *provisional; // not proven yet, oldest first
 	uint32_t n_provisional, provisional_size;
+	struct store *records;            // where keys and sessions are recorded; NULL: nowhere
+	struct key_stream_entry *entries; // room for streams of one key; NULL: none yet
+	uint32_t streams_cursor;          // root key whose streams are recorded next
+	uint64_t streams_due_ms;          // when the next round begins
+	void (*watch)(void *arg, struct key_slot *slot); // told of each key installed; NULL: nobody
+	void *watch_arg;
 };
 
 static inline bool key_usable(const struct key_slot *slot)

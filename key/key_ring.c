@@ -134,6 +134,17 @@ void key_groups_leave(struct keystore *store, struct key_slot *slot, struct key_
 	*groups = (struct key_groups){0};
 }
 
+json_t *key_groups_show(const struct key_slot *slot)
+{
+	json_t *uris = json_array();
+	for (uint32_t i = 0; i < slot->groups.n; i++) {
+		const struct key_group *group = slot->groups.groups[i];
+		json_array_append_new(uris, json_stringn((const char *)group->name + GROUP_HEAD_LEN,
+						    group->name_len - GROUP_HEAD_LEN));
+	}
+	return uris;
+}
+
 bool key_is_of_group(const struct key_slot *slot, const char *uri)
 {
 	size_t len = strlen(uri);

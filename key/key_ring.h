@@ -30,6 +30,9 @@ struct key_groups key_groups_change(
 // Takes the key out of those groups of the list that it is no longer of; frees the list.
 void key_groups_leave(struct keystore *store, struct key_slot *slot, struct key_groups *groups);
 
+// URIs of the groups that the key is for: a new array.
+json_t *key_groups_show(const struct key_slot *slot);
+
 // Whether the key is for that group; true if it is for no group in particular.
 bool key_is_of_group(const struct key_slot *slot, const char *uri);
 

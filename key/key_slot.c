@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
+#include "key/key_record.h"
 #include "key/key_ring.h"
 
 struct key_slot *keystore_find(const struct keystore *store, uint32_t scope, uint32_t id)
@@ -33,12 +34,14 @@ void key_slot_release(struct keystore *store, struct key_slot *slot)
 	if (slot->installed || slot->uses)
 		return;
 	uint32_t name[2] = {slot->scope, slot->id};
+	key_record_drop(store, slot);
 	struct key_groups groups = key_groups_change(store, slot, NULL);
 	key_groups_leave(store, slot, &groups);
 	free(slot->groups.groups);
 	map_remove(store->slots, name, sizeof(name));
 	free(slot->ctxs);
 	free(slot->source);
+	free(slot->session);
 	free(slot);
 }
 

@@ -14,6 +14,7 @@
 #include "dataplane/retire.h"
 #include "key/key_context.h"
 #include "key/key_domain.h"
+#include "key/key_record.h"
 #include "key/key_ring.h"
 #include "key/key_slot.h"
 #include "key/key_user.h"
@@ -134,6 +135,19 @@ static void slot_source_set(struct key_slot *slot, bool same, const char *source
 	slot->source = source ? alloc_string(source) : NULL;
 }
 
+static void slot_session_set(struct key_slot *slot, const char *session)
+{
+	free(slot->session);
+	slot->session = session ? alloc_string(session) : NULL;
+}
+
+void keystore_watch_installed(
+	struct keystore *store, void (*watch)(void *arg, struct key_slot *slot), void *arg)
+{
+	store->watch = watch;
+	store->watch_arg = arg;
+}
+
 void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec)
 {
 	struct key_slot *slot = key_slot_take(store, scope, spec->id);
@@ -158,6 +172,9 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 		memset(slot->n_protected, 0, sizeof(slot->n_protected));
 	}
 	slot_source_set(slot, same, spec->source);
+	slot_session_set(slot, spec->session);
+	if (!same)
+		key_record_drop(store, slot);
 	slot->type = spec->type;
 	slot->activation = spec->activation;
 	slot->expiry = spec->expiry;
@@ -170,6 +187,8 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	key_slot_set_users(store, slot, spec);
 	slot->state = state_at(slot, time(NULL));
 	store_count(store, slot, +1);
+	if (store->watch)
+		store->watch(store->watch_arg, slot);
 	key_slot_prederive(store, slot);
 	key_slot_changed(store, slot);
 	key_groups_changed(store, &before);
@@ -179,6 +198,7 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	else if (slot->type == KEY_GMK)
 		key_slot_revalidate(store, slot);
 	store_note_due(store, slot);
+	key_record(store, slot);
 }
 
 // Takes a key's octets and contexts out of use.
@@ -236,6 +256,7 @@ bool key_remove(struct keystore *store, uint32_t scope, uint32_t id)
 	store->roots[slot->index] = NULL;
 	store->n_roots--;
 	root_leave(store, slot->index);
+	key_record(store, slot);
 	key_slot_release(store, slot);
 	return true;
 }
@@ -266,9 +287,10 @@ static void slot_advance(struct keystore *store, struct key_slot *slot, time_t n
 		.type = state == KEY_ACTIVE ? NOTICE_KEY_ACTIVATED : NOTICE_KEY_EXPIRED,
 		.key = &key};
 	notice(store->notices, &advanced);
-	if (state == KEY_EXPIRED)
+	if (state == KEY_EXPIRED) {
 		slot_wipe(store, slot);
-	else {
+		key_record(store, slot);
+	} else {
 		key_slot_prederive(store, slot);
 		key_slot_changed(store, slot);
 	}
@@ -302,6 +324,7 @@ void keystore_fini(struct keystore *store)
 	key_domains_free(store);
 	index_spaces_fini(&store->spaces);
 	free(store->provisional);
+	key_streams_fini(store);
 	free(store->left);
 	map_free(store->slots);
 	map_free(store->groups);

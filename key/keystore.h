@@ -24,6 +24,10 @@ void keystore_promise(struct keystore *store, int n);
 // Installs or updates an admitted key and notifies the owners of its uses.
 void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec);
 
+// Has each key that is installed from now on told, before anything refers to it. watch NULL: no longer.
+void keystore_watch_installed(
+	struct keystore *store, void (*watch)(void *arg, struct key_slot *slot), void *arg);
+
 // Takes a key out of use. Its bytes are wiped once no worker can use it: after retire_all(), or
 // soon. False if it is not installed.
 bool key_remove(struct keystore *store, uint32_t scope, uint32_t id);

@@ -17,6 +17,7 @@
 #include "session/session_learn.h"
 #include "session/session_legs.h"
 #include "session/session_publish.h"
+#include "session/session_record.h"
 #include "session/session_spec.h"
 #include "session/session_statistics.h"
 #include "session/session_store.h"
@@ -77,8 +78,10 @@ static void leg_hide(struct sessions *sessions, struct session_leg *leg)
 {
 	struct session *session = leg->session;
 	struct leg_naming *naming;
-	LIST_FOREACH (naming, &leg->named_by, entry)
+	LIST_FOREACH (naming, &leg->named_by, entry) {
 		spec_forget(&naming->from->spec, leg->spec.id);
+		leg_record(naming->from);
+	}
 	leg_audience_leave(sessions, leg);
 	leg_unpublish(sessions, leg);
 	session_leg_drop(session, leg);
@@ -94,6 +97,7 @@ static void leg_leave(struct sessions *sessions, struct session_leg *leg)
 	leg_audience_unname(leg);
 	leg_unbind(sessions, leg);
 	session_forget_streams(sessions, leg);
+	leg_record_drop(leg);
 	free(leg->path);
 	leg_spec_free(&leg->spec);
 	free(leg);

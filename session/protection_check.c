@@ -48,6 +48,17 @@ static uint32_t find_key_scope(const struct sessions *sessions, const struct ses
 	return scope;
 }
 
+// Where a key was that is gone, when the session was stated in an earlier life of the relay.
+static uint32_t gone_key_scope(const struct sessions *sessions, const struct session *session,
+	const struct session_spec *spec, const char *domain, uint32_t id)
+{
+	char text[9];
+	snprintf(text, sizeof(text), "%08x", id);
+	if (!domain && json_object_get(sessions->gone_keys, text))
+		return session->scope;
+	return keystore_domain_scope(sessions->keys, domain ? domain : spec->domain);
+}
+
 // Names the place where the key was looked for. A domain without keys is not quoted: it may be a
 // key.
 static void fail_key(struct sessions *sessions, const struct session_spec *spec,
@@ -69,6 +80,8 @@ static void check_key_ref(struct sessions *sessions, const struct session *sessi
 	struct key_ref *ref, const char *path, const char *member, struct rpc_error *error)
 {
 	ref->scope = find_key_scope(sessions, session, spec, domain, ref->id);
+	if (ref->scope == 0 && sessions->gone_keys)
+		ref->scope = gone_key_scope(sessions, session, spec, domain, ref->id);
 	if (ref->scope == 0)
 		fail_key(sessions, spec, leg, domain, ref, path, member, error);
 }

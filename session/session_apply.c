@@ -24,6 +24,7 @@
 #include "session/session_follow.h"
 #include "session/session_legs.h"
 #include "session/session_read.h"
+#include "session/session_record.h"
 #include "session/session_remove.h"
 #include "session/session_show.h"
 #include "session/session_spec.h"
@@ -168,6 +169,7 @@ static uint32_t describe_step(struct session_apply *apply, struct rpc_error *err
 	describe(session, &apply->spec);
 	apply->claims.id = session->spec.id;
 	sessions_count(sessions, session, +1);
+	session_record(session);
 	if (apply->revises)
 		session_audiences_revise(sessions, session, true);
 	apply->old_keys = session->key_ids;
@@ -181,8 +183,9 @@ static uint32_t describe_step(struct session_apply *apply, struct rpc_error *err
 static uint32_t key_install_step(struct session_apply *apply, struct rpc_error *error)
 {
 	struct session *session = apply->session;
-	const struct key_spec *key = &apply->spec.keys[apply->at];
+	struct key_spec *key = &apply->spec.keys[apply->at];
 	(void)error;
+	key->session = session->spec.id;
 	session->key_ids[session->n_keys++] = key->id;
 	keystore_promise(apply->sessions->keys, -1);
 	apply->n_promised--;
@@ -228,6 +231,7 @@ static void leg_settle(struct session_apply *apply, struct session_leg *leg)
 	leg_claims_settle_group(&apply->claims, &leg->spec);
 	if (apply->whole)
 		session_leg_to_end(apply->session, leg); // in the order of the request
+	leg_record(leg);
 	if (leg->spec.local_form == LOCAL_STATED)
 		return;
 	apply->picked = apply->picked ? apply->picked : json_array();

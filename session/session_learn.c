@@ -14,6 +14,7 @@
 #include "session/leg_bind.h"
 #include "session/leg_remote.h"
 #include "session/session_publish.h"
+#include "session/session_record.h"
 #include "session/session_store.h"
 
 enum {
@@ -57,6 +58,22 @@ static bool leg_muxes_rtcp(const struct sessions *sessions, const struct session
 	return false;
 }
 
+bool session_move(struct sessions *sessions, struct session_leg *leg, uint8_t protocol,
+	const struct endpoint *addr)
+{
+	if (!address_learnable(sessions, leg, addr))
+		return false;
+	struct session_leg before = *leg;
+	leg_remote_learn(leg, protocol, addr, clock_now_ms());
+	leg_bind(sessions, leg);
+	leg_audience_follow(sessions, &before, leg);
+	session_audiences_publish(sessions, leg->session);
+	leg_audience_publish(sessions, leg);
+	leg_publish(sessions, leg);
+	leg_unbind(sessions, &before);
+	return true;
+}
+
 void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, uint8_t protocol,
 	const struct endpoint *addr)
 {
@@ -65,16 +82,9 @@ void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, u
 	if (!leg ||
 		!leg_remote_follows(leg, protocol, addr, leg_muxes_rtcp(sessions, leg), now_ms) ||
 		(protocol == SRTP_RTCP && leg_heard_media(sessions, leg)) ||
-		!address_learnable(sessions, leg, addr))
+		!session_move(sessions, leg, protocol, addr))
 		return; // if it is only too early the next packet reports it again
-	struct session_leg before = *leg;
-	leg_remote_learn(leg, protocol, addr, now_ms);
-	leg_bind(sessions, leg);
-	leg_audience_follow(sessions, &before, leg);
-	session_audiences_publish(sessions, leg->session);
-	leg_audience_publish(sessions, leg);
-	leg_publish(sessions, leg);
-	leg_unbind(sessions, &before);
+	leg_record(leg);
 	struct notice learned = {.type = NOTICE_LEG_LEARNED,
 		.session = leg->session->spec.id,
 		.leg = leg->spec.id,

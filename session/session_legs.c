@@ -28,6 +28,7 @@ static void map_add_leg(struct map *map, struct session_leg *leg)
 void session_leg_add(struct session *session, struct session_leg *leg)
 {
 	leg->session = session;
+	leg->order = ++session->sessions->next_order;
 	TAILQ_INSERT_TAIL(&session->legs, leg, entry);
 	if (++session->n_legs <= LEGS_FEW)
 		return;
@@ -64,6 +65,7 @@ void session_leg_drop(struct session *session, struct session_leg *leg)
 void session_leg_to_end(struct session *session, struct session_leg *leg)
 {
 	list_remove(session, leg);
+	leg->order = ++session->sessions->next_order;
 	TAILQ_INSERT_TAIL(&session->legs, leg, entry);
 	if (session->follows && !session->follows_at)
 		session->follows_at = leg;

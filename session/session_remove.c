@@ -17,6 +17,7 @@
 #include "session/leg_change.h"
 #include "session/session_follow.h"
 #include "session/session_legs.h"
+#include "session/session_record.h"
 #include "session/session_spec.h"
 #include "session/session_store.h"
 
@@ -81,6 +82,7 @@ static void session_shrink(struct sessions *sessions, struct session *session, j
 
 bool session_remove(struct sessions *sessions, struct session *session, json_t *shown)
 {
+	session_record_drop(session);
 	session_shrink(sessions, session, shown);
 	if (session->n_legs > 0)
 		return false;

@@ -24,7 +24,7 @@ static void set(json_t *object, const char *name, json_t *value)
 
 // --- what was stated
 
-static json_t *protection_show(const struct protection_spec *spec, const struct key_slot *key)
+json_t *protection_show(const struct protection_spec *spec, const struct key_slot *key)
 {
 	static const char *const modes[] = {"opaque", "plain", "srtp"};
 	json_t *out = json_pack("{s:s}", "mode", modes[spec->mode]);
@@ -60,7 +60,7 @@ static json_t *protection_show(const struct protection_spec *spec, const struct 
 	return out;
 }
 
-static json_t *address_show(const struct endpoint *address)
+json_t *address_show(const struct endpoint *address)
 {
 	if (address->family == AF_UNSPEC)
 		return json_null();
@@ -71,17 +71,13 @@ static json_t *address_show(const struct endpoint *address)
 
 // --- leg, session
 
-json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg)
+json_t *leg_form_show(const struct sessions *sessions, const struct session_leg *leg)
 {
-	const struct session *session = leg->session;
 	const struct leg_spec *spec = &leg->spec;
 	json_t *out = json_object();
 	set(out, "id", json_string(spec->id));
 	set(out, "port", json_string(sessions->relay->ports[spec->port].name));
 	set(out, "local", address_show(&spec->local));
-	set(out, "remote", address_show(&leg->remote));
-	if (!endpoint_equal(&leg->remote, &spec->remote))
-		set(out, "stated_remote", address_show(&spec->remote));
 	if (spec->source.family != AF_UNSPEC)
 		set(out, "source", address_show(&spec->source));
 	set(out, "learn", json_string(spec->learn ? "authenticated" : "never"));
@@ -90,8 +86,25 @@ json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg)
 	set(out, "traffic", json_string(spec->control ? "control" : "media"));
 	set(out, "rtcp", json_string(spec->rtcp_mux ? "mux" : "none"));
 	set(out, "dscp", json_integer(spec->dscp));
-	set(out, "clock_rate", json_integer(leg_clock_rate(session->spec.service, spec)));
 	set(out, "ssrc", json_string(spec->ssrc_random ? "random" : "preserve"));
+	if (spec->has_to) {
+		json_t *to = json_array();
+		for (uint32_t i = 0; i < spec->n_to; i++)
+			json_array_append_new(to, json_string(spec->to[i]));
+		set(out, "to", to);
+	}
+	return out;
+}
+
+json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg)
+{
+	const struct session *session = leg->session;
+	const struct leg_spec *spec = &leg->spec;
+	json_t *out = leg_form_show(sessions, leg);
+	set(out, "remote", address_show(&leg->remote));
+	if (!endpoint_equal(&leg->remote, &spec->remote))
+		set(out, "stated_remote", address_show(&spec->remote));
+	set(out, "clock_rate", json_integer(leg_clock_rate(session->spec.service, spec)));
 	set(out, "protection",
 		protection_show(&spec->protection[SRTP_RTP], leg_key_slot(leg, SRTP_RTP)));
 	if (!spec->same_protection)
@@ -104,12 +117,6 @@ json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg)
 			json_pack("{s:I,s:I}", "packets", (json_int_t)rate.packets, "octets",
 				(json_int_t)rate.octets));
 	}
-	if (spec->has_to) {
-		json_t *to = json_array();
-		for (uint32_t i = 0; i < spec->n_to; i++)
-			json_array_append_new(to, json_string(spec->to[i]));
-		set(out, "to", to);
-	}
 	set(out, "statistics", leg_statistics_show(sessions->relay, leg));
 	return out;
 }
@@ -117,6 +124,16 @@ json_t *leg_show(const struct sessions *sessions, const struct session_leg *leg)
 json_t *leg_local_show(const struct session_leg *leg)
 {
 	return json_pack("{s:s,s:o}", "id", leg->spec.id, "local", address_show(&leg->spec.local));
+}
+
+json_t *session_stated(const struct session *session)
+{
+	json_t *out = json_pack("{s:s,s:s,s:s,s:s,s:I}", "id", session->spec.id, "service",
+		service_names[session->spec.service], "type", type_names[session->spec.type],
+		"domain", session->spec.domain, "timeout", (json_int_t)session->spec.timeout);
+	if (session->spec.group)
+		set(out, "group", json_string(session->spec.group));
+	return out;
 }
 
 json_t *session_summary(const struct session *session)

@@ -122,6 +122,7 @@ struct session_leg {
 	uint64_t left_ms;       // and when that was
 	uint64_t learn_due_ms;  // when it may be learnt anew without haste
 	bool learnt_of_rtcp;    // and no media has told it
+	uint32_t record;        // place in the store, 0: none
 	struct port_address *address;     // of spec.local
 	struct multicast_group *group;    // joined: of spec.remote; or NULL
 	uint32_t neighbour;               // next hop to remote, NEIGHBOUR_NONE
@@ -137,8 +138,9 @@ struct session_leg {
 	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.has_to
 	uint32_t stream;                        // newest noted on the leg + 1; may be stale
 	LIST_ENTRY(session_leg) touched_entry;
-	bool touched; // in the session's
-	bool leaving; // requested
+	bool touched;   // in the session's
+	bool leaving;   // requested
+	uint32_t order; // in which it was stated, among the session's
 };
 
 // Counted ways to use a GMK: see gmk_ways.h.
@@ -159,6 +161,7 @@ struct session {
 	struct key_owner owner;    // of the keys that its legs name
 	struct session_spec spec;  // its legs and keys have moved to where they are used
 	uint32_t scope;            // of its own keys, 0: none yet
+	uint32_t record;           // place in the store, 0: none
 	uint32_t *key_ids;         // of its own keys
 	uint32_t n_keys;
 	TAILQ_HEAD(, session_leg) legs; // in the order in which they were stated
@@ -171,6 +174,7 @@ struct session {
 		*follows_at;       // leg that is to follow a change of a key next; NULL: none is
 	bool follows;              // in sessions.following
 	bool follows_own;          // all legs know the keys: their own audiences follow
+	bool ends;                 // it is being removed: its legs are not recorded any more
 	bool silent;               // media_watch: its timeout was noticed
 	bool all_touched;          // not only those in touched
 	struct gmk_ways *gmk_ways; // of its legs; NULL: none yet
@@ -219,8 +223,12 @@ struct sessions {
 	uint32_t watch_cursor;           // leg that media_watch looked at last
 	uint32_t n_legs;                 // in use
 	uint32_t next_serial;
+	uint32_t next_order; // of a leg that is stated
 	uint32_t n_touched;
 	uint32_t *free_legs, n_free;
+	// Of the session that comes back from an earlier life: ids of its own keys that are gone, members of an object; NULL: none
+	// comes back. Legs may name keys that are not there then.
+	const json_t *gone_keys;
 };
 
 // The key that a leg names, or NULL.

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counter.h"
+#include "base/secmem.h"
+#include "dataplane/relay_tables.h"
+#include "key/key_context.h"
+#include "key/key_record.h"
+#include "store/store.h"
+
+// Streams of a key for the next life: where each is, written down as if it had gone to rest (dataplane/stream_rest.h).
+// So a ROC that no packet carries is known again, no packet is accepted a second time, and nobody sends under an SSRC
+// that is another's.
+
+enum {
+	EVERY_MS = 1000,
+	STREAMS_AT_A_TIME = 512, // that are looked at in one tick, or more if one key has them
+	KEYS_AT_A_TIME = 4096,
+	OF_ONE_KEY = 4096, // streams that are recorded
+};
+
+// One stream in a record, in the octet order of this machine, whose memory has the record.
+struct key_stream_entry {
+	uint64_t mki;   // of its key context
+	uint64_t state; // as in struct stream_rest
+	uint32_t ssrc;
+	uint8_t cs_id, protocol, suite, reserved;
+};
+
+_Static_assert(sizeof(struct key_stream_entry) == 24, "no octet of it is left out");
+
+struct entries {
+	struct key_stream_entry *all; // secret memory, OF_ONE_KEY
+	uint32_t n, seen;
+	uint64_t sum;
+};
+
+static void entry_add(
+	struct entries *entries, const struct key_ctx *ctx, uint32_t ssrc, uint64_t state)
+{
+	entries->seen++;
+	if (entries->n == OF_ONE_KEY || (state & STREAM_REST_INDEX) == 0)
+		return;
+	entries->all[entries->n++] = (struct key_stream_entry){.mki = ctx->by_mki.mki,
+		.state = state,
+		.ssrc = ssrc,
+		.cs_id = ctx->by_mki.cs_id,
+		.protocol = ctx->by_mki.protocol,
+		.suite = ctx->by_mki.suite};
+	entries->sum = (entries->sum ^ state ^ (uint64_t)ssrc << 32) * UINT64_C(0x100000001b3) + 1;
+}
+
+// Streams that are heard, and those at rest that were not heard since.
+static void ctx_collect(struct entries *entries, const struct keystore *store, uint32_t index)
+{
+	const struct relay *relay = store->relay;
+	const struct key_ctx *ctx = &relay->keys.ctxs[index];
+	const struct stream_list *list = &relay->keys.streams[ctx->space];
+	const struct stream_rests *rests = &relay->streams.rests;
+	uint32_t i = atomic_load_explicit(&list->newest, memory_order_acquire);
+	for (; i != 0; i = stream_sibling(&relay->streams.streams[i - 1])) {
+		const struct stream *stream = &relay->streams.streams[i - 1];
+		if (counter_read(&stream->fresh))
+			continue;
+		uint64_t of_relay =
+			counter_read(&stream->source) != STREAM_NONE ? STREAM_REST_OUTBOUND : 0;
+		entry_add(
+			entries, ctx, stream->ssrc, of_relay | counter_read(&stream->replay.next));
+	}
+	for (i = list->rests.newest; i != 0; i = rests->items[i - 1].sibling) {
+		const struct stream_rest *rest = &rests->items[i - 1];
+		uint64_t state = atomic_load_explicit(&rest->state, memory_order_relaxed);
+		if (!(state & STREAM_REST_CLOSING) &&
+			!stream_find(&relay->streams, rest->scope, rest->ssrc))
+			entry_add(entries, ctx, rest->ssrc, state);
+	}
+}
+
+// How many streams were looked at.
+static uint32_t slot_record(struct keystore *store, struct key_slot *slot)
+{
+	struct entries entries = {.all = store->entries};
+	if (!key_usable(slot))
+		return 0;
+	for (uint32_t i = 0; i < slot->n_ctxs; i++)
+		ctx_collect(&entries, store, slot->ctxs[i]);
+	if (entries.sum == slot->streams_sum)
+		return entries.seen;
+	char *name = key_streams_name(store, slot);
+	store_put(store->records, &slot->streams_record, name, entries.all,
+		entries.n * sizeof(struct key_stream_entry));
+	slot->streams_sum = entries.sum;
+	free(name);
+	return entries.seen;
+}
+
+static bool entries_ready(struct keystore *store)
+{
+	if (store->records && !store->entries)
+		store->entries = secmem_map(OF_ONE_KEY * sizeof(struct key_stream_entry));
+	return store->records && store->entries;
+}
+
+void key_streams_tick(struct keystore *store, uint64_t now_ms)
+{
+	uint32_t seen = 0;
+	if (!entries_ready(store))
+		return;
+	if (store->streams_cursor == 0) {
+		if (now_ms < store->streams_due_ms)
+			return;
+		store->streams_due_ms = now_ms + EVERY_MS;
+	}
+	for (uint32_t n = 0; n < KEYS_AT_A_TIME && seen < STREAMS_AT_A_TIME &&
+			     store->streams_cursor < store->n_touched;
+		n++) {
+		struct key_slot *slot = store->roots[store->streams_cursor++];
+		seen += slot ? slot_record(store, slot) : 0;
+	}
+	if (store->streams_cursor >= store->n_touched)
+		store->streams_cursor = 0;
+}
+
+void key_streams_fini(struct keystore *store)
+{
+	secmem_unmap(store->entries, OF_ONE_KEY * sizeof(struct key_stream_entry));
+	store->entries = NULL;
+}
+
+void key_streams_record_all(struct keystore *store)
+{
+	for (uint32_t i = 0; entries_ready(store) && i < store->n_touched; i++)
+		if (store->roots[i])
+			slot_record(store, store->roots[i]);
+}
+
+// --- coming back
+
+// The context under which a stream was; KEY_NONE if it is not to be had any more: a user who was taken from the key.
+static uint32_t ctx_restore(
+	struct keystore *store, struct key_slot *slot, const struct key_stream_entry *entry)
+{
+	struct key_table *table = &store->relay->keys;
+	if (slot->type != KEY_GMK)
+		return key_ctx_fixed(store, slot, entry->cs_id, entry->protocol, entry->suite);
+	struct key_name name = key_name_make(
+		KEY_BY_MKI, entry->mki, slot->scope, entry->cs_id, entry->protocol, entry->suite);
+	if (key_ctx_derive(store, &name, false) != DROP_NONE)
+		return KEY_NONE;
+	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
+	// A tag verified under it, or something was sent.
+	if (ctx != KEY_NONE)
+		atomic_store_explicit(&table->ctxs[ctx].proven, 1, memory_order_relaxed);
+	return ctx;
+}
+
+static bool entry_is_good(const struct key_slot *slot, const struct key_stream_entry *entry)
+{
+	return entry->mki >> 32 == slot->id && entry->protocol < SRTP_N_PROTOCOLS &&
+	       entry->suite < SRTP_N_SUITES && !(entry->state & STREAM_REST_CLOSING);
+}
+
+static void entry_restore(
+	struct keystore *store, struct key_slot *slot, const struct key_stream_entry *entry)
+{
+	struct relay *relay = store->relay;
+	uint32_t ctx = ctx_restore(store, slot, entry);
+	if (ctx == KEY_NONE)
+		return;
+	uint32_t space = relay->keys.ctxs[ctx].space;
+	if (stream_find(&relay->streams, space, entry->ssrc))
+		return;
+	struct stream_rest *rest =
+		stream_rest_close(&relay->streams.rests, &relay->keys.streams[space].rests, space,
+			entry->ssrc, entry->state & STREAM_REST_OUTBOUND);
+	if (rest)
+		stream_rest_set(rest, entry->state);
+}
+
+bool key_streams_restore(
+	struct keystore *store, struct key_slot *slot, const char *body, size_t len)
+{
+	if (len % sizeof(struct key_stream_entry) != 0)
+		return false;
+	for (size_t at = 0; key_usable(slot) && at < len; at += sizeof(struct key_stream_entry)) {
+		struct key_stream_entry entry;
+		memcpy(&entry, body + at, sizeof(entry));
+		if (!entry_is_good(slot, &entry))
+			return false;
+		entry_restore(store, slot, &entry);
+	}
+	return true;
+}
