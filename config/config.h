@@ -68,6 +68,9 @@ struct config_mikey {
 
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
+// Where calls and keys are kept for the next life. AUTO: local, if a service manager has started the relay.
+enum config_store { CONFIG_STORE_AUTO, CONFIG_STORE_NONE, CONFIG_STORE_LOCAL };
+
 #define CONFIG_STATE_DIRECTORY "/var/lib/mcxrelay" // if the file has none
 
 struct config {
@@ -85,6 +88,7 @@ struct config {
 	struct config_tls control_tls;
 	char *metrics_listen; // NULL: off
 	char *state_directory;
+	enum config_store store;
 	char *user, *group; // to run as after the start; NULL: as started; group only with user
 	bool confine;       // after the start
 	struct config_limits limits;

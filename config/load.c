@@ -71,6 +71,20 @@ static void level_read(
 	check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
 }
 
+static void store_read(
+	struct check *c, const config_setting_t *s, const struct member *m, void *out)
+{
+	const char *text = setting_string(c, s, m->accepted);
+	if (!text)
+		return;
+	if (strcmp(text, "local") == 0)
+		*(enum config_store *)out = CONFIG_STORE_LOCAL;
+	else if (strcmp(text, "none") == 0)
+		*(enum config_store *)out = CONFIG_STORE_NONE;
+	else
+		check_complain(c, s, NULL, "is \"%s\"; accepted: %s", text, m->accepted);
+}
+
 static void tls_read(struct check *c, const config_setting_t *s, const struct member *m, void *out)
 {
 	struct config_tls *tls = out;
@@ -307,6 +321,8 @@ static const struct member root_members[] = {
 	{"metrics", setting_read_group, 0, 0, 0, OPTIONAL, "a group { listen }", metrics_members},
 	{"state_directory", setting_read_text, offsetof(struct config, state_directory), 1, 4095,
 		OPTIONAL, ACCEPTED_PATH, NULL},
+	{"store", store_read, offsetof(struct config, store), 0, 0, OPTIONAL,
+		"\"local\" or \"none\"", NULL},
 	{"user", setting_read_name, offsetof(struct config, user), 0, 32, OPTIONAL, ACCEPTED_USER,
 		NULL},
 	{"group", setting_read_name, offsetof(struct config, group), 0, 32, OPTIONAL, ACCEPTED_USER,

@@ -16,6 +16,7 @@
 #include "dataplane/worker.h"
 #include "host/relay.h"
 #include "key/key_context.h"
+#include "key/key_record.h"
 #include "session/media_watch.h"
 #include "session/session_follow.h"
 #include "session/session_learn.h"
@@ -110,6 +111,7 @@ void app_poll(struct app *app)
 	pool_poll(app->pool);
 	sessions_follow(&app->sessions, clock_now_ns() + FOLLOW_NS);
 	retire_poll(&app->retire);
+	key_streams_tick(&app->keys, now_ms);
 	if (now_ms - app->ticked_ms >= APP_TICK_MS) {
 		app->ticked_ms = now_ms;
 		keystore_tick(&app->keys);
@@ -192,6 +194,9 @@ int app_open(struct app *app, const struct config_limits *limits, const struct c
 
 void app_close(struct app *app)
 {
+	// What goes now is to come back.
+	key_streams_record_all(&app->keys);
+	app->keys.records = NULL;
 	pool_close(app->pool);
 	identity_store_fini(&app->identities);
 	kms_store_fini(&app->kmss);

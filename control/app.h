@@ -16,6 +16,13 @@
 #include "key/ssrc_source.h"
 #include "key/state_store.h"
 #include "key/users.h"
+#include "store/store.h"
+
+// What came back from an earlier life.
+struct restored {
+	uint32_t sessions, legs, keys;
+	uint32_t losses; // records, keys, legs and sessions that did not
+};
 
 // State owned by the control thread.
 struct app {
@@ -45,6 +52,8 @@ struct app {
 	struct pool *pool;
 	struct message_stats messages;
 	struct expiry_watch expiry;
+	struct store *store; // NULL: nothing is recorded
+	struct restored restored;
 	struct api api; // what its methods get
 };
 

@@ -29,7 +29,9 @@
 #include "control/clock_sync.h"
 #include "control/eal.h"
 #include "control/listeners.h"
+#include "control/restore.h"
 #include "control/state_command.h"
+#include "control/store_fd.h"
 #include "control/watchdog.h"
 #include "crypto/cipher_registry.h"
 #include "host/relay.h"
@@ -387,15 +389,31 @@ static int control_run(struct app *app, const struct config *config)
 	return app->relay.restart ? STARTUP_RESTART : 0;
 }
 
+// Calls and keys of an earlier life come back before anybody can state others. Without a store the relay is what it
+// was: it does not refuse to start.
+static void store_open_configured(struct app *app, const struct config *config)
+{
+	if (config->store == CONFIG_STORE_NONE ||
+		(config->store == CONFIG_STORE_AUTO && !getenv("NOTIFY_SOCKET")))
+		return;
+	app->store = store_fd_open();
+	app->keys.records = app->store;
+	if (app->store)
+		restore(app);
+}
+
 static int forward(struct app *app, const struct config *config)
 {
 	int rc = relay_start(&app->relay);
-	if (rc == 0)
+	if (rc == 0) {
+		store_open_configured(app, config);
 		rc = control_run(app, config);
-	else
+	} else {
 		log_error("workers_not_started reason=\"%s\"", strerror(-rc));
+	}
 	// Sessions and keys are removed while workers still run: grace periods wait for the workers.
 	app_close(app);
+	store_close(app->store);
 	relay_stop(&app->relay);
 	state_close(app);
 	return rc;

@@ -297,6 +297,7 @@ class Relay:
     LAUNCHER = ("setpriv", "--pdeathsig", "KILL")  # what starts the program
     RINGS = ",framecnt=2048"  # more than a test sends at once, as a worker may have to wait for a CPU meanwhile
     environment = {}  # beyond that of the tests
+    pass_fds = ()
 
     def __init__(self, lab, workers=1, cipher=CIPHER, limits=None, ports=None, options="", anchored=True,
                  families=(4, 6)):
@@ -360,7 +361,7 @@ class Relay:
         config.write_text(self.config_text())
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", self.lab.namespace("relay"), *self.LAUNCHER, str(program), "-c", str(config)],
-            env=os.environ | self.environment,
+            env=os.environ | self.environment, pass_fds=self.pass_fds,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
         self._readers = [threading.Thread(target=self._read, args=(stream, is_out), daemon=True)
                          for stream, is_out in ((self.process.stdout, True), (self.process.stderr, False))]

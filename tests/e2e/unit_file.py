@@ -29,7 +29,7 @@ APPLIED = {"User", "Group", "LimitMEMLOCK", "LimitCORE", "LimitNOFILE", "Ambient
            "CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "PrivateTmp", "RestrictAddressFamilies",
            "MemoryDenyWriteExecute", "SystemCallFilter", "SystemCallErrorNumber", "SystemCallArchitectures",
            "ProtectHome", "ProtectKernelTunables", "RestrictNamespaces", "LockPersonality", "ReadWritePaths"}
-NOT_APPLIED = {"Type", "NotifyAccess", "WatchdogSec", "ExecStart", "ExecReload", "Restart", "RestartSec", "TimeoutStartSec",
+NOT_APPLIED = {"Type", "NotifyAccess", "WatchdogSec", "ExecStart", "ExecReload", "Restart", "RestartSec", "FileDescriptorStoreMax", "TimeoutStartSec",
                "Environment", "StateDirectory", "StateDirectoryMode", "RuntimeDirectory", "RuntimeDirectoryMode",
                "ConfigurationDirectory", "ProtectProc", "DevicePolicy", "DeviceAllow", "ProtectKernelModules",
                "ProtectKernelLogs", "ProtectControlGroups", "ProtectClock", "ProtectHostname", "RestrictRealtime",

@@ -89,6 +89,7 @@ static void defaults_are_as_documented(void **state)
 	assert_false(config->control_tls.enabled);
 	assert_null(config->metrics_listen);
 	assert_string_equal(config->state_directory, "/var/lib/mcxrelay");
+	assert_int_equal(config->store, CONFIG_STORE_AUTO);
 	assert_null(config->user);
 	assert_null(config->group);
 	assert_true(config->confine);
@@ -120,7 +121,7 @@ static const char everything[] =
 	"  tls = { listen = \"[2001:db8::1]:7443\"; certificate = \"c\"; key = \"k\"; ca = \"a\"; "
 	"crl = \"r\"; }; };\n"
 	"metrics = { listen = \"0.0.0.0:1\"; };\n"
-	"state_directory = \"/s\";\n"
+	"state_directory = \"/s\"; store = \"local\";\n"
 	"user = \"mcx-relay\"; group = \"mcx\"; confine = false;\n"
 	"limits = { keys = 1; sessions = 2; legs = 3; streams = 16777216L;\n"
 	"  rate = { mcvideo = { packets = 0; octets = 4294967295L; }; };\n"
@@ -175,6 +176,7 @@ static void every_setting_is_read(void **state)
 	assert_string_equal(config->control_tls.crl, "r");
 	assert_string_equal(config->metrics_listen, "0.0.0.0:1");
 	assert_string_equal(config->state_directory, "/s");
+	assert_int_equal(config->store, CONFIG_STORE_LOCAL);
 	assert_string_equal(config->user, "mcx-relay");
 	assert_string_equal(config->group, "mcx");
 	assert_false(config->confine);
@@ -210,8 +212,8 @@ static void an_empty_group_name_is_none(void **state)
 #define A_CIPHER "\"auto\", \"vaes\", \"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\""
 #define A_MODE   "an octal string from \"0000\" to \"0777\""
 #define A_ROOT                                                                                     \
-	"workers, lcores, eal, cipher, ports, control, metrics, state_directory, user, group, "    \
-	"confine, limits, mikey, log"
+	"workers, lcores, eal, cipher, ports, control, metrics, state_directory, store, user, "    \
+	"group, confine, limits, mikey, log"
 #define NAME_32  "a23456789012345678901234567890xx"
 #define PATH_36  "/23456789/23456789/23456789/23456789"
 #define PATH_108 PATH_36 PATH_36 PATH_36
@@ -639,6 +641,10 @@ static void mistakes_of_the_rest(void **state)
 	static const struct mistake mistakes[] = {
 		{PORTS CONTROL "state_directory = \"\";\n",
 			"3: state_directory: has 0 octets; accepted: a path of 1 to 4095 octets\n"},
+		{PORTS CONTROL "store = \"disk\";\n",
+			"3: store: is \"disk\"; accepted: \"local\" or \"none\"\n"},
+		{PORTS CONTROL "store = true;\n",
+			"3: store: is a boolean; accepted: \"local\" or \"none\"\n"},
 		{PORTS CONTROL "user = \"\";\ngroup = \"a b\";\n",
 			"3: user: is \"\"; accepted: a name of 1 to 32 letters, digits, \"_\", "
 			"\".\" and \"-\"\n"

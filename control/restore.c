@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+#include "control/restore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/secmem.h"
+#include "key/key_domain.h"
+#include "key/key_read.h"
+#include "key/key_record.h"
+#include "key/key_restore.h"
+#include "key/key_slot.h"
+#include "key/keystore.h"
+#include "session/session_apply.h"
+#include "session/session_legs.h"
+#include "session/session_restore.h"
+#include "session/session_store.h"
+#include "store/store_json.h"
+
+// Bodies of records, in the order in which they come back.
+struct bodies {
+	struct body {
+		json_t *json;
+		json_int_t order;
+	} *all;
+	uint32_t n, size;
+};
+
+struct places {
+	uint32_t *all;
+	uint32_t n, size;
+};
+
+// What there is of one session.
+struct found {
+	uint32_t session; // place of its record, 0: none
+	struct places keys, legs;
+};
+
+struct restore {
+	struct app *app;
+	struct store *store;
+	struct bodies keys;   // of domains
+	struct map *sessions; // id -> struct found
+	struct map *streams;  // name -> place
+};
+
+// --- finding
+
+static void places_add(struct places *places, uint32_t place)
+{
+	if (places->n == places->size) {
+		places->size = places->size ? places->size * 2 : 4;
+		places->all = alloc_resize(places->all, places->size, sizeof(*places->all));
+	}
+	places->all[places->n++] = place;
+}
+
+static void bodies_add(struct bodies *bodies, json_t *json, const char *order)
+{
+	if (!json)
+		return;
+	if (bodies->n == bodies->size) {
+		bodies->size = bodies->size ? bodies->size * 2 : 16;
+		bodies->all = alloc_resize(bodies->all, bodies->size, sizeof(*bodies->all));
+	}
+	bodies->all[bodies->n++] =
+		(struct body){json, json_integer_value(json_object_get(json, order))};
+}
+
+static int body_compare(const void *a, const void *b)
+{
+	const struct body *x = a, *y = b;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+static void bodies_sort(struct bodies *bodies)
+{
+	if (bodies->n > 0)
+		qsort(bodies->all, bodies->n, sizeof(*bodies->all), body_compare);
+}
+
+static void bodies_drop(struct bodies *bodies, uint32_t at)
+{
+	json_decref(bodies->all[at].json);
+	bodies->n--;
+	memmove(&bodies->all[at], &bodies->all[at + 1], (bodies->n - at) * sizeof(*bodies->all));
+}
+
+static void bodies_free(struct bodies *bodies)
+{
+	while (bodies->n > 0)
+		json_decref(bodies->all[--bodies->n].json);
+	free(bodies->all);
+}
+
+static struct found *found_of(struct restore *restore, const char *id, size_t len)
+{
+	struct found *found = map_get(restore->sessions, id, len);
+	if (!found) {
+		found = alloc_zero(1, sizeof(*found));
+		map_add(restore->sessions, id, len, found);
+	}
+	return found;
+}
+
+// What follows a prefix, or NULL.
+static const char *after(const char *name, const char *prefix)
+{
+	size_t len = strlen(prefix);
+	return strncmp(name, prefix, len) == 0 ? name + len : NULL;
+}
+
+static void find_key(struct restore *restore, uint32_t place, const char *name)
+{
+	const char *owner = strchr(name, ':'), *session = owner ? after(owner, ":session:") : NULL;
+	if (session)
+		places_add(&found_of(restore, session, strlen(session))->keys, place);
+	else
+		bodies_add(&restore->keys, store_read_json(restore->store, place), "serial");
+}
+
+static void find_leg(struct restore *restore, uint32_t place, const char *name)
+{
+	char *session;
+	unsigned long len = strtoul(name, &session, 10);
+	if (*session == ':' && len < strlen(session + 1))
+		places_add(&found_of(restore, session + 1, len)->legs, place);
+}
+
+static void find(void *arg, uint32_t place, const char *name)
+{
+	struct restore *restore = arg;
+	const char *rest;
+	if ((rest = after(name, "session:")) != NULL)
+		found_of(restore, rest, strlen(rest))->session = place;
+	else if ((rest = after(name, "leg:")) != NULL)
+		find_leg(restore, place, rest);
+	else if ((rest = after(name, "key:")) != NULL)
+		find_key(restore, place, rest);
+	else if (after(name, "streams:"))
+		map_add(restore->streams, name, strlen(name), (void *)(uintptr_t)place);
+}
+
+// --- keys
+
+static void tell_loss(
+	struct restore *restore, const char *what, const char *id, const struct rpc_error *error)
+{
+	char quoted[2][LOG_QUOTED_SIZE];
+	restore->app->restored.losses++;
+	log_error("not_restored what=%s id=%s reason=%s", what, log_quoted(quoted[0], id),
+		log_quoted(quoted[1], error->message));
+}
+
+// Before anything refers to the key: its streams.
+static void on_installed(void *arg, struct key_slot *slot)
+{
+	struct restore *restore = arg;
+	size_t len;
+	char *name = key_streams_name(&restore->app->keys, slot);
+	uint32_t place = (uint32_t)(uintptr_t)map_get(restore->streams, name, strlen(name));
+	free(name);
+	char *body = place != 0 ? store_read(restore->store, place, &len) : NULL;
+	if (body && !key_streams_restore(&restore->app->keys, slot, body, len))
+		log_error(
+			"streams_not_restored key=%08x reason=\"another version of mcxrelay wrote "
+			"the record\"",
+			slot->id);
+	secmem_free(body);
+}
+
+static bool has_expired(const json_t *body)
+{
+	json_int_t expiry =
+		json_integer_value(json_object_get(json_object_get(body, "key"), "expiry"));
+	return expiry != 0 && expiry <= (json_int_t)time(NULL);
+}
+
+static const char *id_of(const json_t *body, const char *member)
+{
+	const char *id = json_string_value(json_object_get(json_object_get(body, member), "id"));
+	return id ? id : "";
+}
+
+static struct key_slot *slot_of(struct restore *restore, uint32_t scope, const json_t *body)
+{
+	uint32_t id;
+	struct rpc_error error = {};
+	if (!key_id_of_json(json_object_get(json_object_get(body, "key"), "id"), "", &id, &error))
+		return NULL;
+	struct key_slot *slot = keystore_find(&restore->app->keys, scope, id);
+	return slot && slot->installed ? slot : NULL;
+}
+
+static void key_spec_install(
+	struct restore *restore, struct key_spec *spec, const json_t *body, struct rpc_error *error)
+{
+	struct keystore *keys = &restore->app->keys;
+	if (!key_read(json_object_get(body, "key"), "key", spec, error))
+		return;
+	spec->source = json_string_value(json_object_get(body, "source"));
+	uint32_t scope = keystore_domain_scope(keys, spec->domain);
+	if (scope == 0) {
+		rpc_fail(error, RPC_LIMIT, "key", "is of one domain too many");
+		return;
+	}
+	if (!key_admit(keys, scope, spec, false, "key", error))
+		return;
+	key_install(keys, scope, spec);
+	struct key_slot *slot = slot_of(restore, scope, body);
+	if (slot)
+		key_restore(keys, slot, body);
+}
+
+// The key of a record that is not to be installed: it is gone, or expired since. NULL: it is to be.
+static json_t *gone_of(const json_t *body)
+{
+	json_t *gone = json_object_get(body, "gone");
+	return gone || !has_expired(body) ? gone : json_object_get(body, "key");
+}
+
+static uint32_t gone_scope(struct restore *restore, const json_t *gone)
+{
+	const char *domain = json_string_value(json_object_get(gone, "domain"));
+	return domain ? keystore_domain_scope(&restore->app->keys, domain) : 0;
+}
+
+static void gone_come_back(
+	struct restore *restore, uint32_t scope, const json_t *gone, const char *session)
+{
+	uint32_t id;
+	struct rpc_error error = {};
+	if (scope != 0 && key_id_of_json(json_object_get(gone, "id"), "", &id, &error))
+		key_restore_gone(&restore->app->keys, scope, id, gone, session);
+}
+
+// Legs that name the key are there by now, or none does. scope 0: a domain's.
+static void gone_settle(struct restore *restore, uint32_t scope, const json_t *gone)
+{
+	uint32_t id;
+	struct rpc_error error = {};
+	struct keystore *keys = &restore->app->keys;
+	if (!gone || !key_id_of_json(json_object_get(gone, "id"), "", &id, &error))
+		return;
+	struct key_slot *slot =
+		keystore_find(keys, scope != 0 ? scope : gone_scope(restore, gone), id);
+	if (!slot || slot->installed)
+		return;
+	key_record(keys, slot);
+	key_slot_release(keys, slot);
+}
+
+static void key_come_back(struct restore *restore, const json_t *body)
+{
+	struct rpc_error error = {};
+	const json_t *gone = gone_of(body);
+	struct key_spec *spec = gone ? NULL : secmem_malloc(sizeof(*spec));
+	if (gone)
+		gone_come_back(restore, gone_scope(restore, gone), gone, NULL);
+	if (!spec)
+		return;
+	key_spec_install(restore, spec, body, &error);
+	if (error.code == RPC_OK)
+		restore->app->restored.keys++;
+	else
+		tell_loss(restore, "key", id_of(body, "key"), &error);
+	secmem_free(spec);
+}
+
+// --- sessions
+
+// A leg names others by their ids: those that did not come back are no longer among them.
+static void forget_missing(struct bodies *legs)
+{
+	struct map *ids = map_make();
+	for (uint32_t i = 0; i < legs->n; i++) {
+		const char *id = id_of(legs->all[i].json, "leg");
+		if (*id)
+			map_add(ids, id, strlen(id), legs);
+	}
+	for (uint32_t i = 0; i < legs->n; i++) {
+		json_t *to = json_object_get(json_object_get(legs->all[i].json, "leg"), "to");
+		for (size_t t = json_array_size(to); t-- > 0;) {
+			const char *id = json_string_value(json_array_get(to, t));
+			if (id && !map_get(ids, id, strlen(id)))
+				json_array_remove(to, t);
+		}
+	}
+	map_free(ids);
+}
+
+static json_t *members(const struct bodies *bodies, const char *name)
+{
+	json_t *array = json_array();
+	for (uint32_t i = 0; i < bodies->n; i++)
+		json_array_append(array, json_object_get(bodies->all[i].json, name));
+	return array;
+}
+
+// One try: the session as session.apply takes it.
+static void session_try(struct restore *restore, json_t *session, const struct bodies *keys,
+	const struct bodies *legs, struct rpc_error *error)
+{
+	json_object_set_new(session, "keys", members(keys, "key"));
+	json_object_set_new(session, "legs", members(legs, "leg"));
+	struct session_apply *apply =
+		session_apply_open(&restore->app->sessions, session, "session", error);
+	while (apply && !session_apply_step(apply, error))
+		app_poll(restore->app);
+	session_apply_close(apply);
+}
+
+// Takes out the key or leg that the error is about. False: it is about another thing.
+static bool drop_faulty(struct restore *restore, struct bodies *keys, struct bodies *legs,
+	const struct rpc_error *error)
+{
+	unsigned at;
+	if (sscanf(error->path, "session.legs[%u]", &at) == 1 && at < legs->n) {
+		tell_loss(restore, "leg", id_of(legs->all[at].json, "leg"), error);
+		bodies_drop(legs, at);
+		return true;
+	}
+	if (sscanf(error->path, "session.keys[%u]", &at) == 1 && at < keys->n) {
+		tell_loss(restore, "key", id_of(keys->all[at].json, "key"), error);
+		bodies_drop(keys, at);
+		return true;
+	}
+	return false;
+}
+
+static void session_settle(struct restore *restore, struct session *session,
+	const struct bodies *keys, const struct bodies *legs, json_t *gone)
+{
+	struct app *app = restore->app;
+	const char *id;
+	json_t *key;
+	json_object_foreach (gone, id, key) {
+		gone_come_back(restore, session->scope, key, session->spec.id);
+		gone_settle(restore, session->scope, key);
+	}
+	session_keys_gone(session, gone);
+	for (uint32_t i = 0; i < keys->n; i++) {
+		struct key_slot *slot = slot_of(restore, session->scope, keys->all[i].json);
+		if (slot)
+			key_restore(&app->keys, slot, keys->all[i].json);
+	}
+	for (uint32_t i = 0; i < legs->n; i++) {
+		struct session_leg *leg =
+			session_leg_find(session, id_of(legs->all[i].json, "leg"));
+		if (leg)
+			leg_restore(&app->sessions, leg, legs->all[i].json);
+	}
+	app->restored.sessions++;
+	app->restored.legs += legs->n;
+	app->restored.keys += keys->n;
+}
+
+static void bodies_read(struct restore *restore, const struct places *places, const char *order,
+	struct bodies *bodies)
+{
+	for (uint32_t i = 0; i < places->n; i++)
+		bodies_add(bodies, store_read_json(restore->store, places->all[i]), order);
+	bodies_sort(bodies);
+}
+
+// Keys of a session that are not to be installed leave the bodies: they are members of gone, by their ids.
+static void gone_take(struct bodies *keys, json_t *gone)
+{
+	for (uint32_t i = keys->n; i-- > 0;) {
+		json_t *key = gone_of(keys->all[i].json);
+		const char *id = json_string_value(json_object_get(key, "id"));
+		if (!key)
+			continue;
+		if (id)
+			json_object_set(gone, id, key);
+		bodies_drop(keys, i);
+	}
+}
+
+static void session_come_back(struct restore *restore, const struct found *found)
+{
+	struct bodies keys = {}, legs = {};
+	struct rpc_error error;
+	json_t *gone = json_object();
+	// Legs without a session are what was left when it was just being removed.
+	json_t *body = found->session != 0 ? store_read_json(restore->store, found->session) : NULL;
+	json_t *session = json_object_get(body, "session");
+	if (!session) {
+		json_decref(body);
+		json_decref(gone);
+		return;
+	}
+	bodies_read(restore, &found->keys, "serial", &keys);
+	bodies_read(restore, &found->legs, "order", &legs);
+	gone_take(&keys, gone);
+	restore->app->sessions.gone_keys = gone;
+	do {
+		error = (struct rpc_error){};
+		forget_missing(&legs);
+		session_try(restore, session, &keys, &legs, &error);
+	} while (error.code != RPC_OK && drop_faulty(restore, &keys, &legs, &error));
+	struct session *back = session_find(&restore->app->sessions, id_of(body, "session"));
+	restore->app->sessions.gone_keys = NULL;
+	if (error.code == RPC_OK && back)
+		session_settle(restore, back, &keys, &legs, gone);
+	else
+		tell_loss(restore, "session", id_of(body, "session"), &error);
+	bodies_free(&keys);
+	bodies_free(&legs);
+	json_decref(gone);
+	json_decref(body);
+}
+
+static void found_free(struct found *found)
+{
+	free(found->keys.all);
+	free(found->legs.all);
+	free(found);
+}
+
+static void sessions_come_back(struct restore *restore)
+{
+	struct map_cursor cursor = {0};
+	struct found *found;
+	while ((found = map_next(restore->sessions, &cursor)) != NULL) {
+		session_come_back(restore, found);
+		found_free(found);
+		app_poll(restore->app);
+	}
+}
+
+static void all_come_back(struct restore *restore)
+{
+	struct keystore *keys = &restore->app->keys;
+	store_visit(restore->store, find, restore);
+	bodies_sort(&restore->keys);
+	keystore_watch_installed(keys, on_installed, restore);
+	for (uint32_t i = 0; i < restore->keys.n; i++)
+		key_come_back(restore, restore->keys.all[i].json);
+	sessions_come_back(restore);
+	keystore_watch_installed(keys, NULL, NULL);
+	for (uint32_t i = 0; i < restore->keys.n; i++)
+		gone_settle(restore, 0, gone_of(restore->keys.all[i].json));
+}
+
+void restore(struct app *app)
+{
+	struct restore restore = {
+		.app = app,
+		.store = app->keys.records,
+		.sessions = map_make(),
+		.streams = map_make(),
+	};
+	struct restored *is = &app->restored;
+	uint64_t begin_ms = clock_now_ms();
+	if (store_restore_begin(restore.store))
+		all_come_back(&restore);
+	store_restore_end(restore.store);
+	is->losses += (uint32_t)store_counts(restore.store).skipped;
+	if (is->sessions + is->keys + is->losses > 0)
+		log_info("restored sessions=%u legs=%u keys=%u losses=%u ms=%llu", is->sessions,
+			is->legs, is->keys, is->losses,
+			(unsigned long long)(clock_now_ms() - begin_ms));
+	bodies_free(&restore.keys);
+	map_free(restore.sessions);
+	map_free(restore.streams);
+}
