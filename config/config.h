@@ -68,7 +68,7 @@ struct config_mikey {
 
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
-// Where calls and keys are kept for the next life. AUTO: local, if a service manager has started the relay.
+// Where calls and keys are kept for the next life. AUTO: as MCXRELAY_STORE in the environment says, or nowhere.
 enum config_store { CONFIG_STORE_AUTO, CONFIG_STORE_NONE, CONFIG_STORE_LOCAL };
 
 #define CONFIG_STATE_DIRECTORY "/var/lib/mcxrelay" // if the file has none

@@ -393,8 +393,10 @@ static int control_run(struct app *app, const struct config *config)
 // was: it does not refuse to start.
 static void store_open_configured(struct app *app, const struct config *config)
 {
-	if (config->store == CONFIG_STORE_NONE ||
-		(config->store == CONFIG_STORE_AUTO && !getenv("NOTIFY_SOCKET")))
+	const char *unit = getenv("MCXRELAY_STORE");
+	bool local = config->store == CONFIG_STORE_AUTO ? unit && strcmp(unit, "local") == 0
+							: config->store == CONFIG_STORE_LOCAL;
+	if (!local)
 		return;
 	app->store = store_fd_open();
 	app->keys.records = app->store;

@@ -114,16 +114,19 @@ class Call:
         self.receiver = mcx.SrtpReceiver(key.group(GATEWAY))
 
     def hold(self):
-        """The relay is told all of it, as after each of its starts, and forwards in both directions."""
+        """The relay is told all of it, as by an MCX server, and forwards in both directions."""
         with lab_module.Control(self.socket_path) as control:
             lab_module.install(control, self.key)
             lab_module.apply(control, "call", [self.radio.leg("radio", "srtp", self.key),
                                                self.core.leg("core", "plain", protection={"user": GATEWAY})])
-            # The first ones may wait for the hosts' addresses.
-            got = self._cross(lambda: self.radio.send(self.questions.protect(b"question")), self.core)
-            assert mcx.parse_rtp(got).payload == b"question"
-            got = self._cross(lambda: self.core.send(self.answers.protect(b"answer")), self.radio)
-            assert self.receiver.unprotect(got).payload == b"answer"
+        self.go_on()
+
+    def go_on(self):
+        """It forwards in both directions; nobody tells it anything. The first ones may wait for the hosts' addresses."""
+        got = self._cross(lambda: self.radio.send(self.questions.protect(b"question")), self.core)
+        assert mcx.parse_rtp(got).payload == b"question"
+        got = self._cross(lambda: self.core.send(self.answers.protect(b"answer")), self.radio)
+        assert self.receiver.unprotect(got).payload == b"answer"
 
     @staticmethod
     def _cross(send, receiver):
@@ -167,6 +170,14 @@ def live(container, lab):
     call = Call(container, lab, mcx.RootKey("gmk", 0x0a1b2c3d, os.urandom(16), os.urandom(16)))
     call.hold()
 
+    for end in (("systemctl", "restart", UNIT), ("systemctl", "kill", "--signal", "KILL", UNIT)):
+        print(f"== {' '.join(end)}: another process, the call goes on")
+        old = container.property("MainPID")
+        container.run(*end)
+        lab_module.wait_for(lambda: (container.property("MainPID"), container.property("ActiveState")),
+                            lambda now: now[0] not in (old, "0") and now[1] == "active", "another process")
+        call.go_on()
+
     print("== Its state is lost: it does not start before the operator says so")
     container.run("systemctl", "stop", UNIT)
     container.run("rm", "-r", STATE)
@@ -179,14 +190,14 @@ def live(container, lab):
     container.run("systemctl", "start", UNIT)
     call.hold()
 
-    print("== Upgraded while it runs: another process, a call with the same key")
+    print("== Upgraded while it runs: another process, the call goes on")
     old = container.property("MainPID")
     container.apt("install", "/packages/next.deb")
     assert container.run("dpkg-query", "-W", "-f", "${Version}", "mcxrelay").endswith("+next")
     assert container.states() == ("active", "enabled"), container.states()
     assert container.property("MainPID") not in (old, "0")
     assert pathlib.Path(container.path(CONFIG)).read_text() == config
-    call.hold()
+    call.go_on()
 
     print("== Upgraded while it does not run: it does not run")
     container.run("systemctl", "stop", UNIT)

@@ -21,6 +21,8 @@ FIRST_PIECE, PIECE_HEAD, UNIT, RECORD_HEAD = 4096, 16, 64, 72  # store/heap.c, s
 class Kept(lab_module.Relay):
     """A relay whose store outlives it: what was recorded comes back with start_again()."""
 
+    store = "local"  # what the unit says
+
     LAUNCHER = (*lab_module.Relay.LAUNCHER, "bash", "-c",
                 f'[ -z "$KEPT_FD" ] || {{ exec {FIRST_FD}<&$KEPT_FD; export LISTEN_PID=$$ LISTEN_FDS=1; }}; exec "$@"',
                 "bash")
@@ -35,7 +37,7 @@ class Kept(lab_module.Relay):
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(str(path))
         threading.Thread(target=self._listen, args=(notify,), daemon=True).start()
-        self.environment = {"NOTIFY_SOCKET": str(path), "KEPT_FD": ""}
+        self.environment = {"NOTIFY_SOCKET": str(path), "KEPT_FD": "", "MCXRELAY_STORE": self.store}
         self.pass_fds = ()
         if self.kept is not None:
             self.environment |= {"KEPT_FD": str(self.kept), "LISTEN_FDNAMES": NAME}

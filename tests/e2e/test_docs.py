@@ -13,7 +13,7 @@ from lab import ROOT
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 SOURCES = ("base", "bench", "config", "confine", "control", "crypto", "ctl", "dataplane", "event", "host", "key",
-           "identity", "mikey", "server", "session", "tests")
+           "identity", "mikey", "server", "session", "store", "tests")
 
 
 @functools.lru_cache(maxsize=None)

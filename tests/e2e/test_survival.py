@@ -298,9 +298,19 @@ def test_no_secret_in_clear(lab, new_key):
             assert key.value not in octets and key.value.hex().encode() not in octets
 
 
-@pytest.mark.parametrize("options", ['store = "none";\n'])
-def test_without_a_store(lab, options):
-    with Kept(lab, anchored=False, options=options) as relay, Client(lab, "ran") as client:
+class Unkept(Kept):
+    store = ""
+
+
+def test_store_of_the_configuration(lab):
+    with Unkept(lab, anchored=False, options='store = "local";\n') as relay, Client(lab, "ran") as client:
+        apply(relay, "call", [client.leg("leg")])
+        assert relay.again() == {"sessions": 1, "legs": 1, "keys": 0, "losses": 0}
+
+
+@pytest.mark.parametrize("kind, options", [(Kept, 'store = "none";\n'), (Unkept, "")])
+def test_without_a_store(lab, kind, options):
+    with kind(lab, anchored=False, options=options) as relay, Client(lab, "ran") as client:
         apply(relay, "call", [client.leg("leg")])
         assert relay.kept is None
         assert relay.again() is None
