@@ -146,6 +146,17 @@ static void punt_echo(unsigned n)
 	punt(0, frame, sizeof(frame), n);
 }
 
+// A general query for group members (RFC 3376 4.1), with Router Alert, at port 0.
+static void punt_query(unsigned n)
+{
+	uint8_t frame[60] = {0x01, 0x00, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x08, 0x00, 0x46, 0xc0, 0,
+		32, 0, 0, 0, 0, 1, IPPROTO_IGMP, 0, 0, 10, 0, 0, 9, 224, 0, 0, 1, 0x94, 4, 0, 0,
+		0x11};
+	const uint16_t sum = (uint16_t)~rte_raw_cksum(frame + 14, 24);
+	memcpy(frame + 24, &sum, sizeof(sum));
+	punt(0, frame, sizeof(frame), n);
+}
+
 static uint64_t refused(void)
 {
 	return lab_drops_of(&lab, MINE, DROP_PUNT_FULL) +
@@ -179,6 +190,17 @@ static void echo_requests_leave_half_of_a_ports_part(void **state)
 	punt_arp(0, PORT_PART - PORT_PART / 2);
 	assert_int_equal(rte_ring_count(lab.relay.punt), PORT_PART);
 	assert_int_equal(refused(), 2 * PUNT_SIZE - PORT_PART / 2);
+}
+
+static void queries_leave_a_quarter_of_a_ports_part(void **state)
+{
+	(void)state;
+	call_open(0);
+	punt_query(2 * PUNT_SIZE);
+	assert_int_equal(rte_ring_count(lab.relay.punt), PORT_PART * 3 / 4);
+	punt_arp(0, PORT_PART - PORT_PART * 3 / 4);
+	assert_int_equal(rte_ring_count(lab.relay.punt), PORT_PART);
+	assert_int_equal(refused(), 2 * PUNT_SIZE - PORT_PART * 3 / 4);
 }
 
 // --- mail
@@ -324,6 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		in_lab(a_flooded_port_leaves_others_their_part),
 		in_lab(echo_requests_leave_half_of_a_ports_part),
+		in_lab(queries_leave_a_quarter_of_a_ports_part),
 		in_lab(who_moves_all_the_time_silences_nobody),
 		in_lab(there_is_room_to_ask_for_each_slot),
 		in_lab(frames_leave_room_for_answers),

@@ -681,28 +681,47 @@ static void a_leg_of_two_keys_follows_with_the_others(void **state)
 	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000e1\"},{\"id\":\"0b000001\"}]}"));
 }
 
-// What was sent under a key that stays goes on while one key comes and another goes.
+static bool variant_has(const struct fanout_variant *variant, uint32_t root)
+{
+	for (uint32_t i = 0; i < variant->n_others; i++)
+		if (variant->others[i].root == root)
+			return true;
+	return false;
+}
+
+// What was sent under a key that stays goes on while one key comes and another goes, and so does what the others of the
+// ring are told apart by. Where the one goes that was sent under, nothing is sent before all know the new one.
 static void a_ring_turns_over_while_it_is_followed(void **state)
 {
 	(void)state;
 	session_open(MANY);
 	const struct session *session = session_find(&app.sessions, "call");
-	const uint32_t old = key_install_in_group("0a0000d1")->index;
+	const uint32_t old = key_install_in_group("0a0000d0")->index;
+	const uint32_t other = key_install_in_group("0a0000d1")->index;
 	const uint32_t stays = key_install_in_group("0a0000d2")->index;
 	sessions_follow(&app.sessions, UINT64_MAX);
 	assert_int_equal(session_variant(session)->key.root, stays);
 	const uint32_t new = key_install_in_group("0a0000d3")->index;
-	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000d1\"}]}"));
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000d0\"}]}"));
 	while (session->follows) {
 		const struct fanout_variant *variant = session_variant(session);
 		assert_int_equal(variant->key.root, stays);
-		for (uint32_t i = 0; i < variant->n_others; i++)
-			assert_int_not_equal(variant->others[i].root, old);
+		assert_true(variant_has(variant, other) && !variant_has(variant, old));
 		sessions_follow(&app.sessions, 0);
 	}
 	assert_int_equal(session_variant(session)->key.root, new);
+
+	const uint32_t newest = key_install_in_group("0a0000d4")->index;
+	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000d3\"}]}"));
+	while (session->follows) {
+		assert_int_equal(session_variant(session)->key.root, KEY_NONE);
+		assert_int_equal(session_variant(session)->ctx, KEY_NONE);
+		sessions_follow(&app.sessions, 0);
+	}
+	assert_int_equal(session_variant(session)->key.root, newest);
 	session_close();
-	assert_true(call("key.revoke", "{\"keys\":[{\"id\":\"0a0000d2\"},{\"id\":\"0a0000d3\"}]}"));
+	assert_true(call("key.revoke",
+		"{\"keys\":[{\"id\":\"0a0000d1\"},{\"id\":\"0a0000d2\"},{\"id\":\"0a0000d4\"}]}"));
 }
 
 // A leg follows a change of any key of its ring, whichever it names, and one that leaves the ring.

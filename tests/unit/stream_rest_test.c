@@ -198,6 +198,44 @@ static void new_ssrc_in_each_packet_of_a_user(void **state)
 	assert_true(heard() > 0);
 }
 
+// Of a large table, too, a user of a GMK has no more than one client; those who share another key have.
+static void a_user_is_one_client(void **state)
+{
+	const uint32_t size = streams()->size;
+	struct lab_key carol = *gmk;
+	(void)state;
+	lab_talker_add(&lab, gmk, GUK_ID, USER, carol.ctx);
+	streams()->size = 8 * STREAMS_OF_ONE;
+	atomic_store(&list_of(&carol, SRTP_RTP)->n, STREAMS_OF_ONE);
+	atomic_store(&list_of(alice_key, SRTP_RTP)->n, STREAMS_OF_ONE);
+	push(CAROL, &carol, SSRC, 1);
+	const unsigned of_carol = heard();
+	push(ALICE, alice_key, SSRC, 1);
+	const unsigned of_alice = heard();
+	streams()->size = size;
+	assert_int_equal(of_carol, 0);
+	assert_int_equal(of_alice, 1);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_STREAM_SHARE), 1);
+}
+
+// He who begins more streams than his leg has tokens for has no more, and goes on with those that he has.
+static void streams_are_begun_at_a_rate(void **state)
+{
+	enum { TOKENS = 10 };
+	(void)state;
+	push(ALICE, alice_key, SSRC, 1);
+	assert_int_equal(heard(), 1);
+	worker()->tsc_hz = UINT64_C(1) << 62; // none is earned
+	lab_tokens_set(&lab, 0, ALICE, TOKEN_BIRTH, TOKENS);
+	for (uint32_t i = 1; i <= 2 * TOKENS; i++)
+		push(ALICE, alice_key, SSRC + i, 1);
+	assert_int_equal(heard(), TOKENS);
+	assert_int_equal(lab_drops_of(&lab, 0, DROP_STREAM_SHARE), TOKENS);
+	push(ALICE, alice_key, SSRC, 2);
+	push(BOB, bob_key, OTHER_SSRC, 1);
+	assert_int_equal(heard(), 2);
+}
+
 // The oldest go first, and only what has been silent.
 static void oldest_of_his_go_first(void **state)
 {
@@ -426,6 +464,8 @@ static void no_room_at_rest(void **state)
 	list_of(alice_key, SRTP_RTP)->rests.n = STREAM_RESTS_OF_ONE;
 	stream_list_sweep(&lab.relay, &retire, list_of(alice_key, SRTP_RTP), ends_all, NULL);
 	retire_all(&retire);
+	assert_non_null(stream_find(streams(), alice_key->ctx[SRTP_RTP], SSRC));
+	assert_int_equal(streams()->rests.n, 0);
 	list_of(alice_key, SRTP_RTP)->rests.n = 0;
 	push(ALICE, alice_key, SSRC, 1);
 	assert_int_equal(lab_drops_of(&lab, 0, DROP_REPLAYED), 1);
@@ -441,6 +481,8 @@ int main(void)
 		in_lab(new_ssrc_in_each_packet),
 		in_lab(new_ssrc_in_each_report),
 		in_lab(new_ssrc_in_each_packet_of_a_user),
+		in_lab(a_user_is_one_client),
+		in_lab(streams_are_begun_at_a_rate),
 		in_lab(oldest_of_his_go_first),
 		in_lab(gone_leg_gives_back),
 		in_lab(replay_of_a_stream_at_rest),
