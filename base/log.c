@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -17,13 +18,32 @@
 
 #include "base/clock.h"
 
-enum { LOG_LINE_SIZE = 1024 };
+enum { LOG_LINE_SIZE = 1024, LOG_PIPE_SIZE = 1024 * 1024 };
+
+const char *const log_level_names[] = {"error", "warning", "info", "debug", NULL};
 
 static enum log_level log_threshold = LOG_LEVEL_INFO;
+static bool log_times;
 
 void log_set_level(enum log_level level)
 {
 	log_threshold = level;
+}
+
+enum log_level log_get_level(void)
+{
+	return log_threshold;
+}
+
+void log_set_times(bool times)
+{
+	log_times = times;
+}
+
+// pipe(7): 64 KiB unless somebody asks for more, and 1 MiB at most without privilege. It is no matter if it is refused.
+void log_make_room(void)
+{
+	(void)fcntl(STDERR_FILENO, F_SETPIPE_SZ, LOG_PIPE_SIZE);
 }
 
 // systemd.exec(5): JOURNAL_STREAM names the device and inode of the journal's stream. It is
@@ -38,12 +58,26 @@ static bool stderr_is_journal(void)
 	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-// What starts a line: the level's name, or for the journal its priority (sd-daemon(3)).
-static const char *level_prefix(enum log_level level)
+// "2026-11-29T06:30:00.125Z ".
+static size_t time_write(char *out, size_t size)
 {
-	static const char *const names[] = {"error ", "warning ", "info ", "debug "};
+	struct timespec now;
+	struct tm utc;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	size_t len = strftime(out, size, "%FT%T", &utc);
+	return len +
+	       (size_t)snprintf(out + len, size - len, ".%03dZ ", (int)(now.tv_nsec / 1000000));
+}
+
+// What starts a line: the time and the level's name, or for the journal its priority (sd-daemon(3)).
+static size_t prefix_write(char *out, size_t size, enum log_level level)
+{
 	static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
-	return stderr_is_journal() ? priorities[level] : names[level];
+	if (stderr_is_journal())
+		return (size_t)snprintf(out, size, "%s", priorities[level]);
+	size_t len = log_times ? time_write(out, size) : 0;
+	return len + (size_t)snprintf(out + len, size - len, "%s ", log_level_names[level]);
 }
 
 // A reader that stands still must not make the relay do so: there is room for a line, or it is lost.
@@ -64,9 +98,10 @@ static void octets_write(const char *octets, size_t len)
 	// lost.
 	if (write(STDERR_FILENO, octets, len) < 0 || n_lost == 0 || !has_room())
 		return;
-	char lost[64];
-	len = (size_t)snprintf(lost, sizeof(lost), "%slog.lost count=%" PRIu64 "\n",
-		level_prefix(LOG_LEVEL_WARNING), n_lost);
+	char lost[96];
+	len = prefix_write(lost, sizeof(lost), LOG_LEVEL_WARNING);
+	len += (size_t)snprintf(
+		lost + len, sizeof(lost) - len, "log.lost count=%" PRIu64 "\n", n_lost);
 	n_lost = 0;
 	if (write(STDERR_FILENO, lost, len) < 0)
 		return;
@@ -77,7 +112,7 @@ __attribute__((format(printf, 3, 0))) static void line_write(
 	enum log_level level, unsigned n_suppressed, const char *format, va_list args)
 {
 	char line[LOG_LINE_SIZE];
-	int prefix_len = snprintf(line, sizeof(line), "%s", level_prefix(level));
+	int prefix_len = (int)prefix_write(line, sizeof(line), level);
 	int len = vsnprintf(line + prefix_len, sizeof(line) - (size_t)prefix_len, format, args);
 	if (len < 0)
 		return;

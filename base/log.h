@@ -3,14 +3,17 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 // One line an event on stderr: "<level> event key=value ...", for the journal with its priority in
-// the place of the level. Never a key. Values of more than one word, and those that others chose, go
+// the place of the level, elsewhere with the time in front if log_set_times() says so. Never a key. Values of more than one word, and those that others chose, go
 // through log_quoted(). A line for which there is no room, as the reader stands still, is lost;
 // log.lost says how many were when there is room again. Control thread and start-up only.
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+extern const char *const log_level_names[]; // by enum log_level, NULL at the end
 
 enum {
 	LOG_QUOTED_SIZE = 768, // octets that log_quoted() writes at most, with the NUL
@@ -25,6 +28,14 @@ struct log_limit {
 };
 
 void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+// Whether lines begin with the time (RFC 3339, UTC, ms) where the reader, unlike the journal, does not note it.
+void log_set_times(bool times);
+
+// Makes room for as many lines as may be in one moment, if the log goes to a pipe.
+void log_make_room(void);
+
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // A line of those that a peer can cause as often as it likes. What is above the limit is counted, and

@@ -6,6 +6,7 @@
 #include "control/methods_identity.h"
 #include "control/methods_key.h"
 #include "control/methods_kms.h"
+#include "control/methods_log.h"
 #include "control/methods_make.h"
 #include "control/methods_mcdata.h"
 #include "control/methods_message.h"
@@ -20,27 +21,28 @@
 const struct rpc_method control_methods[] = {
 	{"relay.info", relay_info},
 	{"relay.stats", relay_stats},
-	{"key.install", .call_in_slices = key_install_method},
-	{"key.revoke", .call_in_slices = key_revoke},
+	{"log.set", log_set, .changes = true},
+	{"key.install", .call_in_slices = key_install_method, .changes = true},
+	{"key.revoke", .call_in_slices = key_revoke, .changes = true},
 	{"key.list", .call_in_slices = key_list, .reads = true},
-	{"session.apply", .call_in_slices = session_apply_method},
-	{"session.remove", .call_in_slices = session_remove_method},
+	{"session.apply", .call_in_slices = session_apply_method, .changes = true},
+	{"session.remove", .call_in_slices = session_remove_method, .changes = true},
 	{"session.get", .call_in_slices = session_get, .reads = true},
 	{"session.list", .call_in_slices = session_list, .reads = true},
-	{"leg.apply", .call_in_slices = leg_apply},
-	{"leg.remove", .call_in_slices = leg_remove},
+	{"leg.apply", .call_in_slices = leg_apply, .changes = true},
+	{"leg.remove", .call_in_slices = leg_remove, .changes = true},
 	{"events.subscribe", events_subscribe},
 	{"session.top", session_top_method},
-	{"kms.install", .call_in_slices = kms_install_method},
-	{"kms.create", .call_in_slices = kms_create_method},
+	{"kms.install", .call_in_slices = kms_install_method, .changes = true},
+	{"kms.create", .call_in_slices = kms_create_method, .changes = true},
 	{"kms.certificate", kms_certificate_method},
 	{"kms.list", .call_in_slices = kms_list, .reads = true},
-	{"kms.remove", kms_remove_method},
-	{"identity.install", .call_in_slices = identity_install_method},
+	{"kms.remove", kms_remove_method, .changes = true},
+	{"identity.install", .call_in_slices = identity_install_method, .changes = true},
 	{"identity.list", .call_in_slices = identity_list, .reads = true},
-	{"identity.remove", .call_in_slices = identity_remove_method},
-	{"message.open", .call_in_slices = message_open_method},
-	{"message.make", .call_in_slices = message_make_method},
+	{"identity.remove", .call_in_slices = identity_remove_method, .changes = true},
+	{"message.open", .call_in_slices = message_open_method, .changes = true},
+	{"message.make", .call_in_slices = message_make_method, .changes = true},
 	{"message.redirect", message_redirect_method},
 	{"message.redirected", message_redirected_method},
 	{"mcdata.protect", mcdata_protect_method},

@@ -26,6 +26,7 @@
 #include "confine/privilege.h"
 #include "confine/syscall_filter.h"
 #include "control/app.h"
+#include "control/audit.h"
 #include "control/clock_sync.h"
 #include "control/eal.h"
 #include "control/listeners.h"
@@ -219,10 +220,11 @@ static void before_call(void *arg)
 	api->poll(api->poll_arg);
 }
 
-static void after_call(void *arg, const struct rpc_method *method, int code, uint64_t duration_ns)
+static void after_call(void *arg, const struct rpc_call *call)
 {
 	const struct api *api = arg;
-	request_stats_count(api->requests, method, code, duration_ns);
+	request_stats_count(api->requests, call->method, call->error->code, call->duration_ns);
+	audit_call(call);
 }
 
 static void on_signal(evutil_socket_t fd, short what, void *arg)
@@ -373,6 +375,8 @@ static int control_run(struct app *app, const struct config *config)
 		MCXRELAY_VERSION, app->relay.n_ports, app->relay.n_workers,
 		relay_cipher_name(&app->relay), config->control_unix);
 	fflush(stdout);
+	log_make_room();
+	log_set_times(true);
 	sd_notify(0, "READY=1");
 	event_base_dispatch(app->base);
 	sd_notify(0, "STOPPING=1");

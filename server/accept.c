@@ -45,7 +45,7 @@ static void client_authenticated(struct client *client)
 	char subject[CLIENT_NAME_SIZE / 2];
 	tls_subject(bufferevent_openssl_get_ssl(client->bufferevent), subject, sizeof(subject));
 	snprintf(client->name + len, sizeof(client->name) - len, " subject=\"%s\"", subject);
-	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);
+	log_limited(LOG_LEVEL_DEBUG, "client.connected %s", client->name);
 	bufferevent_enable(client->bufferevent, EV_READ);
 }
 
@@ -131,7 +131,7 @@ static void client_open(struct server *server, evutil_socket_t fd)
 	client_enable_events(client);
 	server->counters.clients++;
 	server->counters.accepted++;
-	log_limited(LOG_LEVEL_INFO, "client.connected %s", client->name);
+	log_limited(LOG_LEVEL_DEBUG, "client.connected %s", client->name);
 	bufferevent_enable(client->bufferevent, EV_READ | EV_WRITE);
 }
 

@@ -107,7 +107,7 @@ static void client_leave(struct client *client)
 
 void client_close(struct client *client)
 {
-	log_limited(LOG_LEVEL_INFO, "client.disconnected %s", client->name);
+	log_limited(LOG_LEVEL_DEBUG, "client.disconnected %s", client->name);
 	if (client->work && rpc_work_leave(client->work))
 		client_leave(client);
 	else

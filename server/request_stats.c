@@ -62,7 +62,7 @@ void request_stats_fini(struct request_stats *stats)
 	stats->by_method = NULL;
 }
 
-static unsigned outcome_of(int code)
+unsigned request_stats_outcome(int code)
 {
 	unsigned outcome = 0;
 	while (outcome < REQUEST_N_OUTCOMES - 1 && outcomes[outcome].code != code)
@@ -83,7 +83,7 @@ void request_stats_count(struct request_stats *stats, const struct rpc_method *m
 {
 	unsigned i = method ? (unsigned)(method - stats->methods) : stats->n_methods;
 	struct method_stats *counted = &stats->by_method[i];
-	counted->outcomes[outcome_of(code)]++;
+	counted->outcomes[request_stats_outcome(code)]++;
 	counted->buckets[bucket_of(duration_ns)]++;
 	counted->total_ns += duration_ns;
 }

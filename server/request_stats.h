@@ -15,6 +15,9 @@ enum { REQUEST_N_OUTCOMES = 12, REQUEST_N_BUCKETS = 14 };
 // Label of an outcome.
 const char *request_stats_outcome_name(unsigned outcome);
 
+// By the code of an answer.
+unsigned request_stats_outcome(int code);
+
 // Upper bounds of the buckets of durations in nanoseconds; the last bucket has none.
 extern const uint64_t request_stats_bucket_ns[REQUEST_N_BUCKETS - 1];
 

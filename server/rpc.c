@@ -32,6 +32,7 @@ struct rpc_work {
 	size_t next, n;          // requests done, and all
 	struct rpc_run run;
 	struct rpc_text text;
+	const char *caller;      // for the log, or NULL
 	void (*wake)(void *arg); // NULL: nobody wants to know
 	void *wake_arg;
 };
@@ -75,11 +76,24 @@ static void method_refuse(const struct rpc *rpc, struct rpc_error *error)
 	rpc_fail(error, RPC_METHOD_NOT_FOUND, "method", "is not known; accepted: %s", names);
 }
 
-static void report(const struct rpc *rpc, const struct rpc_method *method,
-	const struct rpc_error *error, uint64_t duration_ns)
+static void report(const struct rpc_work *work, const struct rpc_method *method,
+	const struct rpc_error *error, const json_t *result)
 {
-	if (rpc->after_call)
-		rpc->after_call(rpc->app, method, error->code, duration_ns);
+	const struct rpc_call call = {
+		.method = method,
+		.caller = work->caller,
+		.params = work->run.params,
+		.result = result,
+		.error = error,
+		.duration_ns = work->run.duration_ns,
+	};
+	if (work->rpc->after_call)
+		work->rpc->after_call(work->rpc->app, &call);
+}
+
+void rpc_work_set_caller(struct rpc_work *work, const char *caller)
+{
+	work->caller = caller;
 }
 
 // The request that is next.
@@ -293,7 +307,7 @@ static bool request_begin(
 			run_begin(rpc, request, method, &work->run, error);
 	}
 	if (!begun)
-		report(rpc, method, error, 0);
+		report(work, method, error, NULL);
 	return begun;
 }
 
@@ -309,7 +323,7 @@ static bool request_step(struct rpc_work *work, const json_t *request, uint64_t 
 		result = run_step(work, until_ns, &more, &error);
 		if (more)
 			return false;
-		report(work->rpc, run->method, &error, run->duration_ns);
+		report(work, run->method, &error, result);
 	}
 	respond(work, request, valid, result, &error);
 	run_end(run);
@@ -331,7 +345,7 @@ static char *answer_without_memory(size_t *out_len)
 // Answers a line that has no request to run.
 static void refuse_line(struct rpc_work *work, struct rpc_error *error)
 {
-	report(work->rpc, NULL, error, 0);
+	report(work, NULL, error, NULL);
 	text_add_response(work, response_error(json_null(), error));
 }
 

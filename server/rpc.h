@@ -75,7 +75,18 @@ struct rpc_method {
 	const char *name;
 	rpc_method_fn call; // at once, or
 	rpc_slices_fn call_in_slices;
-	bool reads; // changes nothing: abandoned when the client disconnects
+	bool reads;   // changes nothing: abandoned when the client disconnects
+	bool changes; // what it does is told in the log
+};
+
+// A request that was answered, or a line that is none.
+struct rpc_call {
+	const struct rpc_method *method; // NULL: not known
+	const char *caller;              // who asked, for the log; NULL: the server did not say
+	const json_t *params;            // NULL: the method did not run
+	const json_t *result;            // NULL: refused, or emitted
+	const struct rpc_error *error;
+	uint64_t duration_ns; // of the method, 0 if it did not run
 };
 
 struct subscriptions;
@@ -87,10 +98,7 @@ struct rpc {
 	struct subscriptions *events;
 	void (*before_call)(void *app); // NULL: nothing. Lets other work run during a long batch.
 	// NULL: nothing. Called after every request, and after every line that is not a request.
-	// method is NULL if it is not known; code is that of the answer; duration_ns is that of the
-	// method, 0 if none ran.
-	void (*after_call)(
-		void *app, const struct rpc_method *method, int code, uint64_t duration_ns);
+	void (*after_call)(void *app, const struct rpc_call *call);
 };
 
 enum {
@@ -104,6 +112,9 @@ enum {
 // parses it, a long one with the first steps. Runs nothing yet. Deep nesting, duplicate members, invalid UTF-8 and NUL in strings are parse
 // errors. NULL if there is no memory.
 struct rpc_work *rpc_work_open(const struct rpc *rpc, const char *line, size_t len);
+
+// Who asks, for after_call: key=value, which outlives the work.
+void rpc_work_set_caller(struct rpc_work *work, const char *caller);
 
 // Runs the requests one after the other, at least one slice, until clock_now_ns() reaches until_ns or
 // one waits. True if all have run.

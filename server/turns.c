@@ -101,10 +101,12 @@ static void client_read_line(struct client *client, const char *line, size_t len
 	if (len == 0)
 		return;
 	client->work = rpc_work_open(client->server->rpc, line, len);
-	if (client->work)
-		rpc_work_on_wake(client->work, client_wake, client);
-	else
+	if (!client->work) {
 		client_drop_without_memory(client);
+		return;
+	}
+	rpc_work_set_caller(client->work, client->name);
+	rpc_work_on_wake(client->work, client_wake, client);
 }
 
 // Parses the line in the first len octets of the input. A line in several pieces is joined in

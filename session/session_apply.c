@@ -67,10 +67,11 @@ static uint32_t key_read_step(struct session_apply *apply, struct rpc_error *err
 
 static uint32_t leg_read_step(struct session_apply *apply, struct rpc_error *error)
 {
-	leg_read(apply->sessions->relay, json_array_get(apply->legs, apply->at), apply->path,
-		apply->at, &apply->spec.legs[apply->at], error);
-	// Freed while it is in the cache, and not all at the end.
-	json_array_set_new(apply->legs, apply->at, json_null());
+	json_t *leg = json_array_get(apply->legs, apply->at), *id = json_object_get(leg, "id");
+	leg_read(apply->sessions->relay, leg, apply->path, apply->at, &apply->spec.legs[apply->at],
+		error);
+	// Freed while it is in the cache, and not all at the end. The log tells the id.
+	json_array_set_new(apply->legs, apply->at, id ? json_incref(id) : json_null());
 	return 1;
 }
 

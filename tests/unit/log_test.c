@@ -41,6 +41,7 @@ static int stderr_to_terminal(void **state)
 	(void)state;
 	unsetenv("JOURNAL_STREAM");
 	log_set_level(LOG_LEVEL_INFO);
+	log_set_times(false);
 	unlink(path);
 	memcpy(path + sizeof(path) - 7, "XXXXXX", 6);
 	return dup2(terminal, STDERR_FILENO) < 0 || close(terminal) != 0;
@@ -86,6 +87,20 @@ static void level_is_a_word(void **state)
 	check_logged("");
 }
 
+static void lines_have_the_time(void **state)
+{
+	(void)state;
+	log_set_times(true);
+	now = 951782400; // of a leap year
+	log_error("a x=%d", 1);
+	check_logged("2000-02-29T00:00:00.000Z error a x=1\n");
+	now = 1796000000;
+	log_set_level(LOG_LEVEL_DEBUG);
+	log_debug("b");
+	check_logged("2026-11-30T00:53:20.000Z debug b\n");
+	assert_int_equal(log_get_level(), LOG_LEVEL_DEBUG);
+}
+
 static void level_is_a_priority_in_the_journal(void **state)
 {
 	struct stat st;
@@ -95,6 +110,7 @@ static void level_is_a_priority_in_the_journal(void **state)
 	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	setenv("JOURNAL_STREAM", stream, 1);
 	log_set_level(LOG_LEVEL_DEBUG);
+	log_set_times(true); // the journal has its own
 	log_error("a");
 	log_warning("b");
 	log_info("c");
@@ -103,6 +119,7 @@ static void level_is_a_priority_in_the_journal(void **state)
 	// Inherited from a service whose stderr went elsewhere since.
 	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + 1);
 	setenv("JOURNAL_STREAM", stream, 1);
+	log_set_times(false);
 	log_error("a");
 	check_logged("error a\n");
 }
@@ -221,6 +238,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stderr_to_file, stderr_to_terminal)
 	const struct CMUnitTest tests[] = {
 		TEST(level_is_a_word),
+		TEST(lines_have_the_time),
 		TEST(level_is_a_priority_in_the_journal),
 		TEST(line_stays_one_line),
 		TEST(value_is_quoted),

@@ -144,16 +144,21 @@ static const struct rpc_method methods[] = {
 	{NULL, NULL},
 };
 
+static const char *caller; // that requests have
+
 // What after_call was told, as text: "echo 0, - -32700, " and so on.
 static char reports[512];
 
-static void note_report(void *app, const struct rpc_method *method, int code, uint64_t duration_ns)
+static void note_report(void *app, const struct rpc_call *call)
 {
+	const struct rpc_method *method = call->method;
+	int code = call->error->code;
 	size_t len = strlen(reports);
 	assert_ptr_equal(app, &n_calls);
 	if (!method)
 		assert_int_equal(code == RPC_OK, 0);
-	assert_true(duration_ns < UINT64_C(60000000000));
+	assert_true(call->duration_ns < UINT64_C(60000000000));
+	assert_ptr_equal(call->caller, caller);
 	snprintf(
 		reports + len, sizeof(reports) - len, "%s %d, ", method ? method->name : "-", code);
 }
