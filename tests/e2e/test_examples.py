@@ -135,6 +135,7 @@ def site(tmp_path_factory):
         lab.ip("relay", "addr", "add", f"{TLS_ADDRESS}/32", "dev", "lo")
         with Site(lab, anchored=False) as relay:
             relay.files = directory
+            relay.call("log.set", {"level": "debug"})  # who connects
             yield relay
 
 
