@@ -4,6 +4,7 @@
 """The relay as a host of its networks: ARP, Neighbour Discovery, echo, gateways, peers that change."""
 
 import os
+import re
 import socket
 import struct
 
