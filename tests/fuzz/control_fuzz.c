@@ -15,12 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/secmem.h"
 #include "crypto/mcdata.h"
 #include "dataplane/worker.h"
 #include "host/relay.h"
-#include "key/key_domain.h"
 #include "tests/fuzz/control_media.h"
 #include "tests/fuzz/schema.h"
 #include "tests/unit/dataplane_lab.h"

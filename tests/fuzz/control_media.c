@@ -38,7 +38,6 @@ struct media_protection {
 struct media_leg {
 	struct endpoint local, remote;
 	struct media_protection by[SRTP_N_PROTOCOLS];
-	uint64_t next[SRTP_N_PROTOCOLS][SSRCS];
 };
 
 static struct app *app;
