@@ -43,6 +43,11 @@ class Kept(lab_module.Relay):
             self.environment |= {"KEPT_FD": str(self.kept), "LISTEN_FDNAMES": NAME}
             self.pass_fds = (self.kept,)
         super()._start()
+        if self.keeps():
+            lab_module.wait_for(lambda: self.kept, lambda fd: fd is not None, "the descriptor of the store")
+
+    def keeps(self):
+        return "store" not in self.options and self.store == "local" or 'store = "local"' in self.options
 
     def _listen(self, notify):
         while True:
@@ -75,8 +80,10 @@ class Kept(lab_module.Relay):
         return self.restored()
 
     def restored(self):
-        """{sessions, legs, keys, losses} of this life."""
-        for line in self.log_text().splitlines():
+        """{sessions, legs, keys, losses} of this life; None: there was nothing."""
+        # The reader of the log may be behind that of the other output; what it reads in order is there by then.
+        log = lab_module.wait_for(self.log_text, lambda text: "client.connected" in text, "the first client in the log")
+        for line in log.splitlines():
             if " restored sessions=" in f" {line}":
                 return {name: int(value) for name, value in (word.split("=") for word in line.split() if "=" in word)
                         if name != "ms"}
