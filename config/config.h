@@ -75,9 +75,10 @@ enum config_store { CONFIG_STORE_AUTO, CONFIG_STORE_NONE, CONFIG_STORE_LOCAL };
 
 struct config {
 	char *path;
-	unsigned n_workers; // 1..64
-	unsigned *lcores;   // CPU of each worker, or NULL: chosen at start
-	char **eal;         // n_eal arguments for DPDK
+	unsigned n_workers;     // 1..64
+	uint32_t idle_sleep_us; // 0: workers poll all the time
+	unsigned *lcores;       // CPU of each worker, or NULL: chosen at start
+	char **eal;             // n_eal arguments for DPDK
 	unsigned n_eal;
 	char *cipher; // "auto", "vaes", "ipsec-mb", "openssl", "cryptodev:NAME"; NULL: "auto"
 	struct config_port *ports;

@@ -312,6 +312,8 @@ static const struct member root_members[] = {
 		NULL, NULL},
 	{"lcores", lcores_read, 0, 1, WORKERS_MAX, OPTIONAL, "an array of 1 to 64 CPU numbers",
 		NULL},
+	{"idle_sleep_us", setting_read_u32, offsetof(struct config, idle_sleep_us), 0, 1000,
+		OPTIONAL, NULL, NULL},
 	{"eal", eal_read, 0, 0, 64, OPTIONAL, "an array of at most 64 strings", NULL},
 	{"cipher", cipher_read, offsetof(struct config, cipher), 0, 63, OPTIONAL, NULL, NULL},
 	{"ports", ports_read, 0, 1, PORTS_MAX, REQUIRED,

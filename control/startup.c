@@ -121,6 +121,7 @@ static int relay_open_configured(
 		.cryptodev = cryptodev_name(config),
 		.lcores = lcores,
 		.n_workers = n,
+		.idle_sleep_us = config->idle_sleep_us,
 		.ports = ports,
 		.n_ports = config->n_ports,
 		.max_keys = config->limits.keys,

@@ -3,6 +3,9 @@
 
 #include "dataplane/loop.h"
 
+#include <sys/prctl.h>
+#include <time.h>
+
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_ring.h>
@@ -19,7 +22,10 @@
 #include "dataplane/turn.h"
 #include "dataplane/worker.h"
 
-enum { OUTPUT_JOBS = 64 }; // that are protected together
+enum {
+	OUTPUT_JOBS = 64, // that are protected together
+	IDLE_TURNS = 64   // without work, before a worker sleeps if it may
+};
 
 // All stages before the ciphers: parsing, routing, keys.
 static inline uint16_t vector_look_up(struct worker *worker, const struct burst_origin *origin,
@@ -222,6 +228,24 @@ static void worker_drain(struct worker *worker)
 		turn_end(worker, pipeline_turn(worker));
 }
 
+// Leaves a shared CPU to others for so long.
+static void idle_sleep(uint32_t us)
+{
+	const struct timespec time = {.tv_nsec = us * 1000L};
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+}
+
+static void turns_run(struct worker *worker)
+{
+	const uint32_t sleep_us = worker->relay->idle_sleep_us;
+	unsigned idle = 0;
+	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed)) {
+		idle = loop_turn(worker) > 0 ? 0 : idle + 1;
+		if (unlikely(idle > IDLE_TURNS) && sleep_us > 0)
+			idle_sleep(sleep_us);
+	}
+}
+
 int loop_run(void *arg)
 {
 	struct worker *worker = arg;
@@ -230,10 +254,11 @@ int loop_run(void *arg)
 		atomic_store(&worker->started, -1);
 		return -1;
 	}
+	if (relay->idle_sleep_us > 0)
+		prctl(PR_SET_TIMERSLACK, 1000UL); // ns; 50 us otherwise
 	worker_online(worker);
 	atomic_store(&worker->started, 1);
-	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed))
-		loop_turn(worker);
+	turns_run(worker);
 	worker_drain(worker);
 	worker_offline(worker);
 	cipher_thread_fini(relay->cipher);

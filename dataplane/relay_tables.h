@@ -45,6 +45,7 @@ struct relay {
 	uint8_t port_of_ethdev[RTE_MAX_ETHPORTS]; // mbuf->port to index in ports
 	struct worker *workers[RELAY_WORKERS_MAX];
 	unsigned n_workers;
+	uint32_t idle_sleep_us; // of a worker that found nothing to do; 0: it polls on
 	struct rte_mempool *pool;
 	struct rte_rcu_qsbr *rcu;
 	struct rte_ring *punt; // ARP, ND, ICMP, IGMP: mbufs from workers to control

@@ -87,6 +87,7 @@ static int tables_open(struct relay *relay, const struct relay_options *options)
 
 static int workers_open(struct relay *relay, const struct relay_options *options)
 {
+	relay->idle_sleep_us = options->idle_sleep_us;
 	for (unsigned i = 0; i < options->n_workers; i++) {
 		relay->workers[i] = worker_new(relay, (uint8_t)i, options->lcores[i]);
 		if (!relay->workers[i])

@@ -17,6 +17,7 @@ struct relay_options {
 	const char *cryptodev;       // name of the device that does AES-GCM; NULL: cipher does
 	const unsigned *lcores;      // DPDK lcore of each worker
 	unsigned n_workers;
+	uint32_t idle_sleep_us; // of a worker that found nothing to do; 0: it polls on
 	const struct port_options *ports;
 	unsigned n_ports;
 	uint32_t max_keys, max_legs, max_streams;

@@ -36,6 +36,7 @@ STOP_SECONDS = 20
 PATIENCE = 20.0  # seconds that anything expected may take; nothing waits this long unless it fails
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CIPHER = os.environ.get("MCXRELAY_CIPHER", "auto")
+IDLE_SLEEP_US = int(os.environ.get("MCXRELAY_IDLE_SLEEP_US", "0"))
 SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "ThreadSanitizer",
                    "runtime error:")
 
@@ -300,8 +301,9 @@ class Relay:
     pass_fds = ()
 
     def __init__(self, lab, workers=1, cipher=CIPHER, limits=None, ports=None, options="", anchored=True,
-                 families=(4, 6)):
+                 families=(4, 6), idle_sleep_us=None):
         self.lab, self.workers, self.cipher = lab, workers, cipher
+        self.idle_sleep_us = IDLE_SLEEP_US if idle_sleep_us is None else idle_sleep_us
         self.limits, self.port_settings, self.options = limits or {}, ports or {}, options
         self.anchored, self.families, self._anchors = anchored, families, []
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mcx-"))
@@ -340,6 +342,7 @@ class Relay:
         state = self.directory / "state"
         state.mkdir(exist_ok=True)
         lines = [f"workers = {self.workers};",
+                 f"idle_sleep_us = {self.idle_sleep_us};",
                  f'eal = [ "--no-huge", "-m", "{1024 if self.cipher.startswith("cryptodev:") else 256}", '
                  '"--no-telemetry" ];',
                  f'cipher = "{self.cipher}";',

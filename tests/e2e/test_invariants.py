@@ -502,7 +502,8 @@ def test_worker_makes_no_system_call(own_lab, new_key, tmp_path, suite):
     """Media in all modes, first words, forgeries and drops: nothing but what the af_packet PMD does to transmit."""
     if suite in mcx.AES_CM and lab_module.sanitized():
         pytest.skip("libsrtp2 allocates, and the allocator of the sanitizer maps")
-    with Relay(own_lab, families=(4,)) as relay, Client(own_lab, "ran") as radio, Client(own_lab, "core") as lmr:
+    with Relay(own_lab, families=(4,), idle_sleep_us=0) as relay, Client(own_lab, "ran") as radio, \
+            Client(own_lab, "core") as lmr:
         gmk = new_key(suite=suite)
         install(relay, gmk)
         apply(relay, "traced", [radio.leg("radio", "srtp", gmk, learn="authenticated"),
@@ -524,6 +525,23 @@ def test_worker_makes_no_system_call(own_lab, new_key, tmp_path, suite):
         calls = trace.stop()
         assert set(calls) <= {"sendto", "poll"}, set(calls)
         assert calls.count("sendto") >= 300, "it is not the worker that was watched"
+
+
+def test_worker_sleeps_if_it_may(own_lab, tmp_path):
+    """For as long as is stated, when there is nothing to do; what comes meanwhile is forwarded."""
+    with Relay(own_lab, families=(4,), idle_sleep_us=200) as relay, Client(own_lab, "ran") as radio, \
+            Client(own_lab, "core") as lmr:
+        apply(relay, "idle", [radio.leg("radio", "plain"), lmr.leg("lmr", "plain")])
+        [worker] = process.workers(relay.process.pid)
+        trace = process.Strace(worker, tmp_path / "trace")
+        for n in range(20):
+            radio.send(mcx.rtp(SSRC, n, b"up"))
+            assert lmr.recv() == mcx.rtp(SSRC, n, b"up")
+        asleep = "clock_nanosleep(CLOCK_MONOTONIC, 0, {tv_sec=0, tv_nsec=200000}"
+        wait_for(lambda: (tmp_path / "trace").read_text(), lambda text: asleep in text, "its sleep")
+        calls = trace.stop()
+    # restart_syscall: strace came in the middle of a sleep
+    assert set(calls) - {"restart_syscall"} == {"sendto", "clock_nanosleep"}, set(calls)
 
 
 # 5. A flood costs its sender

@@ -107,6 +107,7 @@ static void defaults_are_as_documented(void **state)
 }
 
 static const char everything[] =
+	"idle_sleep_us = 50;\n"
 	"lcores = [ 2, 0x3 ];\n"
 	"eal = ( \"--no-huge\", \"-m\", \"512\" );\n"
 	"cipher = \"cryptodev:crypto_aesni_gcm0\";\n"
@@ -136,6 +137,7 @@ static void every_setting_is_read(void **state)
 	assert_string_equal(errors, "");
 	assert_non_null(config);
 	assert_int_equal(config->n_workers, 2);
+	assert_int_equal(config->idle_sleep_us, 50);
 	assert_int_equal(config->lcores[0], 2);
 	assert_int_equal(config->lcores[1], 3);
 	assert_int_equal(config->n_eal, 3);
@@ -212,8 +214,8 @@ static void an_empty_group_name_is_none(void **state)
 #define A_CIPHER "\"auto\", \"vaes\", \"ipsec-mb\", \"openssl\" or \"cryptodev:NAME\""
 #define A_MODE   "an octal string from \"0000\" to \"0777\""
 #define A_ROOT                                                                                     \
-	"workers, lcores, eal, cipher, ports, control, metrics, state_directory, store, user, "    \
-	"group, confine, limits, mikey, log"
+	"workers, lcores, idle_sleep_us, eal, cipher, ports, control, metrics, state_directory, "  \
+	"store, user, group, confine, limits, mikey, log"
 #define NAME_32  "a23456789012345678901234567890xx"
 #define PATH_36  "/23456789/23456789/23456789/23456789"
 #define PATH_108 PATH_36 PATH_36 PATH_36
@@ -335,6 +337,8 @@ static void mistakes_of_workers_and_cipher(void **state)
 			"2147483647, or the suffix L\n"},
 		{PORTS CONTROL "eal = [ \"\\\" 4294967297\" ]; workers = 4294967297L;\n",
 			"3: workers: is 4294967297; accepted: an integer from 1 to 64\n"},
+		{PORTS CONTROL "idle_sleep_us = 1001;\n",
+			"3: idle_sleep_us: is 1001; accepted: an integer from 0 to 1000\n"},
 		{PORTS CONTROL "workers = -1;\n",
 			"3: workers: is -1; accepted: an integer from 1 to 64\n"},
 		{PORTS CONTROL "workers = 1.0;\n",
