@@ -191,24 +191,27 @@ def test_rtcp_unencrypted(relay, subscriber, clients, name, new_key):
     assert event["leg"] == "a" and event["count"] == 1 and members(event) == {"session", "leg", "count"}
 
 
-def test_overload_begins_and_ends(relay, subscriber, clients, name, new_key):
-    """More packets of a first talker than wait for a key context, while the control thread stands still."""
+def test_overload_begins_and_ends(clients, name, new_key):
+    """More packets of a first talker than wait for a key context, while the control thread stands still.
+
+    Of a relay of its own: where another test let that many wait, the overload goes on for ten seconds."""
     gmk = new_key()
-    install(relay, gmk)
-    a, b = protected(relay, name, clients, gmk)
-    bob = mcx.SrtpSender(gmk.group(BOB), 5)
-    alice = mcx.SrtpSender(gmk.group(ALICE), 1)
-    a.send(alice.protect(b"known"))
-    b.recv()
-    with process.frozen(relay.process.pid):
-        for _ in range(512 + 64):
-            a.send(bob.protect(b"first"))
-        a.send(alice.protect(b"behind them"))
+    with lab_module.Lab() as lab, Relay(lab, families=(4,)) as relay, Subscriber(relay.connect()) as subscriber:
+        install(relay, gmk)
+        a, b = protected(relay, name, lambda side: clients(side, lab=lab), gmk)
+        bob = mcx.SrtpSender(gmk.group(BOB), 5)
+        alice = mcx.SrtpSender(gmk.group(ALICE), 1)
+        a.send(alice.protect(b"known"))
         b.recv()
-    event = subscriber.expect("overload", state="on")
-    assert event["reason"] == "hold_full" and event["count"] == 64
-    assert members(event) == {"reason", "state", "count"}
-    assert subscriber.expect("overload", reason="hold_full", state="off")["time"] >= event["time"] + 10
+        with process.frozen(relay.process.pid):
+            for _ in range(512 + 64):
+                a.send(bob.protect(b"first"))
+            a.send(alice.protect(b"behind them"))
+            b.recv()
+        event = subscriber.expect("overload", state="on")
+        assert event["reason"] == "hold_full" and event["count"] == 64
+        assert members(event) == {"reason", "state", "count"}
+        assert subscriber.expect("overload", reason="hold_full", state="off")["time"] >= event["time"] + 10
 
 
 @pytest.fixture
