@@ -9,13 +9,18 @@
 #include <event2/listener.h>
 #include <event2/util.h>
 #include <netinet/in.h>
+#include <rte_cycles.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/health.h"
+#include "control/http_accept.h"
+#include "control/metrics_plain.h"
 
 enum {
 	METRICS_SWEEP_MS = 100, // as long as there are connections
@@ -108,43 +113,121 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	return bufferevent;
 }
 
+// With Content-Length, but to HEAD without content (RFC 9110 9.3.2), which evhttp would send all the same.
+static void answer_send(struct evhttp_request *request, int code, const char *reason)
+{
+	struct evbuffer *out = evhttp_request_get_output_buffer(request);
+	char length[32];
+	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
+		snprintf(length, sizeof(length), "%zu", evbuffer_get_length(out));
+		evhttp_add_header(
+			evhttp_request_get_output_headers(request), "Content-Length", length);
+		evbuffer_drain(out, evbuffer_get_length(out));
+	}
+	evhttp_send_reply(request, code, reason, NULL);
+}
+
 // evhttp_send_error() would discard the headers.
+static void answer_text(
+	struct evhttp_request *request, int code, const char *reason, const char *text)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+	evhttp_add_header(headers, "Content-Type", "text/plain");
+	evhttp_add_header(headers, "Cache-Control", "no-store");
+	evbuffer_add_printf(evhttp_request_get_output_buffer(request), "%s\n", text);
+	answer_send(request, code, reason);
+}
+
 static void answer_error(struct evhttp_request *request, int code, const char *reason)
 {
-	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "text/plain");
-	evbuffer_add_printf(evhttp_request_get_output_buffer(request), "%d %s\n", code, reason);
-	evhttp_send_reply(request, code, reason, NULL);
+	char text[64];
+	snprintf(text, sizeof(text), "%d %s", code, reason);
+	answer_text(request, code, reason, text);
+}
+
+static int plain_write(struct evbuffer *out, const struct metrics_source *source)
+{
+	struct evbuffer *open = evbuffer_new();
+	if (!open)
+		return -1;
+	int rc = metrics_write(open, source);
+	if (rc == 0)
+		rc = metrics_make_plain(out, open);
+	evbuffer_free(open);
+	return rc;
 }
 
 static void answer_metrics(struct evhttp_request *request, const struct metrics_source *source)
 {
 	struct evbuffer *out = evhttp_request_get_output_buffer(request);
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-	if (metrics_write(out, source) != 0) {
+	const char *accept =
+		evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
+	bool plain = http_accept_quality(accept, "text/plain") >
+		     http_accept_quality(accept, "application/openmetrics-text");
+	if ((plain ? plain_write(out, source) : metrics_write(out, source)) != 0) {
 		evbuffer_drain(out, evbuffer_get_length(out));
 		answer_error(request, HTTP_SERVUNAVAIL, "Service Unavailable");
 		return;
 	}
-	evhttp_add_header(headers, "Content-Type", METRICS_CONTENT_TYPE);
+	evhttp_add_header(
+		headers, "Content-Type", plain ? METRICS_PLAIN_CONTENT_TYPE : METRICS_CONTENT_TYPE);
+	evhttp_add_header(headers, "Vary", "Accept");
 	evhttp_add_header(headers, "Cache-Control", "no-store");
-	evhttp_send_reply(request, HTTP_OK, "OK", NULL);
+	answer_send(request, HTTP_OK, "OK");
 }
+
+static void answer_probe(struct evhttp_request *request, bool good, const char *why)
+{
+	if (good)
+		answer_text(request, HTTP_OK, "OK", "ok");
+	else
+		answer_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", why);
+}
+
+static void answer_health(struct evhttp_request *request, const struct metrics_source *source)
+{
+	char why[128] = "";
+	bool good = health_is_alive(source->relay, rte_rdtsc(), why, sizeof(why));
+	answer_probe(request, good, why);
+}
+
+static void answer_ready(struct evhttp_request *request, const struct metrics_source *source)
+{
+	char why[128] = "";
+	bool good = health_is_ready(source->relay, rte_rdtsc(), why, sizeof(why));
+	answer_probe(request, good, why);
+}
+
+static const struct {
+	const char *path;
+	void (*answer)(struct evhttp_request *request, const struct metrics_source *source);
+} pages[] = {
+	{"/metrics", answer_metrics},
+	{"/health", answer_health},
+	{"/ready", answer_ready},
+};
 
 static void on_request(struct evhttp_request *request, void *arg)
 {
+	enum { N_PAGES = sizeof(pages) / sizeof(pages[0]) };
 	const struct metrics_server *server = arg;
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+	enum evhttp_cmd_type command = evhttp_request_get_command(request);
 	// One request a connection: idle ones would occupy places that others need.
 	evhttp_add_header(headers, "Connection", "close");
-	if (!path || strcmp(path, "/metrics") != 0) {
+	size_t i = 0;
+	while (i < N_PAGES && (!path || strcmp(path, pages[i].path) != 0))
+		i++;
+	if (i == N_PAGES) {
 		answer_error(request, HTTP_NOTFOUND, "Not Found");
-	} else if (evhttp_request_get_command(request) != EVHTTP_REQ_GET) {
-		evhttp_add_header(headers, "Allow", "GET");
+	} else if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
+		evhttp_add_header(headers, "Allow", "GET, HEAD");
 		answer_error(request, HTTP_BADMETHOD, "Method Not Allowed");
 	} else {
-		answer_metrics(request, &server->source);
+		pages[i].answer(request, &server->source);
 	}
 }
 

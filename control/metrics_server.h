@@ -7,7 +7,7 @@
 
 #include "control/metrics.h"
 
-// GET /metrics by HTTP, one request a connection. Whoever reaches the address may read; what there
+// /metrics, /health and /ready by HTTP (GET, HEAD), one request a connection. Whoever reaches the address may read; what there
 // is to read names ports and devices, never a key, a user or a session. Control thread.
 struct metrics_server;
 

@@ -20,12 +20,14 @@ import subprocess
 import time
 import urllib.parse
 
+import prometheus_client.parser
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import lab as lab_module
 import mcx
 import pki
+import process
 import sakke
 import test_tls
 from lab import Client, Relay, RpcError, apply, install, wait_for
@@ -422,11 +424,79 @@ def test_nothing_else_is_there(measured, own_lab, path):
     assert ask(own_lab, path)[0].status in (400, 404)
 
 
-@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
-def test_only_get(measured, own_lab, method):
-    answer, text = ask(own_lab, method=method)
-    assert answer.status == 405 and answer.headers["Allow"] == "GET" and "mcxrelay_" not in text
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+@pytest.mark.parametrize("path", ["/metrics", "/health", "/ready"])
+def test_only_get_and_head(measured, own_lab, method, path):
+    answer, text = ask(own_lab, path, method=method)
+    assert answer.status == 405 and answer.headers["Allow"] == "GET, HEAD" and "mcxrelay_" not in text
     assert ask(own_lab, "/other", method=method)[0].status == 404
+
+
+@pytest.mark.parametrize("path, status", [("/metrics", 200), ("/health", 200), ("/ready", 200), ("/other", 404)])
+def test_head_is_get_without_content(measured, own_lab, path, status):
+    got = ask(own_lab, path)[0]
+    head, _, content = exchange(own_lab, f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    assert got.status == status and head.startswith(f"HTTP/1.1 {status} ".encode()) and content == b""
+    assert int(headers["Content-Length"]) > 0 and headers["Content-Type"] == got.headers["Content-Type"]
+
+
+OPEN, PLAIN = "application/openmetrics-text", "text/plain"
+
+
+@pytest.mark.parametrize("accept, expected", [
+    ("*/*", OPEN), ("", OPEN), ("text/html", OPEN), ("text/plain", PLAIN), ("TEXT/Plain;version=0.0.4", PLAIN), ("text/*", PLAIN),
+    (OPEN, OPEN), (f"{OPEN};version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1", OPEN),
+    (f"{OPEN};q=0.3, text/plain;q=0.7", PLAIN), (f"{OPEN}; q=0, */*;q=0.1", PLAIN), ("text/plain;q=0, */*", OPEN),
+    ("text/*;q=0.4, text/plain;q=0.2, */*;q=0.3", OPEN), (",,;;q=,text/plain;q=1.000,*/*;q=0.999", PLAIN), ("text/plain;q=0.0009", OPEN), ("text/plainer", OPEN)])
+def test_who_asks_may_choose_the_format(measured, own_lab, accept, expected):
+    connection = http.client.HTTPConnection(*ADDRESS, timeout=lab_module.PATIENCE)
+    connection.sock = tcp(own_lab)
+    with contextlib.closing(connection):
+        connection.request("GET", "/metrics", headers={"Accept": accept})
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.headers["Content-Type"].startswith(expected + ";")
+        assert answer.headers["Vary"] == "Accept" and (b"# EOF" in answer.read()) == (expected == OPEN)
+
+
+def plain_text(lab):
+    octets = exchange(lab, b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n")
+    return octets.decode().partition("\r\n\r\n")[2]
+
+
+def test_both_formats_say_the_same(measured, own_lab):
+    scrape, text = Scrape(own_lab), plain_text(own_lab)
+    families = {f.name: f for f in prometheus_client.parser.text_string_to_metric_families(text)}
+    assert {(s.name, frozenset(s.labels)) for f in families.values() for s in f.samples} == \
+        {(name, frozenset(dict(labels))) for name, labels in scrape.samples}
+    for family in families.values():
+        assert family.documentation.endswith(".") and family.type in ("counter", "gauge", "histogram"), family.name
+    assert "# UNIT" not in text and "# EOF" not in text
+
+
+def test_promtool_finds_no_fault(measured, own_lab):
+    done = subprocess.run(["promtool", "check", "metrics"], input=plain_text(own_lab), capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_health_and_readiness(own_lab):
+    """A worker that stands still is dead; a link that is down only keeps calls away."""
+    options = f'metrics = {{ listen = "{SECOND[0]}:{SECOND[1]}"; }};\n'
+    with Relay(own_lab, limits=SMALL, families=(4,), options=options, anchored=False) as relay:
+        def states():
+            return [(answer.status, text) for answer, text in (ask(own_lab, path, address=SECOND) for path in ("/health", "/ready"))]
+
+        wait_for(states, lambda seen: seen == [(200, "ok\n")] * 2, "a relay that is ready")
+        own_lab.ip("core", "link", "set", "eth0", "down")
+        try:
+            wait_for(states, lambda seen: seen == [(200, "ok\n"), (503, "port core is down\n")], "a port that is down")
+        finally:
+            own_lab.ip("core", "link", "set", "eth0", "up")
+        wait_for(states, lambda seen: seen == [(200, "ok\n")] * 2, "a port that is up again")
+        [worker] = process.workers(relay.process.pid)
+        with process.frozen(worker):
+            wait_for(states, lambda seen: seen == [(503, "worker 0 stands still\n")] * 2, "a worker that stands still")
+        wait_for(states, lambda seen: seen == [(200, "ok\n")] * 2, "a worker that goes on")
 
 
 def test_query_is_ignored_and_body_refused(measured, own_lab):
