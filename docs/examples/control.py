@@ -93,8 +93,8 @@ class Control:
                 else Refused(by_id[request["id"]]["error"]) for request in requests]
 
     def subscribe(self, *types):
-        """Asks for events, to be read by events(). Refused with METHOD_NOT_FOUND by a relay that has none."""
-        self.call("events.subscribe", types=list(types))
+        """Asks for events of these types, or of all, to be read by events(). It replaces what was asked for before."""
+        self.call("events.subscribe", **({"types": list(types)} if types else {}))
 
     def events(self):
         """Each event as it comes, {"type", "time", ...}; waits for the next one. Use a connection of its own for it."""

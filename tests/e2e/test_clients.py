@@ -176,6 +176,18 @@ def test_line_too_long(client):
     assert caught.value.code == -32600
 
 
+@pytest.mark.parametrize("types", [(), ("key.expired",), ("key.expired", "overload")])
+def test_who_names_no_type_hears_of_all(types):
+    """An empty array would ask for none."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE)
+    with contextlib.closing(theirs), control.Control(ours) as made:
+        theirs.sendall(b'[{"jsonrpc": "2.0", "id": 1, "result": {}}]\n')
+        made.subscribe(*types)
+        [request] = json.loads(theirs.makefile("rb").readline())
+        assert request["method"] == "events.subscribe" and request["params"] == ({"types": list(types)} if types else {})
+
+
 def test_events_between_answers():
     """Against a peer of the test's own, which tells events at once: none is lost, none is taken for an answer."""
     ours, theirs = socket.socketpair()
