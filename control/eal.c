@@ -79,6 +79,44 @@ static char *eal_lcores(const struct config *config)
 	return text;
 }
 
+// "0-3,8", as lcores are written by others.
+static void cpus_write(const cpu_set_t *cpus, char *out, size_t size)
+{
+	size_t len = 0;
+	out[0] = '\0';
+	for (unsigned first = 0; first < CPU_SETSIZE && len < size; first++) {
+		unsigned last = first;
+		if (!CPU_ISSET(first, cpus))
+			continue;
+		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, cpus))
+			last++;
+		len += (size_t)snprintf(out + len, size - len, "%s%u", len ? "," : "", first);
+		if (last > first && len < size)
+			len += (size_t)snprintf(out + len, size - len, "-%u", last);
+		first = last;
+	}
+}
+
+// The EAL would print how it is used.
+static bool lcores_are_there(const struct config *config)
+{
+	cpu_set_t allowed;
+	char accepted[256];
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	for (unsigned w = 0; config->lcores && w < config->n_workers; w++) {
+		unsigned cpu = config->lcores[w];
+		if (cpu < CPU_SETSIZE && CPU_ISSET(cpu, &allowed))
+			continue;
+		cpus_write(&allowed, accepted, sizeof(accepted));
+		log_error("eal_failed reason=\"lcores[%u] is %u; accepted: a CPU that this process "
+			  "may "
+			  "use: %s\"",
+			w, cpu, accepted);
+		return false;
+	}
+	return true;
+}
+
 // The EAL keeps pointers into its arguments, and reorders them: they live as long as it does.
 static struct {
 	char **argv, **reordered;
@@ -105,7 +143,9 @@ static void eal_failed(const struct config *config)
 
 int eal_open(const struct config *config)
 {
-	char **argv = alloc_zero(config->n_eal + 2 * config->n_ports + 10, sizeof(*argv));
+	if (!lcores_are_there(config))
+		return -1;
+	char **argv = alloc_zero(config->n_eal + 2 * config->n_ports + 12, sizeof(*argv));
 	int argc = 0;
 	bool pci = false;
 	argv[argc++] = alloc_string("mcxrelay");
@@ -132,8 +172,11 @@ int eal_open(const struct config *config)
 	if (!eal_has(config, "--file-prefix") && !eal_has(config, "--in-memory"))
 		argv[argc++] =
 			alloc_string(eal_has(config, "--no-huge") ? "--no-shconf" : "--in-memory");
-	if (!eal_has(config, "--log-level"))
+	if (!eal_has(config, "--log-level")) {
+		// Each start it warns of what is no fault. Of several levels the first counts.
+		argv[argc++] = alloc_string("--log-level=lib.telemetry:error");
 		argv[argc++] = alloc_string("--log-level=lib.*:warning");
+	}
 	if (!eal_has(config, "-l") && !eal_has(config, "--lcores") && !eal_has(config, "-c")) {
 		argv[argc++] = alloc_string("--lcores");
 		argv[argc++] = eal_lcores(config);

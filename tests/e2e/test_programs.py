@@ -43,10 +43,10 @@ def contents(directory):
             for path in directory.rglob("*") if path.name != "opened"}
 
 
-def refuses_to_start(lab, directory, says, **more):
+def refuses_to_start(lab, directory, says, settings="", **more):
     """Exit status 1, one line of the relay's own on stderr that has says in it, no crash."""
     file = directory / "mcxrelay.conf"
-    file.write_text(config_text(directory, **more))
+    file.write_text(config_text(directory, **more) + settings)
     done = program("-c", str(file), lab=lab)
     assert done.returncode == 1, done
     assert not any(mark in done.stderr for mark in lab_module.SANITIZER_MARKS), done.stderr
@@ -73,6 +73,14 @@ class ShippedRelay(lab_module.Relay):
         state.mkdir(exist_ok=True)
         confine = "confine = false;\n" if lab_module.sanitized() else ""
         return f'{text}state_directory = "{state}";\n{confine}'
+
+
+def test_a_cpu_that_is_not_there(quiet_lab, tmp_path):
+    """The EAL would print its usage, which has no word of the configuration."""
+    there = sorted(os.sched_getaffinity(0))
+    other = there[-1] + 1
+    refuses_to_start(quiet_lab, tmp_path, f'"lcores[1] is {other}; accepted: a CPU that this process may use: {there[0]}',
+                     settings=f"lcores = [ {there[0]}, {other} ];\n")
 
 
 # The command line
@@ -357,6 +365,7 @@ def test_example_starts(tmp_path, monkeypatch, name):
         info = relay.call("relay.info")
         assert [port["name"] for port in info["ports"]] == ["ran", "core"]
         assert info["workers"] == int(re.search(r"^workers = (\d+);", path.read_text(), re.MULTILINE)[1])
+        assert "No legacy callbacks" not in relay.log_text()  # of DPDK's telemetry: no fault
 
 
 # AF_XDP
