@@ -487,11 +487,11 @@ def test_health_and_readiness(own_lab):
             return [(answer.status, text) for answer, text in (ask(own_lab, path, address=SECOND) for path in ("/health", "/ready"))]
 
         wait_for(states, lambda seen: seen == [(200, "ok\n")] * 2, "a relay that is ready")
-        own_lab.ip("core", "link", "set", "eth0", "down")
+        own_lab.ip("relay", "link", "set", "veth-core", "down")
         try:
             wait_for(states, lambda seen: seen == [(200, "ok\n"), (503, "port core is down\n")], "a port that is down")
         finally:
-            own_lab.ip("core", "link", "set", "eth0", "up")
+            own_lab.ip("relay", "link", "set", "veth-core", "up")
         wait_for(states, lambda seen: seen == [(200, "ok\n")] * 2, "a port that is up again")
         [worker] = process.workers(relay.process.pid)
         with process.frozen(worker):
