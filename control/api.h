@@ -18,6 +18,7 @@
 #include "server/rpc.h"
 #include "session/session_types.h"
 
+struct message_orders;
 struct message_stats;
 struct overload;
 
@@ -36,6 +37,7 @@ struct api {
 	struct vault *vault;
 	struct pool *pool;
 	struct message_stats *messages;
+	struct message_orders *orders;
 	const struct config_mikey *mikey;
 	const struct config_limits *limits;
 	uint64_t started_ms; // of clock_now_ms()

@@ -172,6 +172,7 @@ int app_open(struct app *app, const struct config_limits *limits, const struct c
 		.identities = &app->identities,
 		.opened = &app->opened,
 		.messages = &app->messages,
+		.orders = &app->orders,
 		.mikey = &app->mikey,
 		.started_ms = app->started_ms,
 		.poll = poll_in_request,

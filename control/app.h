@@ -8,6 +8,7 @@
 
 #include "control/api.h"
 #include "control/expiry_watch.h"
+#include "control/message_order.h"
 #include "control/message_stats.h"
 #include "control/overload.h"
 #include "control/reaper.h"
@@ -51,6 +52,7 @@ struct app {
 	struct vault *vault;  // opened by who knows its directory
 	struct pool *pool;
 	struct message_stats messages;
+	struct message_orders orders;
 	struct expiry_watch expiry;
 	struct store *store; // NULL: nothing is recorded
 	struct restored restored;

@@ -479,10 +479,22 @@ struct message_order *message_order_read(
 	reader_open(&r, params, "params", error);
 	if (message_clock_ok(api->mikey, o->letter.time, "params", error))
 		members_read(&r, o);
-	if (error->code == RPC_OK && key_check(o, error))
+	if (error->code == RPC_OK && key_check(o, error)) {
+		o->listed = !o->fresh;
+		if (o->listed)
+			LIST_INSERT_HEAD(api->orders, o, next);
 		return o;
+	}
 	message_order_free(o);
 	return NULL;
+}
+
+void message_orders_withdraw(const struct api *api, const char *domain, uint32_t id)
+{
+	struct message_order *order;
+	LIST_FOREACH (order, api->orders, next)
+		if (order->spec.id == id && strcmp(order->spec.domain, domain) == 0)
+			order->withdrawn = true;
 }
 
 void message_order_signed(struct message_order *order)
@@ -491,6 +503,9 @@ void message_order_signed(struct message_order *order)
 		key_set_unpin(order->api->identities, order->set);
 	order->set = NULL;
 	order->letter.initiator.uid = NULL;
+	if (order->listed)
+		LIST_REMOVE(order, next);
+	order->listed = false;
 	if (!order->fresh)
 		secmem_wipe(&order->spec.secret, sizeof(order->spec.secret));
 }

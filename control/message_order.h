@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <sys/queue.h>
+
 #include "control/api.h"
 #include "mikey/make.h"
 
@@ -26,6 +28,9 @@ struct order_receiver {
 
 // In secret memory.
 struct message_order {
+	LIST_ENTRY(message_order) next; // of those that sign with a key that is installed
+	bool listed;
+	bool withdrawn; // the key was taken away: no more messages are begun
 	const struct api *api;
 	json_t *params; // what texts point into: a reference
 	struct order_receiver *receivers;
@@ -42,6 +47,11 @@ struct message_order {
 	uint8_t kpak[ECCSI_POINT_LEN];
 	bool hide_receivers;
 };
+
+LIST_HEAD(message_orders, message_order);
+
+// A key was taken away: no more messages are made of it, but for those that the pool is making from a copy of it.
+void message_orders_withdraw(const struct api *api, const char *domain, uint32_t id);
 
 // Reads params and looks up what they name. Receivers that cannot have a message have an error of their
 // own. NULL with *error set. The caller gives it to message_order_free().

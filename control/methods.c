@@ -44,7 +44,7 @@ const struct rpc_method control_methods[] = {
 	{"message.open", .call_in_slices = message_open_method, .changes = true},
 	{"message.make", .call_in_slices = message_make_method, .changes = true},
 	{"message.redirect", message_redirect_method},
-	{"message.redirected", message_redirected_method},
+	{"message.redirected", .call_in_slices = message_redirected_method},
 	{"mcdata.protect", mcdata_protect_method},
 	{"mcdata.unprotect", mcdata_unprotect_method},
 	{"mcdata.select", mcdata_select_method},

@@ -3,10 +3,14 @@
 
 #include "control/methods_key.h"
 
+#include <string.h>
+
 #include "base/secmem.h"
 #include "control/api.h"
 #include "control/install_list.h"
+#include "control/message_order.h"
 #include "control/params.h"
+#include "control/waiting.h"
 #include "dataplane/worker.h"
 #include "key/key_domain.h"
 #include "key/key_read.h"
@@ -67,6 +71,25 @@ static bool key_name_read(const json_t *value, const char *path, uint32_t *id, c
 	return reader_close(&r);
 }
 
+// Whether the pool makes messages of one of them that was begun before it was taken away.
+static bool keys_are_made_of(const struct api *api, const json_t *keys)
+{
+	const struct message_order *order;
+	LIST_FOREACH (order, api->orders, next) {
+		if (!order->withdrawn)
+			continue;
+		for (size_t i = 0; i < json_array_size(keys); i++) {
+			struct rpc_error none = {};
+			uint32_t id;
+			const char *domain;
+			if (key_name_read(json_array_get(keys, i), "", &id, &domain, &none) &&
+				id == order->spec.id && strcmp(domain, order->spec.domain) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 // The first round only reads names: if one is wrong, nothing has been revoked.
 json_t *key_revoke(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
@@ -89,10 +112,16 @@ json_t *key_revoke(
 		if (!key_name_read(json_array_get(keys, i % n), path, &id, &domain, error))
 			return NULL;
 		uint32_t scope = keystore_domain_find(api->keys, domain);
-		if (i >= n && scope != 0)
+		if (i >= n && scope != 0) {
 			slice->count += key_remove(api->keys, scope, id);
+			message_orders_withdraw(api, domain, id);
+		}
 	}
-	// The answer guarantees that no worker uses the keys and that their octets are wiped.
+	// The answer guarantees that nobody uses the keys and that their octets are wiped.
+	slice->next = 2 * n;
+	while (keys_are_made_of(api, keys))
+		if (!waiting_try_again(api->pool, slice))
+			return NULL;
 	retire_all(api->retire);
 	return json_pack("{s:I}", "revoked", (json_int_t)slice->count);
 }

@@ -155,7 +155,7 @@ static void known_key_check(const struct message_order *o, struct rpc_error *err
 	const struct keystore *keys = o->api->keys;
 	uint32_t scope = keystore_domain_find(keys, o->spec.domain);
 	const struct key_slot *slot = scope ? keystore_find(keys, scope, o->spec.id) : NULL;
-	if (!slot || !slot->installed || slot->serial != o->serial)
+	if (o->withdrawn || !slot || !slot->installed || slot->serial != o->serial)
 		rpc_fail(error, RPC_NOT_FOUND, "params.key.id",
 			"was taken away meanwhile; accepted: a key that key.list shows");
 }
@@ -227,7 +227,8 @@ static void piece_ended(struct waiting *waiting)
 {
 	struct message_make *m = (struct message_make *)waiting;
 	struct message_order *o = m->order;
-	if (!m->failed && m->next < o->n_receivers && pool_submit(o->api->pool, &waiting->job))
+	if (!m->failed && !o->withdrawn && m->next < o->n_receivers &&
+		pool_submit(o->api->pool, &waiting->job))
 		waiting->ended = false;
 	else
 		message_order_signed(o);
@@ -260,7 +261,7 @@ static bool made(const struct api *api, struct message_make *m, struct rpc_slice
 {
 	if (!waiting_ended(&m->waiting, api->pool, slice))
 		return false;
-	if (!m->failed && m->next < m->order->n_receivers)
+	if (!m->failed && !m->order->withdrawn && m->next < m->order->n_receivers)
 		waiting_refuse(error);
 	return true;
 }

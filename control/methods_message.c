@@ -14,6 +14,7 @@
 #include "base/secmem.h"
 #include "control/api.h"
 #include "control/message_answer.h"
+#include "control/message_order.h"
 #include "control/message_stats.h"
 #include "control/message_tell.h"
 #include "control/waiting.h"
@@ -71,9 +72,12 @@ static void message_free(struct message_open *m)
 
 static void keys_unpin(struct message_open *m)
 {
-	key_set_unpin(m->api->identities, m->pinned);
-	if (m->pseudo)
+	if (m->pseudo) {
+		pseudo_receiver_give(m->api->identities, m->pseudo, m->pinned, m->good);
 		m->pseudo->pins--;
+	} else {
+		key_set_unpin(m->api->identities, m->pinned);
+	}
 }
 
 // --- what the pool does
@@ -92,19 +96,16 @@ static bool receiver_derive(struct message_open *m)
 static void compute(struct pool_job *job)
 {
 	struct message_open *m = (struct message_open *)job;
-	if (!m->pinned->receiver && !receiver_derive(m))
+	if (!key_set_receiver(m->pinned) && !receiver_derive(m))
 		return;
-	m->key_set.receiver = m->pinned->receiver;
+	m->key_set.receiver = key_set_receiver(m->pinned);
 	m->good = mikey_open_finish(&m->opening, &m->opened, &m->fault);
 	stack_wipe();
 }
 
 static void computed(struct waiting *waiting)
 {
-	struct message_open *m = (struct message_open *)waiting;
-	if (m->pseudo && m->good)
-		pseudo_receiver_keep(m->api->identities, m->pseudo, m->pinned);
-	keys_unpin(m);
+	keys_unpin((struct message_open *)waiting);
 }
 
 static void write_down(struct pool_job *job)
@@ -432,6 +433,7 @@ static void key_put(struct message_open *m, struct rpc_error *error)
 			KEY_DOMAINS_MAX + 1, KEY_DOMAINS_MAX);
 	} else if (m->revoked) {
 		key_remove(api->keys, scope, m->spec.id);
+		message_orders_withdraw(api, m->domain, m->spec.id);
 		// As key.revoke promises: no worker uses it, and its octets are wiped.
 		retire_all(api->retire);
 	} else {

@@ -10,6 +10,7 @@
 #include "base/base64.h"
 #include "control/api.h"
 #include "control/message_answer.h"
+#include "control/waiting.h"
 #include "identity/kms_read.h"
 #include "mikey/krr.h"
 #include "server/reader.h"
@@ -259,47 +260,100 @@ static json_t *choice_show(const struct krr *krr, const struct krr_choice *choic
 		signed_name(krr->signature), "chain", (json_int_t)krr->n_received);
 }
 
-static json_t *redirected(const struct api *api, const char *xml, const struct krr_policy *policy,
-	const struct trusted *trusted, struct rpc_error *error)
-{
+// A response while the pool reads it and verifies its signatures. Text and certificates stay where they are.
+struct redirected {
+	struct waiting waiting;
+	const char *xml; // of the params
+	struct krr_policy policy;
+	struct trusted trusted;
 	struct krr krr;
+	bool good;
+	struct mikey_fault fault;
+};
+
+static void read_it(struct pool_job *job)
+{
+	struct redirected *x = (struct redirected *)job;
+	x->good = krr_read(
+		x->xml, strlen(x->xml), x->trusted.certificates, x->trusted.n, &x->krr, &x->fault);
+}
+
+static void redirected_free(struct redirected *x)
+{
+	if (x->good)
+		krr_free(&x->krr);
+	free(x->trusted.octets);
+	free(x);
+}
+
+static bool redirected_read(const json_t *params, struct redirected *x, struct rpc_error *error)
+{
+	struct reader r;
+	reader_open(&r, params, "params", error);
+	if (reader_string(&r, "xml", READER_REQUIRED, &x->xml) && strlen(x->xml) > XML_MAX)
+		reader_fail(&r, RPC_INVALID_PARAMS, "xml", "has %zu octets; accepted: at most %d",
+			strlen(x->xml), XML_MAX);
+	x->policy.allow = true;
+	policy_read(&r, &x->policy);
+	certificates_read(&r, &x->trusted);
+	return reader_close(&r);
+}
+
+static bool redirected_begin(const struct api *api, const json_t *params, struct rpc_slice *slice,
+	struct rpc_error *error)
+{
+	struct redirected *x = calloc(1, sizeof(*x));
+	if (!x) {
+		rpc_fail_memory(error, "params");
+		return false;
+	}
+	if (redirected_read(params, x, error) &&
+		waiting_begin(&x->waiting, api->pool, read_it, slice, error)) {
+		slice->state = x;
+		return true;
+	}
+	redirected_free(x);
+	return false;
+}
+
+// What follows from it, of the KMSs that are installed now.
+static json_t *redirected_use(
+	const struct api *api, const struct redirected *x, struct rpc_error *error)
+{
 	struct krr_choice choice;
 	struct mikey_fault fault = {};
 	size_t n;
-	if (!krr_read(xml, strlen(xml), trusted->certificates, trusted->n, &krr, &fault)) {
-		document_refuse("params.xml", &fault, error);
+	if (!x->good) {
+		document_refuse("params.xml", &x->fault, error);
 		return NULL;
 	}
 	struct krr_kms *known = known_kmss(api, &n);
 	json_t *result = NULL;
-	if (known && krr_choose(&krr, policy, known, n, &choice, &fault))
-		result = choice_show(&krr, &choice);
-	else if (known)
-		document_refuse("params.xml", &fault, error);
-	else
+	if (!known) {
 		rpc_fail_memory(error, "params.xml");
-	if (known)
-		free(choice.unknown);
+		return NULL;
+	}
+	if (krr_choose(&x->krr, &x->policy, known, n, &choice, &fault)) {
+		result = choice_show(&x->krr, &choice);
+	} else {
+		document_refuse("params.xml", &fault, error);
+	}
+	free(choice.unknown);
 	free(known);
-	krr_free(&krr);
 	return result;
 }
 
-json_t *message_redirected_method(void *arg, const json_t *params, struct rpc_error *error)
+json_t *message_redirected_method(
+	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
-	struct krr_policy policy = {.allow = true};
-	struct trusted trusted = {};
-	struct reader r;
-	const char *xml = NULL;
-	reader_open(&r, params, "params", error);
-	if (reader_string(&r, "xml", READER_REQUIRED, &xml) && strlen(xml) > XML_MAX)
-		reader_fail(&r, RPC_INVALID_PARAMS, "xml", "has %zu octets; accepted: at most %d",
-			strlen(xml), XML_MAX);
-	policy_read(&r, &policy);
-	certificates_read(&r, &trusted);
-	json_t *result = NULL;
-	if (reader_close(&r))
-		result = redirected(arg, xml, &policy, &trusted, error);
-	free(trusted.octets);
+	const struct api *api = arg;
+	if (!slice->state && !redirected_begin(api, params, slice, error))
+		return NULL;
+	struct redirected *x = slice->state;
+	if (!waiting_ended(&x->waiting, api->pool, slice))
+		return NULL;
+	json_t *result = redirected_use(api, x, error);
+	redirected_free(x);
+	slice->state = NULL;
 	return result;
 }

@@ -109,16 +109,15 @@ struct identity_spec *identity_read(const struct kms_store *kmss, const json_t *
 	const char *path, struct rpc_error *error)
 {
 	struct identity_spec *spec = secmem_malloc(sizeof(*spec));
-	struct key_set *set = secmem_malloc(sizeof(*set));
+	struct key_set *set = key_set_new();
 	struct reader r;
 	if (!spec || !set) {
 		secmem_free(spec);
-		secmem_free(set);
+		key_set_free(set);
 		rpc_fail_memory(error, path);
 		return NULL;
 	}
 	memset(spec, 0, sizeof(*spec));
-	memset(set, 0, sizeof(*set));
 	spec->set = set;
 	reader_open(&r, value, path, error);
 	members_read(&r, kmss, spec);

@@ -21,16 +21,29 @@ static_assert(offsetof(struct identity, local) == 0, "maps have either");
 
 int identity_store_init(struct identity_store *store)
 {
-	*store = (struct identity_store){
-		.by_name = map_new(), .by_uid = map_new(), .shared = transport_keys_open()};
-	return store->by_name && store->by_uid && store->shared ? 0 : -ENOMEM;
+	*store = (struct identity_store){.by_name = map_new(),
+		.by_uid = map_new(),
+		.deriving = map_new(),
+		.shared = transport_keys_open()};
+	return store->by_name && store->by_uid && store->deriving && store->shared ? 0 : -ENOMEM;
 }
 
-static void key_set_free(struct key_set *set)
+struct key_set *key_set_new(void)
+{
+	struct key_set *set = secmem_malloc(sizeof(*set));
+	if (set) {
+		memset(set, 0, sizeof(*set));
+		pthread_mutex_init(&set->mutex, NULL);
+	}
+	return set;
+}
+
+void key_set_free(struct key_set *set)
 {
 	if (!set)
 		return;
 	sakke_receiver_free(set->receiver);
+	pthread_mutex_destroy(&set->mutex);
 	secmem_free(set);
 }
 
@@ -47,6 +60,7 @@ void identity_store_fini(struct identity_store *store)
 	}
 	map_free(store->by_name);
 	map_free(store->by_uid);
+	map_free(store->deriving);
 	transport_keys_close(store->shared);
 }
 
@@ -273,6 +287,14 @@ unsigned identity_remove(
 		free(identity);
 	}
 	return n;
+}
+
+const struct sakke_receiver *key_set_receiver(struct key_set *set)
+{
+	pthread_mutex_lock(&set->mutex);
+	const struct sakke_receiver *receiver = set->receiver;
+	pthread_mutex_unlock(&set->mutex);
+	return receiver;
 }
 
 void key_set_pin(struct key_set *set)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <pthread.h>
 
 #include "base/map.h"
 #include "identity/kms_store.h"
@@ -27,6 +28,7 @@ struct key_set {
 	uint8_t pvt[ECCSI_POINT_LEN];
 	uint8_t rsk_digest[32]; // SHA-256
 	struct sakke_receiver *receiver;
+	pthread_mutex_t mutex; // of receiver, while it may be derived
 	unsigned pins;
 	bool gone;    // no longer in the store: freed with the last pin
 	bool derived; // of a user of a pseudo KMS, not of an identity
@@ -71,11 +73,17 @@ struct identity_store {
 	unsigned n_leaving; // key sets of identities that are gone and pinned
 	struct derived_set derived[DERIVED_SETS_MAX];
 	uint64_t derived_uses;
+	struct map *
+		deriving; // key sets that are not kept yet, of messages that are being opened: KMS, UID
 	struct transport_keys *shared; // with KMSs, that came in documents
 };
 
 int identity_store_init(struct identity_store *store); // 0 or -ENOMEM
 void identity_store_fini(struct identity_store *store);
+
+struct key_set *key_set_new(void); // of zeros; NULL: there is no memory
+void key_set_free(
+	struct key_set *set); // of one that was never pinned nor installed; NULL is ignored
 
 void identity_spec_free(struct identity_spec *spec);
 
@@ -102,6 +110,9 @@ unsigned identity_remove(
 
 // Takes a key set out of use: it is freed with its last pin.
 void key_set_leave(struct identity_store *store, struct key_set *set);
+
+// Its receiver; NULL: it has none yet. Any thread that has it pinned.
+const struct sakke_receiver *key_set_receiver(struct key_set *set);
 
 void key_set_pin(struct key_set *set);
 void key_set_unpin(struct identity_store *store, struct key_set *set);

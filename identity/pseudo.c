@@ -273,14 +273,13 @@ struct key_set *pseudo_signer_make(
 		.period = kms->facts.period,
 		.offset = kms->facts.offset,
 		.period_no = period_no};
-	struct key_set *set = secmem_malloc(sizeof(*set));
+	struct key_set *set = key_set_new();
 	if (!set)
 		return NULL;
-	memset(set, 0, sizeof(*set));
 	if (mcx_uid(&input, set->uid) != MCX_UID_OK ||
 		eccsi_ssk_make(kms->pseudo->ksak, set->uid, sizeof(set->uid), set->ssk, set->pvt) !=
 			ECCSI_OK) {
-		secmem_free(set);
+		key_set_free(set);
 		return NULL;
 	}
 	set->period_no = period_no;
@@ -311,20 +310,41 @@ static struct derived_set *derived_find(
 	return NULL;
 }
 
+// The name of a key set that is not kept yet.
+struct deriving_name {
+	const struct kms *kms;
+	uint8_t uid[MCX_UID_LEN];
+};
+
+static struct deriving_name deriving_name(const struct kms *kms, const struct key_set *set)
+{
+	struct deriving_name name = {.kms = kms};
+	memcpy(name.uid, set->uid, sizeof(name.uid));
+	return name;
+}
+
 struct key_set *pseudo_receiver_take(struct identity_store *store, struct kms *kms,
 	const struct mikey_octets *uri, uint64_t period_no)
 {
 	struct key_set *set = pseudo_signer_make(kms, uri, period_no);
-	struct derived_set *derived = set ? derived_find(store, kms, set->uid) : NULL;
-	if (!derived)
+	if (!set)
+		return NULL;
+	struct derived_set *derived = derived_find(store, kms, set->uid);
+	struct deriving_name name = deriving_name(kms, set);
+	struct key_set *known =
+		derived ? derived->set : map_get(store->deriving, &name, sizeof(name));
+	if (derived)
+		derived->used = ++store->derived_uses;
+	if (!known) {
+		map_add(store->deriving, &name, sizeof(name), set);
 		return set;
+	}
 	key_set_unpin(store, set);
-	key_set_pin(derived->set);
-	derived->used = ++store->derived_uses;
-	return derived->set;
+	key_set_pin(known);
+	return known;
 }
 
-bool pseudo_receiver_derive(const struct kms *kms, struct key_set *set)
+static bool derive(const struct kms *kms, struct key_set *set)
 {
 	bool ok =
 		sakke_rsk_make(kms->pseudo->z, set->uid, sizeof(set->uid), set->rsk) == SAKKE_OK &&
@@ -334,10 +354,19 @@ bool pseudo_receiver_derive(const struct kms *kms, struct key_set *set)
 	return ok;
 }
 
-void pseudo_receiver_keep(struct identity_store *store, struct kms *kms, struct key_set *set)
+bool pseudo_receiver_derive(const struct kms *kms, struct key_set *set)
+{
+	pthread_mutex_lock(&set->mutex);
+	bool ok = set->receiver || derive(kms, set);
+	pthread_mutex_unlock(&set->mutex);
+	return ok;
+}
+
+// Keeps it for the next message; the one that was used longest ago makes room.
+static void keep(struct identity_store *store, struct kms *kms, struct key_set *set)
 {
 	struct derived_set *oldest = &store->derived[0];
-	if (!set->gone || !set->receiver || derived_find(store, kms, set->uid))
+	if (!set->gone || derived_find(store, kms, set->uid))
 		return;
 	for (size_t i = 1; i < DERIVED_SETS_MAX; i++)
 		if (store->derived[i].used < oldest->used)
@@ -346,6 +375,17 @@ void pseudo_receiver_keep(struct identity_store *store, struct kms *kms, struct 
 		key_set_leave(store, oldest->set);
 	set->gone = false;
 	*oldest = (struct derived_set){.kms = kms, .set = set, .used = ++store->derived_uses};
+}
+
+void pseudo_receiver_give(
+	struct identity_store *store, struct kms *kms, struct key_set *set, bool good)
+{
+	struct deriving_name name = deriving_name(kms, set);
+	if (good)
+		keep(store, kms, set);
+	if ((good || set->pins == 1) && map_get(store->deriving, &name, sizeof(name)) == set)
+		map_remove(store->deriving, &name, sizeof(name));
+	key_set_unpin(store, set);
 }
 
 void pseudo_receivers_leave(struct identity_store *store, const struct kms *kms)

@@ -40,16 +40,18 @@ bool pseudo_kms_serves(const struct kms *kms, const struct mikey_octets *uri);
 struct mikey_local pseudo_local(
 	const struct kms *kms, const struct mikey_octets *uri, enum mikey_type type);
 
-// The key set with which somebody opens messages: pinned, one that is kept or as pseudo_signer_make() gives it;
-// then pseudo_receiver_derive() is to be called, by who alone has it.
+// The key set with which somebody opens messages: pinned, one that is kept, that of another message which is being
+// opened, or a new one. For pseudo_receiver_give(). NULL as of pseudo_signer_make().
 struct key_set *pseudo_receiver_take(struct identity_store *store, struct kms *kms,
 	const struct mikey_octets *uri, uint64_t period_no);
 
-// Its receiver. Some 60 ms, any thread, while the KMS is pinned. False: a library failed.
+// Sees to it that it has its receiver, which takes some 60 ms the first time: one thread derives it, others that want
+// the same wait. Any thread, while the KMS is pinned; the receiver is read behind it. False: a library failed.
 bool pseudo_receiver_derive(const struct kms *kms, struct key_set *set);
 
-// Keeps it for the next message; the one that was used longest ago makes room.
-void pseudo_receiver_keep(struct identity_store *store, struct kms *kms, struct key_set *set);
+// Unpins it; it is kept for the next message if it opened one. The one that was used longest ago makes room.
+void pseudo_receiver_give(
+	struct identity_store *store, struct kms *kms, struct key_set *set, bool good);
 
 // Those of a KMS that is being removed.
 void pseudo_receivers_leave(struct identity_store *store, const struct kms *kms);

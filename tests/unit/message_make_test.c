@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +49,20 @@ time_t __wrap_time(time_t *out)
 	if (out)
 		*out = NOW;
 	return NOW;
+}
+
+static atomic_uint n_derived; // receivers of key sets
+
+enum sakke_status __real_sakke_receiver_make(const struct sakke_kms *kms, const uint8_t *id,
+	size_t id_len, const uint8_t rsk[SAKKE_POINT_LEN], struct sakke_receiver **out);
+enum sakke_status __wrap_sakke_receiver_make(const struct sakke_kms *kms, const uint8_t *id,
+	size_t id_len, const uint8_t rsk[SAKKE_POINT_LEN], struct sakke_receiver **out);
+
+enum sakke_status __wrap_sakke_receiver_make(const struct sakke_kms *kms, const uint8_t *id,
+	size_t id_len, const uint8_t rsk[SAKKE_POINT_LEN], struct sakke_receiver **out)
+{
+	n_derived++;
+	return __real_sakke_receiver_make(kms, id, id_len, rsk, out);
 }
 
 // --- requests
@@ -188,6 +203,40 @@ static void a_key_that_goes_meanwhile_is_not_told(void **state)
 	assert_null(only_key());
 }
 
+// The answer of key.revoke waits until nobody has a copy of it, and then nobody is told messages of it.
+static void a_revocation_waits_for_the_pool(bool makes_first)
+{
+	expect_done(call("message.make", make_params(new_key(), 1)));
+	char id[9];
+	snprintf(id, sizeof(id), "%08x", only_key()->id);
+	struct rpc_work *makes =
+		work_begin("message.make", make_params(json_pack("{s:s}", "id", id), MANY));
+	struct rpc_work *revokes =
+		work_begin("key.revoke", json_pack("{s:[{s:s}]}", "keys", "id", id));
+	while (!rpc_work_sleeps(revokes))
+		assert_false(rpc_work_step(revokes, 0));
+	assert_null(only_key());
+	if (!makes_first)
+		expect_done(rpc_lab_end(revokes));
+	assert_true(!makes_first || !LIST_EMPTY(&app.orders));
+	expect_code(rpc_lab_end(makes), RPC_NOT_FOUND);
+	if (makes_first)
+		expect_done(rpc_lab_end(revokes));
+	assert_true(LIST_EMPTY(&app.orders));
+}
+
+static void a_key_is_revoked_before_its_messages_are_told(void **state)
+{
+	(void)state;
+	a_revocation_waits_for_the_pool(false);
+}
+
+static void a_key_is_revoked_after_its_messages_were_refused(void **state)
+{
+	(void)state;
+	a_revocation_waits_for_the_pool(true);
+}
+
 // The answer of identity.remove waits for the messages that are being signed; also as the server finishes
 // requests when it closes, one after the other, in any order.
 static void an_identity_goes_while_it_signs(bool makes_first)
@@ -247,6 +296,71 @@ static void an_identity_goes_while_a_pseudo_user_signs(void **state)
 	expect_done(
 		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)));
 	gms_install();
+}
+
+// A message that brings another new key to a user of the pseudo KMS, who is no identity.
+static json_t *gmk_for(const char *uri)
+{
+	json_t *params = make_params(new_key(), 1);
+	json_object_set_new(
+		params, "receivers", json_pack("[{s:s,s:s}]", "uri", uri, "kms", pseudo_uri));
+	json_t *answer = call("message.make", params);
+	const json_t *messages = json_object_get(json_object_get(answer, "result"), "messages");
+	json_t *message = json_object_get(json_array_get(messages, 0), "message");
+	assert_non_null(message);
+	json_incref(message);
+	json_decref(answer);
+	key_revoke_all();
+	return message;
+}
+
+static json_t *message_params(json_t *message)
+{
+	return json_pack("{s:o}", "message", message);
+}
+
+// Of first messages that come at once for one user the key set is derived once, and not by one that is false; those of
+// another user have their own.
+static void messages_that_come_at_once_share_a_key_set(void **state)
+{
+	(void)state;
+	static const char *const uris[] = {"sip:a@gw.example.org", "sip:b@gw.example.org"};
+	enum { N = 5, FALSE_ONE = 0 };
+	struct rpc_work *opens[2][N];
+	expect_done(call("kms.create",
+		json_pack("{s:s,s:[s]}", "uri", pseudo_uri, "users", "sip:*@gw.example.org")));
+	json_t *messages[2][N];
+	for (size_t user = 0; user < 2; user++)
+		for (size_t i = 0; i < N; i++)
+			messages[user][i] = gmk_for(uris[user]);
+	char *octets = strdup(json_string_value(messages[0][FALSE_ONE]));
+	char *of_pvt = octets + strlen(octets) - 8;
+	*of_pvt = *of_pvt == 'A' ? 'B' : 'A';
+	json_decref(messages[0][FALSE_ONE]);
+	messages[0][FALSE_ONE] = json_string(octets);
+	free(octets);
+	n_derived = 0;
+	for (size_t i = 0; i < N; i++)
+		for (size_t user = 0; user < 2; user++)
+			opens[user][i] =
+				work_begin("message.open", message_params(messages[user][i]));
+	for (size_t i = 0; i < N; i++)
+		for (size_t user = 0; user < 2; user++)
+			if (user == 0 && i == FALSE_ONE)
+				expect_code(rpc_lab_end(opens[user][i]), RPC_MESSAGE_REFUSED);
+			else
+				expect_done(rpc_lab_end(opens[user][i]));
+	assert_int_equal(n_derived, 2);
+	assert_int_equal(map_count(app.identities.deriving), 0);
+	for (uint32_t i = 0; i < app.keys.n_touched; i++)
+		if (app.keys.roots[i])
+			key_remove(&app.keys, app.keys.roots[i]->scope, app.keys.roots[i]->id);
+	// The next one finds it.
+	expect_done(call("message.open", message_params(gmk_for(uris[0]))));
+	assert_int_equal(n_derived, 2);
+	key_revoke_all();
+	expect_done(
+		call("kms.remove", json_pack("{s:[s],s:b}", "uris", pseudo_uri, "destroy", true)));
 }
 
 // A key that is not installed after all leaves no domain behind.
@@ -327,6 +441,16 @@ static json_t *named_params(const char *member, const char *name, size_t n)
 	return params;
 }
 
+// A response has up to 88 signatures: they are verified while others have their turns.
+static void a_redirect_is_read_in_the_pool(void **state)
+{
+	(void)state;
+	struct rpc_work *reads =
+		work_begin("message.redirected", json_pack("{s:s}", "xml", "<a/>"));
+	assert_true(rpc_work_sleeps(reads));
+	expect_code(rpc_lab_end(reads), RPC_MESSAGE_REFUSED);
+}
+
 static void lists_have_bounds(void **state)
 {
 	(void)state;
@@ -399,12 +523,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everybody_can_read_a_new_key),
 		cmocka_unit_test(a_key_that_goes_meanwhile_is_not_told),
+		cmocka_unit_test(a_key_is_revoked_before_its_messages_are_told),
+		cmocka_unit_test(a_key_is_revoked_after_its_messages_were_refused),
 		cmocka_unit_test(an_identity_goes_after_it_signed),
 		cmocka_unit_test(an_identity_goes_before_the_messages_are_told),
 		cmocka_unit_test(an_identity_goes_while_a_pseudo_user_signs),
+		cmocka_unit_test(messages_that_come_at_once_share_a_key_set),
 		cmocka_unit_test(no_domain_is_begun_for_nothing),
 		cmocka_unit_test(groups_of_another_gms_are_named),
 		cmocka_unit_test(the_configuration_says_what_pseudo_users_may_do),
+		cmocka_unit_test(a_redirect_is_read_in_the_pool),
 		cmocka_unit_test(lists_have_bounds),
 	};
 	alarm(900); // a test that failed half way may not be able to clean up
