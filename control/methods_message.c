@@ -15,6 +15,7 @@
 #include "control/api.h"
 #include "control/message_answer.h"
 #include "control/message_order.h"
+#include "control/message_redirect.h"
 #include "control/message_stats.h"
 #include "control/message_tell.h"
 #include "control/waiting.h"
@@ -296,6 +297,9 @@ static bool message_begin(struct message_open *m, struct mikey_request *request,
 		return false;
 	if (!mikey_open_begin(request, &directory, &m->opening, &m->fault)) {
 		message_refuse(&m->fault, error);
+		if (m->fault.reason == MIKEY_UNKNOWN_KMS || m->fault.reason == MIKEY_KMS_REVOKED ||
+			m->fault.reason == MIKEY_KMS_NOT_VALID)
+			error->redirect = message_redirect_params(api, &m->opening);
 		return false;
 	}
 	if (!known_check(m, error))

@@ -326,6 +326,7 @@ static bool request_step(struct rpc_work *work, const json_t *request, uint64_t 
 		report(work, run->method, &error, result);
 	}
 	respond(work, request, valid, result, &error);
+	json_decref(error.redirect);
 	run_end(run);
 	return true;
 }

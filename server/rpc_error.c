@@ -47,6 +47,6 @@ json_t *rpc_error_data(const struct rpc_error *error)
 {
 	if (!error->reason)
 		return json_pack("{s:s}", "path", error->path);
-	return json_pack("{s:s,s:s,s:I}", "path", error->path, "reason", error->reason, "octet",
-		(json_int_t)error->octet);
+	return json_pack("{s:s,s:s,s:I,s:O*}", "path", error->path, "reason", error->reason,
+		"octet", (json_int_t)error->octet, "redirect", error->redirect);
 }

@@ -31,6 +31,7 @@ struct rpc_error {
 	// Of RPC_MESSAGE_REFUSED: a word for what was wrong, and the octet where it was found.
 	const char *reason; // a literal; NULL: none
 	size_t octet;
+	json_t *redirect; // params of a request that helps, which data shows; released with the answer
 };
 
 // Sets code, path (may be NULL) and a printf message, unless an error is already set: the first one

@@ -64,6 +64,33 @@ def test_a_redirect_and_the_retry(relay, kmss):
     assert reason_of(relay.call, "message.redirected", {"xml": empty}) == "no-common-kms"
 
 
+def test_what_is_refused_tells_its_redirect(relay, kmss):
+    """message.open of a message to a KMS that is not known says what message.redirect makes of it; of a revoked one, too."""
+    home, partner, other = kmss
+    uri, alice = "sip:lmr@redirect.example.org", sakke.Client("sip:alice@mcptt.example.org", partner)
+    relay.call("identity.install", {"identities": [home.give(uri).rpc()]})
+    message = sakke.text(alice.message(sakke.new_key("pck"), uri, other))
+
+    def refused(reason, message):
+        with pytest.raises(RpcError) as caught:
+            relay.call("message.open", {"message": message})
+        assert (caught.value.code, caught.value.data["reason"]) == (REFUSED, reason)
+        return caught.value.data.get("redirect")
+    told = refused("unknown-kms", message)
+    assert told["allowed"]["receiver"] == [home.uri] and {home.uri, partner.uri} <= set(told["allowed"]["initiator"])
+    assert (told["initiator"], told["receiver"]) == (alice.uri, uri)
+    assert (told["initiator_kms"], told["receiver_kms"]) == (partner.uri, other.uri)
+    xml = relay.call("message.redirect", told | {"creator": "sip:segy@gw.example.org"})["xml"]
+    assert relay.call("message.redirected", {"xml": xml})["receiver_kms"] == home.uri
+    relay.call("kms.install", {"kms": [partner.rpc(role="external", revoked=True)], "replace": True})
+    told = refused("kms-revoked", sakke.text(alice.message(sakke.new_key("pck"), uri, home)))
+    assert partner.uri not in told["allowed"]["initiator"] and told["allowed"]["receiver"] == [home.uri]
+    relay.call("kms.install", {"kms": [partner.rpc(role="external", valid_to=1800000000 - 400000000)], "replace": True})
+    assert partner.uri not in refused("kms-not-valid", sakke.text(alice.message(sakke.new_key("pck"), uri, home)))["allowed"]["initiator"]
+    assert refused("malformed", message[:8]) is None
+    relay.call("identity.remove", {"identities": [{"uri": uri, "kms": home.uri}]})
+
+
 def test_the_policy(relay, kmss, signer):
     """Signatures verify under a certificate that is trusted, and one changed character is found."""
     home, partner, _ = kmss

@@ -70,12 +70,29 @@ static json_t *call(const char *method, json_t *params)
 	return rpc_lab_read(answer, len);
 }
 
+// Where another KMS would help, the error says which.
+static void expect_redirect(const json_t *data, const char *reason)
+{
+	const json_t *redirect = json_object_get(data, "redirect");
+	bool helps = strcmp(reason, "unknown-kms") == 0 || strcmp(reason, "kms-revoked") == 0 ||
+		     strcmp(reason, "kms-not-valid") == 0;
+	assert_int_equal(redirect != NULL, helps);
+	if (!helps)
+		return;
+	const json_t *allowed = json_object_get(redirect, "allowed");
+	assert_true(json_is_array(json_object_get(allowed, "initiator")));
+	assert_true(json_array_size(json_object_get(allowed, "receiver")) > 0);
+	assert_non_null(json_object_get(redirect, "initiator_kms"));
+}
+
 static const char *reason_of(const json_t *answer)
 {
 	const json_t *error = json_object_get(answer, "error");
 	const json_t *reason = json_object_get(json_object_get(error, "data"), "reason");
-	if (error && json_integer_value(json_object_get(error, "code")) == RPC_MESSAGE_REFUSED)
+	if (error && json_integer_value(json_object_get(error, "code")) == RPC_MESSAGE_REFUSED) {
+		expect_redirect(json_object_get(error, "data"), json_string_value(reason));
 		return json_string_value(reason);
+	}
 	return error ? json_string_value(json_object_get(error, "message")) : "none";
 }
 
