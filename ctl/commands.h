@@ -26,5 +26,6 @@ int ctl_guk_id(int argc, char **argv);
 int ctl_uid(int argc, char **argv);
 int ctl_message(struct ctl *ctl);
 int ctl_message_make(struct ctl *ctl);
+int ctl_message_open(struct ctl *ctl, const uint8_t *octets, size_t len, const char *initiator);
 int ctl_kms(struct ctl *ctl);
 int ctl_identity(struct ctl *ctl);

@@ -2,13 +2,15 @@
 // Copyright (c) 2026 The mcxrelay authors
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "ctl/table.h"
 
-// mcxctl kms, identity, message make: whom the relay is, and what it sends. What such a call needs is read from a
+// mcxctl kms, identity, message make, message open: whom the relay is, and what it sends. What such a call needs is read from a
 // file, as params of the control API: nothing of it stands in a command line.
 
 static void members_add(struct table *table, const json_t *object, const char *const names[])
@@ -135,6 +137,28 @@ int ctl_identity(struct ctl *ctl)
 	if (ctl->argc != 1 || strcmp(ctl->argv[0], "list") != 0)
 		return ctl_fail("identity takes: list; see mcxctl --help");
 	return call_print(ctl, "identity.list", json_object(), identities_print);
+}
+
+static void opened_print(const json_t *result)
+{
+	static const char *const titles[] = {
+		"KEY", "TYPE", "DOMAIN", "INITIATOR", "RECEIVER", "INSTALLED", "REVOKED", NULL};
+	static const char *const names[] = {
+		"id", "type", "domain", "initiator", "receiver", "installed", "revoked", NULL};
+	struct table *table = table_new(titles);
+	members_add(table, result, names);
+	table_print(table, 0, 0);
+}
+
+int ctl_message_open(struct ctl *ctl, const uint8_t *octets, size_t len, const char *initiator)
+{
+	char *text = malloc(base64_len(len) + 1);
+	if (!text)
+		return ctl_fail("there is no memory");
+	base64_encode(octets, len, text);
+	json_t *params = json_pack("{s:s,s:s*}", "message", text, "initiator", initiator);
+	free(text);
+	return call_print(ctl, "message.open", params, opened_print);
 }
 
 int ctl_message_make(struct ctl *ctl)

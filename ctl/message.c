@@ -310,14 +310,18 @@ int ctl_message(struct ctl *ctl)
 	size_t len;
 	if (ctl->argc > 0 && strcmp(ctl->argv[0], "make") == 0)
 		return ctl_message_make(ctl);
-	if (ctl->argc < 1 || strcmp(ctl->argv[0], "show") != 0)
-		return ctl_fail("message takes: show, make; see mcxctl --help");
-	if (ctl->argc > 2)
+	const bool open = ctl->argc > 0 && strcmp(ctl->argv[0], "open") == 0;
+	if (ctl->argc < 1 || (!open && strcmp(ctl->argv[0], "show") != 0))
+		return ctl_fail("message takes: show, open, make; see mcxctl --help");
+	if (open && (ctl->argc < 2 || ctl->argc > 3))
+		return ctl_fail("message open takes FILE and INITIATOR; see mcxctl --help");
+	if (!open && ctl->argc > 2)
 		return ctl_fail("message show takes one FILE; see mcxctl --help");
-	uint8_t *octets = message_read(ctl->argc == 2 ? ctl->argv[1] : "-", &len);
+	uint8_t *octets = message_read(ctl->argc >= 2 ? ctl->argv[1] : "-", &len);
 	if (!octets)
 		return 1;
-	int status = octets_print(ctl, octets, len);
+	int status = open ? ctl_message_open(ctl, octets, len, ctl->argc == 3 ? ctl->argv[2] : NULL)
+			  : octets_print(ctl, octets, len);
 	free(octets);
 	return status;
 }

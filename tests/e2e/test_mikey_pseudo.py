@@ -141,7 +141,7 @@ def mcxctl(relay, *arguments, stdin="", status=0):
 
 
 def test_mcxctl(gateway, tmp_path):
-    """kms, identity and message make."""
+    """kms, identity, message make and message open."""
     file = tmp_path / "params"
     file.write_text(json.dumps(STATED))
     assert mcxctl(gateway.relay, "kms", "create", str(file)) == gateway.created["xml"]
@@ -159,11 +159,17 @@ def test_mcxctl(gateway, tmp_path):
     assert [one["receiver"] for one in answer["messages"]] == [ALICE]
     wrong = json.dumps(params | {"initiator": USER})
     assert "not authorized" in mcxctl(gateway.relay, "message", "make", "-", stdin=wrong, status=1)
+    for n, before in enumerate(("", "a=key-mgmt:mikey ")):
+        key = sakke.new_key("pck")
+        file.write_text(f"{before}{sent(gateway, key, ALICE, USER)}\r\n")
+        title, line = mcxctl(gateway.relay, "message", "open", str(file), *[ALICE][:n]).splitlines()
+        assert title.split()[0] == "KEY" and line.split() == [key.id_text, "pck", "segy", ALICE, USER, "yes", "no"]
+    assert "was opened" in mcxctl(gateway.relay, "message", "open", str(file), status=1)
     user = gateway.home.give("sip:ctl@mcptt.example.org")
     gateway.relay.call("identity.install", {"identities": [user.rpc()]})
     title, line = mcxctl(gateway.relay, "identity", "list").splitlines()
     assert title.split()[0] == "IDENTITY" and line.split()[:5] == [user.uri, gateway.home.uri, "user", "home", "1"]
-    for arguments in (("kms",), ("kms", "sing"), ("kms", "create"), ("identity",), ("identity", "list", "x"), ("message", "make")):
+    for arguments in (("kms",), ("kms", "sing"), ("kms", "create"), ("identity",), ("identity", "list", "x"), ("message", "make"), ("message", "open")):
         assert f"{arguments[0]} " in mcxctl(gateway.relay, *arguments, status=1)
 
 
