@@ -229,10 +229,11 @@ static void worker_drain(struct worker *worker)
 }
 
 // Leaves a shared CPU to others for so long.
-static void idle_sleep(uint32_t us)
+static void idle_sleep(struct worker *worker, uint32_t us)
 {
 	const struct timespec time = {.tv_nsec = us * 1000L};
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
+	turn_slept(worker, rte_rdtsc());
 }
 
 static void turns_run(struct worker *worker)
@@ -242,7 +243,7 @@ static void turns_run(struct worker *worker)
 	while (!atomic_load_explicit(&worker->quit, memory_order_relaxed)) {
 		idle = loop_turn(worker) > 0 ? 0 : idle + 1;
 		if (unlikely(idle > IDLE_TURNS) && sleep_us > 0)
-			idle_sleep(sleep_us);
+			idle_sleep(worker, sleep_us);
 	}
 }
 

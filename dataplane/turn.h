@@ -28,7 +28,13 @@ static inline void turn_count(struct worker *worker, uint64_t now, bool busy)
 	counter_set(&worker->turn_tsc, now);
 }
 
-// TSC cycles of all turns that ended. Any thread.
+// The worker slept until now (TSC): that belongs to no turn, and is no busy time whatever the next one finds. Worker.
+static inline void turn_slept(struct worker *worker, uint64_t now)
+{
+	counter_set(&worker->turn_tsc, now);
+}
+
+// TSC cycles of all turns that ended, and of sleep between them. Any thread.
 static inline uint64_t worker_cycles(const struct worker *worker)
 {
 	return counter_read(&worker->turn_tsc) - counter_read(&worker->began_tsc);

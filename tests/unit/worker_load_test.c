@@ -114,6 +114,20 @@ static void no_turn_ends_between_two_looks(void **state)
 	assert_int_equal(load.permille, 1000);
 }
 
+// The turn that follows finds what came meanwhile.
+static void sleep_is_not_busy(void **state)
+{
+	struct overload_load load = {};
+	uint64_t now = 7;
+	(void)state;
+	turns_begin(worker_of(), now);
+	turn_slept(worker_of(), now += 900);
+	turn_count(worker_of(), now += 100, true);
+	assert_false(look(&load));
+	assert_int_equal(load.permille, 100);
+	assert_int_equal(worker_cycles(worker_of()), 1000);
+}
+
 // Control reads one counter after the other while the worker counts.
 static void never_more_than_all(void **state)
 {
@@ -149,6 +163,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		test(busy_is_a_share_of_time),
 		test(no_turn_ends_between_two_looks),
+		test(sleep_is_not_busy),
 		test(never_more_than_all),
 		test(turns_of_the_loop_count),
 	};
