@@ -118,10 +118,16 @@ json_t *key_revoke(
 		}
 	}
 	// The answer guarantees that nobody uses the keys and that their octets are wiped.
-	slice->next = 2 * n;
+	if (slice->next < 2 * n)
+		slice->next = 2 * n;
 	while (keys_are_made_of(api, keys))
 		if (!waiting_try_again(api->pool, slice))
 			return NULL;
+	for (size_t i = slice->next; api->retire->n > RETIRE_AT_A_TIME; i++) {
+		if (rpc_slice_expired(slice, i))
+			return NULL;
+		retire_poll(api->retire);
+	}
 	retire_all(api->retire);
 	return json_pack("{s:I}", "revoked", (json_int_t)slice->count);
 }

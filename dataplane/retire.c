@@ -52,9 +52,12 @@ static void retire_release_first(struct retire *retire)
 
 void retire_poll(struct retire *retire)
 {
-	while (retire->n > 0 &&
-		rte_rcu_qsbr_check(retire->rcu, retire->items[retire->head].token, false) == 1)
+	for (unsigned i = 0; i < RETIRE_AT_A_TIME && retire->n > 0; i++) {
+		const struct retired *first = &retire->items[retire->head];
+		if (rte_rcu_qsbr_check(retire->rcu, first->token, false) != 1)
+			break;
 		retire_release_first(retire);
+	}
 }
 
 void retire_all(struct retire *retire)

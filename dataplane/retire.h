@@ -33,7 +33,9 @@ void retire_fini(struct retire *retire);
 // what is the memory to free, or the table in which index is. release may retire more.
 void retire_later(struct retire *retire, retire_fn release, void *what, uint32_t index);
 
-// Releases what is due; never waits.
+enum { RETIRE_AT_A_TIME = 1024 };
+
+// Releases what is due, RETIRE_AT_A_TIME at most; never waits.
 void retire_poll(struct retire *retire);
 
 // Waits for the workers until nothing is left, nor what was retired meanwhile.

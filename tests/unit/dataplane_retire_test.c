@@ -120,6 +120,18 @@ static void keeps_many_in_order(void **state)
 	assert_int_equal(n_released, MANY);
 }
 
+static void releases_so_many_at_a_time(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < RETIRE_AT_A_TIME + 10; i++)
+		retire_later(&retire, release, &n_released, i);
+	workers_go_on();
+	retire_poll(&retire);
+	assert_int_equal(n_released, RETIRE_AT_A_TIME);
+	retire_poll(&retire);
+	assert_int_equal(n_released, RETIRE_AT_A_TIME + 10);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -129,6 +141,7 @@ int main(void)
 		test(what_comes_later_waits_longer),
 		test(what_a_release_retires_waits_again),
 		test(keeps_many_in_order),
+		test(releases_so_many_at_a_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
