@@ -25,6 +25,7 @@ struct map {
 	struct map_entry **buckets;
 	size_t n_buckets; // a power of two
 	size_t n_entries;
+	size_t n_drained; // buckets, the first
 	uint64_t seed[2];
 };
 
@@ -108,17 +109,25 @@ no_seed:
 	return NULL;
 }
 
+bool map_drain(struct map *map, size_t n)
+{
+	for (; n > 0 && map->n_drained < map->n_buckets; n--) {
+		struct map_entry **bucket = &map->buckets[map->n_drained++];
+		while (*bucket) {
+			struct map_entry *entry = *bucket;
+			*bucket = entry->next;
+			free(entry);
+			map->n_entries--;
+		}
+	}
+	return map->n_drained == map->n_buckets;
+}
+
 void map_free(struct map *map)
 {
 	if (!map)
 		return;
-	for (size_t i = 0; i < map->n_buckets; i++) {
-		while (map->buckets[i]) {
-			struct map_entry *entry = map->buckets[i];
-			map->buckets[i] = entry->next;
-			free(entry);
-		}
-	}
+	map_drain(map, SIZE_MAX);
 	free(map->buckets);
 	free(map);
 }

@@ -16,6 +16,9 @@ struct map;
 // An empty map, or NULL with errno set. The caller frees with map_free().
 struct map *map_new(void);
 
+// Takes all keys out of n buckets more of a map that is only to be freed. True when no bucket is left.
+bool map_drain(struct map *map, size_t n);
+
 // Frees the map and its keys. The values are not touched. NULL is ignored.
 void map_free(struct map *map);
 

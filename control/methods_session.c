@@ -44,6 +44,30 @@ static bool apply_go_on(struct rpc_slice *slice, struct rpc_error *error)
 	return error->code == RPC_OK;
 }
 
+// What was picked follows the members, leg by leg. NULL: not yet all of it. Takes over the reference.
+static json_t *apply_answer(struct rpc_slice *slice, json_t *members)
+{
+	json_t *picked = session_apply_picked(slice->state);
+	size_t n = json_array_size(picked);
+	bool more = false;
+	if (n == 0)
+		return members;
+	if (slice->count == 0)
+		rpc_emit_members(slice, members, "legs");
+	else
+		json_decref(members);
+	while (!more && (size_t)slice->count < n) {
+		size_t i = (size_t)slice->count++;
+		json_t *leg = json_incref(json_array_get(picked, i));
+		json_array_set_new(picked, i, json_null()); // freed by itself
+		rpc_emit(slice, "legs", leg);
+		more = !session_apply_is_short(slice->state) &&
+		       rpc_slice_expired(slice, slice->next + 1);
+	}
+	json_decref(picked);
+	return more ? NULL : json_object();
+}
+
 json_t *session_apply_method(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
 {
@@ -60,8 +84,8 @@ json_t *session_apply_method(
 	}
 	if (!apply_go_on(slice, error))
 		return NULL;
-	return json_pack("{s:b,s:o*}", "created", (int)session_apply_created(slice->state), "legs",
-		session_apply_picked(slice->state));
+	return apply_answer(
+		slice, json_pack("{s:b}", "created", (int)session_apply_created(slice->state)));
 }
 
 // The session of that id, if params were good so far.
@@ -268,8 +292,8 @@ json_t *leg_apply(void *arg, const json_t *params, struct rpc_slice *slice, stru
 	}
 	if (!apply_go_on(slice, error))
 		return NULL;
-	return json_pack("{s:I,s:o*}", "applied", (json_int_t)session_apply_n_legs(slice->state),
-		"legs", session_apply_picked(slice->state));
+	return apply_answer(slice,
+		json_pack("{s:I}", "applied", (json_int_t)session_apply_n_legs(slice->state)));
 }
 
 // The first slice: all are there. They are in slice->list then.

@@ -9,12 +9,15 @@
 
 #include "base/clock.h"
 #include "base/secmem.h"
+#include "server/json_drop.h"
 #include "server/rpc_line.h"
 #include "server/rpc_parse.h"
 #include "server/rpc_text.h"
 
-// No 1 MiB line holds so many requests; bounds the answer to "[1,1,1,...]".
-enum { RPC_BATCH_MAX = 32768 };
+enum {
+	RPC_BATCH_MAX = 32768, // no 1 MiB line holds so many; bounds the answer to "[1,1,1,...]"
+	RPC_DROP = 1024,       // values that are freed at once
+};
 
 // The request that runs in slices.
 struct rpc_run {
@@ -28,6 +31,7 @@ struct rpc_work {
 	const struct rpc *rpc;
 	struct rpc_parse *parse; // a long line, until it is parsed
 	json_t *line;            // NULL if it is no JSON, or not parsed yet
+	json_t *past;            // what is not needed any more, until it is freed
 	bool batch;              // an array of requests that can be answered one by one
 	size_t next, n;          // requests done, and all
 	struct rpc_run run;
@@ -402,40 +406,69 @@ static void work_parse(struct rpc_work *work)
 	work->line = rpc_parse_close(work->parse);
 	work->parse = NULL;
 	if (error.code != RPC_OK) {
-		json_decref(work->line);
+		work->past = work->line;
 		work->line = NULL;
 	}
 	work_begin(work, &error);
+}
+
+// Frees some of what is not needed any more: most of it while it is in the cache.
+static void work_drop(struct rpc_work *work)
+{
+	json_drop(&work->past, RPC_DROP);
+}
+
+// All requests are answered.
+static bool work_is_done(const struct rpc_work *work)
+{
+	return !work->parse && work->next == work->n;
+}
+
+// And nothing is left of them.
+static bool work_is_over(const struct rpc_work *work)
+{
+	return work_is_done(work) && !work->past && !work->line;
 }
 
 static void work_run(struct rpc_work *work, uint64_t until_ns)
 {
 	if (!request_step(work, work_request(work), until_ns))
 		return;
-	// Freed while it is in the cache, and not all at the end of a turn.
-	if (work->batch)
+	if (work->batch) {
+		work->past = json_incref(json_array_get(work->line, work->next));
 		json_array_set_new(work->line, work->next, json_null());
+	} else {
+		work->past = work->line;
+		work->line = NULL;
+	}
 	work->next++;
+	work_drop(work);
 }
 
 bool rpc_work_step(struct rpc_work *work, uint64_t until_ns)
 {
-	while (work->parse || work->next < work->n) {
-		if (work->parse)
+	while (!work_is_over(work)) {
+		if (work->past) {
+			work_drop(work);
+		} else if (work->parse) {
 			work_parse(work);
-		else
+		} else if (work->next < work->n) {
 			work_run(work, until_ns);
+		} else {
+			work->past = work->line;
+			work->line = NULL;
+		}
 		if (work->run.slice.waits || clock_now_ns() >= until_ns)
 			break;
 	}
-	return !work->parse && work->next == work->n;
+	return work_is_over(work);
 }
 
 char *rpc_work_take(struct rpc_work *work, size_t *len)
 {
 	char *octets = work->text.octets;
 	*len = 0;
-	if (work->n > 1 || work->text.failed || work->text.len == 0)
+	if (work->n > 1 || work_is_done(work) || work->text.failed || work->text.len == 0)
 		return NULL;
 	*len = work->text.len;
 	work->text = (struct rpc_text){.taken = true};
@@ -451,12 +484,13 @@ bool rpc_work_leave(struct rpc_work *work)
 {
 	if (work->run.method && work->run.method->reads)
 		run_end(&work->run);
-	json_decref(rpc_parse_close(work->parse));
+	if (work->parse)
+		work->past = rpc_parse_close(work->parse);
 	work->parse = NULL;
 	secmem_free(work->text.octets);
 	work->text = (struct rpc_text){.failed = true}; // nothing more is written
 	work->n = work->run.method ? work->next + 1 : work->next;
-	return work->next < work->n;
+	return !work_is_over(work);
 }
 
 // No request is left half done but one that waits for another: the server closes then.
@@ -477,6 +511,7 @@ char *rpc_work_close(struct rpc_work *work, size_t *out_len)
 	struct rpc_text text = work->text;
 	json_decref(rpc_parse_close(work->parse));
 	json_decref(work->line);
+	json_decref(work->past);
 	free(work);
 	*out_len = text.len;
 	if (!text.failed)

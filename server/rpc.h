@@ -129,14 +129,14 @@ void rpc_work_wake(struct rpc_work *work);
 
 // Takes the part of the response to a single request that is complete so far, so that a long
 // response need not be held as a whole: text that the caller frees with secmem_free(), its length
-// in octets in *len. NULL if there is nothing, and always for a batch of several.
+// in octets in *len. NULL if there is nothing, once it is whole, and always for a batch of several.
 char *rpc_work_take(struct rpc_work *work, size_t *len);
 
 // Octets of the response so far, without those already taken.
 size_t rpc_work_size(const struct rpc_work *work);
 
 // The response is not needed any more: no further request begins, and the running one is abandoned
-// if it only reads. True if a request is left to be finished with rpc_work_step().
+// if it only reads. True if something is left to be finished with rpc_work_step(): a request, or freeing what was read.
 bool rpc_work_leave(struct rpc_work *work);
 
 // Ends it. A request that has begun runs to its end, unless it waits, others of a batch do not run. Returns the

@@ -30,7 +30,10 @@
 #include "session/session_spec.h"
 #include "session/session_store.h"
 
-enum { LEGS_SEEN_AT_A_TIME = 1024 }; // while those are looked for that leave
+enum {
+	LEGS_SEEN_AT_A_TIME = 1024, // while those are looked for that leave
+	CLAIMS_AT_A_TIME = 256,     // buckets of them, at the end
+};
 
 struct session_apply {
 	struct sessions *sessions;
@@ -46,7 +49,8 @@ struct session_apply {
 	struct leg_claims claims;
 	struct session_check check;
 	unsigned stage;
-	uint32_t at;                    // of the stage
+	uint32_t at; // of the stage
+	struct rpc_error refused;
 	uint32_t n_promised;            // keys
 	uint32_t *old_keys, n_old_keys; // ids of those that the session had
 	struct session_leg **stated;    // legs of the specs
@@ -277,6 +281,22 @@ static uint32_t revise_step(struct session_apply *apply, struct rpc_error *error
 	return 1;
 }
 
+// --- at the end, whether it was refused or not
+
+static uint32_t spec_release_step(struct session_apply *apply, struct rpc_error *error)
+{
+	(void)error;
+	leg_spec_free(&apply->spec.legs[apply->at]);
+	return 1;
+}
+
+static uint32_t claims_release_step(struct session_apply *apply, struct rpc_error *error)
+{
+	(void)error;
+	apply->spec.n_legs = 0; // all are freed
+	return map_drain(apply->claims.taken, CLAIMS_AT_A_TIME);
+}
+
 // --- stages
 
 static uint32_t count_once(const struct session_apply *apply)
@@ -327,12 +347,16 @@ static const struct stage {
 	{count_legs, change_step},
 	{count_old_keys, key_remove_step},
 	{count_whole, revise_step},
+	{count_legs, spec_release_step},
+	{count_once, claims_release_step},
 };
 
-enum { N_STAGES = sizeof(stages) / sizeof(stages[0]) };
+enum { N_STAGES = sizeof(stages) / sizeof(stages[0]), RELEASE_STAGE = N_STAGES - 2 };
 
 bool session_apply_step(struct session_apply *apply, struct rpc_error *error)
 {
+	if (apply->stage == N_STAGES)
+		return true;
 	const struct stage *stage = &stages[apply->stage];
 	if (apply->at < stage->count(apply)) {
 		apply->at += stage->run(apply, error);
@@ -340,7 +364,16 @@ bool session_apply_step(struct session_apply *apply, struct rpc_error *error)
 		apply->stage++;
 		apply->at = 0;
 	}
-	return apply->stage == N_STAGES || error->code != RPC_OK;
+	if (error->code != RPC_OK) {
+		apply->refused = *error;
+		*error = (struct rpc_error){.code = RPC_OK};
+		apply->stage = RELEASE_STAGE;
+		apply->at = 0;
+	}
+	if (apply->stage < N_STAGES)
+		return false;
+	*error = apply->refused;
+	return true;
 }
 
 // --- begin and end

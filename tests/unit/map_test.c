@@ -231,6 +231,21 @@ static void growth_without_memory_changes_nothing(void **state)
 	map_free(map);
 }
 
+static void drains_some_buckets_at_a_time(void **state)
+{
+	(void)state;
+	struct map *map = map_new();
+	assert_non_null(map);
+	for (uint32_t i = 0; i < 1000; i++)
+		map_add(map, &i, sizeof(i), map);
+	unsigned n = 1;
+	for (; !map_drain(map, 16); n++)
+		assert_in_range(map_count(map), 1, 999);
+	assert_true(n >= 1000 / 16);
+	assert_int_equal(map_count(map), 0);
+	map_free(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +258,7 @@ int main(void)
 		cmocka_unit_test(iteration_may_remove_the_current_entry),
 		cmocka_unit_test(walk_visits_what_stays_once),
 		cmocka_unit_test(walk_through_an_empty_map_ends),
+		cmocka_unit_test(drains_some_buckets_at_a_time),
 		cmocka_unit_test(put_without_memory_changes_nothing),
 		cmocka_unit_test(growth_without_memory_changes_nothing),
 	};

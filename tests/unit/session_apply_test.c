@@ -403,7 +403,7 @@ static void who_leaves_leaves_nothing_half_done(void **state)
 		rpc_work_step(waits, 0);
 		size_t len;
 		if (left_at % 2)
-			assert_int_equal(rpc_work_leave(big), begun);
+			assert_true(rpc_work_leave(big));
 		secmem_free(rpc_work_close(waits, &len));
 		secmem_free(rpc_work_close(big, &len));
 		assert_null(app.sessions.claims);

@@ -42,6 +42,16 @@ static char params[LINE_OCTETS];
 // --- work
 
 static uint64_t n_built; // legs
+static uint64_t n_freed; // pieces of memory
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+
+void __wrap_free(void *p)
+{
+	n_freed += p != NULL;
+	__real_free(p);
+}
 
 struct leg *__real_leg_build(struct keystore *store, const struct session_leg *leg);
 struct leg *__wrap_leg_build(struct keystore *store, const struct session_leg *leg);
@@ -468,6 +478,77 @@ static void a_session_is_shown_in_slices(void **state)
 	session_close();
 }
 
+// --- long requests
+
+enum { FREED_AT_MOST = 4096 };
+
+// How many pieces of memory one step of a request frees at most, and the end of it.
+static uint64_t freed_at_once(const char *line, const char *answered)
+{
+	struct rpc rpc = {.methods = control_methods, .app = &app.api};
+	struct rpc_work *run = rpc_work_open(&rpc, line, strlen(line));
+	uint64_t most = 0;
+	size_t len;
+	for (bool done = false; !done;) {
+		n_freed = 0;
+		done = rpc_work_step(run, 0);
+		most = n_freed > most ? n_freed : most;
+	}
+	n_freed = 0;
+	char *answer = rpc_work_close(run, &len);
+	most = n_freed > most ? n_freed : most;
+	assert_non_null(memmem(answer, len, answered, strlen(answered)));
+	secmem_free(answer);
+	retire_all(&app.retire);
+	return most;
+}
+
+// A session.apply of many legs between other text; the caller frees it.
+static char *apply_line(const char *before, const char *after)
+{
+	char *line = malloc(LINE_OCTETS);
+	size_t len = 0;
+	assert_non_null(line);
+	len += (size_t)sprintf(line,
+		"%s{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.apply\",\"params\":"
+		"{\"session\":{\"id\":\"call\",\"service\":\"mcptt\",\"type\":\"group\",\"legs\":[",
+		before);
+	for (uint32_t i = 0; i < MANY; i++) {
+		char text[512];
+		len += (size_t)sprintf(line + len, "%s%s", i > 0 ? "," : "",
+			leg_text(i, &(struct stated){.there = true}, text));
+	}
+	sprintf(line + len, "%s", after);
+	return line;
+}
+
+// However many legs a request states, and however it ends, no step frees what it was and what it meant in one piece.
+static void a_long_request_is_freed_step_by_step(void **state)
+{
+	static const struct {
+		const char *before, *after, *answered;
+	} requests[] = {
+		{"", "]}}}", "\"created\":true"},
+		{"", "]}}}", "\"created\":false"},
+		{"[", "]}}}]", "\"created\":false"},
+		{"", ",{\"id\":\"last\"}]}}}", "-32602"}, // refused when it is read
+		{"[", ",{\"id\":\"last\"}]}}}]", "-32602"},
+		{"",
+			",{\"id\":\"l0\",\"port\":\"ran\",\"local\":\"10.0.0.1:9\",\"receive\":"
+			"false,\"protection\":{\"mode\":\"plain\"}}]}}}",
+			"two legs"},                // when it is checked
+		{"", "],\"legs\":[]}}}", "-32700"}, // it is no JSON
+		{"", "],\"more\":1}}}", "more"},
+	};
+	(void)state;
+	for (unsigned i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		char *line = apply_line(requests[i].before, requests[i].after);
+		assert_in_range(freed_at_once(line, requests[i].answered), 1, FREED_AT_MOST);
+		free(line);
+	}
+	session_close();
+}
+
 // --- keys
 
 static const struct key_slot *key_install_in_group(const char *id)
@@ -846,6 +927,7 @@ int main(void)
 		cmocka_unit_test(ninth_way_to_use_a_gmk_is_refused),
 		cmocka_unit_test(what_stays_is_not_taken_again),
 		cmocka_unit_test(a_session_is_shown_in_slices),
+		cmocka_unit_test(a_long_request_is_freed_step_by_step),
 		cmocka_unit_test(a_large_session_follows_a_key_step_by_step),
 		cmocka_unit_test(legs_with_receivers_of_their_own_follow_step_by_step),
 		cmocka_unit_test(a_key_of_one_leg_concerns_that_leg_alone),
@@ -854,6 +936,7 @@ int main(void)
 		cmocka_unit_test(legs_follow_other_keys_of_their_ring),
 		cmocka_unit_test(keys_of_a_leg_stand_in_order_of_activation),
 		cmocka_unit_test(indices_of_keys_do_not_run_out)};
+	json_set_alloc_funcs(malloc, free); // these are counted
 	alarm(300); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
 }
