@@ -16,6 +16,7 @@
 #include "key/key_read.h"
 #include "key/key_show.h"
 #include "server/reader.h"
+#include "session/session_follow.h"
 
 static void key_install_one(struct keystore *keys, const json_t *value, const char *path,
 	bool replace, struct rpc_error *error)
@@ -90,6 +91,26 @@ static bool keys_are_made_of(const struct api *api, const json_t *keys)
 	return false;
 }
 
+// Whether no worker has a way to a key that was revoked any more, or a slice expired before.
+static bool revoked_keys_leave(const struct api *api, struct rpc_slice *slice, size_t first)
+{
+	enum { PATIENCE = 1000 }; // slices in which others may change keys again
+	for (size_t i = slice->next > first ? slice->next : first; api->keys->n_left_ctxs > 0;
+		i++) {
+		if (rpc_slice_expired(slice, i))
+			return false;
+		sessions_follow(
+			api->sessions, i - first < PATIENCE ? slice->until_ns : UINT64_MAX);
+	}
+	for (size_t i = slice->next; api->retire->n > RETIRE_AT_A_TIME; i++) {
+		if (rpc_slice_expired(slice, i))
+			return false;
+		retire_poll(api->retire);
+	}
+	retire_all(api->retire);
+	return true;
+}
+
 // The first round only reads names: if one is wrong, nothing has been revoked.
 json_t *key_revoke(
 	void *arg, const json_t *params, struct rpc_slice *slice, struct rpc_error *error)
@@ -123,12 +144,8 @@ json_t *key_revoke(
 	while (keys_are_made_of(api, keys))
 		if (!waiting_try_again(api->pool, slice))
 			return NULL;
-	for (size_t i = slice->next; api->retire->n > RETIRE_AT_A_TIME; i++) {
-		if (rpc_slice_expired(slice, i))
-			return NULL;
-		retire_poll(api->retire);
-	}
-	retire_all(api->retire);
+	if (!revoked_keys_leave(api, slice, 2 * n))
+		return NULL;
 	return json_pack("{s:I}", "revoked", (json_int_t)slice->count);
 }
 

@@ -146,10 +146,12 @@ struct keystore {
 	uint32_t n_by_state[KEY_N_TYPES][KEY_N_STATES]; // of n_roots
 	uint64_t change_round;                          // counts changes of keys
 	// Owners that have been told of a change and have not done all that follows from it: finish()
-	// has them do it at once. NULL: there are none. Root indices in use till then are in left.
+	// has them do it at once. NULL: there are none. Root indices in use till then are in left, key
+	// contexts in left_ctxs.
 	void (*finish)(void *arg);
 	void *finish_arg;
 	uint32_t *left, n_left, left_size;
+	uint32_t *left_ctxs, n_left_ctxs, left_ctxs_size;
 	uint64_t install_serial;
 	uint32_t next_scope; // to try
 	uint32_t next_serial;

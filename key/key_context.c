@@ -66,10 +66,32 @@ static void ctx_retire(struct keystore *store, uint32_t ctx)
 	retire_later(store->retire, ctx_release, store, ctx);
 }
 
+// What owners made of the key may lead to the context until they have followed. To those of a GMK only names lead.
+static void ctx_leave(struct keystore *store, uint32_t ctx)
+{
+	key_table_unpublish(&store->relay->keys, ctx);
+	if (store->n_left_ctxs == store->left_ctxs_size) {
+		store->left_ctxs_size = store->left_ctxs_size ? store->left_ctxs_size * 2 : 16;
+		store->left_ctxs = alloc_resize(
+			store->left_ctxs, store->left_ctxs_size, sizeof(*store->left_ctxs));
+	}
+	store->left_ctxs[store->n_left_ctxs++] = ctx;
+}
+
+void key_ctxs_retire_left(struct keystore *store)
+{
+	for (uint32_t i = 0; i < store->n_left_ctxs; i++)
+		retire_later(store->retire, ctx_release, store, store->left_ctxs[i]);
+	store->n_left_ctxs = 0;
+}
+
 void key_slot_retire_ctxs(struct keystore *store, struct key_slot *slot)
 {
 	for (uint32_t i = 0; i < slot->n_ctxs; i++)
-		ctx_retire(store, slot->ctxs[i]);
+		if (store->finish && slot->type != KEY_GMK)
+			ctx_leave(store, slot->ctxs[i]);
+		else
+			ctx_retire(store, slot->ctxs[i]);
 	slot->n_ctxs = 0;
 }
 

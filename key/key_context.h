@@ -17,8 +17,12 @@ uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs
 // than for clients. DROP_NONE, or why not.
 enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name, bool stranger);
 
-// Takes all contexts of a key out of use. Nothing may refer to them any more.
+// Takes all contexts of a key out of use. Nothing may refer to them any more but what owners make that have not
+// followed yet (keystore_owners_follow()).
 void key_slot_retire_ctxs(struct keystore *store, struct key_slot *slot);
+
+// Owners have followed: nothing refers to the contexts that were left for them.
+void key_ctxs_retire_left(struct keystore *store);
 // Derives the contexts that a key that has become usable needs for the talkers of the other keys of
 // its group.
 void key_slot_prederive(struct keystore *store, struct key_slot *slot);

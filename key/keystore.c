@@ -126,6 +126,39 @@ static void slot_take_root(struct keystore *store, struct key_slot *slot)
 	slot->installed = true;
 }
 
+// No worker looks up talkers under that root key any more: its index can be reused.
+static void root_release(void *arg, uint32_t index)
+{
+	struct keystore *store = arg;
+	store->free_roots[store->n_free++] = index;
+}
+
+// What owners made of the key may name its root index until they have followed.
+static void root_leave(struct keystore *store, uint32_t index)
+{
+	if (!store->finish) {
+		retire_later(store->retire, root_release, store, index);
+		return;
+	}
+	if (store->n_left == store->left_size) {
+		store->left_size = store->left_size ? store->left_size * 2 : 16;
+		store->left = alloc_resize(store->left, store->left_size, sizeof(*store->left));
+	}
+	store->left[store->n_left++] = index;
+}
+
+// The key's octets become others while owners still name its root index.
+static void slot_change_root(struct keystore *store, struct key_slot *slot)
+{
+	uint32_t before = slot->index;
+	secmem_wipe(&store->secrets[before], sizeof(struct key_secret));
+	key_slot_clear_users(store, slot);
+	store->roots[before] = NULL;
+	store->n_roots--;
+	root_leave(store, before);
+	slot_take_root(store, slot);
+}
+
 // Of a key that is stated again, not by a message, the GMS stays what it was.
 static void slot_source_set(struct key_slot *slot, bool same, const char *source)
 {
@@ -153,6 +186,7 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 	struct key_slot *slot = key_slot_take(store, scope, spec->id);
 	bool same = slot->installed && slot->state != KEY_EXPIRED &&
 		    secret_equal(&store->secrets[slot->index], &spec->secret);
+	bool replaced = slot->installed && !same;
 	if (slot->installed)
 		store_count(store, slot, -1);
 	else
@@ -163,6 +197,8 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 		slot->state = KEY_PENDING;
 		key_slot_changed(store, slot);
 		key_slot_retire_ctxs(store, slot);
+		if (replaced && store->finish)
+			slot_change_root(store, slot);
 		store->secrets[slot->index] = spec->secret;
 	}
 	if (!same || slot->activation != spec->activation)
@@ -209,27 +245,6 @@ static void slot_wipe(struct keystore *store, struct key_slot *slot)
 	secmem_wipe(&store->secrets[slot->index], sizeof(struct key_secret));
 }
 
-// No worker looks up talkers under that root key any more: its index can be reused.
-static void root_release(void *arg, uint32_t index)
-{
-	struct keystore *store = arg;
-	store->free_roots[store->n_free++] = index;
-}
-
-// What owners made of the key may name its root index until they have followed.
-static void root_leave(struct keystore *store, uint32_t index)
-{
-	if (!store->finish) {
-		retire_later(store->retire, root_release, store, index);
-		return;
-	}
-	if (store->n_left == store->left_size) {
-		store->left_size = store->left_size ? store->left_size * 2 : 16;
-		store->left = alloc_resize(store->left, store->left_size, sizeof(*store->left));
-	}
-	store->left[store->n_left++] = index;
-}
-
 void keystore_owners_follow(struct keystore *store, void (*finish)(void *arg), void *arg)
 {
 	store->finish = finish;
@@ -242,6 +257,7 @@ void keystore_owners_followed(struct keystore *store)
 	for (uint32_t i = 0; i < store->n_left; i++)
 		retire_later(store->retire, root_release, store, store->left[i]);
 	store->n_left = 0;
+	key_ctxs_retire_left(store);
 }
 
 bool key_remove(struct keystore *store, uint32_t scope, uint32_t id)
@@ -326,6 +342,7 @@ void keystore_fini(struct keystore *store)
 	free(store->provisional);
 	key_streams_fini(store);
 	free(store->left);
+	free(store->left_ctxs);
 	map_free(store->slots);
 	map_free(store->groups);
 	secmem_unmap(store->roots, store->max * sizeof(*store->roots));

@@ -32,9 +32,9 @@ void keystore_watch_installed(
 // soon. False if it is not installed.
 bool key_remove(struct keystore *store, uint32_t scope, uint32_t id);
 
-// For owners that, told of a change, leave some of what follows from it for later: nothing that leads
-// to a key context. From the first call to the second the index of a root key that goes is not
-// given to another one; finish(arg) has them do what is left, and make the second call.
+// For owners that, told of a change, leave some of what follows from it for later. From the first call to the second
+// the index of a root key that goes is not given to another one, and a key context that went, which no name leads to
+// any more, is not freed; finish(arg) has them do what is left, and make the second call.
 void keystore_owners_follow(struct keystore *store, void (*finish)(void *arg), void *arg);
 void keystore_owners_followed(struct keystore *store);
 

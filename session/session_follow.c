@@ -24,19 +24,21 @@ void session_follow_end(struct session *session)
 		keystore_owners_followed(sessions->keys);
 }
 
-// First all legs, then the audiences that legs have for themselves, then those of the session.
+// Of the audiences that legs have for themselves first, then of all legs, then of those audiences again, and then what
+// is left of the session's.
 static void session_follow_step(struct session *session)
 {
 	struct session_leg *leg = session->follows_at;
 	if (leg) {
 		session->follows_at = TAILQ_NEXT(leg, entry);
-		if (session->follows_own)
-			leg_own_audiences_revise(session->sessions, leg, false);
-		else
+		if (session->follows_stage == FOLLOW_LEGS)
 			leg_publish(session->sessions, leg);
+		else
+			leg_own_audiences_revise(session->sessions, leg,
+				session->follows_stage == FOLLOW_LOSE);
 	}
-	if (!session->follows_at && !session->follows_own) {
-		session->follows_own = true;
+	if (!session->follows_at && session->follows_stage != FOLLOW_GAIN) {
+		session->follows_stage++;
 		session->follows_at = TAILQ_FIRST(&session->legs);
 	}
 	if (session->follows_at)
@@ -63,7 +65,7 @@ static void session_follow_begin(struct session *session)
 {
 	struct sessions *sessions = session->sessions;
 	session->follows_at = TAILQ_FIRST(&session->legs);
-	session->follows_own = false;
+	session->follows_stage = FOLLOW_LOSE;
 	if (session->follows)
 		return;
 	session->follows = true;
@@ -109,7 +111,7 @@ static void legs_follow(struct sessions *sessions, struct session *session)
 	LIST_FOREACH (leg, &session->touched, touched_entry)
 		leg_publish(sessions, leg);
 	// While others of the session do not know all keys yet, what is sent follows with theirs.
-	if (session->follows && !session->follows_own)
+	if (session->follows && session->follows_stage != FOLLOW_GAIN)
 		return;
 	LIST_FOREACH (leg, &session->touched, touched_entry)
 		leg_audience_revise(sessions, leg, false);
@@ -118,11 +120,12 @@ static void legs_follow(struct sessions *sessions, struct session *session)
 
 static void session_follow_all(struct sessions *sessions, struct session *session)
 {
-	session_audiences_revise(sessions, session, true);
 	if (session->n_legs > FOLLOW_AT_ONCE) {
+		session_shared_audiences_revise(sessions, session, true);
 		session_follow_begin(session);
 		return;
 	}
+	session_audiences_revise(sessions, session, true);
 	session_follow_end(session); // it was larger
 	struct session_leg *leg;
 	TAILQ_FOREACH (leg, &session->legs, entry)

@@ -156,6 +156,13 @@ struct session_rate {
 
 enum { AUDIENCE_RTP, AUDIENCE_RTCP, AUDIENCE_CONTROL, AUDIENCE_N };
 
+// What follows a change of keys in a large session, in this order.
+enum follow_stage {
+	FOLLOW_LOSE, // legs' own audiences are without the keys that went
+	FOLLOW_LEGS, // legs know the keys that came
+	FOLLOW_GAIN, // legs' own audiences have them
+};
+
 struct session {
 	struct sessions *sessions; // in which it is
 	struct key_owner owner;    // of the keys that its legs name
@@ -173,7 +180,7 @@ struct session {
 	struct session_leg
 		*follows_at;       // leg that is to follow a change of a key next; NULL: none is
 	bool follows;              // in sessions.following
-	bool follows_own;          // all legs know the keys: their own audiences follow
+	uint8_t follows_stage;     // enum follow_stage
 	bool ends;                 // it is being removed: its legs are not recorded any more
 	bool silent;               // media_watch: its timeout was noticed
 	bool all_touched;          // not only those in touched
