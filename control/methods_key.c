@@ -99,8 +99,7 @@ static bool revoked_keys_leave(const struct api *api, struct rpc_slice *slice, s
 		i++) {
 		if (rpc_slice_expired(slice, i))
 			return false;
-		sessions_follow(
-			api->sessions, i - first < PATIENCE ? slice->until_ns : UINT64_MAX);
+		sessions_follow(api->sessions, i - first < PATIENCE ? slice->until_ns : UINT64_MAX);
 	}
 	for (size_t i = slice->next; api->retire->n > RETIRE_AT_A_TIME; i++) {
 		if (rpc_slice_expired(slice, i))

@@ -99,8 +99,7 @@ struct key_slot {
 	char *source;             // the GMS that it came from in a message; NULL: not known
 	uint32_t *ctxs;           // key contexts derived from it
 	uint32_t n_ctxs, ctxs_size;
-	struct key_use *uses;
-	uint32_t n_uses;
+	struct key_owner_uses *owners;
 	uint64_t round; // of the last change that its uses were touched in
 	char *session;  // whose own key it is; NULL: a domain's, or not installed yet
 	uint32_t record, streams_record; // places in the store, 0: none
@@ -120,9 +119,17 @@ struct key_owner {
 // One owner's naming of a key.
 struct key_use {
 	struct key_slot *slot;
+	void *user; // the owner's, who names it
+	struct key_owner_uses *of;
+	struct key_use *previous, *next; // of the same owner
+};
+
+// Whose uses of a key stand together.
+struct key_owner_uses {
 	struct key_owner *owner;
-	void *user;                      // the owner's, who names it
-	struct key_use *previous, *next; // of the slot
+	struct key_use *uses;
+	uint32_t n;
+	struct key_owner_uses *previous, *next; // of the slot
 };
 
 struct key_provisional {
@@ -139,6 +146,7 @@ struct keystore {
 	struct map *domains;        // name -> key_domain
 	struct map *scopes;         // number -> key_domain, of all in use
 	struct map *groups;         // scope, type, URI -> key_group
+	struct map *owner_uses;     // (key_slot, key_owner) -> key_owner_uses
 	struct key_slot **roots;    // by index
 	struct key_secret *secrets; // by index, secmem
 	uint32_t max, n_roots, n_touched, *free_roots, n_free;

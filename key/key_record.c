@@ -103,7 +103,7 @@ void key_record(struct keystore *store, struct key_slot *slot)
 			json_object_set_new(body, "source", json_string(slot->source));
 	} else {
 		key_record_drop(store, slot);
-		if (!slot->installed && !slot->uses)
+		if (!slot->installed && !slot->owners)
 			return;
 		body = json_pack("{s:o}", "gone", key_gone(store, slot));
 	}

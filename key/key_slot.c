@@ -31,7 +31,7 @@ struct key_slot *key_slot_take(struct keystore *store, uint32_t scope, uint32_t 
 
 void key_slot_release(struct keystore *store, struct key_slot *slot)
 {
-	if (slot->installed || slot->uses)
+	if (slot->installed || slot->owners)
 		return;
 	uint32_t name[2] = {slot->scope, slot->id};
 	key_record_drop(store, slot);
@@ -45,18 +45,59 @@ void key_slot_release(struct keystore *store, struct key_slot *slot)
 	free(slot);
 }
 
+// --- uses
+
+// Name of an owner's uses of a key in the map.
+struct uses_name {
+	const struct key_slot *slot;
+	const struct key_owner *owner;
+};
+
+static struct key_owner_uses *owner_uses_take(
+	struct keystore *store, struct key_slot *slot, struct key_owner *owner)
+{
+	struct uses_name name = {slot, owner};
+	struct key_owner_uses *of = map_get(store->owner_uses, &name, sizeof(name));
+	if (of)
+		return of;
+	of = alloc_zero(1, sizeof(*of));
+	of->owner = owner;
+	of->next = slot->owners;
+	if (of->next)
+		of->next->previous = of;
+	slot->owners = of;
+	map_add(store->owner_uses, &name, sizeof(name), of);
+	return of;
+}
+
+static void owner_uses_release(
+	struct keystore *store, struct key_slot *slot, struct key_owner_uses *of)
+{
+	if (of->n > 0)
+		return;
+	struct uses_name name = {slot, of->owner};
+	map_remove(store->owner_uses, &name, sizeof(name));
+	if (of->next)
+		of->next->previous = of->previous;
+	if (of->previous)
+		of->previous->next = of->next;
+	else
+		slot->owners = of->next;
+	free(of);
+}
+
 struct key_use *key_use(
 	struct keystore *store, uint32_t scope, uint32_t id, struct key_owner *owner, void *user)
 {
 	struct key_use *use = alloc_zero(1, sizeof(*use));
 	use->slot = key_slot_take(store, scope, id);
-	use->owner = owner;
+	use->of = owner_uses_take(store, use->slot, owner);
 	use->user = user;
-	use->next = use->slot->uses;
+	use->next = use->of->uses;
 	if (use->next)
 		use->next->previous = use;
-	use->slot->uses = use;
-	use->slot->n_uses++;
+	use->of->uses = use;
+	use->of->n++;
 	return use;
 }
 
@@ -67,15 +108,16 @@ void key_unuse(struct keystore *store, struct key_use *use)
 	if (use->previous)
 		use->previous->next = use->next;
 	else
-		use->slot->uses = use->next;
-	use->slot->n_uses--;
+		use->of->uses = use->next;
+	use->of->n--;
+	owner_uses_release(store, use->slot, use->of);
 	key_slot_release(store, use->slot);
 	free(use);
 }
 
 // --- changes
 
-enum { USES_FEW = 64 }; // of more not each is looked at
+enum { USES_FEW = 64 }; // of more by one owner not each is looked at
 
 static void slot_touch(struct keystore *store, struct key_slot *slot, void *arg)
 {
@@ -83,8 +125,14 @@ static void slot_touch(struct keystore *store, struct key_slot *slot, void *arg)
 	if (slot->round == store->change_round)
 		return;
 	slot->round = store->change_round;
-	for (struct key_use *use = slot->uses; use; use = use->next)
-		use->owner->touched(use->owner, slot->n_uses > USES_FEW ? NULL : use->user);
+	for (const struct key_owner_uses *of = slot->owners; of; of = of->next) {
+		if (of->n > USES_FEW) {
+			of->owner->touched(of->owner, NULL);
+			continue;
+		}
+		for (const struct key_use *use = of->uses; use; use = use->next)
+			of->owner->touched(of->owner, use->user);
+	}
 }
 
 // Each owner once in a round of changes.
@@ -92,10 +140,10 @@ static void slot_tell(struct keystore *store, struct key_slot *slot, void *arg)
 {
 	(void)arg;
 	uint64_t round = store->change_round;
-	for (struct key_use *use = slot->uses; use; use = use->next) {
-		if (use->owner->round != round)
-			use->owner->changed(use->owner);
-		use->owner->round = round;
+	for (const struct key_owner_uses *of = slot->owners; of; of = of->next) {
+		if (of->owner->round != round)
+			of->owner->changed(of->owner);
+		of->owner->round = round;
 	}
 }
 

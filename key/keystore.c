@@ -31,6 +31,7 @@ int keystore_init(struct keystore *store, struct relay *relay, struct retire *re
 		.domains = map_new(),
 		.scopes = map_new(),
 		.groups = map_new(),
+		.owner_uses = map_new(),
 		.max = max,
 		.next_scope = 1,
 	};
@@ -38,8 +39,8 @@ int keystore_init(struct keystore *store, struct relay *relay, struct retire *re
 	store->secrets = secmem_map(max * sizeof(*store->secrets));
 	store->free_roots = secmem_map(max * sizeof(*store->free_roots));
 	if (index_spaces_init(&store->spaces, relay->keys.size) == 0 && store->slots &&
-		store->domains && store->scopes && store->groups && store->roots &&
-		store->secrets && store->free_roots)
+		store->domains && store->scopes && store->groups && store->owner_uses &&
+		store->roots && store->secrets && store->free_roots)
 		return 0;
 	return -ENOMEM;
 }
@@ -285,7 +286,7 @@ struct notice_key key_notice_of(const struct keystore *store, const struct key_s
 		.id = slot->id,
 		.type = slot->installed ? key_type_names[slot->type] : NULL,
 		.domain = domain,
-		.session = !domain && slot->uses ? slot->uses->owner->id : NULL,
+		.session = !domain && slot->owners ? slot->owners->owner->id : NULL,
 	};
 }
 
@@ -345,6 +346,7 @@ void keystore_fini(struct keystore *store)
 	free(store->left_ctxs);
 	map_free(store->slots);
 	map_free(store->groups);
+	map_free(store->owner_uses);
 	secmem_unmap(store->roots, store->max * sizeof(*store->roots));
 	secmem_unmap(store->secrets, store->max * sizeof(*store->secrets));
 	secmem_unmap(store->free_roots, store->max * sizeof(*store->free_roots));

@@ -34,8 +34,8 @@ static void session_follow_step(struct session *session)
 		if (session->follows_stage == FOLLOW_LEGS)
 			leg_publish(session->sessions, leg);
 		else
-			leg_own_audiences_revise(session->sessions, leg,
-				session->follows_stage == FOLLOW_LOSE);
+			leg_own_audiences_revise(
+				session->sessions, leg, session->follows_stage == FOLLOW_LOSE);
 	}
 	if (!session->follows_at && session->follows_stage != FOLLOW_GAIN) {
 		session->follows_stage++;

@@ -672,6 +672,84 @@ static void legs_with_receivers_of_their_own_follow_step_by_step(void **state)
 	session_close();
 }
 
+enum { SOME = 300 }; // more than follow at once
+
+// The context that media of a leg to its own receivers leaves under.
+static uint32_t own_ctx(const struct session_leg *leg)
+{
+	return atomic_load(&leg->own[SRTP_RTP]->fanout)->variants[0].ctx;
+}
+
+// Does a request in the smallest steps, none of which does what the change means for more than a few legs. Contexts to
+// which fan-outs lead are there.
+static void change_key_in_steps(const struct session *session, const char *method, const char *text)
+{
+	struct rpc rpc = {.methods = control_methods, .app = &app.api};
+	char *line = session_lab_line(method, text);
+	struct rpc_work *run = rpc_work_open(&rpc, line, strlen(line));
+	size_t len;
+	for (bool done = false; !done || session->follows;) {
+		work = (struct work){};
+		if (!done)
+			done = rpc_work_step(run, 0);
+		else
+			sessions_follow(&app.sessions, 0);
+		assert_true(work.allocs <= 100);
+		retire_poll(&app.retire);
+		const struct session_leg *leg;
+		TAILQ_FOREACH (leg, &session->legs, entry)
+			assert_true(own_ctx(leg) == KEY_NONE ||
+				    app.relay.keys.ctxs[own_ctx(leg)].by_mki.mki != 0);
+	}
+	char *answer = rpc_work_close(run, &len);
+	assert_non_null(memmem(answer, len, "\"result\"", 8));
+	secmem_free(answer);
+	__real_free(line);
+}
+
+// A key that each leg sends under to receivers of its own: it is replaced, and revoked.
+static void keys_of_legs_with_receivers_of_their_own_change_in_steps(void **state)
+{
+	static const char *const ids[] = {"1a0000f1", "0a0000f1"}; // a PCK and a GMK
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		char install[2][256], revoke[64], text[512];
+		for (unsigned i = 0; i < 2; i++)
+			snprintf(install[i], sizeof(install[i]),
+				"{\"keys\":[{\"id\":\"%s\",\"value\":\"%032x\",\"rand\":"
+				"\"000102030405060708090a0b0c0d0e0f\"}],\"replace\":true}",
+				ids[k], i);
+		snprintf(revoke, sizeof(revoke), "{\"keys\":[{\"id\":\"%s\"}]}", ids[k]);
+		session_open(0);
+		const struct session *session = session_find(&app.sessions, "call");
+		change_key_in_steps(session, "key.install", install[0]);
+		for (uint32_t i = 0; i < SOME; i++)
+			assert_true(leg_apply(i, &(struct stated){.there = true}));
+		for (uint32_t i = 0; i < SOME; i++) {
+			snprintf(text, sizeof(text),
+				"{\"id\":\"l%u\",\"port\":\"ran\",\"local\":\"10.0.0.1:%u\","
+				"\"remote\":\"10.0.0.9:7000\",\"to\":[\"l%u\"],\"protection\":"
+				"{\"mode\":\"srtp\",\"key\":\"%s\"%s}}",
+				i, 5000 + i, (i + 1) % SOME, ids[k],
+				k == 0 ? ",\"role\":\"initiator\"" : "");
+			assert_true(
+				call("leg.apply", "{\"session\":\"call\",\"legs\":[%s]}", text));
+		}
+		const struct session_leg *leg = TAILQ_FIRST(&session->legs);
+		uint32_t before = own_ctx(leg);
+		assert_int_equal(before == KEY_NONE, k == 1);
+		change_key_in_steps(session, "key.install", install[1]);
+		assert_true(own_ctx(leg) != before || before == KEY_NONE);
+		assert_int_not_equal(
+			atomic_load(&leg->own[SRTP_RTP]->fanout)->variants[0].key.root, KEY_NONE);
+		change_key_in_steps(session, "key.revoke", revoke);
+		assert_int_equal(
+			atomic_load(&leg->own[SRTP_RTP]->fanout)->variants[0].key.root, KEY_NONE);
+		assert_int_equal(app.keys.n_left_ctxs, 0);
+		session_close();
+	}
+}
+
 // The other legs of a large session are not built anew for it, and it is followed at once.
 static void a_key_of_one_leg_concerns_that_leg_alone(void **state)
 {
@@ -930,6 +1008,7 @@ int main(void)
 		cmocka_unit_test(a_long_request_is_freed_step_by_step),
 		cmocka_unit_test(a_large_session_follows_a_key_step_by_step),
 		cmocka_unit_test(legs_with_receivers_of_their_own_follow_step_by_step),
+		cmocka_unit_test(keys_of_legs_with_receivers_of_their_own_change_in_steps),
 		cmocka_unit_test(a_key_of_one_leg_concerns_that_leg_alone),
 		cmocka_unit_test(a_leg_of_two_keys_follows_with_the_others),
 		cmocka_unit_test(a_ring_turns_over_while_it_is_followed),
