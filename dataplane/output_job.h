@@ -35,7 +35,7 @@ struct output_list {
 struct protect_state {
 	struct fanout_walk walk; // zeroed: has not begun
 	uint32_t n_served;       // variants that are not the sender alone
-	uint32_t claimed_space;  // not its own, in which its packet index was claimed last; UINT32_MAX: none
+	uint32_t claimed_space;  // where its index was claimed last, but its own; UINT32_MAX: none
 	bool claimed_encrypt;    // SRTCP: with that E bit
 	enum drop_reason untranslated; // why there is no translation
 	uint64_t claimed_index;        // in claimed_space
