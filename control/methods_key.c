@@ -95,13 +95,13 @@ static bool keys_are_made_of(const struct api *api, const json_t *keys)
 static bool revoked_keys_leave(const struct api *api, struct rpc_slice *slice, size_t first)
 {
 	enum { PATIENCE = 1000 }; // slices in which others may change keys again
-	for (size_t i = slice->next > first ? slice->next : first; api->keys->n_left_ctxs > 0;
-		i++) {
+	size_t i = slice->next > first ? slice->next : first;
+	for (; api->keys->n_left_ctxs > 0; i++) {
 		if (rpc_slice_expired(slice, i))
 			return false;
 		sessions_follow(api->sessions, i - first < PATIENCE ? slice->until_ns : UINT64_MAX);
 	}
-	for (size_t i = slice->next; api->retire->n > RETIRE_AT_A_TIME; i++) {
+	for (; api->retire->n > RETIRE_AT_A_TIME; i++) {
 		if (rpc_slice_expired(slice, i))
 			return false;
 		retire_poll(api->retire);
