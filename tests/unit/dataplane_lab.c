@@ -248,7 +248,7 @@ static struct leg_key leg_key_of(const struct lab_leg *spec, const struct lab_ke
 	};
 }
 
-static struct leg_protection protection_of(const struct lab_leg *spec, struct leg_key keys[2])
+static struct leg_protection protection_of(const struct lab_leg *spec, struct leg_key keys[3])
 {
 	struct leg_protection in = {.mode = spec->mode,
 		.verify = !spec->unverified,
@@ -261,6 +261,8 @@ static struct leg_protection protection_of(const struct lab_leg *spec, struct le
 	keys[in.n_keys++] = leg_key_of(spec, spec->key);
 	if (spec->before)
 		keys[in.n_keys++] = leg_key_of(spec, spec->before);
+	if (spec->older)
+		keys[in.n_keys++] = leg_key_of(spec, spec->older);
 	return in;
 }
 
@@ -284,9 +286,9 @@ static struct fanout_key fanout_key_of(const struct lab_key *key, uint8_t protoc
 	};
 }
 
-// before: room for the key that the leg had before.
+// before: room for the keys that the leg had before.
 static struct fanout_variant variant_of(
-	const struct lab_leg *spec, uint8_t protocol, struct fanout_key *before)
+	const struct lab_leg *spec, uint8_t protocol, struct fanout_key before[2])
 {
 	struct fanout_variant variant = {
 		.mode = spec->mode, .key = {.root = KEY_NONE}, .ctx = KEY_NONE, .others = before};
@@ -298,6 +300,8 @@ static struct fanout_variant variant_of(
 	variant.ctx = spec->key->ctx[protocol];
 	if (spec->before)
 		before[variant.n_others++] = fanout_key_of(spec->before, protocol);
+	if (spec->older)
+		before[variant.n_others++] = fanout_key_of(spec->older, protocol);
 	return variant;
 }
 
@@ -307,8 +311,8 @@ static struct audience *audience_make(struct lab *lab, uint8_t protocol)
 	struct audience *audience = audience_new(&lab->relay.keys);
 	for (uint32_t i = 0; i < lab->n_legs; i++) {
 		const struct lab_leg *spec = &lab->specs[i];
-		struct fanout_key before;
-		struct fanout_variant variant = variant_of(spec, protocol, &before);
+		struct fanout_key before[2];
+		struct fanout_variant variant = variant_of(spec, protocol, before);
 		struct fanout_dest dest;
 		if (spec->deaf)
 			continue;

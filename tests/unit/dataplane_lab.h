@@ -59,6 +59,7 @@ struct lab_leg {
 	bool group;       // its remote is a multicast group, which lab_connect() joins
 	const struct lab_key *key;
 	const struct lab_key *before; // in one ring with it, activated before; NULL: none
+	const struct lab_key *older;  // the same, before that one
 	uint32_t user;                // 0: not named
 	uint32_t guk_id;              // the user's under a GMK, 0: its packets must tell
 	uint32_t roc;                 // with which its streams begin
@@ -68,7 +69,7 @@ struct lab_leg {
 struct lab {
 	struct relay relay;
 	struct leg legs[LAB_LEGS];
-	struct leg_key leg_keys[LAB_LEGS][2];
+	struct leg_key leg_keys[LAB_LEGS][3];
 	struct lab_leg specs[LAB_LEGS];
 	uint32_t n_legs;
 	struct lab_key keys[LAB_KEYS];

@@ -21,7 +21,8 @@
 enum { PLAIN, BOB, CARL, DORA, LISTENERS };
 enum {
 	SENDERS = 4,
-	GENERATIONS = 6, // keys of the ring, two at a time
+	GENERATIONS = 6, // keys of the ring
+	RING = 3,        // of them at a time
 	BURSTS_OF_KEY = 40,
 	LIVES = 3, // in which a sender begins anew
 	RTCP_INDICES = 1000000,
@@ -57,7 +58,7 @@ static struct sender senders[SENDERS];
 static const struct lab_key *ring[GENERATIONS], *carl_key, *dora_key;
 static uint32_t ring_ctx[GENERATIONS][SENDERS][SRTP_N_PROTOCOLS];
 static uint32_t carl_ctx[SENDERS][SRTP_N_PROTOCOLS];
-static unsigned newest, oldest; // generations in the ring: one or two
+static unsigned newest, oldest; // generations in the ring: one to three
 
 // --- the ring
 
@@ -67,7 +68,8 @@ static void legs_follow(void)
 		if (i == PLAIN || i == CARL || i == DORA)
 			continue;
 		lab.specs[i].key = ring[newest];
-		lab.specs[i].before = oldest < newest ? ring[oldest] : NULL;
+		lab.specs[i].before = oldest < newest ? ring[newest - 1] : NULL;
+		lab.specs[i].older = oldest + 1 < newest ? ring[oldest] : NULL;
 	}
 	lab_connect(&lab);
 }
@@ -101,11 +103,12 @@ static void sender_turn_over(struct sender *s)
 	}
 }
 
-// The older key goes, and what is on its way under it.
+// The oldest key goes, and what is on its way under it.
 static void generation_end(void)
 {
 	for (unsigned i = 0; i < SENDERS; i++) {
-		sender_turn_over(&senders[i]);
+		if (senders[i].generation == oldest)
+			sender_turn_over(&senders[i]);
 		for (unsigned protocol = 0; protocol < SRTP_N_PROTOCOLS; protocol++)
 			senders[i].roads[protocol] = (struct road){.n_past = 0};
 	}
@@ -174,15 +177,18 @@ static struct rte_mbuf *arrival_frame(const struct arrival *a)
 
 // --- model
 
-// What a stream that is new under its key can be told from: the packets under the other key of the ring.
+// What a stream that is new under its key can be told from: the packets under the other keys of the ring, of which one
+// went furthest.
 static const struct model *model_beside(const struct arrival *a)
 {
+	const struct model *beside = NULL;
 	for (unsigned generation = oldest; generation <= newest; generation++) {
 		const struct model *m = &a->from->models[generation][a->packet.protocol];
-		if (generation != a->generation && m->heard)
-			return m;
+		if (generation != a->generation && m->heard &&
+			(!beside || m->highest > beside->highest))
+			beside = m;
 	}
-	return NULL;
+	return beside;
 }
 
 static enum verdict judge_new(const struct arrival *a)
@@ -432,7 +438,7 @@ static void round_run(void)
 				generation_end();
 			burst_run();
 		}
-		if (oldest < newest)
+		if (oldest + RING - 1 == newest)
 			generation_end();
 	}
 	lab_close(&lab);
