@@ -210,7 +210,8 @@ static void key_spec_install(
 	spec->source = json_string_value(json_object_get(body, "source"));
 	uint32_t scope = keystore_domain_scope(keys, spec->domain);
 	if (scope == 0) {
-		rpc_fail(error, RPC_LIMIT, "key", "is of one domain too many");
+		rpc_fail(error, RPC_LIMIT, "key", "is of the %dth domain; accepted: %d",
+			KEY_DOMAINS_MAX + 1, KEY_DOMAINS_MAX);
 		return;
 	}
 	if (!key_admit(keys, scope, spec, false, "key", error))

@@ -205,8 +205,8 @@ def run_table(site, words):
     run_mcxbench(site, words[1:])
 
 
-def run_control(_site, words):
-    """Measuring takes long, test_bench_control.py does it in small; its options are there."""
+def run_in_small(_site, words):
+    """Measuring takes long, a test of its own (test_bench_*.py) does it in small; its options are there."""
     usage = succeeds([ROOT / words[0], "--help"])
     assert words[1] == "build" and all(option in usage for option in words[2:] if option.startswith("--"))
 
@@ -249,7 +249,7 @@ RUNNERS = {
     "mcxctl": run_mcxctl, "mcxrelay": run_mcxrelay, "mcxbench": run_mcxbench, "bench/table": run_table,
     "./demo": run_script, "./check": run_script, "meson": run_meson, "ninja": run_ninja,
     "dpkg-buildpackage": run_not_here, "apt": run_not_here, "sudoedit": run_not_here, "editor": run_not_here,
-    "systemctl": run_not_here, "mcxgen": run_mcxgen, "bench/control": run_control,
+    "systemctl": run_not_here, "mcxgen": run_mcxgen, "bench/control": run_in_small, "bench/flood": run_in_small,
 }
 
 
