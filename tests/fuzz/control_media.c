@@ -128,7 +128,7 @@ void media_forget_keys(void)
 {
 	const struct key_table *table = &app->relay.keys;
 	for (unsigned e = 0; e < LEDGER_SIZE; e++) {
-		if (!entries[e].used || entries[e].protocol != SRTP_RTP)
+		if (!entries[e].used || entries[e].protocol == SRTCP_ANY)
 			continue;
 		bool live = false;
 		for (uint32_t i = 0; i < table->n_touched && !live; i++)
@@ -209,15 +209,17 @@ struct said {
 	struct endpoint from;
 	uint8_t protocol;
 	bool stranger, forged, in_clear, unencrypted;
+	uint64_t key, index, hash; // of what is said in clear
+	uint32_t ssrc;
 	uint8_t words[SAID_LEN];
 	uint8_t octets[256];
 	uint16_t len;
 };
 
-// What a sender says with an index: of no other sender, index or SSRC.
-static void words_make(struct said *s, uint32_t ssrc, uint64_t index)
+// What a sender says with an index: of no other sender, key, index or SSRC. Under another key he counts anew.
+static void words_make(struct said *s, uint64_t key, uint32_t ssrc, uint64_t index)
 {
-	uint64_t hash = mix(mix(mix(s->leg->local.port, ssrc), index), s->protocol);
+	uint64_t hash = mix(mix(mix(mix(s->leg->local.port, key), ssrc), index), s->protocol);
 	for (unsigned i = 0; i < SAID_LEN; i++) {
 		hash = mix(hash, i);
 		s->words[i] = (uint8_t)(hash >> 32);
@@ -321,12 +323,17 @@ static bool said_make(struct said *s, struct choices *choices)
 		index -= index < step - 199U ? index : step - 199U; // once more
 	if (s->protocol == SRTP_RTCP)
 		index &= SRTCP_INDEX_MAX;
-	words_make(s, ssrc, index);
-	clear_make(s, ssrc, index);
 	const struct leg *leg = leg_published(s->leg);
 	const struct leg_protection *in = leg ? &leg->in[s->protocol] : NULL;
 	uint32_t ctx = in && !(which == 255) ? ctx_pick(in, s->protocol, which) : KEY_NONE;
+	const struct key_ctx *ctxs = app->relay.keys.ctxs;
 	s->in_clear = ctx == KEY_NONE;
+	s->key = s->in_clear ? 0 : key_digest(ctxs[ctx].key, ctxs[ctx].salt);
+	s->ssrc = ssrc;
+	s->index = index;
+	words_make(s, s->key, ssrc, index);
+	clear_make(s, ssrc, index);
+	s->hash = mix_octets(s->protocol == SRTP_RTCP && !s->unencrypted, s->octets, s->len);
 	if (ctx != KEY_NONE && !protect(s, ctx, &in->keys[which % in->n_keys], index))
 		return false;
 	if (s->forged)
@@ -465,6 +472,8 @@ void media_packet(struct choices *choices)
 	loop_process_burst(app->relay.workers[0], &mbuf, 1);
 	mail_exchange();
 	const unsigned n = sent_take(&s);
+	if (n > 0 && !s.in_clear && !s.forged && in.verify)
+		ledger_note(s.key, s.protocol, s.ssrc, s.index, s.hash); // it was taken from him
 	if (!settled)
 		return;
 	// Invariant 2: no tag, no copies; nor from anybody who is not the remote of a leg that has none.
