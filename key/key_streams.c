@@ -42,7 +42,8 @@ static void entry_add(
 	struct entries *entries, const struct key_ctx *ctx, uint32_t ssrc, uint64_t state)
 {
 	entries->seen++;
-	if (entries->n == OF_ONE_KEY || (state & STREAM_REST_INDEX) == 0)
+	// What the relay sent counts without an index too: nobody else may have its SSRC.
+	if (entries->n == OF_ONE_KEY || state == 0)
 		return;
 	entries->all[entries->n++] = (struct key_stream_entry){.mki = ctx->by_mki.mki,
 		.state = state,
@@ -51,6 +52,13 @@ static void entry_add(
 		.protocol = ctx->by_mki.protocol,
 		.suite = ctx->by_mki.suite};
 	entries->sum = (entries->sum ^ state ^ (uint64_t)ssrc << 32) * UINT64_C(0x100000001b3) + 1;
+}
+
+// Another life draws other SSRCs for what enters in plain, but its RTCP may leave under the sender's own: that of a
+// floor control server is nobody else's then.
+static bool stream_is_of_this_life(const struct stream *stream)
+{
+	return stream->protocol == SRTP_RTP && counter_read(&stream->fresh);
 }
 
 // Streams that are heard, and those at rest that were not heard since.
@@ -63,7 +71,7 @@ static void ctx_collect(struct entries *entries, const struct keystore *store, u
 	uint32_t i = atomic_load_explicit(&list->newest, memory_order_acquire);
 	for (; i != 0; i = stream_sibling(&relay->streams.streams[i - 1])) {
 		const struct stream *stream = &relay->streams.streams[i - 1];
-		if (counter_read(&stream->fresh))
+		if (stream_is_of_this_life(stream))
 			continue;
 		uint64_t of_relay =
 			counter_read(&stream->source) != STREAM_NONE ? STREAM_REST_OUTBOUND : 0;

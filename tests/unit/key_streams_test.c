@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Copyright (c) 2026 The mcxrelay authors
+
+// Where the streams of a key are, recorded in one life and found in the next. The clock is the test's.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/secmem.h"
+#include "dataplane/retire.h"
+#include "key/key_context.h"
+#include "key/key_domain.h"
+#include "key/key_record.h"
+#include "key/key_slot.h"
+#include "key/keystore.h"
+#include "key/users.h"
+#include "store/store.h"
+#include "tests/unit/dataplane_lab.h"
+
+enum { KEYS = 16, PCK_ID = 0x1a000001, STREAMS = 16384 };
+
+static struct lab lab;
+static struct retire retire;
+static struct users users;
+static struct keystore store;
+static struct store *records;
+static uint32_t scope;
+static uint64_t now_ms = 1000000;
+
+uint64_t __wrap_clock_now_ms(void);
+
+uint64_t __wrap_clock_now_ms(void)
+{
+	return now_ms;
+}
+
+static void life_begin(int fd)
+{
+	bool fresh;
+	assert_int_equal(keystore_init(&store, &lab.relay, &retire, &users, NULL, KEYS), 0);
+	store.records = records = store_open(fd, &fresh);
+	assert_non_null(records);
+	assert_int_equal(fresh, fd < 0);
+	scope = keystore_domain_scope(&store, "home");
+}
+
+// As a process that is killed: nothing is taken out of the store.
+static void life_end(void)
+{
+	store.records = NULL;
+	keystore_fini(&store);
+	store_close(records);
+}
+
+static void next_life(void)
+{
+	int fd = dup(store_fd(records));
+	key_streams_record_all(&store);
+	life_end();
+	life_begin(fd);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	lab_open(&lab, 1);
+	stream_table_fini(&lab.relay.streams);
+	assert_int_equal(stream_table_init(&lab.relay.streams, STREAMS), 0);
+	retire_init(&retire, lab.relay.rcu);
+	users_init(&users);
+	life_begin(-1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	life_end();
+	retire_fini(&retire);
+	users_fini(&users);
+	lab_close(&lab);
+	return 0;
+}
+
+static struct key_slot *install(uint32_t in, uint32_t id)
+{
+	struct rpc_error error = {};
+	struct key_spec spec = {.id = id, .type = key_id_type(id)};
+	spec.secret.value_len = spec.secret.rand_len = 16;
+	memset(spec.secret.value, 7, 16);
+	assert_true(key_admit(&store, in, &spec, false, "params", &error));
+	key_install(&store, in, &spec);
+	return keystore_find(&store, in, id);
+}
+
+static uint32_t ctx_fixed(struct key_slot *slot, uint8_t cs_id, uint8_t protocol)
+{
+	uint32_t ctx = key_ctx_fixed(&store, slot, cs_id, protocol, SRTP_AEAD_AES_128_GCM);
+	assert_int_not_equal(ctx, KEY_NONE);
+	return ctx;
+}
+
+static uint32_t space_of(uint32_t ctx)
+{
+	return lab.relay.keys.ctxs[ctx].space;
+}
+
+static struct stream *hear(
+	uint32_t ctx, uint32_t ssrc, uint8_t protocol, uint32_t source, uint64_t next)
+{
+	struct stream *stream = stream_create(&lab.relay.streams,
+		&lab.relay.keys.streams[space_of(ctx)], space_of(ctx), ssrc, 0, protocol, source);
+	assert_non_null(stream);
+	replay_begin(&stream->replay, next);
+	return stream;
+}
+
+struct wanted {
+	char *name;
+	uint32_t place;
+};
+
+static void look(void *arg, uint32_t place, const char *name)
+{
+	struct wanted *wanted = arg;
+	if (strcmp(name, wanted->name) == 0)
+		wanted->place = place;
+}
+
+// Restores what an earlier life recorded.
+static void come_back(struct key_slot *slot)
+{
+	struct wanted wanted = {.name = key_streams_name(&store, slot)};
+	size_t len;
+	store_visit(records, look, &wanted);
+	free(wanted.name);
+	assert_int_not_equal(wanted.place, 0);
+	char *body = store_read(records, wanted.place, &len);
+	assert_non_null(body);
+	assert_true(key_streams_restore(&store, slot, body, len));
+	secmem_free(body);
+}
+
+static uint64_t at_rest(uint32_t ctx, uint32_t ssrc)
+{
+	return stream_rest_state(&lab.relay.streams.rests, space_of(ctx), ssrc);
+}
+
+static void what_was_heard_goes_on(void **state)
+{
+	struct key_slot *slot = install(scope, PCK_ID);
+	uint32_t ctx = ctx_fixed(slot, 0, SRTP_RTP);
+	(void)state;
+	hear(ctx, 1, SRTP_RTP, STREAM_NONE, 70000);
+	hear(ctx, 2, SRTP_RTP, 0, 80000);
+	hear(ctx, 3, SRTP_RTP, STREAM_NONE, 0); // just born, nothing accepted
+	next_life();
+	slot = install(scope, PCK_ID);
+	come_back(slot);
+	ctx = ctx_fixed(slot, 0, SRTP_RTP);
+	assert_int_equal(at_rest(ctx, 1), 70000);
+	assert_int_equal(at_rest(ctx, 2), STREAM_REST_OUTBOUND | 80000);
+	assert_int_equal(at_rest(ctx, 3), 0);
+}
+
+// The relay's SRTCP has its index from the key's counter: only the SSRC is to be known again.
+static void ssrcs_of_the_relays_srtcp_stay_its_own(void **state)
+{
+	struct key_slot *slot = install(scope, PCK_ID);
+	uint32_t ctx = ctx_fixed(slot, 0, SRTP_RTCP), rtp = ctx_fixed(slot, 0, SRTP_RTP);
+	(void)state;
+	hear(ctx, 1, SRTP_RTCP, 0, 0);
+	hear(ctx, 2, SRTP_RTCP, 0, 0)->fresh = true; // of a floor control server in plain
+	hear(rtp, 3, SRTP_RTP, 0, 5)->fresh = true;
+	for (unsigned life = 0; life < 3; life++) {
+		next_life();
+		slot = install(scope, PCK_ID);
+		come_back(slot);
+		ctx = ctx_fixed(slot, 0, SRTP_RTCP);
+		rtp = ctx_fixed(slot, 0, SRTP_RTP);
+		assert_int_equal(at_rest(ctx, 1), STREAM_REST_OUTBOUND);
+		assert_int_equal(at_rest(ctx, 2), STREAM_REST_OUTBOUND);
+		assert_int_equal(at_rest(rtp, 3), 0);
+	}
+}
+
+int main(void)
+{
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		test(what_was_heard_goes_on),
+		test(ssrcs_of_the_relays_srtcp_stay_its_own),
+	};
+	lab_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
