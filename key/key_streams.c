@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_common.h>
+
 #include "base/counter.h"
 #include "base/secmem.h"
 #include "dataplane/relay_tables.h"
@@ -171,6 +173,12 @@ static bool entry_is_good(const struct key_slot *slot, const struct key_stream_e
 	       entry->suite < SRTP_N_SUITES && !(entry->state & STREAM_REST_CLOSING);
 }
 
+static uint64_t state_of_both(uint64_t a, uint64_t b)
+{
+	return ((a | b) & STREAM_REST_OUTBOUND) |
+	       RTE_MAX(a & STREAM_REST_INDEX, b & STREAM_REST_INDEX);
+}
+
 static void entry_restore(
 	struct keystore *store, struct key_slot *slot, const struct key_stream_entry *entry)
 {
@@ -181,11 +189,14 @@ static void entry_restore(
 	uint32_t space = relay->keys.ctxs[ctx].space;
 	if (stream_find(&relay->streams, space, entry->ssrc))
 		return;
+	// Two keys of one index space were recorded one after the other.
+	uint64_t state = state_of_both(
+		stream_rest_state(&relay->streams.rests, space, entry->ssrc), entry->state);
 	struct stream_rest *rest =
 		stream_rest_close(&relay->streams.rests, &relay->keys.streams[space].rests, space,
-			entry->ssrc, entry->state & STREAM_REST_OUTBOUND);
+			entry->ssrc, state & STREAM_REST_OUTBOUND);
 	if (rest)
-		stream_rest_set(rest, entry->state);
+		stream_rest_set(rest, state);
 }
 
 bool key_streams_restore(

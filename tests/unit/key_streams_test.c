@@ -191,12 +191,38 @@ static void ssrcs_of_the_relays_srtcp_stay_its_own(void **state)
 	}
 }
 
+// One root key in two domains: two records of one index space, the second of them older.
+static void newer_of_two_records_counts(void **state)
+{
+	static const char *const domains[] = {"home", "far"};
+	(void)state;
+	for (unsigned first = 0; first < 2; first++) {
+		struct key_slot *twins[2];
+		for (unsigned i = 0; i < 2; i++)
+			twins[i] = install(keystore_domain_scope(&store, domains[i]), PCK_ID);
+		struct stream *stream =
+			hear(ctx_fixed(twins[0], 0, SRTP_RTP), 1 + first, SRTP_RTP, 0, 500);
+		ctx_fixed(twins[1], 0, SRTP_RTP);
+		key_streams_record_all(&store);
+		replay_begin(&stream->replay, 900);
+		twins[1]->state = KEY_PENDING; // has no turn
+		next_life();
+		for (unsigned i = 0; i < 2; i++)
+			twins[i] = install(keystore_domain_scope(&store, domains[i]), PCK_ID);
+		come_back(twins[first]);
+		come_back(twins[!first]);
+		assert_int_equal(at_rest(ctx_fixed(twins[0], 0, SRTP_RTP), 1 + first),
+			STREAM_REST_OUTBOUND | 900);
+	}
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		test(what_was_heard_goes_on),
 		test(ssrcs_of_the_relays_srtcp_stay_its_own),
+		test(newer_of_two_records_counts),
 	};
 	lab_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
