@@ -155,12 +155,27 @@ static int vault_open_configured(struct app *app, const struct config *config, c
 	return rc;
 }
 
+// Before the state is written again: how it was found tells whether what an earlier life recorded still holds. Without a
+// store the relay is what it was: it does not refuse to start.
+static void store_open_configured(struct app *app, const struct config *config)
+{
+	const char *unit = getenv("MCXRELAY_STORE");
+	bool local = config->store == CONFIG_STORE_AUTO ? unit && strcmp(unit, "local") == 0
+							: config->store == CONFIG_STORE_LOCAL;
+	if (local)
+		app->store = store_fd_open(app->state.record.generation);
+	else
+		store_fd_drop();
+	app->state.store = app->store;
+}
+
 static int state_open(struct app *app, const struct config *config)
 {
 	const char *directory = config->state_directory;
 	char why[768], quoted[LOG_QUOTED_SIZE];
 	int rc = state_store_open(&app->state, directory, state_is_required(), why, sizeof(why));
 	if (rc == 0) {
+		store_open_configured(app, config);
 		rc = ssrc_source_open(&app->ssrcs, &app->state);
 		if (rc == 0)
 			rc = srtcp_floor_open(&app->srtcp, &app->state, &app->relay);
@@ -178,8 +193,10 @@ static int state_open(struct app *app, const struct config *config)
 			rc = opened_open(&app->opened, directory, (uint64_t)time(NULL), why);
 		if (rc == 0)
 			rc = vault_open_configured(app, config, why);
-		if (rc != 0)
+		if (rc != 0) {
 			state_store_close(&app->state);
+			store_close(app->store);
+		}
 	}
 	if (rc != 0)
 		log_error("no_state reason=%s", log_quoted(quoted, why));
@@ -394,16 +411,9 @@ static int control_run(struct app *app, const struct config *config)
 	return app->relay.restart ? STARTUP_RESTART : 0;
 }
 
-// Calls and keys of an earlier life come back before anybody can state others. Without a store the relay is what it
-// was: it does not refuse to start.
-static void store_open_configured(struct app *app, const struct config *config)
+// Calls and keys of an earlier life come back before anybody can state others.
+static void calls_come_back(struct app *app)
 {
-	const char *unit = getenv("MCXRELAY_STORE");
-	bool local = config->store == CONFIG_STORE_AUTO ? unit && strcmp(unit, "local") == 0
-							: config->store == CONFIG_STORE_LOCAL;
-	if (!local)
-		return;
-	app->store = store_fd_open();
 	app->keys.records = app->store;
 	if (app->store)
 		restore(app);
@@ -413,16 +423,16 @@ static int forward(struct app *app, const struct config *config)
 {
 	int rc = relay_start(&app->relay);
 	if (rc == 0) {
-		store_open_configured(app, config);
+		calls_come_back(app);
 		rc = control_run(app, config);
 	} else {
 		log_error("workers_not_started reason=\"%s\"", strerror(-rc));
 	}
 	// Sessions and keys are removed while workers still run: grace periods wait for the workers.
 	app_close(app);
-	store_close(app->store);
 	relay_stop(&app->relay);
 	state_close(app);
+	store_close(app->store);
 	return rc;
 }
 

@@ -31,10 +31,16 @@ static int fd_listed(void)
 	return found;
 }
 
+// Of sd_notify(3).
+static int fd_take_back(void)
+{
+	return sd_notify(0, "FDSTOREREMOVE=1\n" FD_NAME);
+}
+
 // What it has of that name goes, and this one comes.
 static void fd_hand_over(int fd)
 {
-	int rc = sd_notify(0, "FDSTOREREMOVE=1\n" FD_NAME);
+	int rc = fd_take_back();
 	if (rc > 0)
 		rc = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\n" FD_NAME "\nFDPOLL=0", &fd, 1);
 	if (rc <= 0)
@@ -42,13 +48,26 @@ static void fd_hand_over(int fd)
 			rc == 0 ? "no service manager has started it" : strerror(-rc));
 }
 
-struct store *store_fd_open(void)
+struct store *store_fd_open(uint64_t generation)
 {
 	bool fresh;
-	struct store *store = store_open(fd_listed(), &fresh);
-	if (!store)
+	struct store *store = store_open(fd_listed(), generation, &fresh);
+	if (!store) {
 		log_error("no_store reason=\"%s; calls end with the process\"", strerror(errno));
-	else if (fresh)
+		fd_take_back();
+	} else if (fresh) {
 		fd_hand_over(store_fd(store));
+	}
 	return store;
+}
+
+void store_fd_drop(void)
+{
+	int fd = fd_listed();
+	if (fd < 0)
+		return;
+	close(fd);
+	fd_take_back();
+	log_warning("store_dropped reason=\"an earlier mcxrelay recorded calls; this one does not, "
+		    "so they do not come back\"");
 }

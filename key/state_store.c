@@ -211,11 +211,14 @@ int state_store_cover(struct state_store *state, uint32_t ssrc_next, uint32_t sr
 	record.srtcp_next = srtcp_next;
 	// Above that of any file, also of one that only the first write reached.
 	record.generation = ++state->record.generation;
+	store_state_begin(state->store, record.generation);
 	int rc = 0;
 	for (unsigned i = 0; rc == 0 && i < N_FILES; i++)
 		rc = state_file_write(state->lock, names[i], &record);
-	if (rc == 0)
+	if (rc == 0) {
 		state->record = record;
+		store_state_end(state->store, record.generation);
+	}
 	secmem_wipe(&record, sizeof(record));
 	return rc;
 }

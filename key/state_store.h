@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "key/state_record.h"
+#include "store/store.h"
 
 // The state directory: which SSRCs and SRTCP indices any run of the relay may have used (invariant 1
 // of docs/security.md). One record has both, and two files, ssrc and srtcp, have the record each:
@@ -17,6 +18,7 @@
 struct state_store {
 	int lock;                   // the directory, locked: one process at a time
 	struct state_record record; // what both files cover
+	struct store *store;        // which follows their generation; NULL: none does
 };
 
 // Locks the directory, makes it if it is not there, and reads its record. One without any file begins

@@ -31,6 +31,7 @@ struct heap_user {
 	uint8_t key[32];
 	uint64_t version;
 	uint32_t n_restores; // that were begun and not ended
+	uint64_t state_begun, state_written; // see store_state_begin()
 };
 
 // A new file of size octets, a multiple of 4,096. 0 or -errno.

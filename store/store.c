@@ -40,15 +40,25 @@ static int store_begin(struct store *store)
 	return store->sealer ? 0 : -ENOMEM;
 }
 
-static int store_renew(struct store *store)
+static int store_renew(struct store *store, uint64_t generation)
 {
 	int rc = heap_create(&store->heap, STORE_FD_NAME, STORE_SIZE);
 	if (rc == 0 && RAND_priv_bytes(heap_user(&store->heap)->key, RECORD_KEY_LEN) != 1)
 		rc = -EIO;
-	return rc == 0 ? store_begin(store) : rc;
+	if (rc != 0)
+		return rc;
+	store_state_begin(store, generation);
+	store_state_end(store, generation);
+	return store_begin(store);
 }
 
-static bool store_resume(struct store *store, int fd)
+// One more may be a new state, which was made by hand: that is no life.
+static bool state_follows(const struct heap_user *user, uint64_t generation)
+{
+	return generation >= user->state_written && generation <= user->state_begun + 1;
+}
+
+static bool store_resume(struct store *store, int fd, uint64_t generation)
 {
 	bool cut = false;
 	int rc = heap_attach(&store->heap, fd, &cut);
@@ -59,6 +69,12 @@ static bool store_resume(struct store *store, int fd)
 		close(fd);
 		return false;
 	}
+	if (!state_follows(heap_user(&store->heap), generation)) {
+		log_error("store_outdated reason=\"a relay without store has run since, or "
+			  "state_directory is another one; what is recorded is not restored\"");
+		store->counts.skipped++;
+		return false;
+	}
 	if (cut) {
 		log_error("store_cut reason=\"what stands behind some record makes no sense\"");
 		store->counts.skipped++;
@@ -66,14 +82,14 @@ static bool store_resume(struct store *store, int fd)
 	return store_begin(store) == 0;
 }
 
-struct store *store_open(int fd, bool *fresh)
+struct store *store_open(int fd, uint64_t generation, bool *fresh)
 {
 	struct store *store = alloc_zero(1, sizeof(*store));
-	*fresh = fd < 0 || !store_resume(store, fd);
+	*fresh = fd < 0 || !store_resume(store, fd, generation);
 	int rc = 0;
 	if (*fresh) {
 		heap_close(&store->heap);
-		rc = store_renew(store);
+		rc = store_renew(store, generation);
 	}
 	if (rc == 0)
 		return store;
@@ -94,6 +110,18 @@ void store_close(struct store *store)
 int store_fd(const struct store *store)
 {
 	return store->heap.fd;
+}
+
+void store_state_begin(struct store *store, uint64_t generation)
+{
+	if (store)
+		heap_user(&store->heap)->state_begun = generation;
+}
+
+void store_state_end(struct store *store, uint64_t generation)
+{
+	if (store)
+		heap_user(&store->heap)->state_written = generation;
 }
 
 // --- writing

@@ -22,13 +22,19 @@ struct store_counts {
 
 // With the descriptor of an earlier life (or -1), which is the store's afterwards, or a new one. *fresh: the store is
 // new, and its descriptor has to be handed to who keeps it. NULL with errno set. What is wrong with an earlier life's
-// is told in the log.
-struct store *store_open(int fd, bool *fresh);
+// is told in the log. generation: of state_directory as it was found. Where that says that another life was in
+// between, without the store, what is recorded is no longer true, and the store begins anew.
+struct store *store_open(int fd, uint64_t generation, bool *fresh);
 
 // The records stay in the file.
 void store_close(struct store *store);
 
 int store_fd(const struct store *store);
+
+// state_directory is being written with that generation, and then has been: by that a store knows the life that
+// follows its own. Each life writes it twice before it begins. store may be NULL: nothing is done.
+void store_state_begin(struct store *store, uint64_t generation);
+void store_state_end(struct store *store, uint64_t generation);
 
 // Writes a record and drops the one before it at *place. What there is no room for is not recorded, the one before
 // dropped: what is not known is better than what is no longer true. store may be NULL: nothing is done.

@@ -28,10 +28,11 @@ class Kept(lab_module.Relay):
                 "bash")
 
     def __init__(self, lab, **more):
-        self.kept, self.messages = None, []
+        self.kept = None
         super().__init__(lab, **more)
 
     def _start(self):
+        self.messages = []
         path = self.directory / "notify"
         path.unlink(missing_ok=True)
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -43,6 +44,7 @@ class Kept(lab_module.Relay):
             self.environment |= {"KEPT_FD": str(self.kept), "LISTEN_FDNAMES": NAME}
             self.pass_fds = (self.kept,)
         super()._start()
+        lab_module.wait_for(lambda: self.messages, lambda messages: "READY=1" in messages, "what systemd is told")
         if self.keeps():
             lab_module.wait_for(lambda: self.kept, lambda fd: fd is not None, "the descriptor of the store")
 
@@ -54,6 +56,9 @@ class Kept(lab_module.Relay):
             data, ancillary, _, _ = notify.recvmsg(4096, socket.CMSG_SPACE(4 * 8))
             text = data.decode()
             self.messages.append(text)
+            if f"FDSTOREREMOVE=1\nFDNAME={NAME}" in text and self.kept is not None:
+                os.close(self.kept)
+                self.kept = None
             if "FDSTORE=1" in text:
                 (_, _, octets), = [a for a in ancillary if a[1] == socket.SCM_RIGHTS]
                 fd, = array.array("i", octets)

@@ -308,6 +308,43 @@ def test_store_of_the_configuration(lab):
         assert relay.again() == {"sessions": 1, "legs": 1, "keys": 0, "losses": 0}
 
 
+@pytest.mark.parametrize("number", SIGNALS, ids=["kill9", "term"])
+def test_life_without_the_store_in_between(lab, new_key, number):
+    """What it revoked and removed does not come back with a later life that has the store."""
+    gmk = new_key("gmk")
+    with Kept(lab, anchored=False) as relay, Client(lab, "ran") as client:
+        install(relay, gmk)
+        apply(relay, "call", [client.leg("leg", "srtp", gmk)])
+        relay.options = 'store = "none";\n'
+        assert relay.again(number) is None
+        assert relay.kept is None and "store_dropped" in relay.log_text()
+        assert relay.call("session.list")["sessions"] == []
+        relay.options = ""
+        assert relay.again(number) is None
+        assert relay.call("session.list")["sessions"] == [] and relay.call("key.list")["keys"] == []
+        apply(relay, "call", [client.leg("leg")])
+        assert relay.again(number) == {"sessions": 1, "legs": 1, "keys": 0, "losses": 0}
+
+
+def test_life_that_knows_no_store_in_between(lab, new_key):
+    """Nobody tells systemd that it is to let the descriptor go: the state of the relay tells that another life was there."""
+    gmk = new_key("gmk")
+    with Kept(lab, anchored=False) as relay, Client(lab, "ran") as client:
+        install(relay, gmk)
+        apply(relay, "call", [client.leg("leg", "srtp", gmk)])
+        relay.end()
+        kept, relay.kept, relay.options = relay.kept, None, 'store = "none";\n'
+        relay.start_again()
+        relay.end()
+        relay.kept, relay.options = kept, ""
+        relay.start_again()
+        assert relay.restored() == {"sessions": 0, "legs": 0, "keys": 0, "losses": 1}
+        assert relay.log_text().count("store_outdated") == 1
+        assert relay.call("session.list")["sessions"] == [] and relay.call("key.list")["keys"] == []
+        apply(relay, "call", [client.leg("leg")])
+        assert relay.again() == {"sessions": 1, "legs": 1, "keys": 0, "losses": 0}
+
+
 @pytest.mark.parametrize("kind, options", [(Kept, 'store = "none";\n'), (Unkept, "")])
 def test_without_a_store(lab, kind, options):
     with kind(lab, anchored=False, options=options) as relay, Client(lab, "ran") as client:

@@ -45,7 +45,7 @@ static void life_begin(int fd)
 {
 	bool fresh;
 	assert_int_equal(keystore_init(&store, &lab.relay, &retire, &users, NULL, KEYS), 0);
-	store.records = records = store_open(fd, &fresh);
+	store.records = records = store_open(fd, 0, &fresh);
 	assert_non_null(records);
 	assert_int_equal(fresh, fd < 0);
 	scope = keystore_domain_scope(&store, "home");

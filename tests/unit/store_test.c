@@ -23,6 +23,8 @@
 
 enum { FOUND_MAX = 16 };
 
+static const uint64_t GENERATION = 7; // of state_directory
+
 static struct store *store;
 static char told[4096]; // lines of the log
 static struct {
@@ -64,7 +66,7 @@ static int setup(void **state)
 	bool fresh;
 	(void)state;
 	told[0] = '\0';
-	store = store_open(-1, &fresh);
+	store = store_open(-1, GENERATION, &fresh);
 	return store && fresh ? 0 : -1;
 }
 
@@ -81,7 +83,7 @@ static void next_life(void)
 	bool fresh;
 	int fd = dup(store_fd(store));
 	store_close(store);
-	store = store_open(fd, &fresh);
+	store = store_open(fd, GENERATION, &fresh);
 	assert_non_null(store);
 	assert_false(fresh);
 }
@@ -262,10 +264,48 @@ static void another_file_is_not_taken(void **state)
 	(void)state;
 	bool fresh;
 	store_close(store);
-	store = store_open(dup(0), &fresh);
+	store = store_open(dup(0), GENERATION, &fresh);
 	assert_non_null(store);
 	assert_true(fresh);
 	assert_non_null(strstr(told, "store_not_taken"));
+}
+
+static void assert_next_life_is(uint64_t generation, bool expect_fresh)
+{
+	bool fresh;
+	uint32_t a = 0;
+	put(&a, "a", "of a");
+	int fd = dup(store_fd(store));
+	store_close(store);
+	told[0] = '\0';
+	store = store_open(fd, generation, &fresh);
+	assert_non_null(store);
+	assert_int_equal(fresh, expect_fresh);
+	assert_int_equal(strstr(told, "store_outdated") != NULL, expect_fresh);
+	look();
+	assert_int_equal(n_found, expect_fresh ? 0 : 1);
+	assert_int_equal(store_counts(store).skipped, expect_fresh);
+	store_restore_end(store);
+}
+
+// What a life without the store changed is not undone by the next one that has it.
+static void what_another_life_followed_is_no_longer_true(void **state)
+{
+	(void)state;
+	assert_next_life_is(GENERATION, false);
+	assert_next_life_is(GENERATION + 2, true);
+	// The new one follows the life that made it.
+	store_state_begin(store, GENERATION + 4);
+	store_state_end(store, GENERATION + 4);
+	assert_next_life_is(GENERATION + 4, false);
+	// A crash, or a full disk, while the state was written: either is where it was left.
+	store_state_begin(store, GENERATION + 9);
+	assert_next_life_is(GENERATION + 9, false);
+	assert_next_life_is(GENERATION + 4, false);
+	// A new state that was made by hand.
+	assert_next_life_is(GENERATION + 10, false);
+	// An older state, or another one.
+	assert_next_life_is(GENERATION + 3, true);
 }
 
 // A record that ends the process that reads it does so three times.
@@ -292,6 +332,8 @@ static void without_a_store(void **state)
 {
 	(void)state;
 	uint32_t place = 0;
+	store_state_begin(NULL, 1);
+	store_state_end(NULL, 1);
 	store_put(NULL, &place, "a", "body", 4);
 	store_drop(NULL, &place);
 	assert_int_equal(place, 0);
@@ -327,6 +369,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_octet_in_clear, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			who_cannot_be_restored_is_not_for_ever, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_another_life_followed_is_no_longer_true, setup, teardown),
 		cmocka_unit_test(without_a_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
