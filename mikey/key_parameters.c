@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "crypto/mcdata.h"
 #include "crypto/srtp.h"
-#include "mikey/utf8.h"
 #include "mikey/writer.h"
 
 enum {

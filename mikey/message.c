@@ -5,8 +5,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
 #include "crypto/srtp.h"
-#include "mikey/utf8.h"
 
 enum {
 	MAP_AT = 10,               // octets of the header before the CS ID map info

@@ -11,8 +11,8 @@
 #include <strings.h>
 
 #include "base/secmem.h"
+#include "base/utf8.h"
 #include "crypto/stack_wipe.h"
-#include "mikey/utf8.h"
 
 enum { PATH_SIZE = 160 };
 

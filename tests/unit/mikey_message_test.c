@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
+#include "base/utf8.h"
 #include "mikey/profile.h"
-#include "mikey/utf8.h"
 #include "tests/unit/mikey_corpus.h"
 
 static struct vectors *corpus;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Copyright (c) 2026 The mcxrelay authors
 
-#include "mikey/utf8.h"
+#include "base/utf8.h"
 
 // Octets that follow the first one; the second one's range excludes what RFC 3629 4 does not have.
 struct lead {
