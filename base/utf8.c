@@ -3,6 +3,8 @@
 
 #include "base/utf8.h"
 
+#include <string.h>
+
 // Octets that follow the first one; the second one's range excludes what RFC 3629 4 does not have.
 struct lead {
 	uint8_t from, to;    // first octet
@@ -30,18 +32,36 @@ static const struct lead *lead_of(uint8_t octet)
 	return NULL;
 }
 
+// Octets of the character that they begin with, or 0 if it is none.
+static size_t character_len(const uint8_t *octets, size_t len)
+{
+	const struct lead *lead = lead_of(octets[0]);
+	if (!lead || len - 1 < lead->n)
+		return 0;
+	for (unsigned i = 1; i <= lead->n; i++)
+		if (octets[i] < (i == 1 ? lead->least : 0x80) ||
+			octets[i] > (i == 1 ? lead->most : 0xbf))
+			return 0;
+	return 1U + lead->n;
+}
+
 bool utf8_valid(const uint8_t *octets, size_t len)
 {
-	for (size_t at = 0; at < len;) {
-		const struct lead *lead = lead_of(octets[at++]);
-		if (!lead || len - at < lead->n)
-			return false;
-		for (unsigned i = 0; i < lead->n; i++, at++) {
-			uint8_t least = i == 0 ? lead->least : 0x80,
-				most = i == 0 ? lead->most : 0xbf;
-			if (octets[at] < least || octets[at] > most)
-				return false;
-		}
+	size_t n = 1;
+	for (size_t at = 0; at < len && n > 0; at += n)
+		n = character_len(octets + at, len - at);
+	return n > 0;
+}
+
+void utf8_mend(char *text)
+{
+	const size_t len = strlen(text);
+	for (size_t at = 0, n; at < len; at += n) {
+		n = character_len((const uint8_t *)text + at, len - at);
+		if (n > 0)
+			continue;
+		const struct lead *lead = lead_of((uint8_t)text[at]);
+		text[at] = lead && len - at <= lead->n ? '\0' : '?';
+		n = text[at] != '\0' ? 1 : len - at;
 	}
-	return true;
 }

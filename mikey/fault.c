@@ -6,7 +6,8 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "base/utf8.h"
 
 const char *mikey_reason_slug(enum mikey_reason reason)
 {
@@ -18,16 +19,6 @@ const char *mikey_reason_slug(enum mikey_reason reason)
 	return slugs[reason];
 }
 
-// What did not fit may have been cut within a character.
-static void character_end(char *text)
-{
-	size_t len = strlen(text);
-	while (len > 0 && ((uint8_t)text[len - 1] & 0xc0) == 0x80)
-		len--;
-	if (len > 0 && (uint8_t)text[len - 1] >= 0xc0)
-		text[len - 1] = '\0';
-}
-
 bool mikey_fail(
 	struct mikey_fault *fault, enum mikey_reason reason, size_t octet, const char *format, ...)
 {
@@ -35,9 +26,9 @@ bool mikey_fail(
 	va_start(args, format);
 	fault->reason = reason;
 	fault->octet = octet;
-	int len = vsnprintf(fault->text, sizeof(fault->text), format, args);
+	vsnprintf(fault->text, sizeof(fault->text), format, args);
 	va_end(args);
-	if (len >= (int)sizeof(fault->text))
-		character_end(fault->text);
+	utf8_mend(
+		fault->text); // what did not fit, or is quoted in part, may have been cut within a character
 	return false;
 }

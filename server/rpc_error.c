@@ -5,23 +5,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-// Cuts off a UTF-8 sequence that the end of a buffer broke: jansson refuses the whole string
-// otherwise.
-static void utf8_trim(char *text)
-{
-	size_t len = strlen(text), start = len;
-	while (start > 0 && len - start < 4) {
-		unsigned char lead = (unsigned char)text[--start];
-		if ((lead & 0xc0) == 0x80)
-			continue; // a continuation octet
-		size_t sequence_len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-		if (len - start < sequence_len)
-			text[start] = '\0';
-		return;
-	}
-}
+#include "base/utf8.h"
 
 void rpc_fail(
 	struct rpc_error *error, enum rpc_code code, const char *path, const char *format, ...)
@@ -34,8 +19,8 @@ void rpc_fail(
 	va_start(args, format);
 	vsnprintf(error->message, sizeof(error->message), format, args);
 	va_end(args);
-	utf8_trim(error->path);
-	utf8_trim(error->message);
+	utf8_mend(error->path);
+	utf8_mend(error->message);
 }
 
 void rpc_fail_memory(struct rpc_error *error, const char *path)

@@ -285,6 +285,27 @@ static void policies_must_agree(void **state)
 	assert_int_equal(fault.reason, MIKEY_PROFILE);
 }
 
+static void utf8_is_mended(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"", ""},
+		{"caf\xc3\xa9", "caf\xc3\xa9"},
+		{"caf\xc3", "caf"},
+		{"caf\xc3 is none", "caf? is none"},
+		{"\xe2\x82 of \xe2\x82\xac", "?? of \xe2\x82\xac"},
+		{"a\xf0\x9f\x9a", "a"},
+		{"\x80\xed\xa0\x80\xff", "?????"},
+		{"\xe2\xe2\x82\xac", "?\xe2\x82\xac"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char text[32];
+		snprintf(text, sizeof(text), "%s", rows[i][0]);
+		utf8_mend(text);
+		assert_string_equal(text, rows[i][1]);
+	}
+}
+
 static void utf8_is_told_from_others(void **state)
 {
 	(void)state;
@@ -324,6 +345,7 @@ int main(void)
 		cmocka_unit_test(policies_are_read),
 		cmocka_unit_test(policies_must_agree),
 		cmocka_unit_test(utf8_is_told_from_others),
+		cmocka_unit_test(utf8_is_mended),
 	};
 	return cmocka_run_group_tests(tests, corpus_open, corpus_close);
 }
