@@ -66,7 +66,12 @@ static uint32_t leg_keys_collect(struct keystore *store, const struct session *s
 	memcpy(keys, ring.keys, n * sizeof(struct key_slot *));
 	for (uint32_t i = 0; i < leg->spec.protection[protocol].n_accept; i++) {
 		struct key_slot *key = leg->keys[protocol][1 + i]->slot;
-		if (key_usable(key))
+		if (!key_usable(key))
+			continue;
+		// No packet names it: it is there for nobody before the one that the leg sends under.
+		if (protection_profile(&leg->spec.protection[protocol], key).mki_len == 0)
+			keys[n++] = key;
+		else
 			leg_keys_add(keys, n++, key);
 	}
 	return n;

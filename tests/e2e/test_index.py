@@ -175,6 +175,25 @@ def test_restarted_relay_hears_a_call_that_wrapped(lab, new_key):
 
 # A sender that counts anew with a new key, towards a key that stays
 
+@FAMILIES
+@pytest.mark.parametrize("kind", ["pck", "gmk"])
+def test_key_without_mki_is_the_one_to_send_under(relay, clients, name, new_key, kind, family):
+    """Whatever else the leg accepts, and though that was installed later: no packet can name it."""
+    keys = [new_key(kind, mki_length=0) for _ in range(2)]
+    for key in keys:
+        install(relay, key)
+    alice, plain = clients("ran", family), clients("core", family)
+    whose = {"role": "initiator"} if kind == "pck" else {}
+    apply(relay, name, [alice.leg("alice", "srtp", keys[0], protection=whose | {
+        "user": ALICE, "accept": [keys[1].id_text]}), plain.leg("plain", "plain")])
+    used = keys[0].private("initiator") if kind == "pck" else keys[0].group(ALICE)
+    sender, before = mcx.SrtpSender(used, SSRC), relay.drops()
+    for _ in range(3):
+        alice.send(sender.protect(b"heard"))
+        assert plain.recv() == sender.last_plain
+    assert relay.refused_since(before) == {}
+
+
 ANEW = [  # ROC rate of the receivers' key; first ROC and SEQ under one key of the sender, first SEQ under the other
     (1, 0, 0, 0), (0, 0, 0, 0), (1, 3, 40000, 40012), (1, 1, 65530, 6), (0, 0, 65500, 65490), (0, 0, 100, 95)]
 
