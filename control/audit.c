@@ -12,7 +12,11 @@
 #include "server/request_stats.h"
 #include "server/rpc.h"
 
-enum { AUDIT_FACTS_SIZE = 512, AUDIT_NAME_SIZE = 280 };
+enum {
+	AUDIT_FACTS_SIZE = LOG_QUOTED_SIZE + 32, // one text of any length has room
+	AUDIT_NAME_SIZE = 280,
+	AUDIT_LINE_ROOM = AUDIT_FACTS_SIZE, // octets of facts and quoted names in a line
+};
 
 // What is told of one request.
 struct audit {
@@ -21,29 +25,10 @@ struct audit {
 	size_t facts_len;
 	const char *list; // whose names these are
 	char names[AUDIT_NAMES_SIZE];
-	size_t names_len;
+	size_t names_len, quoted_len; // as they are and as they are written
 	unsigned n_lines;
 	size_t n_more; // names for which there is no line
 };
-
-__attribute__((format(printf, 2, 3))) static void fact_add(
-	struct audit *audit, const char *format, ...)
-{
-	size_t room = sizeof(audit->facts) - audit->facts_len;
-	va_list args;
-	va_start(args, format);
-	int len = vsnprintf(audit->facts + audit->facts_len, room, format, args);
-	va_end(args);
-	if (len > 0 && (size_t)len < room)
-		audit->facts_len += (size_t)len;
-	audit->facts[audit->facts_len] = '\0';
-}
-
-static void fact_add_text(struct audit *audit, const char *name, const char *text)
-{
-	char quoted[LOG_QUOTED_SIZE];
-	fact_add(audit, " %s=%s", name, log_quoted(quoted, text));
-}
 
 static void line_write(struct audit *audit)
 {
@@ -63,16 +48,42 @@ static void line_write(struct audit *audit)
 		log_limited(LOG_LEVEL_DEBUG, "request " REQUEST);
 #undef REQUEST
 	audit->n_lines++;
-	audit->facts_len = audit->names_len = 0;
+	audit->facts_len = audit->names_len = audit->quoted_len = 0;
 	audit->facts[0] = audit->names[0] = '\0';
+}
+
+// Goes on in the next line where this one is full.
+__attribute__((format(printf, 2, 3))) static void fact_add(
+	struct audit *audit, const char *format, ...)
+{
+	char fact[AUDIT_FACTS_SIZE];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(fact, sizeof(fact), format, args);
+	va_end(args);
+	size_t len = strlen(fact);
+	if (audit->facts_len + len >= sizeof(audit->facts))
+		line_write(audit);
+	memcpy(audit->facts + audit->facts_len, fact, len + 1);
+	audit->facts_len += len;
+}
+
+static void fact_add_text(struct audit *audit, const char *name, const char *text)
+{
+	char quoted[LOG_QUOTED_SIZE];
+	fact_add(audit, " %s=%s", name, log_quoted(quoted, text));
 }
 
 // A line is left for how many are not told.
 static void name_add(struct audit *audit, const char *list, const char *name)
 {
-	size_t len = strlen(name);
-	bool fits = audit->names_len + len + 2 <= sizeof(audit->names);
-	if (audit->names_len > 0 && (!fits || strcmp(audit->list, list) != 0)) {
+	char quoted[LOG_QUOTED_SIZE];
+	size_t len = strlen(log_quoted(quoted, name)) - 1; // of the quotes, one space is left
+	bool begins = audit->names_len == 0;
+	bool fits = audit->facts_len + audit->quoted_len + len <= AUDIT_LINE_ROOM &&
+		    (begins || audit->quoted_len + len <= AUDIT_NAMES_SIZE);
+	bool is_empty = begins && audit->facts_len == 0;
+	if (!is_empty && (!fits || (!begins && strcmp(audit->list, list) != 0))) {
 		if (audit->n_lines + 1 >= AUDIT_LINES_MAX) {
 			audit->n_more++;
 			return;
@@ -80,6 +91,7 @@ static void name_add(struct audit *audit, const char *list, const char *name)
 		line_write(audit);
 	}
 	audit->list = list;
+	audit->quoted_len += len;
 	audit->names_len += (size_t)snprintf(audit->names + audit->names_len,
 		sizeof(audit->names) - audit->names_len, "%s%s", audit->names_len > 0 ? " " : "",
 		name);
@@ -158,6 +170,16 @@ static void names_add(struct audit *audit, const json_t *object)
 			fact_add(audit, " %s=true", *name);
 	for (const char *const *name = lists; *name; name++)
 		list_add(audit, *name, json_object_get(object, *name));
+	const json_t *key = json_object_get(object, "key");
+	if (json_is_object(key) && !json_object_get(audit->call->result, "id")) {
+		char name[AUDIT_NAME_SIZE];
+		element_name(key, true, name);
+		name_add(audit, "key", name);
+	}
+	if (json_is_string(json_object_get(object, "xml"))) // names what the document has
+		list_add(audit,
+			strncmp(audit->call->method->name, "kms", 3) == 0 ? "kms" : "identities",
+			json_object_get(audit->call->made, "elements"));
 }
 
 static void params_add(struct audit *audit)

@@ -216,8 +216,7 @@ static bool answer(struct message_make *m, struct rpc_slice *slice)
 		else
 			json_array_append_new(slice->list, rejected_show(i, &receiver->error));
 	}
-	if (slice->emitted)
-		rpc_emit_end(slice, json_pack("{s:O}", "rejected", slice->list));
+	rpc_emit_end(slice, json_pack("{s:O}", "rejected", slice->list));
 	return true;
 }
 

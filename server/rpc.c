@@ -87,7 +87,8 @@ static void report(const struct rpc_work *work, const struct rpc_method *method,
 		.method = method,
 		.caller = work->caller,
 		.params = work->run.params,
-		.result = result,
+		.result = work->run.slice.told ? work->run.slice.told : result,
+		.made = work->run.slice.made,
 		.error = error,
 		.duration_ns = work->run.duration_ns,
 	};
@@ -151,6 +152,7 @@ static void run_end(struct rpc_run *run)
 	json_decref(run->params);
 	json_decref(run->slice.list);
 	json_decref(run->slice.made);
+	json_decref(run->slice.told);
 	*run = (struct rpc_run){0};
 }
 
@@ -226,6 +228,7 @@ void rpc_emit_members(struct rpc_slice *slice, json_t *members, const char *memb
 	struct rpc_text *text = &slice->work->text;
 	const json_t *request = work_request(slice->work);
 	bool has_members = json_object_size(members) > 0;
+	slice->told = json_incref(members);
 	if (!json_object_get(request, "id")) {
 		json_decref(members);
 		return;
@@ -258,6 +261,12 @@ void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element)
 
 void rpc_emit_end(struct rpc_slice *slice, json_t *members)
 {
+	if (slice->told)
+		json_object_update(slice->told, members);
+	if (!slice->emitted) { // a notification
+		json_decref(members);
+		return;
+	}
 	rpc_text_add_string(&slice->work->text, "],");
 	rpc_text_add_members(&slice->work->text, members);
 	slice->ended = true;

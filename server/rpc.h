@@ -27,6 +27,7 @@ struct rpc_slice {
 	size_t again;  // how often an element was not finished: next counts it anew each time
 	json_t *list;  // what it has collected; released with the request
 	json_t *made;  // what it made of its params; released with the request
+	json_t *told;  // members that it emitted beside the array; released with the request
 	void *state;   // its own, or NULL
 	void (*state_free)(void *state); // called with it when the request ends
 	uint64_t until_ns;               // of clock_now_ns(): end of the slice
@@ -63,7 +64,7 @@ void rpc_emit(struct rpc_slice *slice, const char *member, json_t *element);
 // may stay empty. Takes over the reference; NULL: there was no memory for it.
 void rpc_emit_members(struct rpc_slice *slice, json_t *members, const char *member);
 
-// Ends the array, with members behind it; nothing is emitted any more. Takes over the reference.
+// Ends the array of rpc_emit_members(), with members behind it; nothing is emitted any more. Takes over the reference.
 void rpc_emit_end(struct rpc_slice *slice, json_t *members);
 
 // A method in slices. Each slice leaves a state that others may see. A request that cannot be done
@@ -84,7 +85,8 @@ struct rpc_call {
 	const struct rpc_method *method; // NULL: not known
 	const char *caller;              // who asked, for the log; NULL: the server did not say
 	const json_t *params;            // NULL: the method did not run
-	const json_t *result;            // NULL: refused, or emitted
+	const json_t *result;            // NULL: refused; of one that was emitted without the array
+	const json_t *made;              // rpc_slice.made; NULL: none
 	const struct rpc_error *error;
 	uint64_t duration_ns; // of the method, 0 if it did not run
 };
