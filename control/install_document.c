@@ -128,7 +128,9 @@ static const char *kms_uri_of(const struct kms_xml *document)
 {
 	if (document->n_key_sets > 0)
 		return document->key_sets[0].kms_uri;
-	return document->n_certificates > 0 ? document->certificates[0].kms_uri : "";
+	if (document->n_certificates > 0)
+		return document->certificates[0].kms_uri;
+	return document->kms_uri ? document->kms_uri : "";
 }
 
 // Whether what was read can be used, as a whole.

@@ -172,7 +172,6 @@ static bool remove_one(
 		unseal_fail(rc, path, error);
 	else {
 		pseudo_receivers_leave(api->identities, kms);
-		transport_keys_forget(api->identities->shared, (const char *)kms->facts.uri.octets);
 		kms_remove(api->kmss, kms);
 	}
 	return rc == 0;
@@ -201,6 +200,10 @@ json_t *kms_remove_method(void *arg, const json_t *params, struct rpc_error *err
 		reader_element_path(&r, "uris", i, path);
 		if (kms)
 			n += remove_one(api, kms, path, error);
+		// Also where no more of it was installed than these.
+		if (error->code == RPC_OK)
+			transport_keys_forget(api->identities->shared,
+				json_string_value(json_array_get(uris, i)));
 	}
 	// Once for all, and also for those of a call before, which failed here.
 	int rc = destroy && api->vault->open && error->code == RPC_OK ? vault_sync(api->vault) : 0;

@@ -101,6 +101,7 @@ void kms_install(struct kms_store *store, struct kms *kms)
 	struct kms old = *other;
 	other->facts = kms->facts;
 	other->stated = kms->stated;
+	other->quirks_stated = kms->quirks_stated;
 	kms->facts = old.facts;
 	kms->stated = old.stated;
 	if (memcmp(kms->z, old.z, sizeof(old.z)) != 0) {

@@ -285,12 +285,33 @@ static bool new_key_read(const xmlNode *element, void *value, struct xml_context
 
 // --- what certificates and key sets stand in
 
+// What the signature of an element is worth, if it has one.
+static bool signature_read(
+	const xmlNode *element, struct xml_context *context, enum mikey_signed *worth)
+{
+	const struct reader *r = context->arg;
+	const struct xml_trust trust = {.keys = r->keys, .n_keys = r->n_keys};
+	const xmlNode *signature = NULL;
+	for (const xmlNode *child = xml_child(element); child; child = xml_next(child))
+		if (xml_is(child, XML_NS_DSIG, "Signature"))
+			signature = child;
+	return xml_signature_check(
+		element, signature, &trust, MIKEY_SIGNATURE, worth, context->fault);
+}
+
+// Its signature is told if it is the document, and must not be wrong anywhere.
 static bool signed_certificate_read(
 	const xmlNode *element, void *value, struct xml_context *context)
 {
 	static const struct xml_field fields[] = {
 		{"KmsCertificate", XML_REQUIRED, certificate_read, 0}};
 	static const struct xml_shape shape = {XML_NS_KMS, fields, 1};
+	const struct reader *r = context->arg;
+	enum mikey_signed worth;
+	if (!signature_read(element, context, &worth))
+		return false;
+	if (element == xmlDocGetRootElement(element->doc))
+		r->out->signature = worth;
 	return xml_fields_read(element, &shape, value, context);
 }
 
@@ -340,7 +361,7 @@ static bool response_read(const xmlNode *element, void *value, struct xml_contex
 {
 	static const struct xml_field fields[] = {
 		{"UserUri", XML_OPTIONAL, xml_read_ignored, 0},
-		{"KmsUri", XML_OPTIONAL, xml_read_ignored, 0},
+		{"KmsUri", XML_OPTIONAL, xml_read_uri, offsetof(struct kms_xml, kms_uri)},
 		{"Time", XML_OPTIONAL, xml_read_ignored, 0},
 		{"KmsId", XML_OPTIONAL, xml_read_ignored, 0},
 		{"ClientReqUrl", XML_OPTIONAL, xml_read_ignored, 0},
@@ -357,13 +378,7 @@ static bool signed_response_read(const xmlNode *element, void *value, struct xml
 	static const struct xml_field fields[] = {{"KmsResponse", XML_REQUIRED, response_read, 0}};
 	static const struct xml_shape shape = {XML_NS_KMS, fields, 1};
 	const struct reader *r = context->arg;
-	const struct xml_trust trust = {.keys = r->keys, .n_keys = r->n_keys};
-	const xmlNode *signature = NULL;
-	for (const xmlNode *child = xml_child(element); child; child = xml_next(child))
-		if (xml_is(child, XML_NS_DSIG, "Signature"))
-			signature = child;
-	return xml_signature_check(element, signature, &trust, MIKEY_SIGNATURE, &r->out->signature,
-		       context->fault) &&
+	return signature_read(element, context, &r->out->signature) &&
 	       xml_fields_read(element, &shape, value, context);
 }
 
@@ -473,6 +488,7 @@ void kms_xml_free(struct kms_xml *document)
 		key_set_free(&document->key_sets[i]);
 	for (size_t i = 0; i < document->n_new_keys; i++)
 		free(document->new_keys[i].id);
+	free(document->kms_uri);
 	free(document->certificates);
 	free(document->key_sets);
 	free(document->new_keys);

@@ -82,7 +82,8 @@ struct kms_xml {
 	struct kms_key_set *key_sets;
 	struct kms_new_key *new_keys;
 	size_t n_certificates, n_key_sets, n_new_keys;
-	enum mikey_signed signature; // of a SignedKmsResponse, under one of the keys
+	enum mikey_signed signature; // of what the document is, under one of the keys
+	char *kms_uri;               // of a KmsResponse; NULL: none
 	void *secrets;               // what key sets and new keys point to
 	size_t secrets_size;
 };

@@ -74,11 +74,15 @@ def response(*parts, kind="KmsInit", ns=f' xmlns="{NS}"'):
 
 
 def signed(key_id, key, *parts, kind="KmsInit"):
-    """A SignedKmsResponse under an integrity key, D.1. What is in it has no default namespace twice."""
+    """A SignedKmsResponse under an integrity key."""
+    return signed_element("SignedKmsResponse", key_id, key, response(*parts, kind=kind, ns=""))
+
+
+def signed_element(name, key_id, key, body):
+    """D.1. What is in it has no default namespace twice."""
     def canonical(text):
         return ElementTree.canonicalize(text, rewrite_prefixes=False)
-    head, tail = f'<SignedKmsResponse xmlns="{NS}" Id="xmldoc">', "</SignedKmsResponse>"
-    body = response(*parts, kind=kind, ns="")
+    head, tail = f'<{name} xmlns="{NS}" Id="xmldoc">', f"</{name}>"
     digest = hashlib.sha256(canonical(head + body + tail).encode()).digest()
     info = (f'<SignedInfo xmlns="{DSIG}"><CanonicalizationMethod Algorithm="{C14N}"/>'
             f'<SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"/><Reference URI="#xmldoc">'

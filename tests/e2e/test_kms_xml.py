@@ -4,6 +4,7 @@
 """KMSs and key sets by what a KMS sends (TS 33.180 Annex D): taken in every form, and refused as a whole."""
 
 import itertools
+import json
 import secrets
 import time
 
@@ -11,8 +12,9 @@ import pytest
 
 import process
 import sakke
-from kms_xml import KW, KW_PAD, certificate, in_base64, in_hex, key_set, message, response, signed, wrapped
-from lab import Relay, RpcError
+from kms_xml import (KW, KW_PAD, NS, certificate, in_base64, in_hex, key_set, message, response, signed, signed_element,
+                     wrapped)
+from lab import Relay, RpcError, wait_for
 
 REFUSED, CONFLICT, FALSE_KEY, NOT_FOUND, PARAMS = 6, 2, 4, 1, -32602
 TRK, OTHER = "trk.1@kms.example.org", "trk.2@kms.example.org"
@@ -113,6 +115,64 @@ def test_what_a_document_does_not_say_stays(provision):
     assert [one["code"] for one in changed["rejected"]] == [CONFLICT]
     assert provision.kms_install(message(certificate(provision.kms, role="External")), replace=True)["installed"] == 1
     assert provision.kms_list()[0]["role"] == "external"
+
+
+def test_accept_of_the_last_installation_stays(provision):
+    """Whichever of several stated it first."""
+    kms = provision.kms.rpc()
+    for more in {}, {"accept": ["uid_base64"]}:
+        provision.relay.call("kms.install", {"kms": [kms | more], "replace": True})
+    assert provision.kms_install(message(certificate(provision.kms)), replace=True)["installed"] == 1
+    assert provision.kms_list()[0]["accept"] == ["uid_base64"]
+
+
+def test_signed_certificate(provision):
+    """What its signature is worth is told, and one that is wrong is refused, alone or among others."""
+    key = secrets.token_bytes(32)
+    document = signed_element("SignedKmsCertificate", "ink.c", key, certificate(provision.kms))
+    keys = [{"id": "ink.c", "value": key.hex()}]
+    changed = document.replace("<UserKeyPeriod>", "<UserKeyPeriod>1")
+    assert changed != document
+    for wrong in changed, message(changed, kind="KmsCertCache"):
+        assert refusal(provision.kms_install, wrong, transport_keys=keys) == ("signature", "params.xml")
+    assert provision.kms_list() == []
+    assert provision.kms_install(document, transport_keys=keys)["signed"] == "verified"
+    assert provision.kms_install(document)["signed"] == "unverified"
+
+
+def test_a_text_that_is_quoted_in_part(provision):
+    """Cut within a character, it costs neither the answer nor those of others in the batch."""
+    texts = ["<a" + "ä" * 20 + "/>", f'<KmsResponse xmlns="{NS}" Version="1.0.0"><KmsError>{"für " * 40}</KmsError></KmsResponse>',
+             message(certificate(provision.kms, role="aä" * 30))]
+    for xml in texts:
+        for pad in "", "x", "xx":
+            assert refusal(provision.kms_install, xml.replace("ä", pad + "ä", 1))[1] == "params.xml"
+    batch = [{"jsonrpc": "2.0", "id": n, "method": "kms.install", "params": {"xml": texts[0]}} for n in range(2)]
+    answers = provision.relay.control.exchange(json.dumps(batch).encode())
+    assert [answer["id"] for answer in answers] == [0, 1] and all(answer["error"]["code"] == REFUSED for answer in answers)
+
+
+def test_a_document_of_transport_keys_alone(provision):
+    """They are of the KMS that the response names, and gone with it, whether or not it is installed."""
+    fresh = secrets.token_bytes(32)
+    new = f"<NewTransportKey>{wrapped(TRK, provision.key, carried=OTHER)(fresh)}</NewTransportKey>"
+    document = response(new, kind="KmsKeyProv").replace("kms.example.org</KmsUri>", f"{provision.kms.uri}</KmsUri>")
+    later = message(certificate(provision.kms), f"<NewTransportKey>{wrapped(OTHER, fresh, carried='tk.3')(fresh)}</NewTransportKey>")
+    for installed in False, True:
+        if installed:
+            provision.kms_install(message(certificate(provision.kms)))
+        answer = provision.kms_install(document, transport_keys=provision.transport_keys())
+        assert answer["installed"] == 0 and answer["transport_keys"] == [OTHER]
+        provision.relay.call("kms.remove", {"uris": [provision.kms.uri]})
+        assert refusal(provision.kms_install, later) == ("transport-key", "params.xml")
+
+
+def test_audit_names_what_a_document_has(provision):
+    provision.kms_install(message(certificate(provision.kms)))
+    provision.install(message(key_set(provision.keys)))
+    for method, name in ("kms.install", f'kms="{provision.kms.uri}"'), ("identity.install", f'identities="{provision.uri}"'):
+        wait_for(lambda: [line for line in provision.relay.log if f" audit method={method} " in line],
+                 lambda lines: any(name in line for line in lines), f"{method} of {name}")
 
 
 def test_several_in_one_document(provision):
