@@ -27,6 +27,7 @@
 #include "key/key_domain.h"
 #include "key/key_slot.h"
 #include "server/reader.h"
+#include "session/session_follow.h"
 #include "session/session_store.h"
 
 enum { BASE64_MAX = (MIKEY_MESSAGE_MAX + 2) / 3 * 4 }; // characters of a message
@@ -439,6 +440,7 @@ static void key_put(struct message_open *m, struct rpc_error *error)
 		key_remove(api->keys, scope, m->spec.id);
 		message_orders_withdraw(api, m->domain, m->spec.id);
 		// As key.revoke promises: no worker uses it, and its octets are wiped.
+		sessions_follow(api->sessions, UINT64_MAX);
 		retire_all(api->retire);
 	} else {
 		key_install(api->keys, scope, &m->spec);
