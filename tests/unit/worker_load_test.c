@@ -146,13 +146,11 @@ static void turns_of_the_loop_count(void **state)
 	assert_int_equal(loop_turn(worker), 0);
 	assert_int_equal(worker->counters.loops, 1);
 	assert_int_equal(worker->counters.busy_cycles, 0);
-	uint64_t before = worker_cycles(worker);
-	assert_true(before > 0);
+	const uint64_t before = worker_cycles(worker); // 0 where the counter is slow
 	assert_true(worker_mail_put(&worker->mailbox, &mail));
 	assert_int_equal(loop_turn(worker), 1);
 	assert_int_equal(worker->counters.loops, 2);
 	assert_int_equal(worker->counters.busy_loops, 1);
-	assert_true(worker->counters.busy_cycles > 0);
 	assert_int_equal(worker->counters.busy_cycles, worker_cycles(worker) - before);
 	worker_offline(worker);
 }
