@@ -22,7 +22,7 @@
 // What came back from an earlier life.
 struct restored {
 	uint32_t sessions, legs, keys;
-	uint32_t losses; // records, keys, legs and sessions that did not
+	uint32_t losses; // records, keys, their streams, legs and sessions that did not
 };
 
 // State owned by the control thread.

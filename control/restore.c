@@ -161,20 +161,30 @@ static void tell_loss(
 		log_quoted(quoted[1], error->message));
 }
 
+static void tell_streams_loss(
+	struct restore *restore, const struct key_slot *slot, uint32_t n_streams, const char *why)
+{
+	restore->app->restored.losses++;
+	log_error(
+		"streams_not_restored key=%08x streams=%u reason=\"%s\"", slot->id, n_streams, why);
+}
+
 // Before anything refers to the key: its streams.
 static void on_installed(void *arg, struct key_slot *slot)
 {
 	struct restore *restore = arg;
+	uint32_t n_lost = 0;
 	size_t len;
 	char *name = key_streams_name(&restore->app->keys, slot);
 	uint32_t place = (uint32_t)(uintptr_t)map_get(restore->streams, name, strlen(name));
 	free(name);
 	char *body = place != 0 ? store_read(restore->store, place, &len) : NULL;
-	if (body && !key_streams_restore(&restore->app->keys, slot, body, len))
-		log_error(
-			"streams_not_restored key=%08x reason=\"another version of mcxrelay wrote "
-			"the record\"",
-			slot->id);
+	if (body && !key_streams_restore(&restore->app->keys, slot, body, len, &n_lost))
+		tell_streams_loss(restore, slot, 0, "another version of mcxrelay wrote the record");
+	else if (n_lost > 0)
+		tell_streams_loss(restore, slot, n_lost,
+			"limits.keys or limits.streams has no room for their key contexts, or for "
+			"them");
 	secmem_free(body);
 }
 

@@ -251,6 +251,12 @@ static enum drop_reason ctx_derive_gmk(struct keystore *store, struct key_slot *
 	return DROP_NONE;
 }
 
+static bool guk_may_send(const struct key_slot *slot, uint32_t guk_id)
+{
+	return key_id_type(guk_id) == KEY_GMK &&
+	       (!slot->closed || key_slot_find_user(slot, guk_id));
+}
+
 static enum drop_reason ctx_derive_by_mki(
 	struct keystore *store, const struct key_name *name, bool stranger)
 {
@@ -258,7 +264,7 @@ static enum drop_reason ctx_derive_by_mki(
 	uint32_t guk_id = (uint32_t)name->mki;
 	if (!slot || !key_usable(slot) || slot->type != KEY_GMK)
 		return DROP_UNKNOWN_MKI;
-	if (key_id_type(guk_id) != KEY_GMK || (slot->closed && !key_slot_find_user(slot, guk_id)))
+	if (!guk_may_send(slot, guk_id))
 		return DROP_UNKNOWN_USER;
 	return ctx_derive_gmk(store, slot, *name, key_slot_user_named(slot, guk_id), stranger);
 }
@@ -283,6 +289,26 @@ enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *n
 {
 	return name->kind == KEY_BY_MKI ? ctx_derive_by_mki(store, name, stranger)
 					: ctx_derive_by_talker(store, name);
+}
+
+enum drop_reason key_ctx_restore(
+	struct keystore *store, struct key_slot *slot, const struct key_name *by_mki, uint32_t *ctx)
+{
+	struct key_table *table = &store->relay->keys;
+	uint32_t guk_id = (uint32_t)by_mki->mki;
+	if (slot->type != KEY_GMK) {
+		*ctx = key_ctx_fixed(store, slot, by_mki->cs_id, by_mki->protocol, by_mki->suite);
+		return *ctx != KEY_NONE ? DROP_NONE : DROP_DERIVE_LIMIT;
+	}
+	if (!guk_may_send(slot, guk_id))
+		return DROP_UNKNOWN_USER;
+	*ctx = key_table_find(table, by_mki, key_name_hash(table, by_mki));
+	if (*ctx == KEY_NONE)
+		*ctx = ctx_make(store, slot, by_mki, key_slot_user_named(slot, guk_id));
+	if (*ctx == KEY_NONE)
+		return DROP_DERIVE_LIMIT;
+	atomic_store_explicit(&table->ctxs[*ctx].proven, 1, memory_order_relaxed);
+	return DROP_NONE;
 }
 
 // A key that has become usable gets its contexts for the talkers of the other keys of its group

@@ -17,6 +17,12 @@ uint32_t key_ctx_fixed(struct keystore *store, struct key_slot *slot, uint8_t cs
 // than for clients. DROP_NONE, or why not.
 enum drop_reason key_ctx_derive(struct keystore *store, const struct key_name *name, bool stranger);
 
+// The context of an earlier life, under which a tag verified or something was sent then: it has nothing to prove, and as
+// many come back as there were. by_mki is of a usable key. Sets *ctx; or DROP_UNKNOWN_USER: its user was taken from the
+// key; DROP_DERIVE_LIMIT: there is no room.
+enum drop_reason key_ctx_restore(struct keystore *store, struct key_slot *slot,
+	const struct key_name *by_mki, uint32_t *ctx);
+
 // Takes all contexts of a key out of use. Nothing may refer to them any more but what owners make that have not
 // followed yet (keystore_owners_follow()).
 void key_slot_retire_ctxs(struct keystore *store, struct key_slot *slot);

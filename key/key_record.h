@@ -28,6 +28,6 @@ void key_streams_record_all(struct keystore *store);
 void key_streams_fini(struct keystore *store);
 
 // Streams begin where the record says that they were: len octets of its body. Before anything refers to the key. False
-// if it is none.
-bool key_streams_restore(
-	struct keystore *store, struct key_slot *slot, const char *body, size_t len);
+// if it is none. *n_lost: how many did not, because there was no room for their key contexts or for them.
+bool key_streams_restore(struct keystore *store, struct key_slot *slot, const char *body,
+	size_t len, uint32_t *n_lost);

@@ -149,24 +149,6 @@ void key_streams_record_all(struct keystore *store)
 
 // --- coming back
 
-// The context under which a stream was; KEY_NONE if it is not to be had any more: a user who was taken from the key.
-static uint32_t ctx_restore(
-	struct keystore *store, struct key_slot *slot, const struct key_stream_entry *entry)
-{
-	struct key_table *table = &store->relay->keys;
-	if (slot->type != KEY_GMK)
-		return key_ctx_fixed(store, slot, entry->cs_id, entry->protocol, entry->suite);
-	struct key_name name = key_name_make(
-		KEY_BY_MKI, entry->mki, slot->scope, entry->cs_id, entry->protocol, entry->suite);
-	if (key_ctx_derive(store, &name, false) != DROP_NONE)
-		return KEY_NONE;
-	uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
-	// A tag verified under it, or something was sent.
-	if (ctx != KEY_NONE)
-		atomic_store_explicit(&table->ctxs[ctx].proven, 1, memory_order_relaxed);
-	return ctx;
-}
-
 static bool entry_is_good(const struct key_slot *slot, const struct key_stream_entry *entry)
 {
 	return entry->mki >> 32 == slot->id && entry->protocol < SRTP_N_PROTOCOLS &&
@@ -179,16 +161,20 @@ static uint64_t state_of_both(uint64_t a, uint64_t b)
 	       RTE_MAX(a & STREAM_REST_INDEX, b & STREAM_REST_INDEX);
 }
 
-static void entry_restore(
+// False if there is no room for it.
+static bool entry_restore(
 	struct keystore *store, struct key_slot *slot, const struct key_stream_entry *entry)
 {
 	struct relay *relay = store->relay;
-	uint32_t ctx = ctx_restore(store, slot, entry);
-	if (ctx == KEY_NONE)
-		return;
+	const struct key_name name = key_name_make(
+		KEY_BY_MKI, entry->mki, slot->scope, entry->cs_id, entry->protocol, entry->suite);
+	uint32_t ctx;
+	enum drop_reason reason = key_ctx_restore(store, slot, &name, &ctx);
+	if (reason != DROP_NONE)
+		return reason == DROP_UNKNOWN_USER;
 	uint32_t space = relay->keys.ctxs[ctx].space;
 	if (stream_find(&relay->streams, space, entry->ssrc))
-		return;
+		return true;
 	// Two keys of one index space were recorded one after the other.
 	uint64_t state = state_of_both(
 		stream_rest_state(&relay->streams.rests, space, entry->ssrc), entry->state);
@@ -197,11 +183,13 @@ static void entry_restore(
 			entry->ssrc, state & STREAM_REST_OUTBOUND);
 	if (rest)
 		stream_rest_set(rest, state);
+	return rest;
 }
 
-bool key_streams_restore(
-	struct keystore *store, struct key_slot *slot, const char *body, size_t len)
+bool key_streams_restore(struct keystore *store, struct key_slot *slot, const char *body,
+	size_t len, uint32_t *n_lost)
 {
+	*n_lost = 0;
 	if (len % sizeof(struct key_stream_entry) != 0)
 		return false;
 	for (size_t at = 0; key_usable(slot) && at < len; at += sizeof(struct key_stream_entry)) {
@@ -209,7 +197,7 @@ bool key_streams_restore(
 		memcpy(&entry, body + at, sizeof(entry));
 		if (!entry_is_good(slot, &entry))
 			return false;
-		entry_restore(store, slot, &entry);
+		*n_lost += !entry_restore(store, slot, &entry);
 	}
 	return true;
 }

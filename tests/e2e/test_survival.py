@@ -253,6 +253,28 @@ def test_several_workers(lab, new_key):
             assert relay.again()["losses"] == 0
 
 
+def test_as_many_talkers_as_there_were(lab, new_key):
+    """Contexts come back of more talkers than may be new at once; those for which there is no room now are a loss."""
+    gmk, n = new_key("gmk"), 40
+    with Kept(lab, limits={"keys": 64}) as relay, Client(lab, "ran") as alice, Client(lab, "core") as bob:
+        install(relay, gmk)
+        apply(relay, "call", [alice.leg("alice", "srtp", gmk), bob.leg("bob", "plain", protection={"user": GATEWAY})])
+        talkers = [mcx.SrtpSender(gmk.group(f"sip:user{i}@mcptt.example.org"), SSRC + i, roc=3) for i in range(n)]
+        for i, talker in enumerate(talkers):
+            speak(alice, bob, talker, None, b"before %d" % i)
+
+        def contexts():
+            return relay.call("key.list")["keys"][0]["contexts"]
+        assert relay.again(signal.SIGTERM)["losses"] == 0
+        assert contexts() >= n
+        for i, talker in enumerate(talkers):
+            speak(alice, bob, talker, None, b"after %d" % i)
+        relay.limits["keys"] = 20
+        assert relay.again(signal.SIGTERM)["losses"] == 1
+        assert f"streams_not_restored key={gmk.id_text} streams={n - 20} " in relay.log_text()
+        assert contexts() == 20
+
+
 def test_large_session(lab):
     """Of several pages of legs, whose order stays."""
     with Kept(lab, anchored=False) as relay, Client(lab, "ran") as client:

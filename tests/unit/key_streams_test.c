@@ -24,7 +24,8 @@
 #include "store/store.h"
 #include "tests/unit/dataplane_lab.h"
 
-enum { KEYS = 16, PCK_ID = 0x1a000001, STREAMS = 16384 };
+enum { KEYS = 16, PCK_ID = 0x1a000001, GMK_ID = 0x0a000001, STREAMS = 16384 };
+enum { TALKER = 0x01000000, SSRC = 5000, PROVISIONAL_MS = 2000 };
 
 static struct lab lab;
 static struct retire retire;
@@ -122,6 +123,12 @@ static struct stream *hear(
 	return stream;
 }
 
+static struct key_name talker_name(const struct key_slot *slot, uint32_t talker)
+{
+	return key_name_make(KEY_BY_MKI, key_name_mki(slot->id, TALKER + talker), slot->scope, 0,
+		SRTP_RTP, SRTP_AEAD_AES_128_GCM);
+}
+
 struct wanted {
 	char *name;
 	uint32_t place;
@@ -134,18 +141,20 @@ static void look(void *arg, uint32_t place, const char *name)
 		wanted->place = place;
 }
 
-// Restores what an earlier life recorded.
-static void come_back(struct key_slot *slot)
+// Restores what an earlier life recorded. How many streams did not come back.
+static uint32_t come_back(struct key_slot *slot)
 {
 	struct wanted wanted = {.name = key_streams_name(&store, slot)};
+	uint32_t n_lost;
 	size_t len;
 	store_visit(records, look, &wanted);
 	free(wanted.name);
 	assert_int_not_equal(wanted.place, 0);
 	char *body = store_read(records, wanted.place, &len);
 	assert_non_null(body);
-	assert_true(key_streams_restore(&store, slot, body, len));
+	assert_true(key_streams_restore(&store, slot, body, len, &n_lost));
 	secmem_free(body);
+	return n_lost;
 }
 
 static uint64_t at_rest(uint32_t ctx, uint32_t ssrc)
@@ -163,7 +172,7 @@ static void what_was_heard_goes_on(void **state)
 	hear(ctx, 3, SRTP_RTP, STREAM_NONE, 0); // just born, nothing accepted
 	next_life();
 	slot = install(scope, PCK_ID);
-	come_back(slot);
+	assert_int_equal(come_back(slot), 0);
 	ctx = ctx_fixed(slot, 0, SRTP_RTP);
 	assert_int_equal(at_rest(ctx, 1), 70000);
 	assert_int_equal(at_rest(ctx, 2), STREAM_REST_OUTBOUND | 80000);
@@ -182,7 +191,7 @@ static void ssrcs_of_the_relays_srtcp_stay_its_own(void **state)
 	for (unsigned life = 0; life < 3; life++) {
 		next_life();
 		slot = install(scope, PCK_ID);
-		come_back(slot);
+		assert_int_equal(come_back(slot), 0);
 		ctx = ctx_fixed(slot, 0, SRTP_RTCP);
 		rtp = ctx_fixed(slot, 0, SRTP_RTP);
 		assert_int_equal(at_rest(ctx, 1), STREAM_REST_OUTBOUND);
@@ -209,11 +218,81 @@ static void newer_of_two_records_counts(void **state)
 		next_life();
 		for (unsigned i = 0; i < 2; i++)
 			twins[i] = install(keystore_domain_scope(&store, domains[i]), PCK_ID);
-		come_back(twins[first]);
-		come_back(twins[!first]);
+		assert_int_equal(come_back(twins[first]) + come_back(twins[!first]), 0);
 		assert_int_equal(at_rest(ctx_fixed(twins[0], 0, SRTP_RTP), 1 + first),
 			STREAM_REST_OUTBOUND | 900);
 	}
+}
+
+// So many talkers of a GMK, each heard: of what a life has, only a quarter is for those who have yet to prove themselves.
+static void talkers_are_heard(const struct key_slot *slot, uint32_t n)
+{
+	struct key_table *table = &lab.relay.keys;
+	for (uint32_t i = 0; i < n; i++) {
+		struct key_name name = talker_name(slot, i);
+		assert_int_equal(key_ctx_derive(&store, &name, false), DROP_NONE);
+		uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
+		atomic_store(&table->ctxs[ctx].proven, 1);
+		hear(ctx, SSRC + i, SRTP_RTP, STREAM_NONE, 1000 + i);
+		now_ms += PROVISIONAL_MS;
+		keystore_review_provisional(&store);
+	}
+}
+
+// How many of them have their contexts, and streams where they were.
+static uint32_t talkers_are_known(const struct key_slot *slot, uint32_t n)
+{
+	const struct key_table *table = &lab.relay.keys;
+	uint32_t known = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct key_name name = talker_name(slot, i);
+		uint32_t ctx = key_table_find(table, &name, key_name_hash(table, &name));
+		known += ctx != KEY_NONE && at_rest(ctx, SSRC + i) == 1000 + i;
+	}
+	return known;
+}
+
+static void all_talkers_come_back_and_stay(void **state)
+{
+	const uint32_t n = lab.relay.keys.size / 4 * 3;
+	struct key_slot *slot = install(scope, GMK_ID);
+	(void)state;
+	talkers_are_heard(slot, n);
+	next_life();
+	slot = install(scope, GMK_ID);
+	assert_int_equal(come_back(slot), 0);
+	assert_int_equal(store.n_provisional, 0);
+	now_ms += PROVISIONAL_MS;
+	keystore_review_provisional(&store);
+	assert_int_equal(talkers_are_known(slot, n), n);
+}
+
+static void talkers_without_room_are_counted(void **state)
+{
+	const uint32_t n = lab.relay.keys.size / 4 * 3, room = 100;
+	struct key_slot *slot = install(scope, GMK_ID);
+	(void)state;
+	talkers_are_heard(slot, n);
+	next_life();
+	struct key_slot *other = install(scope, PCK_ID);
+	for (uint32_t i = 0; i < lab.relay.keys.size - room; i++)
+		ctx_fixed(other, (uint8_t)(i / 2), i % 2 ? SRTP_RTCP : SRTP_RTP);
+	slot = install(scope, GMK_ID);
+	assert_int_equal(come_back(slot), n - room);
+	assert_int_equal(talkers_are_known(slot, n), room);
+}
+
+// A user who was taken from the key in the meantime is no loss.
+static void talker_who_may_not_send_any_more(void **state)
+{
+	struct key_slot *slot = install(scope, GMK_ID);
+	(void)state;
+	talkers_are_heard(slot, 3);
+	next_life();
+	slot = install(scope, GMK_ID);
+	slot->closed = true;
+	assert_int_equal(come_back(slot), 0);
+	assert_int_equal(lab.relay.keys.n_used, 0);
 }
 
 int main(void)
@@ -223,6 +302,9 @@ int main(void)
 		test(what_was_heard_goes_on),
 		test(ssrcs_of_the_relays_srtcp_stay_its_own),
 		test(newer_of_two_records_counts),
+		test(all_talkers_come_back_and_stay),
+		test(talkers_without_room_are_counted),
+		test(talker_who_may_not_send_any_more),
 	};
 	lab_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
