@@ -21,6 +21,7 @@
 #include "key/keystore.h"
 #include "session/session_apply.h"
 #include "session/session_legs.h"
+#include "session/session_record.h"
 #include "session/session_restore.h"
 #include "session/session_store.h"
 #include "store/store_json.h"
@@ -30,6 +31,7 @@ struct bodies {
 	struct body {
 		json_t *json;
 		json_int_t order;
+		uint64_t version; // of its record
 	} *all;
 	uint32_t n, size;
 };
@@ -50,7 +52,7 @@ struct restore {
 	struct store *store;
 	struct bodies keys;   // of domains
 	struct map *sessions; // id -> struct found
-	struct map *streams;  // name -> place
+	struct map *more;     // name -> place: streams of keys, what was learnt of legs
 };
 
 // --- finding
@@ -64,16 +66,18 @@ static void places_add(struct places *places, uint32_t place)
 	places->all[places->n++] = place;
 }
 
-static void bodies_add(struct bodies *bodies, json_t *json, const char *order)
+static void bodies_add(
+	struct bodies *bodies, struct store *store, uint32_t place, const char *order)
 {
+	json_t *json = store_read_json(store, place);
 	if (!json)
 		return;
 	if (bodies->n == bodies->size) {
 		bodies->size = bodies->size ? bodies->size * 2 : 16;
 		bodies->all = alloc_resize(bodies->all, bodies->size, sizeof(*bodies->all));
 	}
-	bodies->all[bodies->n++] =
-		(struct body){json, json_integer_value(json_object_get(json, order))};
+	bodies->all[bodies->n++] = (struct body){json,
+		json_integer_value(json_object_get(json, order)), store_version_of(store, place)};
 }
 
 static int body_compare(const void *a, const void *b)
@@ -125,7 +129,7 @@ static void find_key(struct restore *restore, uint32_t place, const char *name)
 	if (session)
 		places_add(&found_of(restore, session, strlen(session))->keys, place);
 	else
-		bodies_add(&restore->keys, store_read_json(restore->store, place), "serial");
+		bodies_add(&restore->keys, restore->store, place, "serial");
 }
 
 static void find_leg(struct restore *restore, uint32_t place, const char *name)
@@ -146,8 +150,16 @@ static void find(void *arg, uint32_t place, const char *name)
 		find_leg(restore, place, rest);
 	else if ((rest = after(name, "key:")) != NULL)
 		find_key(restore, place, rest);
-	else if (after(name, "streams:"))
-		map_add(restore->streams, name, strlen(name), (void *)(uintptr_t)place);
+	else if (after(name, "streams:") || after(name, "learnt:"))
+		map_add(restore->more, name, strlen(name), (void *)(uintptr_t)place);
+}
+
+// The place of one of those, 0: there is none. Frees the name.
+static uint32_t more_of(struct restore *restore, char *name)
+{
+	uint32_t place = (uint32_t)(uintptr_t)map_get(restore->more, name, strlen(name));
+	free(name);
+	return place;
 }
 
 // --- keys
@@ -175,9 +187,7 @@ static void on_installed(void *arg, struct key_slot *slot)
 	struct restore *restore = arg;
 	uint32_t n_lost = 0;
 	size_t len;
-	char *name = key_streams_name(&restore->app->keys, slot);
-	uint32_t place = (uint32_t)(uintptr_t)map_get(restore->streams, name, strlen(name));
-	free(name);
+	uint32_t place = more_of(restore, key_streams_name(&restore->app->keys, slot));
 	char *body = place != 0 ? store_read(restore->store, place, &len) : NULL;
 	if (body && !key_streams_restore(&restore->app->keys, slot, body, len, &n_lost))
 		tell_streams_loss(restore, slot, 0, "another version of mcxrelay wrote the record");
@@ -289,6 +299,29 @@ static void key_come_back(struct restore *restore, const json_t *body)
 
 // --- sessions
 
+// Whether a leg means that one, when it names it: not one that was born since, and NULL is none.
+static bool names_it(const struct body *leg, const struct body *named)
+{
+	return named &&
+	       (uint64_t)json_integer_value(json_object_get(named->json, "born")) < leg->version;
+}
+
+// The others of `to`, in their order.
+static void to_keep(struct map *ids, const struct body *leg)
+{
+	json_t *stated = json_object_get(leg->json, "leg"), *to = json_object_get(stated, "to");
+	json_t *stay = json_array(), *name;
+	size_t t;
+	if (!json_is_array(to)) {
+		json_decref(stay);
+		return;
+	}
+	json_array_foreach (to, t, name)
+		if (names_it(leg, map_get(ids, json_string_value(name), json_string_length(name))))
+			json_array_append(stay, name);
+	json_object_set_new(stated, "to", stay);
+}
+
 // A leg names others by their ids: those that did not come back are no longer among them.
 static void forget_missing(struct bodies *legs)
 {
@@ -296,16 +329,10 @@ static void forget_missing(struct bodies *legs)
 	for (uint32_t i = 0; i < legs->n; i++) {
 		const char *id = id_of(legs->all[i].json, "leg");
 		if (*id)
-			map_add(ids, id, strlen(id), legs);
+			map_add(ids, id, strlen(id), &legs->all[i]);
 	}
-	for (uint32_t i = 0; i < legs->n; i++) {
-		json_t *to = json_object_get(json_object_get(legs->all[i].json, "leg"), "to");
-		for (size_t t = json_array_size(to); t-- > 0;) {
-			const char *id = json_string_value(json_array_get(to, t));
-			if (id && !map_get(ids, id, strlen(id)))
-				json_array_remove(to, t);
-		}
-	}
+	for (uint32_t i = 0; i < legs->n; i++)
+		to_keep(ids, &legs->all[i]);
 	map_free(ids);
 }
 
@@ -348,6 +375,14 @@ static bool drop_faulty(struct restore *restore, struct bodies *keys, struct bod
 	return false;
 }
 
+static void leg_come_back(struct restore *restore, struct session_leg *leg, const json_t *body)
+{
+	uint32_t place = more_of(restore, leg_learnt_name(leg));
+	json_t *learnt = place != 0 ? store_read_json(restore->store, place) : NULL;
+	leg_restore(&restore->app->sessions, leg, body, learnt);
+	json_decref(learnt);
+}
+
 static void session_settle(struct restore *restore, struct session *session,
 	const struct bodies *keys, const struct bodies *legs, json_t *gone)
 {
@@ -368,7 +403,7 @@ static void session_settle(struct restore *restore, struct session *session,
 		struct session_leg *leg =
 			session_leg_find(session, id_of(legs->all[i].json, "leg"));
 		if (leg)
-			leg_restore(&app->sessions, leg, legs->all[i].json);
+			leg_come_back(restore, leg, legs->all[i].json);
 	}
 	app->restored.sessions++;
 	app->restored.legs += legs->n;
@@ -379,7 +414,7 @@ static void bodies_read(struct restore *restore, const struct places *places, co
 	struct bodies *bodies)
 {
 	for (uint32_t i = 0; i < places->n; i++)
-		bodies_add(bodies, store_read_json(restore->store, places->all[i]), order);
+		bodies_add(bodies, restore->store, places->all[i], order);
 	bodies_sort(bodies);
 }
 
@@ -469,7 +504,7 @@ void restore(struct app *app)
 		.app = app,
 		.store = app->keys.records,
 		.sessions = map_make(),
-		.streams = map_make(),
+		.more = map_make(),
 	};
 	struct restored *is = &app->restored;
 	uint64_t begin_ms = clock_now_ms();
@@ -483,5 +518,5 @@ void restore(struct app *app)
 			(unsigned long long)(clock_now_ms() - begin_ms));
 	bodies_free(&restore.keys);
 	map_free(restore.sessions);
-	map_free(restore.streams);
+	map_free(restore.more);
 }

@@ -78,10 +78,9 @@ static void leg_hide(struct sessions *sessions, struct session_leg *leg)
 {
 	struct session *session = leg->session;
 	struct leg_naming *naming;
-	LIST_FOREACH (naming, &leg->named_by, entry) {
-		spec_forget(&naming->from->spec, leg->spec.id);
-		leg_record(naming->from);
-	}
+	LIST_FOREACH (naming, &leg->named_by, entry)
+		if (!naming->from->leaving)
+			spec_forget(&naming->from->spec, leg->spec.id);
 	leg_audience_leave(sessions, leg);
 	leg_unpublish(sessions, leg);
 	session_leg_drop(session, leg);
@@ -151,6 +150,8 @@ static void leg_tell(const struct sessions *sessions, const struct session_leg *
 void legs_remove(struct sessions *sessions, struct session *session, struct session_leg *legs[],
 	uint32_t n, json_t *shown)
 {
+	for (uint32_t i = 0; i < n; i++)
+		legs[i]->leaving = true;
 	for (uint32_t i = 0; i < n; i++)
 		leg_hide(sessions, legs[i]);
 	session_audiences_publish(sessions, session);

@@ -29,6 +29,7 @@
 #include "session/session_show.h"
 #include "session/session_spec.h"
 #include "session/session_store.h"
+#include "store/store.h"
 
 enum {
 	LEGS_SEEN_AT_A_TIME = 1024, // while those are looked for that leave
@@ -48,6 +49,7 @@ struct session_apply {
 	char path[128];
 	struct leg_claims claims;
 	struct session_check check;
+	uint64_t begun; // store_version() then
 	unsigned stage;
 	uint32_t at; // of the stage
 	struct rpc_error refused;
@@ -224,6 +226,7 @@ static uint32_t join_step(struct session_apply *apply, struct rpc_error *error)
 		apply->claims.n_legs--;
 		apply->claims.n_ctxs -= leg_spec_n_ctxs(spec);
 		leg = leg_join(apply->sessions, apply->session, spec);
+		leg->born = apply->begun;
 		leg_claims_settle_group(&apply->claims, &leg->spec);
 	}
 	apply->stated[apply->at] = leg;
@@ -439,6 +442,7 @@ static struct session_apply *apply_new(
 	apply->legs = legs;
 	apply->n_legs = (uint32_t)json_array_size(legs);
 	apply->whole = whole;
+	apply->begun = store_version(sessions->keys->records);
 	snprintf(apply->path, sizeof(apply->path), "%s", path);
 	return apply;
 }

@@ -84,7 +84,7 @@ void session_learn(struct sessions *sessions, uint32_t index, uint32_t serial, u
 		(protocol == SRTP_RTCP && leg_heard_media(sessions, leg)) ||
 		!session_move(sessions, leg, protocol, addr))
 		return; // if it is only too early the next packet reports it again
-	leg_record(leg);
+	leg_record_learnt(leg);
 	struct notice learned = {.type = NOTICE_LEG_LEARNED,
 		.session = leg->session->spec.id,
 		.leg = leg->spec.id,

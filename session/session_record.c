@@ -95,27 +95,54 @@ static json_t *leg_stated(const struct session_leg *leg)
 	return out;
 }
 
+static char *leg_name(const struct session_leg *leg, const char *what)
+{
+	const char *session = leg->session->spec.id;
+	char *name;
+	if (asprintf(&name, "%s:%zu:%s:%s", what, strlen(session), session, leg->spec.id) < 0)
+		alloc_failed(__func__, strlen(leg->spec.id));
+	return name;
+}
+
+char *leg_learnt_name(const struct session_leg *leg)
+{
+	return leg_name(leg, "learnt");
+}
+
 void leg_record(struct session_leg *leg)
 {
-	const struct session *session = leg->session;
-	struct store *store = store_of(session);
-	char *name;
-	if (!store || session->ends)
+	struct store *store = store_of(leg->session);
+	if (!store || leg->session->ends)
 		return;
-	json_t *body = json_pack("{s:o,s:I,s:i}", "leg", leg_stated(leg), "order",
-		(json_int_t)leg->order, "form", (int)leg->spec.local_form);
-	if (!endpoint_equal(&leg->remote, &leg->spec.remote)) {
-		set(body, "learned", address_show(&leg->remote));
-		set(body, "rtcp", json_boolean(leg->learnt_of_rtcp));
+	char *name = leg_name(leg, "leg");
+	// What was learnt belongs to what is stated, whenever the process ends.
+	store_drop(store, &leg->learnt_record);
+	store_put_json(store, &leg->record, name,
+		json_pack("{s:o,s:I,s:i,s:I}", "leg", leg_stated(leg), "order",
+			(json_int_t)leg->order, "form", (int)leg->spec.local_form, "born",
+			(json_int_t)leg->born));
+	free(name);
+	leg_record_learnt(leg);
+}
+
+void leg_record_learnt(struct session_leg *leg)
+{
+	struct store *store = store_of(leg->session);
+	if (!store || leg->session->ends)
+		return;
+	if (endpoint_equal(&leg->remote, &leg->spec.remote)) {
+		store_drop(store, &leg->learnt_record);
+		return;
 	}
-	if (asprintf(&name, "leg:%zu:%s:%s", strlen(session->spec.id), session->spec.id,
-		    leg->spec.id) < 0)
-		alloc_failed(__func__, strlen(leg->spec.id));
-	store_put_json(store, &leg->record, name, body);
+	char *name = leg_learnt_name(leg);
+	store_put_json(store, &leg->learnt_record, name,
+		json_pack("{s:o,s:b}", "address", address_show(&leg->remote), "rtcp",
+			leg->learnt_of_rtcp));
 	free(name);
 }
 
 void leg_record_drop(struct session_leg *leg)
 {
+	store_drop(store_of(leg->session), &leg->learnt_record);
 	store_drop(store_of(leg->session), &leg->record);
 }

@@ -25,16 +25,18 @@ void session_keys_gone(struct session *session, json_t *gone)
 	}
 }
 
-void leg_restore(struct sessions *sessions, struct session_leg *leg, const json_t *body)
+void leg_restore(struct sessions *sessions, struct session_leg *leg, const json_t *body,
+	const json_t *learnt)
 {
-	const char *learned = json_string_value(json_object_get(body, "learned"));
+	const char *address = json_string_value(json_object_get(learnt, "address"));
 	json_int_t form = json_integer_value(json_object_get(body, "form"));
 	struct endpoint remote = {};
 	if (form == LOCAL_ADDRESS || form == LOCAL_FAMILY)
 		leg->spec.local_form = (uint8_t)form;
-	if (learned && address_read(learned, &remote) && remote.family == leg->spec.local.family)
+	leg->born = (uint64_t)json_integer_value(json_object_get(body, "born"));
+	if (address && address_read(address, &remote) && remote.family == leg->spec.local.family)
 		session_move(sessions, leg,
-			json_is_true(json_object_get(body, "rtcp")) ? SRTP_RTCP : SRTP_RTP,
+			json_is_true(json_object_get(learnt, "rtcp")) ? SRTP_RTCP : SRTP_RTP,
 			&remote);
 	leg_record(leg);
 }

@@ -13,5 +13,7 @@
 // Own keys of a session that comes back, by their ids, the members of gone: they are gone, but legs may name them.
 void session_keys_gone(struct session *session, json_t *gone);
 
-// What a record of a leg says beside what was stated: after the leg joined.
-void leg_restore(struct sessions *sessions, struct session_leg *leg, const json_t *body);
+// What a record of a leg says beside what was stated, and that of what was learnt, NULL: nothing was. After the leg
+// joined.
+void leg_restore(struct sessions *sessions, struct session_leg *leg, const json_t *body,
+	const json_t *learnt);

@@ -121,12 +121,15 @@ struct session_leg {
 	struct endpoint left;   // where they went before another remote was stated
 	uint64_t left_ms;       // and when that was
 	uint64_t learn_due_ms;  // when it may be learnt anew without haste
-	bool learnt_of_rtcp;    // and no media has told it
 	uint32_t record;        // place in the store, 0: none
+	uint32_t learnt_record; // the same, of what was learnt
+	uint64_t born;          // store_version() when the request began that made it
 	struct port_address *address;     // of spec.local
 	struct multicast_group *group;    // joined: of spec.remote; or NULL
 	uint32_t neighbour;               // next hop to remote, NEIGHBOUR_NONE
 	uint16_t mtu;                     // octets of an IP packet to remote
+	bool learnt_of_rtcp;              // the remote, and no media has told it
+	bool leaving;                     // requested, or just going on
 	struct leg_path *path;            // NULL: nothing was said of it
 	uint32_t users[SRTP_N_PROTOCOLS]; // of spec.protection[].user
 	// Of the key that spec.protection[] names, and behind it of those that it accepts; or NULL
@@ -135,11 +138,10 @@ struct session_leg {
 	LIST_HEAD(, leg_naming) named_by;
 	struct leg_naming *names; // of those in spec.to
 	uint32_t n_names;
-	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.has_to
 	uint32_t stream;                        // newest noted on the leg + 1; may be stale
+	struct audience *own[SRTP_N_PROTOCOLS]; // if spec.has_to
 	LIST_ENTRY(session_leg) touched_entry;
 	bool touched;   // in the session's
-	bool leaving;   // requested
 	uint32_t order; // in which it was stated, among the session's
 };
 

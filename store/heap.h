@@ -30,7 +30,7 @@ struct heap {
 struct heap_user {
 	uint8_t key[32];
 	uint64_t version;
-	uint32_t n_restores; // that were begun and not ended
+	uint32_t n_restores;                 // that were begun and not ended
 	uint64_t state_begun, state_written; // see store_state_begin()
 };
 

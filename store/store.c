@@ -170,6 +170,11 @@ void store_drop(struct store *store, uint32_t *place)
 	*place = 0;
 }
 
+uint64_t store_version(const struct store *store)
+{
+	return store ? heap_user(&store->heap)->version : 0;
+}
+
 // --- reading
 
 static void tell_skipped(struct store *store, const struct record *record, const char *why)
@@ -245,6 +250,12 @@ char *store_read(struct store *store, uint32_t place, size_t *len)
 		tell_skipped(store, &record, record_finding_text(finding));
 	*len = record.body_len;
 	return body;
+}
+
+uint64_t store_version_of(const struct store *store, uint32_t place)
+{
+	struct record record;
+	return piece_peek(store, (uint64_t)place * PLACE_UNIT, &record) ? record.version : 0;
 }
 
 bool store_restore_begin(struct store *store)

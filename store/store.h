@@ -42,6 +42,10 @@ void store_put(
 	struct store *store, uint32_t *place, const char *name, const void *body, size_t len);
 void store_drop(struct store *store, uint32_t *place);
 
+// The version of the record that was written last: each has a higher one than all before it, over all lives. 0 if store
+// is NULL.
+uint64_t store_version(const struct store *store);
+
 // Whether records of an earlier life are to be restored: not, if three processes in a row have ended while they did.
 bool store_restore_begin(struct store *store);
 // Drops all records of earlier lives.
@@ -55,5 +59,8 @@ void store_visit(
 // Opens such a record: its body and a NUL behind it, which the caller frees with secmem_free(). NULL: it does not open,
 // and is told.
 char *store_read(struct store *store, uint32_t place, size_t *len);
+
+// The version of such a record, which is to be trusted if it opens.
+uint64_t store_version_of(const struct store *store, uint32_t place);
 
 struct store_counts store_counts(const struct store *store);

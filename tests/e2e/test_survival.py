@@ -202,6 +202,27 @@ def test_what_went_does_not_come_back(lab, new_key):
         assert without_statistics(relay, "call")["legs"][0]["protection"]["key_state"] == "active"
 
 
+def test_another_leg_of_a_name_that_went(lab):
+    """Who named the leg that was removed does not send to one that has its id later: neither in this life nor the next."""
+    with Kept(lab, anchored=False) as relay, Client(lab, "ran") as alice, Client(lab, "core") as bob, \
+            Client(lab, "core") as carol:
+        names_carol = alice.leg("alice", to=["bob", "carol"])
+        apply(relay, "call", [names_carol, bob.leg("bob", to=["carol", "alice"]), carol.leg("carol")])
+        relay.call("leg.remove", {"session": "call", "ids": ["carol"]})
+        relay.call("leg.apply", {"session": "call", "legs": [carol.leg("carol")]})
+
+        def named():
+            return {leg["id"]: leg.get("to") for leg in relay.call("session.get", {"id": "call"})["legs"]}
+        for _ in range(2):
+            assert named() == {"alice": ["bob"], "bob": ["alice"], "carol": None}
+            assert relay.again()["losses"] == 0
+        # Of those that are stated at once each may name any.
+        relay.call("leg.apply", {"session": "call", "legs": [names_carol]})
+        for _ in range(2):
+            assert named() == {"alice": ["bob", "carol"], "bob": ["alice"], "carol": None}
+            assert relay.again()["losses"] == 0
+
+
 def test_key_that_expires_meanwhile_and_its_ring(lab, new_key):
     """The key that legs name expires while no relay runs; the newer one of its group goes on carrying the call."""
     old, new = new_key("gmk"), new_key("gmk")
