@@ -26,12 +26,16 @@
 #include "session/session_store.h"
 #include "store/store_json.h"
 
+// A session is tried as often at most: each try finds all that one stage of session.apply does not take.
+enum { TRIES_MAX = 16 };
+
 // Bodies of records, in the order in which they come back.
 struct bodies {
 	struct body {
 		json_t *json;
 		json_int_t order;
 		uint64_t version; // of its record
+		bool leaves;      // it does not come back as it is
 	} *all;
 	uint32_t n, size;
 };
@@ -92,11 +96,17 @@ static void bodies_sort(struct bodies *bodies)
 		qsort(bodies->all, bodies->n, sizeof(*bodies->all), body_compare);
 }
 
-static void bodies_drop(struct bodies *bodies, uint32_t at)
+// Those that leave go.
+static void bodies_part(struct bodies *bodies)
 {
-	json_decref(bodies->all[at].json);
-	bodies->n--;
-	memmove(&bodies->all[at], &bodies->all[at + 1], (bodies->n - at) * sizeof(*bodies->all));
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < bodies->n; i++) {
+		if (bodies->all[i].leaves)
+			json_decref(bodies->all[i].json);
+		else
+			bodies->all[n++] = bodies->all[i];
+	}
+	bodies->n = n;
 }
 
 static void bodies_free(struct bodies *bodies)
@@ -338,41 +348,55 @@ static void forget_missing(struct bodies *legs)
 
 static json_t *members(const struct bodies *bodies, const char *name)
 {
-	json_t *array = json_array();
-	for (uint32_t i = 0; i < bodies->n; i++)
-		json_array_append(array, json_object_get(bodies->all[i].json, name));
+	json_t *array = json_array(), *member;
+	for (uint32_t i = 0; i < bodies->n; i++) {
+		member = json_object_get(bodies->all[i].json, name);
+		json_array_append(array, member ? member : json_null());
+	}
 	return array;
 }
 
-// One try: the session as session.apply takes it.
-static void session_try(struct restore *restore, json_t *session, const struct bodies *keys,
-	const struct bodies *legs, struct rpc_error *error)
+// A session that is tried.
+struct trial {
+	struct restore *restore;
+	struct bodies keys, legs;
+	uint32_t n_faulty; // of them
+};
+
+static void body_fault(
+	struct trial *trial, struct body *body, const char *what, const struct rpc_error *error)
 {
-	json_object_set_new(session, "keys", members(keys, "key"));
-	json_object_set_new(session, "legs", members(legs, "leg"));
-	struct session_apply *apply =
-		session_apply_open(&restore->app->sessions, session, "session", error);
-	while (apply && !session_apply_step(apply, error))
-		app_poll(restore->app);
-	session_apply_close(apply);
+	tell_loss(trial->restore, what, id_of(body->json, what), error);
+	body->leaves = true;
+	trial->n_faulty++;
 }
 
-// Takes out the key or leg that the error is about. False: it is about another thing.
-static bool drop_faulty(struct restore *restore, struct bodies *keys, struct bodies *legs,
-	const struct rpc_error *error)
+static void on_fault(void *arg, const struct rpc_error *error)
 {
+	struct trial *trial = arg;
 	unsigned at;
-	if (sscanf(error->path, "session.legs[%u]", &at) == 1 && at < legs->n) {
-		tell_loss(restore, "leg", id_of(legs->all[at].json, "leg"), error);
-		bodies_drop(legs, at);
-		return true;
-	}
-	if (sscanf(error->path, "session.keys[%u]", &at) == 1 && at < keys->n) {
-		tell_loss(restore, "key", id_of(keys->all[at].json, "key"), error);
-		bodies_drop(keys, at);
-		return true;
-	}
-	return false;
+	if (sscanf(error->path, "session.legs[%u]", &at) == 1 && at < trial->legs.n)
+		body_fault(trial, &trial->legs.all[at], "leg", error);
+	else if (sscanf(error->path, "session.keys[%u]", &at) == 1 && at < trial->keys.n)
+		body_fault(trial, &trial->keys.all[at], "key", error);
+}
+
+// One try: the session as session.apply takes it. Keys and legs that it does not take are not there any more.
+static void session_try(struct trial *trial, json_t *session, struct rpc_error *error)
+{
+	struct app *app = trial->restore->app;
+	trial->n_faulty = 0;
+	forget_missing(&trial->legs);
+	json_object_set_new(session, "keys", members(&trial->keys, "key"));
+	json_object_set_new(session, "legs", members(&trial->legs, "leg"));
+	struct session_apply *apply = session_apply_open(&app->sessions, session, "session", error);
+	if (apply)
+		session_apply_watch_faults(apply, on_fault, trial);
+	while (apply && !session_apply_step(apply, error))
+		app_poll(app);
+	session_apply_close(apply);
+	bodies_part(&trial->keys);
+	bodies_part(&trial->legs);
 }
 
 static void leg_come_back(struct restore *restore, struct session_leg *leg, const json_t *body)
@@ -421,22 +445,22 @@ static void bodies_read(struct restore *restore, const struct places *places, co
 // Keys of a session that are not to be installed leave the bodies: they are members of gone, by their ids.
 static void gone_take(struct bodies *keys, json_t *gone)
 {
-	for (uint32_t i = keys->n; i-- > 0;) {
+	for (uint32_t i = 0; i < keys->n; i++) {
 		json_t *key = gone_of(keys->all[i].json);
 		const char *id = json_string_value(json_object_get(key, "id"));
-		if (!key)
-			continue;
+		keys->all[i].leaves = key;
 		if (id)
 			json_object_set(gone, id, key);
-		bodies_drop(keys, i);
 	}
+	bodies_part(keys);
 }
 
 static void session_come_back(struct restore *restore, const struct found *found)
 {
-	struct bodies keys = {}, legs = {};
+	struct trial trial = {.restore = restore};
 	struct rpc_error error;
 	json_t *gone = json_object();
+	unsigned n = 0;
 	// Legs without a session are what was left when it was just being removed.
 	json_t *body = found->session != 0 ? store_read_json(restore->store, found->session) : NULL;
 	json_t *session = json_object_get(body, "session");
@@ -445,23 +469,22 @@ static void session_come_back(struct restore *restore, const struct found *found
 		json_decref(gone);
 		return;
 	}
-	bodies_read(restore, &found->keys, "serial", &keys);
-	bodies_read(restore, &found->legs, "order", &legs);
-	gone_take(&keys, gone);
+	bodies_read(restore, &found->keys, "serial", &trial.keys);
+	bodies_read(restore, &found->legs, "order", &trial.legs);
+	gone_take(&trial.keys, gone);
 	restore->app->sessions.gone_keys = gone;
 	do {
 		error = (struct rpc_error){};
-		forget_missing(&legs);
-		session_try(restore, session, &keys, &legs, &error);
-	} while (error.code != RPC_OK && drop_faulty(restore, &keys, &legs, &error));
+		session_try(&trial, session, &error);
+	} while (error.code != RPC_OK && trial.n_faulty > 0 && ++n < TRIES_MAX);
 	struct session *back = session_find(&restore->app->sessions, id_of(body, "session"));
 	restore->app->sessions.gone_keys = NULL;
 	if (error.code == RPC_OK && back)
-		session_settle(restore, back, &keys, &legs, gone);
+		session_settle(restore, back, &trial.keys, &trial.legs, gone);
 	else
 		tell_loss(restore, "session", id_of(body, "session"), &error);
-	bodies_free(&keys);
-	bodies_free(&legs);
+	bodies_free(&trial.keys);
+	bodies_free(&trial.legs);
 	json_decref(gone);
 	json_decref(body);
 }

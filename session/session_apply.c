@@ -51,8 +51,10 @@ struct session_apply {
 	struct session_check check;
 	uint64_t begun; // store_version() then
 	unsigned stage;
-	uint32_t at; // of the stage
-	struct rpc_error refused;
+	uint32_t at;              // of the stage
+	struct rpc_error refused; // the first fault
+	void (*fault)(void *arg, const struct rpc_error *error);
+	void *fault_arg;
 	uint32_t n_promised;            // keys
 	uint32_t *old_keys, n_old_keys; // ids of those that the session had
 	struct session_leg **stated;    // legs of the specs
@@ -332,16 +334,17 @@ static uint32_t count_whole(const struct session_apply *apply)
 static const struct stage {
 	uint32_t (*count)(const struct session_apply *apply);
 	uint32_t (*run)(struct session_apply *apply, struct rpc_error *error);
+	bool each; // a fault of one says nothing of the next
 } stages[] = {
-	{count_keys, key_read_step},
-	{count_legs, leg_read_step},
-	{count_keys, key_check_step},
-	{count_legs, id_step},
-	{count_legs, stated_local_step},
-	{count_legs, open_local_step},
-	{count_legs, received_step},
+	{count_keys, key_read_step, true},
+	{count_legs, leg_read_step, true},
+	{count_keys, key_check_step, true},
+	{count_legs, id_step, true},
+	{count_legs, stated_local_step, true},
+	{count_legs, open_local_step, true},
+	{count_legs, received_step, true},
 	{count_once, limits_step},
-	{count_legs, leg_check_step},
+	{count_legs, leg_check_step, true},
 	{count_legs, way_step},
 	{count_whole, describe_step},
 	{count_keys, key_install_step},
@@ -356,23 +359,44 @@ static const struct stage {
 
 enum { N_STAGES = sizeof(stages) / sizeof(stages[0]), RELEASE_STAGE = N_STAGES - 2 };
 
+void session_apply_watch_faults(struct session_apply *apply,
+	void (*fault)(void *arg, const struct rpc_error *error), void *arg)
+{
+	apply->fault = fault;
+	apply->fault_arg = arg;
+}
+
+static void stage_enter(struct session_apply *apply, unsigned stage)
+{
+	apply->stage = stage;
+	apply->at = 0;
+}
+
+static void fault_take(struct session_apply *apply, struct rpc_error *error)
+{
+	const bool goes_on = apply->fault && stages[apply->stage].each;
+	if (apply->fault)
+		apply->fault(apply->fault_arg, error);
+	if (apply->refused.code == RPC_OK)
+		apply->refused = *error;
+	*error = (struct rpc_error){.code = RPC_OK};
+	if (!goes_on)
+		stage_enter(apply, RELEASE_STAGE);
+}
+
 bool session_apply_step(struct session_apply *apply, struct rpc_error *error)
 {
 	if (apply->stage == N_STAGES)
 		return true;
 	const struct stage *stage = &stages[apply->stage];
-	if (apply->at < stage->count(apply)) {
+	if (apply->at < stage->count(apply))
 		apply->at += stage->run(apply, error);
-	} else {
-		apply->stage++;
-		apply->at = 0;
-	}
-	if (error->code != RPC_OK) {
-		apply->refused = *error;
-		*error = (struct rpc_error){.code = RPC_OK};
-		apply->stage = RELEASE_STAGE;
-		apply->at = 0;
-	}
+	else if (apply->refused.code != RPC_OK && apply->stage < RELEASE_STAGE)
+		stage_enter(apply, RELEASE_STAGE);
+	else
+		stage_enter(apply, apply->stage + 1);
+	if (error->code != RPC_OK)
+		fault_take(apply, error);
 	if (apply->stage < N_STAGES)
 		return false;
 	*error = apply->refused;

@@ -24,10 +24,15 @@ struct session_apply *session_apply_open(
 struct session_apply *session_apply_open_legs(struct sessions *sessions, struct session *session,
 	json_t *legs, const char *path, struct rpc_error *error);
 
+// Who is told each fault of a key or leg that is found: then those behind it are looked at as well, as far as its stage
+// goes. NULL, as it is: nobody, and the first fault ends all. Before the first step.
+void session_apply_watch_faults(struct session_apply *apply,
+	void (*fault)(void *arg, const struct rpc_error *error), void *arg);
+
 // Whether the request is short enough to be done at once.
 bool session_apply_is_short(const struct session_apply *apply);
 
-// Goes on. True at the end, or if *error is set: then nothing has changed.
+// Goes on. True at the end, or if *error is set, to the first fault: then nothing has changed.
 bool session_apply_step(struct session_apply *apply, struct rpc_error *error);
 
 // What was done: whether the session is new, how many legs were stated, and those whose local address

@@ -329,6 +329,23 @@ def test_records_that_do_not_open(lab, new_key):
         assert relay.again() == {"sessions": 1, "legs": 1, "keys": 2, "losses": 0}
 
 
+def test_address_that_is_no_longer_configured(lab):
+    """All legs on it are told, and the others come back."""
+    more = "10.99.0.1"
+    with Kept(lab, anchored=False, ports={"ran": {"addresses": [f"{more}/24"]}}) as relay, Client(lab, "ran") as client:
+        stay = [client.leg(f"stays {n}", local=f"{client.relay_host}:{30000 + 2 * n}", to=[f"goes {n}", f"stays {n ^ 1}"])
+                for n in range(20)]
+        go = [client.leg(f"goes {n}", local=f"{more}:{30000 + 2 * n}", remote=f"10.99.0.9:{30000 + n}") for n in range(200)]
+        apply(relay, "call", [leg for pair in zip(stay, go) for leg in pair] + go[len(stay):])
+        relay.port_settings = {}
+        assert relay.again() == {"sessions": 1, "legs": 20, "keys": 0, "losses": 200}
+        for n in range(200):
+            assert relay.log_text().count(f'not_restored what=leg id="goes {n}"') == 1
+        legs = without_statistics(relay, "call")["legs"]
+        assert {leg["id"]: leg["to"] for leg in legs} == {f"stays {n}": [f"stays {n ^ 1}"] for n in range(20)}
+        assert relay.again() == {"sessions": 1, "legs": 20, "keys": 0, "losses": 0}
+
+
 def test_no_secret_in_clear(lab, new_key):
     gmk, pck = new_key("gmk"), new_key("pck")
     with Kept(lab, anchored=False) as relay, Client(lab, "ran") as client:

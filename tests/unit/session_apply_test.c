@@ -21,6 +21,7 @@
 #include "key/key_domain.h"
 #include "key/key_slot.h"
 #include "session/leg_audience.h"
+#include "session/session_apply.h"
 #include "session/session_follow.h"
 #include "session/session_legs.h"
 #include "session/session_store.h"
@@ -543,6 +544,59 @@ static void all_that_leave_tell_what_was_counted(void **state)
 	remove_all();
 }
 
+static char fault_paths[SOME][128];
+static unsigned n_faults;
+
+static void note_fault(void *arg, const struct rpc_error *error)
+{
+	assert_ptr_equal(arg, fault_paths);
+	assert_true(n_faults < SOME);
+	snprintf(fault_paths[n_faults++], sizeof(fault_paths[0]), "%s", error->path);
+}
+
+// Runs the session with faults watched; *n_steps it took.
+static struct rpc_error watch(json_t *request, unsigned *n_steps)
+{
+	struct rpc_error error = {};
+	struct session_apply *apply = session_apply_open(
+		&app.sessions, json_object_get(request, "session"), "session", &error);
+	assert_non_null(apply);
+	session_apply_watch_faults(apply, note_fault, fault_paths);
+	for (*n_steps = 0; !session_apply_step(apply, &error); ++*n_steps)
+		;
+	session_apply_close(apply);
+	return error;
+}
+
+// Who restores a session finds all that one stage does not take at once, of however many legs.
+static void all_faults_of_a_stage_are_told(void **state)
+{
+	(void)state;
+	static const char elsewhere[] = "10.0.0.2:"; // no address of the relay
+	unsigned n_steps;
+	char path[64];
+	session_params("call", "sip:g", &(struct legs){.n = SOME});
+	for (unsigned i = 1; i < SOME; i += 2) {
+		snprintf(path, sizeof(path), "10.0.0.1:%u", 5000 + i);
+		memcpy(strstr(params, path), elsewhere, strlen(elsewhere));
+	}
+	json_t *request = json_loads(params, 0, NULL);
+	n_faults = 0;
+	struct rpc_error error = watch(request, &n_steps);
+	assert_int_equal(n_faults, SOME / 2);
+	for (unsigned i = 0; i < n_faults; i++) {
+		snprintf(path, sizeof(path), "session.legs[%u].local", 2 * i + 1);
+		assert_string_equal(fault_paths[i], path);
+	}
+	assert_int_not_equal(error.code, RPC_OK);
+	assert_string_equal(error.path, "session.legs[1].local"); // the first
+	assert_true(n_steps < 12 * SOME);
+	assert_null(session_find(&app.sessions, "call"));
+	assert_int_equal(app.sessions.n_legs, 0);
+	assert_null(app.sessions.claims);
+	json_decref(request);
+}
+
 static int app_start(void **state)
 {
 	(void)state;
@@ -570,7 +624,8 @@ int main(void)
 		cmocka_unit_test(whom_a_leg_names_is_who_receives),
 		cmocka_unit_test(keys_change_meanwhile),
 		cmocka_unit_test(a_restatement_revises_what_changed),
-		cmocka_unit_test(all_that_leave_tell_what_was_counted)};
+		cmocka_unit_test(all_that_leave_tell_what_was_counted),
+		cmocka_unit_test(all_faults_of_a_stage_are_told)};
 	alarm(300); // a test that failed half way may not be able to clean up
 	return cmocka_run_group_tests(tests, app_start, app_end);
 }
