@@ -173,7 +173,8 @@ int eal_open(const struct config *config)
 		argv[argc++] =
 			alloc_string(eal_has(config, "--no-huge") ? "--no-shconf" : "--in-memory");
 	if (!eal_has(config, "--log-level")) {
-		// Each start it warns of what is no fault. Of several levels the first counts.
+		// Each start telemetry warns of what is no fault. Of a type that is registered as late as its own the
+		// first level counts.
 		argv[argc++] = alloc_string("--log-level=lib.telemetry:error");
 		argv[argc++] = alloc_string("--log-level=lib.*:warning");
 	}
