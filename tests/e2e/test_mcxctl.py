@@ -647,7 +647,7 @@ def test_completion(relay, clients):
     assert completions("sh") == ["show"] and completions("show", "session") == ["sessions", "session"]
     assert completions("-s", relay.socket_path, "show", "session", "call-") == ["call-one", "call-two"]
     assert completions("watch", "events", "key.") == ["key.activated", "key.expired", "key.unknown", "key.opened"]
-    assert completions("uid", "--p") == ["--period"] and completions("message", "") == ["show", "make"]
+    assert completions("uid", "--p") == ["--period"] and completions("message", "") == ["show", "open", "make"]
     assert completions("kms", "") == ["list", "create", "certificate"] and completions("identity", "") == ["list"]
     assert "--csb-id" in completions("derive", "--c") and completions("top", "-n", "1", "") == ["-j", "-n"]
 
