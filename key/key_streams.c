@@ -45,7 +45,7 @@ static void entry_add(
 {
 	entries->seen++;
 	// What the relay sent counts without an index too: nobody else may have its SSRC.
-	if (entries->n == OF_ONE_KEY || state == 0)
+	if (state == 0)
 		return;
 	entries->all[entries->n++] = (struct key_stream_entry){.mki = ctx->by_mki.mki,
 		.state = state,
@@ -63,40 +63,97 @@ static bool stream_is_of_this_life(const struct stream *stream)
 	return stream->protocol == SRTP_RTP && counter_read(&stream->fresh);
 }
 
-// Streams that are heard, and those at rest that were not heard since.
-static void ctx_collect(struct entries *entries, const struct keystore *store, uint32_t index)
+// Up to where a context may fill them. Workers may have added streams since its share was counted.
+static uint32_t entries_end(const struct entries *entries, uint32_t most)
+{
+	return entries->n + RTE_MIN(most, OF_ONE_KEY - entries->n);
+}
+
+static void heard_collect(
+	struct entries *entries, const struct keystore *store, uint32_t index, uint32_t most)
 {
 	const struct relay *relay = store->relay;
 	const struct key_ctx *ctx = &relay->keys.ctxs[index];
 	const struct stream_list *list = &relay->keys.streams[ctx->space];
-	const struct stream_rests *rests = &relay->streams.rests;
+	const uint32_t end = entries_end(entries, most);
 	uint32_t i = atomic_load_explicit(&list->newest, memory_order_acquire);
-	for (; i != 0; i = stream_sibling(&relay->streams.streams[i - 1])) {
+	while (i != 0 && entries->n < end) {
 		const struct stream *stream = &relay->streams.streams[i - 1];
-		if (stream_is_of_this_life(stream))
-			continue;
 		uint64_t of_relay =
 			counter_read(&stream->source) != STREAM_NONE ? STREAM_REST_OUTBOUND : 0;
-		entry_add(
-			entries, ctx, stream->ssrc, of_relay | counter_read(&stream->replay.next));
+		if (!stream_is_of_this_life(stream))
+			entry_add(entries, ctx, stream->ssrc,
+				of_relay | counter_read(&stream->replay.next));
+		i = stream_sibling(stream);
 	}
-	for (i = list->rests.newest; i != 0; i = rests->items[i - 1].sibling) {
+}
+
+// Those at rest that were not heard since.
+static void rests_collect(
+	struct entries *entries, const struct keystore *store, uint32_t index, uint32_t most)
+{
+	const struct relay *relay = store->relay;
+	const struct key_ctx *ctx = &relay->keys.ctxs[index];
+	const struct stream_rests *rests = &relay->streams.rests;
+	const uint32_t end = entries_end(entries, most);
+	uint32_t i = relay->keys.streams[ctx->space].rests.newest;
+	while (i != 0 && entries->n < end) {
 		const struct stream_rest *rest = &rests->items[i - 1];
 		uint64_t state = atomic_load_explicit(&rest->state, memory_order_relaxed);
 		if (!(state & STREAM_REST_CLOSING) &&
 			!stream_find(&relay->streams, rest->scope, rest->ssrc))
 			entry_add(entries, ctx, rest->ssrc, state);
+		i = rest->sibling;
 	}
 }
 
-// How many streams were looked at.
+static uint32_t n_heard(const struct stream_list *list)
+{
+	return atomic_load_explicit(&list->n, memory_order_relaxed) +
+	       atomic_load_explicit(&list->n_outbound, memory_order_relaxed);
+}
+
+static uint32_t n_at_rest(const struct stream_list *list)
+{
+	return list->rests.n;
+}
+
+// How many entries it takes if no context has more than most.
+static uint64_t room_for(const struct keystore *store, const struct key_slot *slot,
+	uint32_t (*n_of)(const struct stream_list *list), uint32_t most)
+{
+	const struct key_table *keys = &store->relay->keys;
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < slot->n_ctxs; i++)
+		n += RTE_MIN(n_of(&keys->streams[keys->ctxs[slot->ctxs[i]].space]), most);
+	return n;
+}
+
+// What each context may have at most, so that none takes the room of others.
+static uint32_t share_of(const struct keystore *store, const struct key_slot *slot,
+	uint32_t (*n_of)(const struct stream_list *list), uint32_t room)
+{
+	uint32_t share = 0;
+	if (room_for(store, slot, n_of, room) <= room)
+		return room;
+	for (uint32_t step = OF_ONE_KEY / 2; step > 0; step /= 2)
+		if (room_for(store, slot, n_of, share + step) <= room)
+			share += step;
+	return RTE_MAX(share, 1U); // more contexts than room: the first ones
+}
+
+// How many streams were looked at. What is heard has its room before what is at rest.
 static uint32_t slot_record(struct keystore *store, struct key_slot *slot)
 {
 	struct entries entries = {.all = store->entries};
 	if (!key_usable(slot))
 		return 0;
+	uint32_t share = share_of(store, slot, n_heard, OF_ONE_KEY);
 	for (uint32_t i = 0; i < slot->n_ctxs; i++)
-		ctx_collect(&entries, store, slot->ctxs[i]);
+		heard_collect(&entries, store, slot->ctxs[i], share);
+	share = share_of(store, slot, n_at_rest, OF_ONE_KEY - entries.n);
+	for (uint32_t i = 0; i < slot->n_ctxs; i++)
+		rests_collect(&entries, store, slot->ctxs[i], share);
 	if (entries.sum == slot->streams_sum)
 		return entries.seen;
 	char *name = key_streams_name(store, slot);
@@ -161,15 +218,21 @@ static uint64_t state_of_both(uint64_t a, uint64_t b)
 	       RTE_MAX(a & STREAM_REST_INDEX, b & STREAM_REST_INDEX);
 }
 
+static enum drop_reason entry_ctx(struct keystore *store, struct key_slot *slot,
+	const struct key_stream_entry *entry, uint32_t *ctx)
+{
+	const struct key_name name = key_name_make(
+		KEY_BY_MKI, entry->mki, slot->scope, entry->cs_id, entry->protocol, entry->suite);
+	return key_ctx_restore(store, slot, &name, ctx);
+}
+
 // False if there is no room for it.
 static bool entry_restore(
 	struct keystore *store, struct key_slot *slot, const struct key_stream_entry *entry)
 {
 	struct relay *relay = store->relay;
-	const struct key_name name = key_name_make(
-		KEY_BY_MKI, entry->mki, slot->scope, entry->cs_id, entry->protocol, entry->suite);
 	uint32_t ctx;
-	enum drop_reason reason = key_ctx_restore(store, slot, &name, &ctx);
+	enum drop_reason reason = entry_ctx(store, slot, entry, &ctx);
 	if (reason != DROP_NONE)
 		return reason == DROP_UNKNOWN_USER;
 	uint32_t space = relay->keys.ctxs[ctx].space;
@@ -186,17 +249,31 @@ static bool entry_restore(
 	return rest;
 }
 
+static struct key_stream_entry entry_at(const char *body, size_t i)
+{
+	struct key_stream_entry entry;
+	memcpy(&entry, body + i * sizeof(entry), sizeof(entry));
+	return entry;
+}
+
 bool key_streams_restore(struct keystore *store, struct key_slot *slot, const char *body,
 	size_t len, uint32_t *n_lost)
 {
+	const size_t n = len / sizeof(struct key_stream_entry);
 	*n_lost = 0;
 	if (len % sizeof(struct key_stream_entry) != 0)
 		return false;
-	for (size_t at = 0; key_usable(slot) && at < len; at += sizeof(struct key_stream_entry)) {
-		struct key_stream_entry entry;
-		memcpy(&entry, body + at, sizeof(entry));
+	// The first ones were heard last: where there is not room for all contexts theirs are made, but their streams
+	// are put to rest last, and are the newest ones.
+	for (size_t i = 0; key_usable(slot) && i < n; i++) {
+		struct key_stream_entry entry = entry_at(body, i);
+		uint32_t ctx;
 		if (!entry_is_good(slot, &entry))
 			return false;
+		entry_ctx(store, slot, &entry, &ctx);
+	}
+	for (size_t i = n; key_usable(slot) && i-- > 0;) {
+		struct key_stream_entry entry = entry_at(body, i);
 		*n_lost += !entry_restore(store, slot, &entry);
 	}
 	return true;

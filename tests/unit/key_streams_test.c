@@ -25,7 +25,7 @@
 #include "tests/unit/dataplane_lab.h"
 
 enum { KEYS = 16, PCK_ID = 0x1a000001, GMK_ID = 0x0a000001, STREAMS = 16384 };
-enum { TALKER = 0x01000000, SSRC = 5000, PROVISIONAL_MS = 2000 };
+enum { TALKER = 0x01000000, SSRC = 5000, PROVISIONAL_MS = 2000, OF_ONE_KEY = 4096 };
 
 static struct lab lab;
 static struct retire retire;
@@ -295,6 +295,96 @@ static void talker_who_may_not_send_any_more(void **state)
 	assert_int_equal(lab.relay.keys.n_used, 0);
 }
 
+static void put_to_rest(uint32_t ctx, uint32_t ssrc, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct stream_rest *rest = stream_rest_close(&lab.relay.streams.rests,
+			&lab.relay.keys.streams[space_of(ctx)].rests, space_of(ctx), ssrc + i, 0);
+		assert_non_null(rest);
+		stream_rest_set(rest, 1000 + i);
+	}
+}
+
+static void hear_many(uint32_t ctx, uint32_t ssrc, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		hear(ctx, ssrc + i, SRTP_RTP, STREAM_NONE, 1000 + i);
+}
+
+static uint32_t n_at_rest(uint32_t ctx, uint32_t ssrc, uint32_t n)
+{
+	uint32_t known = 0;
+	for (uint32_t i = 0; i < n; i++)
+		known += at_rest(ctx, ssrc + i) == 1000 + i;
+	return known;
+}
+
+static void what_is_heard_comes_before_what_is_at_rest(void **state)
+{
+	struct key_slot *slot = install(scope, PCK_ID);
+	uint32_t first = ctx_fixed(slot, 0, SRTP_RTP), second = ctx_fixed(slot, 1, SRTP_RTP);
+	(void)state;
+	put_to_rest(first, SSRC, OF_ONE_KEY + 500);
+	hear_many(first, 1, 200);
+	hear_many(second, 1, 300);
+	next_life();
+	slot = install(scope, PCK_ID);
+	assert_int_equal(come_back(slot), 0);
+	first = ctx_fixed(slot, 0, SRTP_RTP);
+	second = ctx_fixed(slot, 1, SRTP_RTP);
+	assert_int_equal(n_at_rest(first, 1, 200), 200);
+	assert_int_equal(n_at_rest(second, 1, 300), 300);
+	assert_int_equal(n_at_rest(first, SSRC, OF_ONE_KEY + 500), OF_ONE_KEY - 500);
+}
+
+static void newest_at_rest_are_kept_life_after_life(void **state)
+{
+	struct key_slot *slot = install(scope, PCK_ID);
+	uint32_t ctx = ctx_fixed(slot, 0, SRTP_RTP);
+	(void)state;
+	put_to_rest(ctx, SSRC, OF_ONE_KEY + 500);
+	hear_many(ctx, 1, 100);
+	for (uint32_t life = 0; life < 3; life++) {
+		next_life();
+		slot = install(scope, PCK_ID);
+		assert_int_equal(come_back(slot), 0);
+		ctx = ctx_fixed(slot, 0, SRTP_RTP);
+		assert_int_equal(n_at_rest(ctx, 1, 100), 100);
+		for (uint32_t before = 0; before < life; before++)
+			assert_int_equal(n_at_rest(ctx, 1000 + 10 * before, 10), 10);
+		const uint32_t left = OF_ONE_KEY - 100 - 10 * life;
+		for (uint32_t i = 0; i < OF_ONE_KEY + 500; i++)
+			assert_int_equal(at_rest(ctx, SSRC + i) != 0, i >= OF_ONE_KEY + 500 - left);
+		put_to_rest(ctx, 1000 + 10 * life, 10);
+	}
+}
+
+// Of rests too: one member's are not instead of others'.
+static void no_talker_takes_the_room_of_others(void **state)
+{
+	enum { OTHERS = 20, EACH = 30 };
+	(void)state;
+	for (unsigned rests = 0; rests < 2; rests++) {
+		void (*many)(uint32_t ctx, uint32_t ssrc, uint32_t n) =
+			rests ? put_to_rest : hear_many;
+		struct key_slot *slot = install(scope, PCK_ID);
+		many(ctx_fixed(slot, 0, SRTP_RTP), SSRC, OF_ONE_KEY + 500);
+		for (unsigned i = 1; i <= OTHERS; i++)
+			many(ctx_fixed(slot, (uint8_t)i, SRTP_RTP), SSRC, EACH);
+		next_life();
+		slot = install(scope, PCK_ID);
+		assert_int_equal(come_back(slot), 0);
+		for (unsigned i = 1; i <= OTHERS; i++)
+			assert_int_equal(
+				n_at_rest(ctx_fixed(slot, (uint8_t)i, SRTP_RTP), SSRC, EACH), EACH);
+		// The room is used up.
+		assert_int_equal(n_at_rest(ctx_fixed(slot, 0, SRTP_RTP), SSRC, OF_ONE_KEY + 500),
+			OF_ONE_KEY - OTHERS * EACH);
+		key_remove(&store, scope, PCK_ID);
+		retire_all(&retire);
+	}
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -305,6 +395,9 @@ int main(void)
 		test(all_talkers_come_back_and_stay),
 		test(talkers_without_room_are_counted),
 		test(talker_who_may_not_send_any_more),
+		test(what_is_heard_comes_before_what_is_at_rest),
+		test(newest_at_rest_are_kept_life_after_life),
+		test(no_talker_takes_the_room_of_others),
 	};
 	lab_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
