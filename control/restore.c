@@ -56,7 +56,7 @@ struct restore {
 	struct store *store;
 	struct bodies keys;   // of domains
 	struct map *sessions; // id -> struct found
-	struct map *more;     // name -> place: streams of keys, what was learnt of legs
+	struct map *more;     // name -> place: keys, their streams, what was learnt of legs
 };
 
 // --- finding
@@ -160,7 +160,7 @@ static void find(void *arg, uint32_t place, const char *name)
 		find_leg(restore, place, rest);
 	else if ((rest = after(name, "key:")) != NULL)
 		find_key(restore, place, rest);
-	else if (after(name, "streams:") || after(name, "learnt:"))
+	if (after(name, "key:") || after(name, "streams:") || after(name, "learnt:"))
 		map_add(restore->more, name, strlen(name), (void *)(uintptr_t)place);
 }
 
@@ -183,28 +183,34 @@ static void tell_loss(
 		log_quoted(quoted[1], error->message));
 }
 
-static void tell_streams_loss(
-	struct restore *restore, const struct key_slot *slot, uint32_t n_streams, const char *why)
+static void state_comes_back(struct restore *restore, struct key_slot *slot)
 {
-	restore->app->restored.losses++;
-	log_error(
-		"streams_not_restored key=%08x streams=%u reason=\"%s\"", slot->id, n_streams, why);
+	uint32_t place = more_of(restore, key_record_name(&restore->app->keys, slot));
+	json_t *body = place != 0 ? store_read_json(restore->store, place) : NULL;
+	key_restore_state(slot, body);
+	json_decref(body);
 }
 
-// Before anything refers to the key: its streams.
+// Before anything refers to the key: whether it is active, and its streams.
 static void on_installed(void *arg, struct key_slot *slot)
 {
 	struct restore *restore = arg;
 	uint32_t n_lost = 0;
 	size_t len;
+	if (slot->state == KEY_PENDING)
+		state_comes_back(restore, slot);
 	uint32_t place = more_of(restore, key_streams_name(&restore->app->keys, slot));
 	char *body = place != 0 ? store_read(restore->store, place, &len) : NULL;
+	const char *why = NULL;
 	if (body && !key_streams_restore(&restore->app->keys, slot, body, len, &n_lost))
-		tell_streams_loss(restore, slot, 0, "another version of mcxrelay wrote the record");
+		why = "another version of mcxrelay wrote the record";
 	else if (n_lost > 0)
-		tell_streams_loss(restore, slot, n_lost,
-			"limits.keys or limits.streams has no room for their key contexts, or for "
-			"them");
+		why = "limits.keys or limits.streams has no room for their key contexts, or them";
+	if (why) {
+		restore->app->restored.losses++;
+		log_error("streams_not_restored key=%08x streams=%u reason=\"%s\"", slot->id,
+			n_lost, why);
+	}
 	secmem_free(body);
 }
 

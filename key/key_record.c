@@ -99,6 +99,8 @@ void key_record(struct keystore *store, struct key_slot *slot)
 	if (slot->installed && slot->state != KEY_EXPIRED) {
 		body = json_pack("{s:o,s:I,s:I}", "key", key_stated(store, slot), "serial",
 			(json_int_t)slot->serial, "activated", (json_int_t)slot->activated);
+		if (slot->state == KEY_ACTIVE)
+			json_object_set_new(body, "active", json_true());
 		if (slot->source)
 			json_object_set_new(body, "source", json_string(slot->source));
 	} else {

@@ -22,6 +22,12 @@ void key_restore_gone(
 	key_record(store, slot);
 }
 
+void key_restore_state(struct key_slot *slot, const json_t *body)
+{
+	if (slot->state == KEY_PENDING && json_is_true(json_object_get(body, "active")))
+		slot->state = KEY_ACTIVE;
+}
+
 void key_restore(struct keystore *store, struct key_slot *slot, const json_t *body)
 {
 	time_t activated = (time_t)json_integer_value(json_object_get(body, "activated"));

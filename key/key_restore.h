@@ -9,6 +9,9 @@
 
 // Keys of an earlier life of the relay, as key/key_record.h records them, come back. Control thread.
 
+// A key that was active is, even if the clock was set back in the meantime. As it is installed.
+void key_restore_state(struct key_slot *slot, const json_t *body);
+
 // What a record of a key says beside what key_read() reads of its member "key": after the key was installed.
 void key_restore(struct keystore *store, struct key_slot *slot, const json_t *body);
 

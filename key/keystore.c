@@ -202,6 +202,9 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 			slot_change_root(store, slot);
 		store->secrets[slot->index] = spec->secret;
 	}
+	// Never back, even if the clock is set back.
+	bool stays_active =
+		same && slot->state == KEY_ACTIVE && slot->activation == spec->activation;
 	if (!same || slot->activation != spec->activation)
 		slot->activated = spec->activation != 0 ? spec->activation : time(NULL);
 	if (!same) {
@@ -223,9 +226,11 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 		before = key_groups_change(store, slot, spec->groups);
 	key_slot_set_users(store, slot, spec);
 	slot->state = state_at(slot, time(NULL));
-	store_count(store, slot, +1);
+	if (stays_active && slot->state == KEY_PENDING)
+		slot->state = KEY_ACTIVE;
 	if (store->watch)
 		store->watch(store->watch_arg, slot);
+	store_count(store, slot, +1);
 	key_slot_prederive(store, slot);
 	key_slot_changed(store, slot);
 	key_groups_changed(store, &before);
@@ -310,6 +315,7 @@ static void slot_advance(struct keystore *store, struct key_slot *slot, time_t n
 	} else {
 		key_slot_prederive(store, slot);
 		key_slot_changed(store, slot);
+		key_record(store, slot);
 	}
 }
 

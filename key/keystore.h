@@ -24,7 +24,8 @@ void keystore_promise(struct keystore *store, int n);
 // Installs or updates an admitted key and notifies the owners of its uses.
 void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec);
 
-// Has each key that is installed from now on told, before anything refers to it. watch NULL: no longer.
+// Has each key that is installed from now on told, before anything refers to it: its state may still be set. watch NULL:
+// no longer.
 void keystore_watch_installed(
 	struct keystore *store, void (*watch)(void *arg, struct key_slot *slot), void *arg);
 

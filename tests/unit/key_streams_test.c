@@ -9,19 +9,23 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/secmem.h"
 #include "dataplane/retire.h"
+#include "event/notice.h"
+#include "event/subscription.h"
 #include "key/key_context.h"
 #include "key/key_domain.h"
 #include "key/key_record.h"
+#include "key/key_restore.h"
 #include "key/key_slot.h"
 #include "key/keystore.h"
 #include "key/users.h"
-#include "store/store.h"
+#include "store/store_json.h"
 #include "tests/unit/dataplane_lab.h"
 
 enum { KEYS = 16, PCK_ID = 0x1a000001, GMK_ID = 0x0a000001, STREAMS = 16384 };
@@ -30,6 +34,8 @@ enum { TALKER = 0x01000000, SSRC = 5000, PROVISIONAL_MS = 2000, OF_ONE_KEY = 409
 static struct lab lab;
 static struct retire retire;
 static struct users users;
+static struct subscriptions events;
+static struct notices notices;
 static struct keystore store;
 static struct store *records;
 static uint32_t scope;
@@ -45,7 +51,7 @@ uint64_t __wrap_clock_now_ms(void)
 static void life_begin(int fd)
 {
 	bool fresh;
-	assert_int_equal(keystore_init(&store, &lab.relay, &retire, &users, NULL, KEYS), 0);
+	assert_int_equal(keystore_init(&store, &lab.relay, &retire, &users, &notices, KEYS), 0);
 	store.records = records = store_open(fd, 0, &fresh);
 	assert_non_null(records);
 	assert_int_equal(fresh, fd < 0);
@@ -76,6 +82,7 @@ static int setup(void **state)
 	assert_int_equal(stream_table_init(&lab.relay.streams, STREAMS), 0);
 	retire_init(&retire, lab.relay.rcu);
 	users_init(&users);
+	notices_init(&notices, &events);
 	life_begin(-1);
 	return 0;
 }
@@ -90,15 +97,20 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct key_slot *install(uint32_t in, uint32_t id)
+static struct key_slot *install_from(uint32_t in, uint32_t id, time_t activation)
 {
 	struct rpc_error error = {};
-	struct key_spec spec = {.id = id, .type = key_id_type(id)};
+	struct key_spec spec = {.id = id, .type = key_id_type(id), .activation = activation};
 	spec.secret.value_len = spec.secret.rand_len = 16;
 	memset(spec.secret.value, 7, 16);
 	assert_true(key_admit(&store, in, &spec, false, "params", &error));
 	key_install(&store, in, &spec);
 	return keystore_find(&store, in, id);
+}
+
+static struct key_slot *install(uint32_t in, uint32_t id)
+{
+	return install_from(in, id, 0);
 }
 
 static uint32_t ctx_fixed(struct key_slot *slot, uint8_t cs_id, uint8_t protocol)
@@ -141,16 +153,22 @@ static void look(void *arg, uint32_t place, const char *name)
 		wanted->place = place;
 }
 
+// Of a record of an earlier life by that name, which is freed.
+static uint32_t place_of(char *name)
+{
+	struct wanted wanted = {.name = name};
+	store_visit(records, look, &wanted);
+	free(name);
+	assert_int_not_equal(wanted.place, 0);
+	return wanted.place;
+}
+
 // Restores what an earlier life recorded. How many streams did not come back.
 static uint32_t come_back(struct key_slot *slot)
 {
-	struct wanted wanted = {.name = key_streams_name(&store, slot)};
-	uint32_t n_lost;
+	uint32_t n_lost, place = place_of(key_streams_name(&store, slot));
 	size_t len;
-	store_visit(records, look, &wanted);
-	free(wanted.name);
-	assert_int_not_equal(wanted.place, 0);
-	char *body = store_read(records, wanted.place, &len);
+	char *body = store_read(records, place, &len);
 	assert_non_null(body);
 	assert_true(key_streams_restore(&store, slot, body, len, &n_lost));
 	secmem_free(body);
@@ -385,6 +403,57 @@ static void no_talker_takes_the_room_of_others(void **state)
 	}
 }
 
+static json_t *key_of_earlier_life; // its record
+
+static void restore_state(void *arg, struct key_slot *slot)
+{
+	(void)arg;
+	assert_int_equal(slot->state, KEY_PENDING);
+	key_restore_state(slot, key_of_earlier_life);
+}
+
+// The clock is set back by an hour: what began a minute ago begins in 59.
+static void active_key_stays_it_though_the_clock_is_set_back(void **state)
+{
+	const time_t now = time(NULL), ago = now - 60, later = now + 3540;
+	(void)state;
+	for (unsigned was_active = 0; was_active < 2; was_active++) {
+		struct key_slot *slot = install_from(scope, PCK_ID, was_active ? ago : later);
+		assert_int_equal(slot->state, was_active ? KEY_ACTIVE : KEY_PENDING);
+		char *name = key_record_name(&store, slot);
+		next_life();
+		key_of_earlier_life = store_read_json(records, place_of(name));
+		assert_non_null(key_of_earlier_life);
+		keystore_watch_installed(&store, restore_state, NULL);
+		slot = install_from(scope, PCK_ID, later);
+		keystore_watch_installed(&store, NULL, NULL);
+		json_decref(key_of_earlier_life);
+		assert_int_equal(slot->state, was_active ? KEY_ACTIVE : KEY_PENDING);
+		assert_int_equal(store.n_by_state[KEY_PCK][slot->state], 1);
+		// Stated again it does not go back; with another time it does.
+		install_from(scope, PCK_ID, later);
+		assert_int_equal(slot->state, was_active ? KEY_ACTIVE : KEY_PENDING);
+		install_from(scope, PCK_ID, later + 1);
+		assert_int_equal(slot->state, KEY_PENDING);
+		key_remove(&store, scope, PCK_ID);
+	}
+}
+
+// It is recorded when its time has come, not only as it is installed.
+static void key_that_becomes_active_is_recorded_so(void **state)
+{
+	struct key_slot *slot = install_from(scope, PCK_ID, time(NULL) + 3600);
+	(void)state;
+	slot->activation = store.due = 1;
+	keystore_tick(&store);
+	assert_int_equal(slot->state, KEY_ACTIVE);
+	char *name = key_record_name(&store, slot);
+	next_life();
+	json_t *body = store_read_json(records, place_of(name));
+	assert_true(json_is_true(json_object_get(body, "active")));
+	json_decref(body);
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -398,6 +467,8 @@ int main(void)
 		test(what_is_heard_comes_before_what_is_at_rest),
 		test(newest_at_rest_are_kept_life_after_life),
 		test(no_talker_takes_the_room_of_others),
+		test(active_key_stays_it_though_the_clock_is_set_back),
+		test(key_that_becomes_active_is_recorded_so),
 	};
 	lab_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
