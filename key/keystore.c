@@ -182,6 +182,14 @@ void keystore_watch_installed(
 	store->watch_arg = arg;
 }
 
+// Contexts that wait for owners to follow go at once, if there is not room for as many new ones beside them.
+static void store_make_room(struct keystore *store)
+{
+	const struct key_table *table = &store->relay->keys;
+	if (store->finish && table->size - table->n_used < store->n_left_ctxs)
+		store->finish(store->finish_arg);
+}
+
 void key_install(struct keystore *store, uint32_t scope, const struct key_spec *spec)
 {
 	struct key_slot *slot = key_slot_take(store, scope, spec->id);
@@ -198,6 +206,7 @@ void key_install(struct keystore *store, uint32_t scope, const struct key_spec *
 		slot->state = KEY_PENDING;
 		key_slot_changed(store, slot);
 		key_slot_retire_ctxs(store, slot);
+		store_make_room(store);
 		if (replaced && store->finish)
 			slot_change_root(store, slot);
 		store->secrets[slot->index] = spec->secret;
