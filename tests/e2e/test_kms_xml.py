@@ -291,10 +291,15 @@ def test_bad_params(provision):
     assert provision.kms_list() == []
 
 
+class StackRelay(Relay):
+    """What a sanitizer puts in the place of the stack is wiped by nobody."""
+    environment = {"ASAN_OPTIONS": "detect_stack_use_after_return=0"}
+
+
 @pytest.mark.parametrize("form", ["hex", "base64", "wrapped"])
 def test_what_was_removed_is_nowhere(lab, form):
     """Of a document: neither its keys, in whatever form it had them, nor the transport keys."""
-    with Relay(lab) as relay:
+    with StackRelay(lab) as relay:
         p = Provision(relay)
         fresh = secrets.token_bytes(32)
         how = {"hex": in_hex, "base64": in_base64, "wrapped": wrapped(TRK, p.key)}[form]
