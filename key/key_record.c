@@ -57,6 +57,16 @@ static json_t *users_show(const struct keystore *store, const struct key_slot *s
 	return users;
 }
 
+// Where it is found: its domain, if it is not a session's own, and its groups.
+static void place_add(json_t *key, const struct keystore *store, const struct key_slot *slot)
+{
+	const char *domain = keystore_domain_name(store, slot->scope);
+	if (domain)
+		json_object_set_new(key, "domain", json_string(domain));
+	if (slot->groups.n > 0)
+		json_object_set_new(key, "groups", key_groups_show(slot));
+}
+
 // As key_read() takes it.
 static json_t *key_stated(const struct keystore *store, const struct key_slot *slot)
 {
@@ -69,11 +79,7 @@ static json_t *key_stated(const struct keystore *store, const struct key_slot *s
 		(json_int_t)slot->activation, "expiry", (json_int_t)slot->expiry, "profile",
 		"suite", srtp_suite_name(profile->suite), "mki_length", (int)profile->mki_len,
 		"roc_rate", (int)profile->roc_rate);
-	const char *domain = keystore_domain_name(store, slot->scope);
-	if (domain)
-		json_object_set_new(key, "domain", json_string(domain));
-	if (slot->groups.n > 0)
-		json_object_set_new(key, "groups", key_groups_show(slot));
+	place_add(key, store, slot);
 	if (slot->closed)
 		json_object_set_new(key, "users", users_show(store, slot));
 	return key;
@@ -83,11 +89,7 @@ static json_t *key_stated(const struct keystore *store, const struct key_slot *s
 static json_t *key_gone(const struct keystore *store, const struct key_slot *slot)
 {
 	json_t *key = json_pack("{s:o}", "id", json_sprintf("%08x", slot->id));
-	const char *domain = keystore_domain_name(store, slot->scope);
-	if (domain)
-		json_object_set_new(key, "domain", json_string(domain));
-	if (slot->groups.n > 0)
-		json_object_set_new(key, "groups", key_groups_show(slot));
+	place_add(key, store, slot);
 	return key;
 }
 
