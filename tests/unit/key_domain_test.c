@@ -17,31 +17,22 @@
 #include "key/key_domain.h"
 #include "key/keystore.h"
 #include "key/users.h"
-#include "tests/unit/dataplane_lab.h"
+#include "tests/unit/key_lab.h"
 
 enum { KEYS = 16 };
 
-static struct lab lab;
-static struct retire retire;
-static struct users users;
-static struct keystore store;
+static struct key_lab keys;
 
 static int store_open(void **state)
 {
 	(void)state;
-	lab_open(&lab, 1);
-	retire_init(&retire, lab.relay.rcu);
-	users_init(&users);
-	return keystore_init(&store, &lab.relay, &retire, &users, NULL, KEYS);
+	return key_lab_open(&keys, KEYS);
 }
 
 static int store_close(void **state)
 {
 	(void)state;
-	keystore_fini(&store);
-	retire_fini(&retire);
-	users_fini(&users);
-	lab_close(&lab);
+	key_lab_close(&keys);
 	return 0;
 }
 
@@ -53,46 +44,46 @@ static bool key_fits(uint32_t scope, uint8_t octet, struct key_spec *spec)
 	spec->secret.value_len = 16;
 	spec->secret.rand_len = 16;
 	memset(spec->secret.value, octet, 16);
-	return key_admit(&store, scope, spec, false, "params", &error);
+	return key_admit(&keys.store, scope, spec, false, "params", &error);
 }
 
 static void live_scope_is_nobody_elses(void **state)
 {
 	(void)state;
 	struct key_spec spec;
-	uint32_t home = keystore_domain_scope(&store, "home"), session[3];
+	uint32_t home = keystore_domain_scope(&keys.store, "home"), session[3];
 	assert_true(key_fits(home, 1, &spec));
-	key_install(&store, home, &spec);
-	store.next_scope = UINT32_MAX;
+	key_install(&keys.store, home, &spec);
+	keys.store.next_scope = UINT32_MAX;
 	for (unsigned i = 0; i < 3; i++) {
-		session[i] = keystore_session_scope(&store);
+		session[i] = keystore_session_scope(&keys.store);
 		assert_int_not_equal(session[i], 0);
 		assert_int_not_equal(session[i], home);
 		assert_true(key_fits(session[i], (uint8_t)(2 + i), &spec));
-		key_install(&store, session[i], &spec);
-		assert_null(keystore_domain_name(&store, session[i]));
+		key_install(&keys.store, session[i], &spec);
+		assert_null(keystore_domain_name(&keys.store, session[i]));
 	}
-	assert_string_equal(keystore_domain_name(&store, home), "home");
-	store.next_scope = home;
-	assert_int_not_equal(keystore_domain_scope(&store, "away"), session[0]);
-	assert_string_equal(keystore_domain_name(&store, home), "home");
+	assert_string_equal(keystore_domain_name(&keys.store, home), "home");
+	keys.store.next_scope = home;
+	assert_int_not_equal(keystore_domain_scope(&keys.store, "away"), session[0]);
+	assert_string_equal(keystore_domain_name(&keys.store, home), "home");
 }
 
 // A scope is free again when no worker can look for keys in it, not sooner.
 static void released_scope_comes_back(void **state)
 {
 	(void)state;
-	size_t n = map_count(store.scopes);
-	uint32_t scope = keystore_session_scope(&store), other;
-	keystore_session_scope_release(&store, scope);
-	store.next_scope = scope;
-	other = keystore_session_scope(&store);
+	size_t n = map_count(keys.store.scopes);
+	uint32_t scope = keystore_session_scope(&keys.store), other;
+	keystore_session_scope_release(&keys.store, scope);
+	keys.store.next_scope = scope;
+	other = keystore_session_scope(&keys.store);
 	assert_int_not_equal(other, scope);
-	keystore_session_scope_release(&store, other);
-	retire_all(&retire);
-	assert_int_equal(map_count(store.scopes), n);
-	store.next_scope = scope;
-	assert_int_equal(keystore_session_scope(&store), scope);
+	keystore_session_scope_release(&keys.store, other);
+	retire_all(&keys.retire);
+	assert_int_equal(map_count(keys.store.scopes), n);
+	keys.store.next_scope = scope;
+	assert_int_equal(keystore_session_scope(&keys.store), scope);
 }
 
 // Keys of messages are those of one GMS for a group (TS 33.180 5.7.2); of those that an operator installs none is known.
@@ -102,7 +93,7 @@ static void a_group_has_one_gms(void **state)
 	static const bool fit[] = {true, false, true, true};
 	json_t *groups = json_pack("[s]", "sip:group@example.org");
 	(void)state;
-	const uint32_t home = keystore_domain_scope(&store, "home");
+	const uint32_t home = keystore_domain_scope(&keys.store, "home");
 	for (uint8_t i = 0; i < 4; i++) {
 		struct rpc_error error = {};
 		struct key_spec spec = {.id = 0x0a000001U + i,
@@ -110,10 +101,11 @@ static void a_group_has_one_gms(void **state)
 			.secret = {.value_len = 16, .rand_len = 16, .value = {i}},
 			.groups = groups,
 			.source = sources[i]};
-		assert_int_equal(key_admit(&store, home, &spec, false, "params", &error), fit[i]);
+		assert_int_equal(
+			key_admit(&keys.store, home, &spec, false, "params", &error), fit[i]);
 		assert_int_equal(error.code, fit[i] ? RPC_OK : RPC_CONFLICT);
 		if (fit[i])
-			key_install(&store, home, &spec);
+			key_install(&keys.store, home, &spec);
 	}
 	json_decref(groups);
 }
