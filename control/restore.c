@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/secmem.h"
+#include "control/restore_bodies.h"
 #include "key/key_domain.h"
 #include "key/key_read.h"
 #include "key/key_record.h"
@@ -28,17 +29,6 @@
 
 // A session is tried as often at most: each try finds all that one stage of session.apply does not take.
 enum { TRIES_MAX = 16 };
-
-// Bodies of records, in the order in which they come back.
-struct bodies {
-	struct body {
-		json_t *json;
-		json_int_t order;
-		uint64_t version; // of its record
-		bool leaves;      // it does not come back as it is
-	} *all;
-	uint32_t n, size;
-};
 
 struct places {
 	uint32_t *all;
@@ -68,52 +58,6 @@ static void places_add(struct places *places, uint32_t place)
 		places->all = alloc_resize(places->all, places->size, sizeof(*places->all));
 	}
 	places->all[places->n++] = place;
-}
-
-static void bodies_add(
-	struct bodies *bodies, struct store *store, uint32_t place, const char *order)
-{
-	json_t *json = store_read_json(store, place);
-	if (!json)
-		return;
-	if (bodies->n == bodies->size) {
-		bodies->size = bodies->size ? bodies->size * 2 : 16;
-		bodies->all = alloc_resize(bodies->all, bodies->size, sizeof(*bodies->all));
-	}
-	bodies->all[bodies->n++] = (struct body){json,
-		json_integer_value(json_object_get(json, order)), store_version_of(store, place)};
-}
-
-static int body_compare(const void *a, const void *b)
-{
-	const struct body *x = a, *y = b;
-	return (x->order > y->order) - (x->order < y->order);
-}
-
-static void bodies_sort(struct bodies *bodies)
-{
-	if (bodies->n > 0)
-		qsort(bodies->all, bodies->n, sizeof(*bodies->all), body_compare);
-}
-
-// Those that leave go.
-static void bodies_part(struct bodies *bodies)
-{
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < bodies->n; i++) {
-		if (bodies->all[i].leaves)
-			json_decref(bodies->all[i].json);
-		else
-			bodies->all[n++] = bodies->all[i];
-	}
-	bodies->n = n;
-}
-
-static void bodies_free(struct bodies *bodies)
-{
-	while (bodies->n > 0)
-		json_decref(bodies->all[--bodies->n].json);
-	free(bodies->all);
 }
 
 static struct found *found_of(struct restore *restore, const char *id, size_t len)
